@@ -1,0 +1,89 @@
+"""A literal table from short names to classes, imported only when asked for."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from roadanomaly.errors import OptionError, UnknownName, nearest
+
+T = TypeVar("T")
+
+
+class Catalogue(Generic[T]):
+    """Short name to `"module:Class"`.
+
+    Args:
+        kind: what an entry is, in the singular, for messages: `"detector"`.
+        entries: the literal table.
+    """
+
+    def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
+        self.kind = kind
+        self.entries = dict(entries)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def get(self, name: str) -> type[T]:
+        """Import and return the class called `name`.
+
+        Raises:
+            UnknownName: with the nearest known name.
+        """
+        if name not in self.entries:
+            msg = (
+                f"no {self.kind} is called {name!r}; {nearest(name, self.entries)} "
+                f"`roadanomaly list` shows all {len(self)} {self.kind}s."
+            )
+            raise UnknownName(msg)
+        module, attribute = self.entries[name].split(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def options(self, name: str) -> dict[str, inspect.Parameter]:
+        """Return the constructor parameters of the entry `name`, in order."""
+        parameters = inspect.signature(self.get(name)).parameters
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        return {key: one for key, one in parameters.items() if one.kind in named}
+
+    def check_options(self, name: str, given: Mapping[str, Any]) -> None:
+        """Refuse an option that the entry does not take.
+
+        Raises:
+            OptionError: names the option, the entry and the nearest valid option.
+        """
+        options = self.options(name)
+        for option in given:
+            if option not in options:
+                msg = f"`{option}` is not an option of the {self.kind} `{name}`; " + (
+                    nearest(option, options) if options else "it takes none."
+                )
+                raise OptionError(msg)
+        missing = [
+            key
+            for key, parameter in options.items()
+            if parameter.default is parameter.empty and key not in given
+        ]
+        if missing:
+            msg = f"the {self.kind} `{name}` needs the option `{missing[0]}`, which was not given."
+            raise OptionError(msg)
+
+    def build(self, name: str, options: Mapping[str, Any] | None = None) -> T:
+        """Make the entry `name` with the given options.
+
+        Raises:
+            UnknownName: no such entry.
+            OptionError: an option that the entry does not take, lacks, or whose value it refuses.
+        """
+        given = dict(options or {})
+        self.check_options(name, given)
+        return self.get(name)(**given)
+
+    def summary(self, name: str) -> str:
+        """Return the first line of the entry's docstring."""
+        return (inspect.getdoc(self.get(name)) or "").split("\n")[0]

@@ -1,0 +1,114 @@
+"""`roadanomaly evaluate`: one table for several detectors on a labelled set."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from roadanomaly.cli.models import Group, gather, pick_device
+from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.data import DATASETS, FrameSet
+from roadanomaly.data.images import write_image
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.evaluation.evaluate import Evaluation, evaluate
+from roadanomaly.model import build_part
+from roadanomaly.report.pictures import caption, heat, overlay, rgb, row, truth_picture
+from roadanomaly.report.table import format_table, write_results
+from roadanomaly.types import Frame
+
+EXAMPLES = """
+roadanomaly evaluate runs/densehybrid_espnetv2_camvid --on roadanomaly
+roadanomaly evaluate runs/a runs/b --detectors msp,energy --on roadanomaly --pictures 10
+roadanomaly evaluate --segmenter.name espnetv2 --segmenter.weights espnetv2_s_2.0_city_1024x512.pth \\
+    --on roadanomaly
+roadanomaly evaluate runs/a --on camvid --data.split val --data.classes camvid
+roadanomaly evaluate runs/a --on folder --data.images my/images --data.labels my/masks
+"""
+POSTHOC = ("msp", "max_logit", "entropy", "energy")
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Evaluate and print, then write JSON, CSV and pictures."""
+    parser = new_parser("evaluate", __doc__ or "", EXAMPLES)
+    parser.usage = "roadanomaly evaluate [RUN ...] --on DATA [options]"
+    parser.add_argument("runs", nargs="*", help="folders of trained or fitted models")
+    parser.add_argument("--on", required=True, type=str, help=f"data set: {', '.join(DATASETS)}")
+    parser.add_argument("--data", type=dict[str, Any], default={}, help="its options: --data.root")
+    parser.add_argument("--segmenter", type=dict[str, Any], default=None, help="instead of a run")
+    parser.add_argument(
+        "--detectors",
+        type=str,
+        default=",".join(POSTHOC),
+        help=f"besides the runs' own, comma-separated, or `none`; all: {', '.join(DETECTORS)}",
+    )
+    parser.add_argument("--track", type=str, default="anomaly", help="size rules: anomaly, obstacle")
+    parser.add_argument("--pictures", type=int, default=5, help="how many frames to draw")
+    parser.add_argument("--out", type=str, default="runs/evaluation", help="folder to write into")
+    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
+    given = parse(parser, arguments)
+    frames = build_part(DATASETS, {"name": given.on, **given.data})
+    names = [name for name in given.detectors.split(",") if name and name != "none"]
+    groups = gather(given.runs, given.segmenter, names, pick_device(given.device))
+    found = [_evaluate(group, frames, given.track, given.pictures, given.out) for group in groups]
+    for one in found:
+        sys.stdout.write(format_table(one) + "\n\n")
+    for place, one in enumerate(found):
+        write_results(_folder(given.out, place, len(found)), one)
+    sys.stdout.write(f"written to {given.out}: results.json, results.csv, pictures/\n")
+
+
+def _folder(out: str, place: int, count: int) -> Path:
+    return Path(out) if count == 1 else Path(out) / f"segmenter{place + 1}"
+
+
+def _evaluate(group: Group, frames: FrameSet, track: str, pictures: int, out: str) -> Evaluation:
+    bar = tqdm(total=len(frames), unit="frame", disable=not sys.stderr.isatty(), leave=False)
+    step = max(1, len(frames) // pictures) if pictures else len(frames) + 1
+
+    def seen(frame: Frame, scores: dict[str, np.ndarray]) -> None:
+        if pictures and bar.n % step == 0:
+            draw(Path(out) / "pictures", frame, scores)
+        bar.n += 1
+        bar.refresh()
+
+    with bar:
+        return evaluate(group.segmenter, group.detectors, frames, track=track, seen=seen)
+
+
+def draw(folder: Path, frame: Frame, scores: dict[str, np.ndarray]) -> None:
+    """Write `<id>.png`: image and label, then a heat map and a mask for each detector.
+
+    The mask shows the pixels above the score that best separates this frame's own label where it
+    holds an anomaly, and above the frame's top percent where not: a picture, not a measurement.
+    """
+    image = rgb(frame)
+    truth = frame.truth
+    assert truth is not None
+    rows = [row([caption(image, frame.id), caption(truth_picture(image, truth.numpy()), "label")])]
+    for name, score in scores.items():
+        threshold = frame_threshold(score, truth.numpy())
+        mask = overlay(image, score > threshold)
+        rows.append(row([caption(heat(score), name), caption(mask, "its best mask here")]))
+    width = 640
+    sheet = np.concatenate(rows, axis=0)
+    height = round(sheet.shape[0] * 2 * width / sheet.shape[1])
+    shrunk = cv2.resize(sheet, (2 * width, height), interpolation=cv2.INTER_AREA)
+    write_image(folder / f"{frame.id}.png", shrunk)
+
+
+def frame_threshold(score: np.ndarray, truth: np.ndarray) -> float:
+    """Return the threshold of the highest pixel F1 on one frame, or its 99th percentile."""
+    counted = truth != 255
+    values, wanted = score[counted], truth[counted] == 1
+    if not wanted.any():
+        return float(np.percentile(score, 99))
+    order = np.argsort(-values, kind="stable")
+    hits = np.cumsum(wanted[order])
+    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + hits[-1])
+    return float(np.nextafter(values[order][f1.argmax()], -np.inf, dtype=values.dtype))

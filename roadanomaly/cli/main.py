@@ -1,0 +1,67 @@
+"""The `roadanomaly` command: finds the sub-command, and turns users' mistakes into one line."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from argparse import ArgumentError
+from collections.abc import Sequence
+
+from roadanomaly.errors import UserError, nearest
+
+COMMANDS: dict[str, str] = {
+    "train": "train a detector on a segmenter, or a segmenter alone, from a config",
+    "fit": "fit a detector's statistics, and calibrate its threshold, on inlier frames",
+    "evaluate": "score detectors on a labelled set as the benchmarks do",
+    "predict": "write score, mask, overlay and components of images",
+    "demo": "the main job from end to end: train, compare before and after, draw pictures",
+    "list": "show segmenters, detectors, negative sources and data sets with their options",
+    "data": "check a data set on disk",
+}
+USER_MISTAKE = 2
+INTERRUPTED = 130
+
+
+def usage() -> str:
+    """Return the page that `roadanomaly --help` shows."""
+    width = max(map(len, COMMANDS))
+    lines = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+    return (
+        "usage: roadanomaly COMMAND ...\n\n"
+        f"Find what does not belong on a road.\n\ncommands:\n{lines}\n\n"
+        "`roadanomaly COMMAND --help` shows a command's options with examples.\n"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; return 0, 2 for a user's mistake, 130 when interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    if not given or given[0] in ("-h", "--help"):
+        sys.stdout.write(usage())
+        return 0 if given else USER_MISTAKE
+    name, rest = given[0], given[1:]
+    try:
+        if name not in COMMANDS:
+            msg = f"no command is called {name!r}; {nearest(name, COMMANDS)}"
+            raise UserError(msg)
+        importlib.import_module(f"roadanomaly.cli.{name}").run(rest)
+    except (UserError, ArgumentError) as error:
+        return _fail(name, str(error), USER_MISTAKE)
+    except KeyboardInterrupt as stop:
+        return _fail(name, str(stop) or "interrupted.", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _fail(command: str, text: str, code: int) -> int:
+    sys.stderr.write(f"roadanomaly {command}: {text}\n")
+    return code
+
+
+def script() -> None:
+    """Entry point of the installed command."""
+    sys.exit(main())

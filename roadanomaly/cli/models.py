@@ -1,0 +1,94 @@
+"""Which models a command line names: saved ones, and detectors put on a segmenter here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from roadanomaly.detectors import DETECTORS, Detector
+from roadanomaly.errors import OptionError
+from roadanomaly.model import Model, build_part, load
+from roadanomaly.segmenters import SEGMENTERS, Segmenter
+from roadanomaly.training.record import weights_hash
+
+
+@dataclass
+class Group:
+    """Detectors that share one segmenter, so one forward pass serves them all.
+
+    Args:
+        segmenter: on its device, in inference mode.
+        detectors: by their names in the table.
+    """
+
+    segmenter: Segmenter
+    detectors: dict[str, Detector]
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device that `--device` names; `auto` takes a GPU where there is one.
+
+    Raises:
+        OptionError: not a device of this machine.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        msg = f"--device {name}: not usable here; `cpu` always is, `auto` takes the best."
+        raise OptionError(msg) from error
+    return device
+
+
+def gather(
+    runs: Sequence[str], segmenter: dict | None, names: Sequence[str], device: torch.device
+) -> list[Group]:
+    """Load the runs and attach the named detectors, grouped by equal segmenter weights.
+
+    Args:
+        runs: folders that `train`, `fit` or `Model.save` wrote.
+        segmenter: `{name: ..., option: ...}`, or None.
+        names: detectors that need no preparation, put on every segmenter given.
+        device: where to.
+
+    Raises:
+        OptionError: nothing was named, or a detector that must be trained or fitted first.
+    """
+    if not runs and segmenter is None:
+        msg = "name a run folder, or a segmenter: --segmenter.name espnetv2 --segmenter.weights FILE"
+        raise OptionError(msg)
+    groups: dict[str, Group] = {}
+    for run in runs:
+        _place(groups, load(run, device), run)
+    if segmenter is not None:
+        network = build_part(SEGMENTERS, segmenter).to(device).eval()
+        groups.setdefault(weights_hash(network), Group(network, {}))
+    for group in groups.values():
+        for name in names:
+            if name not in group.detectors:
+                group.detectors[name] = _posthoc(name, group.segmenter)
+    return list(groups.values())
+
+
+def _place(groups: dict[str, Group], model: Model, run: str) -> None:
+    key = weights_hash(model.segmenter)
+    group = groups.setdefault(key, Group(model.segmenter, {}))
+    name = next(n for n in DETECTORS if DETECTORS.get(n) is type(model.detector))
+    group.detectors[name if name not in group.detectors else f"{name} ({run})"] = model.detector
+
+
+def _posthoc(name: str, segmenter: Segmenter) -> Detector:
+    detector = DETECTORS.build(name)
+    if detector.kind != "posthoc":
+        verb = "fit" if detector.kind == "fit" else "train"
+        msg = (
+            f"--detectors: `{name}` must be prepared first: `roadanomaly {verb}` writes a run "
+            "folder that `evaluate` takes."
+        )
+        raise OptionError(msg)
+    detector.attach(segmenter)
+    return detector.to(segmenter.mean.device).eval()

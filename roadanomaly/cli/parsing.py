@@ -1,0 +1,75 @@
+"""Strict parsing that the commands share: config files with overrides, and helpful refusals."""
+
+from __future__ import annotations
+
+from argparse import ArgumentError, RawDescriptionHelpFormatter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import yaml
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import DefaultHelpFormatter as Plain
+
+from roadanomaly.errors import OptionError, nearest
+
+
+class _Formatter(Plain, RawDescriptionHelpFormatter):
+    """Keeps the line breaks of the examples."""
+
+
+def new_parser(command: str, description: str, examples: str) -> ArgumentParser:
+    """Return a parser whose `--help` ends with examples."""
+    return ArgumentParser(
+        prog=f"roadanomaly {command}",
+        description=description,
+        epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.strip().splitlines()),
+        formatter_class=_Formatter,
+        exit_on_error=False,
+    )
+
+
+def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
+    """Parse, or refuse with the nearest known option.
+
+    Raises:
+        OptionError: an unknown option or a value of the wrong type.
+    """
+    known = [flag for action in parser._actions for flag in action.option_strings]
+    for word in arguments:
+        flag = word.split("=", 1)[0]
+        if flag.startswith("--") and flag.split(".")[0] not in known:
+            msg = f"`{flag}` is not an option; {nearest(flag, known)}"
+            raise OptionError(msg)
+    try:
+        return parser.parse_args(list(arguments))
+    except ArgumentError as error:
+        msg = f"{error.message} See --help." if hasattr(error, "message") else str(error)
+        raise OptionError(msg) from error
+
+
+def check_keys(path: Path, known: Iterable[str]) -> None:
+    """Refuse a config file that is missing, not YAML, or has an unknown key.
+
+    Raises:
+        OptionError: names the file, the line and the nearest key.
+    """
+    names = list(known)
+    try:
+        text = path.read_text()
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except OSError as error:
+        msg = f"the config {path} cannot be read: {error.strerror}. The recipes are in configs/."
+        raise OptionError(msg) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        msg = f"the config {path} is not valid YAML: {' '.join(str(error).split())}"
+        raise OptionError(msg) from error
+    if not isinstance(node, yaml.MappingNode):
+        msg = f"the config {path} must hold `key: value` lines."
+        raise OptionError(msg)
+    for key, _ in node.value:
+        if key.value not in names:
+            msg = (
+                f"`{key.value}` is not a key of a config; {nearest(key.value, names)} "
+                f"[{path}:{key.start_mark.line + 1}]"
+            )
+            raise OptionError(msg)

@@ -1,0 +1,79 @@
+"""Cityscapes: 19 evaluated classes in German and neighbouring cities, filmed from a car."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from roadanomaly.data.base import FrameSet
+from roadanomaly.data.class_maps import CITYSCAPES_LABEL_IDS, CITYSCAPES_TRAIN_IDS, remap
+from roadanomaly.data.class_names import CITYSCAPES
+from roadanomaly.data.images import check_same_size, read_image, read_label
+from roadanomaly.data.roots import check_pairs, find_folder, find_root
+from roadanomaly.types import Frame
+
+_IMAGE = "_leftImg8bit.png"
+_LABELS = {"_gtFine_labelTrainIds.png": CITYSCAPES_TRAIN_IDS}
+_LABELS["_gtFine_labelIds.png"] = CITYSCAPES_LABEL_IDS
+
+
+class Cityscapes(FrameSet):
+    """Cityscapes with fine labels, 2048×1024, as the official archives unpack.
+
+    Images are `leftImg8bit/<split>/<city>/*_leftImg8bit.png`. Labels are in `gtFine/`, beside each
+    other: `*_gtFine_labelTrainIds.png` is taken where present, else `*_gtFine_labelIds.png`.
+
+    Args:
+        split: `train`, `val` or `test` (whose public labels are all ignore).
+        root: folder that holds `leftImg8bit/` and `gtFine/`; None looks where `find_root` says.
+        city: only this city; None takes all.
+
+    Raises:
+        DataError: the root, split or city is absent, or an image and a label lack each other.
+    """
+
+    source = "Cityscapes (Cordts et al., CVPR 2016), fine labels, 2975/500/1525 frames of 2048×1024"
+    licence = "Cityscapes terms: research and teaching, no passing on; registration needed"
+    classes = CITYSCAPES
+
+    def __init__(
+        self, split: str = "train", root: str | Path | None = None, city: str | None = None
+    ) -> None:
+        self.split, self.city = split, city
+        self.root = find_root("cityscapes", root)
+        within = (split,) if city is None else (split, city)
+        image_folder = find_folder(self.root, "leftImg8bit", *within)
+        label_folder = find_folder(self.root, "gtFine", *within)
+        self.images = _by_stem(image_folder, _IMAGE)
+        found = {suffix: _by_stem(label_folder, suffix) for suffix in _LABELS}
+        self.labels = {
+            name: (path, _LABELS[suffix])
+            for suffix in reversed(_LABELS)
+            for name, path in found[suffix].items()
+        }
+        check_pairs(self.images, self.labels, image_folder, label_folder)
+        self.ids = sorted(self.images)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Frame:
+        name = self.ids[index]
+        path, table = self.labels[name]
+        image, label = read_image(self.images[name]), read_label(path)
+        check_same_size(image, label, self.images[name], path)
+        return Frame(name, image, remap(label, table, str(path)))
+
+    def record(self) -> dict[str, Any]:
+        """Return name, split, city, count and root's last folder."""
+        return {
+            "name": "cityscapes",
+            "split": self.split,
+            "city": self.city,
+            "count": len(self),
+            "root": self.root.absolute().name,
+        }
+
+
+def _by_stem(folder: Path, suffix: str) -> dict[str, Path]:
+    return {path.name.removesuffix(suffix): path for path in folder.rglob("*" + suffix)}

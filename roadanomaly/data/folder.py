@@ -1,0 +1,187 @@
+"""Any folder of images, with masks or class labels beside it or with none."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from roadanomaly.data.base import FrameSet
+from roadanomaly.data.class_maps import CITYSCAPES_LABEL_IDS, remap, table
+from roadanomaly.data.class_names import CITYSCAPES
+from roadanomaly.data.images import (
+    SUFFIXES,
+    check_same_size,
+    list_images,
+    read_image,
+    read_label,
+)
+from roadanomaly.data.roots import shorten
+from roadanomaly.errors import DataError, OptionError, nearest
+from roadanomaly.types import IGNORE, NEGATIVE, Frame
+
+LABEL_ENDINGS = ("", "_labels_semantic", "_labels", "_label", "_mask", "_gt")
+"""What a label's name may have after its image's, before the extension."""
+
+ANOMALY_VALUES: Mapping[str, Sequence[int]] = {"inlier": [0], "anomaly": [1], "ignore": [255]}
+"""What the values of an anomaly mask mean unless told otherwise."""
+
+_MEANING = {"inlier": 0, "anomaly": 1, "ignore": IGNORE}
+_KINDS = ("anomaly", "classes", "label_ids")
+
+
+class Folder(FrameSet):
+    """Images of a folder or glob, in the order of their names.
+
+    A label belongs to an image by its name: `a.jpg` takes `a.png`, `a_labels_semantic.png`,
+    `a_labels.png`, `a_label.png`, `a_mask.png` or `a_gt.png`.
+
+    Args:
+        images: folder of the images, or a glob: `"frames/val*.jpg"`.
+        labels: folder of their labels; None for images of which nothing is known.
+        kind: what the labels are: `anomaly` masks, `classes` (indices into `classes`; 254 negative,
+            255 ignore) or `label_ids` (Cityscapes label ids, as KITTI has them).
+        classes: names that `classes` labels index; empty means the 19 Cityscapes train ids.
+        values: what the values of `anomaly` masks mean. Without it 0 is inlier, 1 anomaly and 255
+            ignore; masks that draw anomalies in 255 need `{"inlier": [0], "anomaly": [255]}`.
+        recursive: look into subfolders too; an id then is the path below, joined by `__`.
+
+    Raises:
+        DataError: there are no images, two have one name, or a label is missing.
+        OptionError: `kind` or `values` is not as above.
+    """
+
+    source = "files that the user names"
+    licence = "as the user's files are"
+
+    def __init__(
+        self,
+        images: str | Path,
+        labels: str | Path | None = None,
+        kind: Literal["anomaly", "classes", "label_ids"] = "anomaly",
+        classes: Sequence[str] = (),
+        values: Mapping[str, Sequence[int]] | None = None,
+        recursive: bool = False,
+    ) -> None:
+        if kind not in _KINDS:
+            msg = f"`kind` of folder is {kind!r}; {nearest(kind, _KINDS)}"
+            raise OptionError(msg)
+        if kind != "anomaly" and values is not None:
+            msg = f"`values` of folder belongs to kind `anomaly`, but the kind is `{kind}`."
+            raise OptionError(msg)
+        self.kind, self.labelled = kind, labels is not None
+        if kind != "anomaly" and self.labelled:
+            self.classes = tuple(classes) or CITYSCAPES
+        self.table = _table(kind, len(self.classes), values or ANOMALY_VALUES)
+        self.root, found = _find_images(str(images), recursive)
+        self.images = _by_id(self.root, found)
+        self.labels = _match(self.images, Path(labels), recursive) if labels is not None else {}
+        self.ids = sorted(self.images)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Frame:
+        name = self.ids[index]
+        image = read_image(self.images[name])
+        if not self.labelled:
+            return Frame(name, image)
+        path = self.labels[name]
+        label = read_label(path)
+        check_same_size(image, label, self.images[name], path)
+        label = remap(label, self.table, str(path))
+        if self.kind == "anomaly":
+            return Frame(name, image, anomaly=label)
+        return Frame(name, image, label)
+
+    def record(self) -> dict[str, Any]:
+        """Return name, kind of labels, count and the image folder's last part."""
+        return {
+            "name": "folder",
+            "split": "all",
+            "labels": self.kind if self.labelled else None,
+            "count": len(self),
+            "root": self.root.absolute().name,
+        }
+
+
+def _table(kind: str, count: int, values: Mapping[str, Sequence[int]]) -> np.ndarray:
+    if kind == "label_ids":
+        return CITYSCAPES_LABEL_IDS
+    if kind == "classes":
+        return table({**{i: i for i in range(count)}, NEGATIVE: NEGATIVE, IGNORE: IGNORE})
+    targets: dict[int, int] = {}
+    for meaning, ids in values.items():
+        if meaning not in _MEANING:
+            msg = f"`values` of folder has the key {meaning!r}; {nearest(meaning, _MEANING)}"
+            raise OptionError(msg)
+        for value in ids:
+            if value in targets or not 0 <= value <= 255:
+                msg = (
+                    f"`values` of folder gives {value} to {meaning}; each value is 0 to 255 and "
+                    "has one meaning."
+                )
+                raise OptionError(msg)
+            targets[value] = _MEANING[meaning]
+    return table(targets)
+
+
+def _find_images(pattern: str, recursive: bool) -> tuple[Path, list[Path]]:
+    """Return the folder that ids are relative to, and the image files."""
+    folder = Path(pattern).expanduser()
+    if folder.is_dir():
+        found = list_images(folder, recursive=recursive)
+    else:
+        matches = map(Path, glob.glob(str(folder), recursive=recursive))  # noqa: PTH207
+        found = sorted(p for p in matches if p.suffix.lower() in SUFFIXES and p.is_file())
+        while glob.has_magic(str(folder)):
+            folder = folder.parent
+    if not found:
+        what = "the folder is there but holds none" if folder.is_dir() else "there is no such path"
+        msg = (
+            f"no images were found by `images` = {pattern}: {what}. Give a folder or a glob "
+            f"(quoted, so that the shell leaves it alone) of {', '.join(SUFFIXES)} files; "
+            "`recursive` looks into subfolders."
+        )
+        raise DataError(msg)
+    return (folder if folder.is_dir() else folder.parent), found
+
+
+def _by_id(root: Path, paths: list[Path]) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for path in paths:
+        name = "__".join(path.relative_to(root).with_suffix("").parts)
+        if name in named:
+            msg = (
+                f"two images have the name {name}: {named[name]} and {path}. Names without "
+                "extension must differ: rename one, or narrow `images` by a glob (`*.jpg`)."
+            )
+            raise DataError(msg)
+        named[name] = path
+    return named
+
+
+def _match(images: dict[str, Path], folder: Path, recursive: bool) -> dict[str, Path]:
+    if not folder.expanduser().is_dir():
+        msg = f"`labels` = {folder} is not a folder. Give the folder of the label files."
+        raise DataError(msg)
+    labels = _by_id(folder.expanduser(), list_images(folder.expanduser(), recursive=recursive))
+    matched = {
+        name: labels[name + ending]
+        for name in images
+        for ending in reversed(LABEL_ENDINGS)
+        if name + ending in labels
+    }
+    missing = sorted(set(images) - set(matched))
+    if missing:
+        msg = (
+            f"{len(missing)} of {len(images)} images have no label in {folder.absolute()}: "
+            f"{shorten(missing)}. A label has its image's name and one of the endings "
+            f"{', '.join(map(repr, LABEL_ENDINGS))}; add them, or narrow `images` by a glob to "
+            "those that have one."
+        )
+        raise DataError(msg)
+    return matched

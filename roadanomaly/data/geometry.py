@@ -1,0 +1,59 @@
+"""Where a crop lies and how its pixels are resampled, on arrays: the sums behind the transforms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from roadanomaly.types import IGNORE
+
+
+@dataclass(frozen=True)
+class Window:
+    """One axis of a crop: the pixels `start..stop` become `length` pixels after `before` added."""
+
+    start: int
+    stop: int
+    length: int
+    before: int
+
+    def padding(self, whole: int) -> tuple[int, int]:
+        """Return how many pixels are added before and after to make `whole`."""
+        return self.before, whole - self.before - self.length
+
+
+def draw_window(side: int, scaled: int, wanted: int, rng: np.random.Generator) -> Window:
+    """Draw where a window of `wanted` pixels lies in an axis of `side` pixels seen as `scaled`."""
+    free = scaled - wanted
+    offset = int(rng.integers(0, abs(free) + 1))
+    if free <= 0:
+        return Window(0, side, scaled, offset)
+    length = min(side, max(1, round(wanted * side / scaled)))
+    start = min(side - length, round(offset * side / scaled))
+    return Window(start, start + length, wanted, 0)
+
+
+def scale_image(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resample `(H, W, 3)` to `size`, by area where it shrinks and else linearly; always a copy."""
+    if array.shape[:2] == size:
+        return array.copy()
+    shrinks = size[0] * size[1] < array.shape[0] * array.shape[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(array, size[::-1], interpolation=how)
+
+
+def scale_mask(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resample `(H, W)` ids to `size` by the nearest pixel centre; always a copy.
+
+    OpenCV's plain `INTER_NEAREST` would lie up to half a pixel beside the image.
+    """
+    if array.shape == size:
+        return array.copy()
+    return cv2.resize(array, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def pad(array: np.ndarray, border: tuple[int, int, int, int], how: int) -> np.ndarray:
+    """Add `(top, bottom, left, right)` pixels by an OpenCV border kind; a constant is `IGNORE`."""
+    return cv2.copyMakeBorder(array, *border, how, value=IGNORE) if any(border) else array

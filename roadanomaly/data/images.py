@@ -1,0 +1,199 @@
+"""Images and label files in, PNG files out; a broken file is an error, never half an image.
+
+Pixels are taken as they are stored: an orientation in EXIF is ignored, since the labels of a data
+set are drawn on the stored pixels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from roadanomaly.errors import DataError, UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+"""File name endings that count as an image, in lower case."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+_PNG_INDEXED = b"\x03"
+_JPEG = b"\xff\xd8\xff"
+_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
+
+
+def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """Return the image files of a folder, sorted by path; hidden files are left out."""
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(
+        path
+        for path in found
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def read_image(path: str | Path) -> Tensor:
+    """Read an image as `(3, H, W)` uint8 RGB.
+
+    Grey images get three equal channels, transparency is dropped, 16 bits become 8. The tensor is
+    a channels-last view of what was decoded, so no pixel is copied.
+
+    Raises:
+        DataError: the file is missing, truncated or no image.
+    """
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    return to_tensor(_decode(Path(path), _read_whole(Path(path)), flags))
+
+
+def read_label(path: str | Path) -> Tensor:
+    """Read a label file as `(H, W)` uint8, the ids as they are stored.
+
+    Indexed PNG gives its indices; grey PNG of 1, 2, 4 or 8 bits its values; 16 bits are taken
+    where all values fit into 8; of three equal channels one is taken.
+
+    Raises:
+        DataError: the file is missing, truncated, no image, in colours, or holds an id above 255.
+    """
+    path = Path(path)
+    data = _read_whole(path)
+    if data.startswith(_PNG) and data[25:26] == _PNG_INDEXED:
+        return torch.from_numpy(_indices(path, data))
+    flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+    values = _single_channel(path, _decode(path, data, flags))
+    if data.startswith(_PNG) and data[24] < 8:
+        values = values // (255 // (2 ** data[24] - 1))
+    if values.dtype != np.uint8 and (values.min() < 0 or values.max() > 255):
+        msg = (
+            f"the label {path} holds ids up to {values.max()}; a label's ids are 0 to 255. "
+            "Instance and depth maps are stored like this: give the semantic labels instead."
+        )
+        raise DataError(msg)
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.uint8))
+
+
+def write_image(path: str | Path, array: np.ndarray) -> None:
+    """Write a PNG in one step: readers see the old file or the new one, never a part.
+
+    Args:
+        path: where to; its folder is made.
+        array: `(H, W)` uint8 or uint16, or `(H, W, 3)` uint8 RGB.
+
+    Raises:
+        UserError: the folder or file cannot be written.
+    """
+    path = Path(path)
+    stored = np.ascontiguousarray(array if array.ndim == 2 else array[..., ::-1])
+    encoded = cv2.imencode(".png", stored)[1].tobytes()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(encoded)
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        msg = (
+            f"cannot write the image {path}: {error.strerror or error}. "
+            "Choose another output folder, or make this one writable and see that it has room."
+        )
+        raise UserError(msg) from error
+
+
+def to_array(image: Tensor) -> np.ndarray:
+    """View `(3, H, W)` as contiguous `(H, W, 3)`; copies only where the memory is not so yet."""
+    return np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+
+
+def to_tensor(array: np.ndarray) -> Tensor:
+    """View `(H, W, 3)` as `(3, H, W)`."""
+    return torch.from_numpy(array).permute(2, 0, 1)
+
+
+def check_same_size(image: Tensor, label: Tensor, image_path: Path, label_path: Path) -> None:
+    """Refuse a label of another size than its image.
+
+    Raises:
+        DataError: names both files and sizes.
+    """
+    (height, width), (rows, columns) = image.shape[-2:], label.shape
+    if (height, width) != (rows, columns):
+        msg = (
+            f"the image {image_path} is {width}×{height} but its label {label_path} is "
+            f"{columns}×{rows} pixels; they must be equal. Take both from the same download, or "
+            "cut or resize the label (without interpolation) so that it lies on its image."
+        )
+        raise DataError(msg)
+
+
+def _read_whole(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        msg = (
+            f"cannot read {path}: {error.strerror or error}. Check the path, or download the file "
+            "again; `roadanomaly data check` finds every such file of a set."
+        )
+        raise DataError(msg) from error
+    if _is_truncated(data):
+        msg = (
+            f"{path} is truncated: it ends after {len(data)} bytes without the format's end mark. "
+            "Download or copy it again; `roadanomaly data check` finds every such file of a set."
+        )
+        raise DataError(msg)
+    return data
+
+
+def _is_truncated(data: bytes) -> bool:
+    """Look for the end mark, since decoders fill what is missing of a JPEG with grey.
+
+    A JPEG's preview has an end mark too, so the last one must follow the last scan's start.
+    """
+    if data.startswith(_JPEG):
+        return data.rfind(_JPEG_END) <= data.rfind(_JPEG_SCAN)
+    if data.startswith(_PNG):
+        return _PNG_END not in data[-4096:]
+    if data.startswith(b"RIFF"):
+        return len(data) < 8 + int.from_bytes(data[4:8], "little")
+    return not data
+
+
+def _decode(path: Path, data: bytes, flags: int) -> np.ndarray:
+    try:
+        array = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        array = None
+    if array is None:
+        msg = (
+            f"{path} cannot be decoded as an image ({len(data)} bytes): it is damaged or no image. "
+            f"Readable are {', '.join(SUFFIXES)}; download it again or take it out of the folder."
+        )
+        raise DataError(msg)
+    return array
+
+
+def _indices(path: Path, data: bytes) -> np.ndarray:
+    try:
+        return np.array(Image.open(io.BytesIO(data)), dtype=np.uint8)
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        msg = f"the label {path} is damaged ({error}): download or copy it again."
+        raise DataError(msg) from error
+
+
+def _single_channel(path: Path, values: np.ndarray) -> np.ndarray:
+    if values.ndim == 2:
+        return values
+    colours = values[..., :3]
+    if (colours == colours[..., :1]).all():
+        return colours[..., 0]
+    msg = (
+        f"the label {path} is a colour image; a label has one channel whose values are ids. "
+        "Give the id files (in Cityscapes `*_labelIds.png`, not `*_color.png`)."
+    )
+    raise DataError(msg)

@@ -1,0 +1,1 @@
+"""The parts that draw procedural road scenes: one idea a file."""

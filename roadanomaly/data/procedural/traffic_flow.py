@@ -1,0 +1,68 @@
+"""Moving traffic: vehicles with gaps in each busy lane, and cyclists at the edge."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from roadanomaly.data.procedural.camera import Camera
+from roadanomaly.data.procedural.people import Cycle
+from roadanomaly.data.procedural.road import Road
+from roadanomaly.data.procedural.thing import Thing
+from roadanomaly.data.procedural.traffic import Vehicle
+
+
+def vehicles(
+    rng: np.random.Generator,
+    road: Road,
+    busy: tuple[float, ...],
+    start: Camera,
+    time: int,
+    step: float,
+) -> list[Thing]:
+    """Return the traffic at a frame.
+
+    Args:
+        rng: the same at every frame.
+        road: its lanes.
+        busy: middles of the lanes with traffic.
+        start: the camera at frame 0.
+        time: frame.
+        step: metres that the camera moves a frame.
+    """
+    found: list[Thing] = []
+    density = float(rng.choice([0.25, 0.6, 0.9]))
+    for index, lane in enumerate(road.lanes):
+        against = index < road.oncoming
+        own = abs(lane - start.x) < 1.5
+        speed = step * (-1.1 if against else 1.0)
+        seed = int(rng.integers(2**31))
+        if lane not in busy:
+            continue
+        shift = speed * time
+        around = start.s + step * time
+        first = int((around - 30 - shift) // 19)
+        for slot in range(first, first + 8):
+            slots = np.random.default_rng([seed, slot + 100000])
+            here = slots.random() < density
+            s = 19 * slot + slots.uniform(4, 15)
+            vehicle = _one(slots, lane, s, against, speed or 0.001)
+            if here and not (own and s - start.s < 11) and not s - start.s < 2.5 - 1e9 * against:
+                found.append(vehicle.at(time))
+            elif here and against:
+                found.append(vehicle.at(time))
+    if step == 0 and rng.random() < 0.4:
+        x = float(road.right - rng.uniform(0.5, 0.9))
+        cycle = Cycle(int(rng.integers(2**31)), x, float(rng.uniform(7, 28)), 0.001)
+        found.append(Cycle(cycle.key, cycle.x, cycle.s, 0.001, motor=bool(rng.random() < 0.3)))
+    return found
+
+
+def _one(
+    rng: np.random.Generator, lane: float, s: float, against: bool, speed: float
+) -> Thing:
+    key, x = int(rng.integers(2**31)), lane + rng.normal(0, 0.15)
+    if rng.random() < 0.1:
+        return Cycle(key, x, s, speed, motor=True) if not against else Cycle(key, x, s, speed, motor=True)
+    kind = str(rng.choice(["car", "truck", "bus", "tram"], p=[0.76, 0.12, 0.08, 0.04]))
+    heading = float(np.pi if against else 0.0) + rng.normal(0, 0.02)
+    return Vehicle(key, x, s, speed, kind=kind, heading=heading)

@@ -1,0 +1,111 @@
+"""Streets: road scenes drawn by a program, with exact labels and no download."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from roadanomaly.data.base import FrameSet
+from roadanomaly.data.class_names import CITYSCAPES
+from roadanomaly.data.procedural.render import render
+from roadanomaly.data.procedural.scene import Scene
+from roadanomaly.errors import OptionError, nearest
+from roadanomaly.types import Frame
+
+SPLITS: dict[str, tuple[int, int]] = {
+    "train": (1, 400),
+    "val": (2, 60),
+    "test": (3, 60),
+    "sequence": (4, 50),
+}
+"""Split: its number in the seed, and how many frames it has unless told otherwise."""
+
+
+class Streets(FrameSet):
+    """Procedural road scenes under many lights and weathers, labelled in Cityscapes train ids.
+
+    `train` and `val` show known classes only. `test` puts one to three strange objects, labelled
+    `NEGATIVE`, on the ground of about six frames in seven. `sequence` is one drive past such
+    objects, frame after frame. A frame depends on nothing but the arguments and its index.
+
+    Args:
+        split: `"train"`, `"val"`, `"test"` or `"sequence"`.
+        count: frames; None takes 400, 60, 60 or 50.
+        height: image rows.
+        width: image columns.
+        seed: of the whole set; each seed is another set.
+
+    Raises:
+        OptionError: an unknown split, or a number below its range.
+    """
+
+    source: ClassVar[str] = "drawn by roadanomaly itself"
+    licence: ClassVar[str] = "the licence of roadanomaly"
+    classes: tuple[str, ...] = CITYSCAPES
+
+    def __init__(
+        self,
+        split: str = "train",
+        *,
+        count: int | None = None,
+        height: int = 256,
+        width: int = 512,
+        seed: int = 0,
+    ) -> None:
+        if split not in SPLITS:
+            msg = f"streets has no split {split!r}; {nearest(split, SPLITS)}"
+            raise OptionError(msg)
+        self.split = split
+        self.count = SPLITS[split][1] if count is None else count
+        self.height, self.width, self.seed = height, width, seed
+        for name, value, least in (
+            ("count", self.count, 1),
+            ("height", height, 32),
+            ("width", width, 32),
+            ("seed", seed, 0),
+        ):
+            if value < least:
+                msg = f"`{name}` of streets is {value}; give a whole number of at least {least}."
+                raise OptionError(msg)
+        self._drive = self._scene(0) if split == "sequence" else None
+
+    def __len__(self) -> int:
+        """Count the frames."""
+        return self.count
+
+    def __getitem__(self, index: int) -> Frame:
+        """Draw one frame.
+
+        Raises:
+            IndexError: below 0 or beyond the last frame.
+        """
+        if not 0 <= index < self.count:
+            msg = f"frame {index} of {self.count}: give an index from 0 to {self.count - 1}."
+            raise IndexError(msg)
+        if self._drive is not None:
+            image, label = render(self._drive, index)
+        else:
+            image, label = render(self._scene(index))
+        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        return Frame(f"{self.split}_{index:04d}", pixels, torch.from_numpy(label))
+
+    def _scene(self, index: int) -> Scene:
+        return Scene(
+            (self.seed, SPLITS[self.split][0], index),
+            self.height,
+            self.width,
+            anomalies=self.split in ("test", "sequence"),
+            moving=self.split == "sequence",
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Return name, split, count, size and seed."""
+        return {
+            "name": "streets",
+            "split": self.split,
+            "count": self.count,
+            "size": [self.height, self.width],
+            "seed": self.seed,
+        }

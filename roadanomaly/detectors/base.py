@@ -1,0 +1,93 @@
+"""What every detector is: a segmentation in, a score map out, its preparation declared."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from roadanomaly.errors import NotFitted
+from roadanomaly.segmenters.base import Segmenter
+from roadanomaly.types import Batch, Segmentation
+
+Kind = Literal["posthoc", "fit", "train", "finetune"]
+
+
+class Detector(nn.Module, ABC):
+    """A published method that scores pixels.
+
+    Everything that it learns is a parameter or a buffer, so `.to()`, saving and export work.
+
+    Class facts:
+        kind: what must happen before scoring: `posthoc` nothing; `fit` one pass over inlier
+            images (`update` each, then `finish`); `train` its own networks learn on a frozen
+            segmenter; `finetune` its loss moves the segmenter too.
+        supervision: what it learned from beside inlier classes, for the tables: `"none"`,
+            `"negatives"` (pasted or generated), `"void"`.
+        paper: where it was published.
+    """
+
+    kind: ClassVar[Kind] = "posthoc"
+    supervision: ClassVar[str] = "none"
+    paper: ClassVar[str]
+
+    def attach(self, segmenter: Segmenter) -> None:
+        """Build what depends on the segmenter's classes and feature widths; called once.
+
+        Raises:
+            FeatureError: the segmenter does not offer a feature that this detector needs.
+        """
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the segmenter's features that `score` and `loss` read; known after `attach`."""
+        return ()
+
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """Return the constructor options that rebuild this detector."""
+
+    @abstractmethod
+    def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
+        """Score each pixel.
+
+        Args:
+            segmentation: what the segmenter said of `image`.
+            image: `(B, 3, H, W)` float in 0..1.
+
+        Returns:
+            `(B, H, W)` float32, higher = more anomalous, unbounded.
+
+        Raises:
+            NotFitted: what this kind needs has not happened.
+        """
+
+    def update(self, segmentation: Segmentation, batch: Batch) -> None:
+        """Take one batch of inlier images into the statistics (`fit` detectors)."""
+        raise TypeError(f"{type(self).__name__} is of kind {self.kind!r}: there is nothing to fit.")
+
+    def finish(self) -> None:
+        """Turn the collected statistics into what `score` reads (`fit` detectors)."""
+        raise TypeError(f"{type(self).__name__} is of kind {self.kind!r}: there is nothing to fit.")
+
+    def loss(self, segmentation: Segmentation, batch: Batch) -> dict[str, Tensor]:
+        """Return the terms to minimise, named; their sum is the loss (`train`, `finetune`).
+
+        Each is a finite scalar, zero where the batch holds nothing that it applies to.
+        """
+        raise TypeError(f"{type(self).__name__} is of kind {self.kind!r}: there is no loss.")
+
+    def require(self, ready: bool, name: str) -> None:
+        """Refuse to score before the preparation that this kind needs.
+
+        Raises:
+            NotFitted: if not `ready`.
+        """
+        if not ready:
+            verb = "fit" if self.kind == "fit" else "train"
+            msg = (
+                f"the detector {name} has learned nothing yet; "
+                f"run `roadanomaly {verb}` first, or load a model that was saved after it."
+            )
+            raise NotFitted(msg)

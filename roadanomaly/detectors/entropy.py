@@ -1,0 +1,29 @@
+"""Entropy of the predicted class distribution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from roadanomaly.detectors.base import Detector
+from roadanomaly.types import Segmentation
+
+
+class Entropy(Detector):
+    """Shannon entropy of the softmax, in nats, 0 to ln K.
+
+    Source: the softmax entropy baseline of Blum et al., 2021, Fishyscapes, section 4.
+    """
+
+    kind = "posthoc"
+    paper = "Blum et al., The Fishyscapes Benchmark, IJCV 2021 (softmax entropy)"
+
+    def options(self) -> dict[str, Any]:
+        """Return the constructor options: there are none."""
+        return {}
+
+    def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
+        """Return `-sum_k p_k ln p_k`, `(B, H, W)`."""
+        log_p = segmentation.image_logits().float().log_softmax(1)
+        return -(log_p.exp() * log_p).sum(1)

@@ -1,0 +1,43 @@
+"""Loss terms and label handling that several trained detectors share."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation
+
+
+def labels_at(label: Tensor, segmentation: Segmentation) -> Tensor:
+    """Bring labels to the logits' grid by nearest neighbour; padding becomes `IGNORE`.
+
+    Args:
+        label: `(B, H, W)` uint8 at image size.
+        segmentation: whose logits the labels are to be compared with.
+
+    Returns:
+        `(B, h, w)` int64.
+    """
+    bottom = segmentation.padded[0] - label.shape[-2]
+    right = segmentation.padded[1] - label.shape[-1]
+    padded = functional.pad(label, (0, right, 0, bottom), value=IGNORE)
+    size = segmentation.logits.shape[-2:]
+    if padded.shape[-2:] != size:
+        padded = functional.interpolate(padded[:, None], size=size, mode="nearest-exact")[:, 0]
+    return padded.long()
+
+
+def closed_set_cross_entropy(segmentation: Segmentation, batch: Batch) -> Tensor:
+    """Mean cross-entropy over pixels of a known class, in nats; 0 where there are none."""
+    label = labels_at(batch.label, segmentation)
+    known = label < NEGATIVE
+    target = label.masked_fill(~known, -100)
+    total = functional.cross_entropy(
+        segmentation.logits.float(), target, ignore_index=-100, reduction="sum"
+    )
+    return total / known.sum().clamp_min(1)
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of `values` where `mask` holds; 0, with a gradient of 0, where it holds nowhere."""
+    return (values * mask).sum() / mask.sum().clamp_min(1)

@@ -1,0 +1,51 @@
+"""Every mistake a user can make ends in one of these; the command line prints it and exits with 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake in what the user gave: says what was wrong, the value, what is allowed, what next."""
+
+
+class UnknownName(UserError):
+    """A name that no catalogue holds."""
+
+
+class OptionError(UserError):
+    """A part was given an option that it lacks, or a value outside its range."""
+
+
+class DataError(UserError):
+    """A data root, image or label that cannot be used."""
+
+
+class NotFitted(UserError):
+    """A detector was asked for scores before it was fitted or trained."""
+
+
+class NotCalibrated(UserError):
+    """A mask was asked of a model that has no threshold yet."""
+
+
+class FeatureError(UserError):
+    """A detector needs a feature that the segmenter does not offer."""
+
+
+class TrainingDiverged(UserError):
+    """A loss or a gradient became NaN or infinite."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint that names the closest known word, or lists all when none is close.
+
+    >>> nearest("enrgy", ["energy", "entropy"])
+    'did you mean `energy`?'
+    >>> nearest("zebra", ["energy", "entropy"])
+    'known: energy, entropy'
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean `{close[0]}`?" if close else "known: " + ", ".join(names)

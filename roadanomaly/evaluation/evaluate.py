@@ -1,0 +1,218 @@
+"""Score several detectors on a data set from one forward pass of their segmenter a frame."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from roadanomaly.data.base import FrameSet
+from roadanomaly.evaluation.classes import class_table
+from roadanomaly.detectors import Detector
+from roadanomaly.errors import DataError
+from roadanomaly.evaluation.spool import ScoreSpool
+from roadanomaly.metrics.classes import ClassConfusion
+from roadanomaly.metrics.component import Components
+from roadanomaly.metrics.pixel import PixelExact, PixelOfficial
+from roadanomaly.segmenters import Segmenter
+from roadanomaly.types import Frame, Segmentation
+
+ANOMALY = 1
+Seen = Callable[[Frame, dict[str, np.ndarray]], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One detector on one data set; fractions, `nan` where undefined.
+
+    Args:
+        detector: its name in the table.
+        supervision: what it learned from beside inlier classes.
+        ap: average precision as the benchmark computes it, on half-precision scores.
+        ap_exact: by a full sort of all pixels in float32.
+        fpr95: false-positive rate at 95 % true positives, official.
+        auroc: official.
+        best_f1: over pixel thresholds, official.
+        siou: mean adjusted intersection over union of labelled components.
+        ppv: mean precision of predicted components.
+        f1: component F1, mean over 11 overlap thresholds.
+        ms: time of segmenter and detector a frame, milliseconds, median.
+    """
+
+    detector: str
+    supervision: str
+    ap: float
+    ap_exact: float
+    fpr95: float
+    auroc: float
+    best_f1: float
+    siou: float
+    ppv: float
+    f1: float
+    ms: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Args:
+        data: the data set's record.
+        track: `anomaly` or `obstacle`: which component sizes count.
+        frames: how many frames carried anomaly labels with both classes allowed.
+        rows: one a detector.
+        miou: closed-set mean IoU of the segmenter, or None where the set has no classes.
+        iou: per class.
+    """
+
+    data: dict[str, Any]
+    track: str
+    frames: int
+    rows: tuple[Row, ...]
+    miou: float | None
+    iou: dict[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return asdict(self)
+
+
+class _Clock:
+    """Wall time of what runs on a device, in milliseconds."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return 1000 * time.perf_counter()
+
+
+@torch.inference_mode()
+def evaluate(
+    segmenter: Segmenter,
+    detectors: Mapping[str, Detector],
+    frames: FrameSet,
+    *,
+    track: str = "anomaly",
+    seen: Seen | None = None,
+) -> Evaluation:
+    """Score detectors that share a segmenter.
+
+    Args:
+        segmenter: in inference mode, on its device.
+        detectors: attached to it, by their names in the table.
+        frames: labelled frames; those without any label are refused.
+        track: size rules of the component metrics, `anomaly` or `obstacle`.
+        seen: called after each frame with its scores (float32), for pictures and progress.
+
+    Raises:
+        DataError: the set carries no labels, or classes that the segmenter's cannot be mapped to.
+    """
+    counts = _ClassCounts(segmenter, frames)
+    exact = {name: PixelExact() for name in detectors}
+    official = {name: PixelOfficial() for name in detectors}
+    times: dict[str, list[float]] = {name: [] for name in detectors}
+    needs = tuple(sorted({feature for d in detectors.values() for feature in d.needs}))
+    judged = 0
+    with ScoreSpool() as spool:
+        for frame in frames:
+            if frame.truth is None:
+                msg = f"frame {frame.id} has no label, so nothing can be scored; use `predict`."
+                raise DataError(msg)
+            segmentation, scores, spent = _score(segmenter, detectors, needs, frame)
+            counts.update(segmentation, frame)
+            truth = frame.truth.numpy()
+            halves = {name: score.astype(np.float16) for name, score in scores.items()}
+            for name, score in scores.items():
+                times[name].append(spent[name])
+                official[name].update(frame.id, halves[name], truth)
+                exact[name].update(frame.id, score, truth)
+            spool.add(frame.id, truth, halves)
+            judged += 1
+            if seen:
+                seen(frame, scores)
+        rows = tuple(
+            _row(name, detector, official[name], exact[name], spool, track, times[name])
+            for name, detector in detectors.items()
+        )
+    return Evaluation(frames.record(), track, judged, rows, counts.miou, counts.iou)
+
+
+def _score(
+    segmenter: Segmenter, detectors: Mapping[str, Detector], needs: tuple[str, ...], frame: Frame
+) -> tuple[Segmentation, dict[str, np.ndarray], dict[str, float]]:
+    """Return the segmentation, `(H, W)` float32 scores and milliseconds of each detector."""
+    device = segmenter.mean.device
+    clock = _Clock(device)  # type: ignore[arg-type]
+    image = frame.image[None].to(device).float() / 255  # type: ignore[arg-type]
+    began = clock.now()
+    segmentation = segmenter(image, needs)
+    segmented = clock.now()
+    scores, spent = {}, {}
+    for name, detector in detectors.items():
+        start = clock.now()
+        score = detector.score(segmentation, image)[0].float()
+        spent[name] = clock.now() - start + segmented - began
+        scores[name] = score.cpu().numpy()
+    return segmentation, scores, spent
+
+
+def _row(
+    name: str,
+    detector: Detector,
+    official: PixelOfficial,
+    exact: PixelExact,
+    spool: ScoreSpool,
+    track: str,
+    times: list[float],
+) -> Row:
+    pixel = official.compute()
+    components = Components(track, pixel.best_f1_threshold, mode="official")
+    for frame_id, score, truth in spool.read(name):
+        components.update(frame_id, score, truth)
+    found = components.compute()
+    return Row(
+        detector=name,
+        supervision=detector.supervision,
+        ap=pixel.ap,
+        ap_exact=exact.compute().ap,
+        fpr95=pixel.fpr95,
+        auroc=pixel.auroc,
+        best_f1=pixel.best_f1,
+        siou=found.siou,
+        ppv=found.ppv,
+        f1=found.f1,
+        ms=float(np.median(times)) if times else float("nan"),
+    )
+
+
+class _ClassCounts:
+    """Closed-set confusion in the data set's own classes, where it has any."""
+
+    def __init__(self, segmenter: Segmenter, frames: FrameSet) -> None:
+        self.names = frames.classes
+        self.table = class_table(segmenter.classes, frames.classes) if frames.classes else None
+        self.confusion = ClassConfusion(frames.classes) if frames.classes else None
+
+    def update(self, segmentation: Segmentation, frame: Frame) -> None:
+        if self.confusion is None or self.table is None or frame.label is None:
+            return
+        predicted = self.table[segmentation.classes()[0].cpu().numpy()]
+        self.confusion.update(predicted, frame.label.numpy())
+
+    @property
+    def miou(self) -> float | None:
+        return None if self.confusion is None else self.confusion.compute().miou
+
+    @property
+    def iou(self) -> dict[str, float]:
+        if self.confusion is None:
+            return {}
+        values = self.confusion.compute().iou
+        return {name: float(v) for name, v in zip(self.names, values, strict=True)}

@@ -1,0 +1,280 @@
+"""Pixel metrics: average precision, AUROC, FPR at 95% TPR, best F1; the benchmark's way or exact.
+
+"Official" is what SegmentMeIfYouCan's `PixBinaryClass` computes (Chan et al., 2021,
+SegmentMeIfYouCan: A Benchmark for Anomaly Segmentation; code of August 2023): each frame is
+binned on quantiles of its own scores, and the bins of all frames are pooled. "Exact" sorts the
+pooled pixels, as scikit-learn does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from roadanomaly.metrics.checks import check_frame
+from roadanomaly.metrics.keyed import ByFrame, FrameId
+from roadanomaly.metrics.order import Order, order
+
+_QUANTILES = 384
+_MARGIN = 0.01
+_TARGET_TPR = 0.95
+
+
+@dataclass(frozen=True)
+class PixelResult:
+    """Scalars are fractions, NaN where undefined; curves run from the highest threshold down.
+
+    Args:
+        ap: area under precision over recall, as a right-hand step sum.
+        auroc: area under TPR over FPR, by trapezoids.
+        fpr95: FPR at the first point with TPR >= 0.95, not interpolated.
+        best_f1: largest F1 on the curve.
+        best_f1_threshold: highest threshold that reaches it.
+        positives: anomaly pixels.
+        negatives: inlier pixels.
+        thresholds: `(P,)` float64; a pixel with score >= threshold is called an anomaly.
+        tpr: `(P,)` true-positive rate, which is recall.
+        fpr: `(P,)` false-positive rate.
+        precision: `(P,)`, 1 where nothing is called an anomaly.
+    """
+
+    ap: float
+    auroc: float
+    fpr95: float
+    best_f1: float
+    best_f1_threshold: float
+    positives: int
+    negatives: int
+    thresholds: np.ndarray
+    tpr: np.ndarray
+    fpr: np.ndarray
+    precision: np.ndarray
+
+    @property
+    def recall(self) -> np.ndarray:
+        """`(P,)`, the same as `tpr`."""
+        return self.tpr
+
+
+@dataclass(frozen=True)
+class FrameCurve:
+    """One frame's bins, from the highest score down.
+
+    Args:
+        thresholds: `(B,)` float64, lower edges of the bins, B <= 769.
+        tp: `(B,)` int64, anomaly pixels in each bin.
+        fp: `(B,)` int64, inlier pixels in each bin.
+    """
+
+    thresholds: np.ndarray
+    tp: np.ndarray
+    fp: np.ndarray
+
+
+def frame_curve(score: np.ndarray, label: np.ndarray) -> FrameCurve:
+    """Bin one frame on quantiles of its own scores, as the benchmark does.
+
+    Edges are 384 quantiles of the anomaly scores, 384 of the inlier scores (fewer where a class
+    has fewer pixels) and both extremes widened by a hundredth of the range, at least 0.01.
+
+    Args:
+        score: `(H, W)` float16, float32 or float64. The range and the steps between neighbours
+            are taken in this type, so float16 may overflow there; infinite scores land in a
+            bin of their own.
+        label: `(H, W)` uint8 of 0, 1, 255.
+
+    Returns:
+        The bins; none for a frame without a counted pixel.
+    """
+    classes = [order(score[label == 1]), order(score[label == 0])]
+    present = [values for values in classes if values.size]
+    if not present:
+        return FrameCurve(np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64))
+    with np.errstate(invalid="ignore", over="ignore"):
+        low = min(values.ends()[0] for values in present)
+        high = max(values.ends()[1] for values in present)
+        margin = max(_MARGIN * float(high - low), _MARGIN)
+        ends = np.array([float(low) - margin, float(high) + margin])
+        edges = np.unique(np.concatenate([ends, *map(_quantiles, present)]))
+    if edges.size < 2:
+        edges = np.array([float(low), np.inf])
+    tp, fp = (_histogram(values, edges) for values in classes)
+    return FrameCurve(edges[-2::-1], tp[::-1], fp[::-1])
+
+
+def _quantiles(values: Order) -> np.ndarray:
+    """Linear quantiles at equal steps from 0 to 1, rounded as `numpy.quantile` rounds them."""
+    last = values.size - 1
+    position = last * np.linspace(0, 1, min(_QUANTILES, values.size))
+    rank = np.floor(position).astype(np.int64)
+    weight = position - rank
+    lower, upper = values.at(np.stack([rank, np.minimum(rank + 1, last)]).ravel()).reshape(2, -1)
+    step = upper - lower
+    return np.where(weight < 0.5, lower + step * weight, upper - step * (1 - weight))
+
+
+def _histogram(values: Order, edges: np.ndarray) -> np.ndarray:
+    """Count the values between `edges`; the first lies below all of them, the last above."""
+    below = np.empty(edges.size, np.int64)
+    below[0], below[-1] = 0, values.size
+    if edges.size > 2:
+        below[1:-1] = values.below(edges[1:-1])
+    return np.diff(below)
+
+
+def pool_curves(curves: Sequence[FrameCurve]) -> PixelResult:
+    """Pool the bins of all frames and summarise them, as the benchmark does.
+
+    Equal thresholds are collapsed into their last point, except that the very first point always
+    stays. So where frames share their top threshold the result depends on their order (the
+    benchmark's own depends on it, and on an unstable sort; here the sort is stable). Without an
+    anomaly pixel AP and AUROC are NaN, FPR95 and best F1 are 0, as the benchmark has it.
+    """
+    positives = sum(int(curve.tp.sum()) for curve in curves)
+    negatives = sum(int(curve.fp.sum()) for curve in curves)
+    if positives + negatives == 0:
+        return _undefined()
+    thresholds = np.concatenate([curve.thresholds for curve in curves])
+    highest_first = np.argsort(thresholds, kind="stable")[::-1]
+    thresholds = thresholds[highest_first]
+    tp = np.concatenate([curve.tp for curve in curves])[highest_first].cumsum()
+    fp = np.concatenate([curve.fp for curve in curves])[highest_first].cumsum()
+    kept = np.append(thresholds[1:] != thresholds[:-1], True)
+    kept[0] = True
+    thresholds, tp, fp = thresholds[kept], tp[kept], fp[kept]
+    if tp[0] + fp[0]:
+        thresholds = np.insert(thresholds, 0, thresholds[0] + 1)
+        tp, fp = np.insert(tp, 0, 0), np.insert(fp, 0, 0)
+    return summarise(thresholds, tp, fp, positives, negatives)
+
+
+def exact_curve(positive: Order, negative: Order) -> PixelResult:
+    """Summarise the full curve over every distinct score.
+
+    Precision changes the sum, and F1 and TPR rise, only where a threshold equals an anomaly's
+    score, so the curve holds those thresholds and the ends of the straight runs between them.
+
+    Args:
+        positive: scores of all anomaly pixels.
+        negative: scores of all inlier pixels.
+
+    Returns:
+        All NaN without an anomaly pixel; AUROC and FPR95 NaN without an inlier pixel.
+    """
+    if positive.size == 0:
+        return _undefined(negatives=negative.size)
+    scores = np.unique(positive.at(np.arange(positive.size)).astype(np.float64))[::-1]
+    tp = positive.size - positive.below(scores)
+    fp = negative.size - negative.below(scores)
+    fp_before = negative.size - negative.below(np.nextafter(scores, np.inf))
+    fp_before = np.where(np.isposinf(scores), 0, fp_before)
+    run = fp_before > np.concatenate([[0], fp[:-1]])
+    run_thresholds = np.full(scores.size, np.nan)
+    run_thresholds[run] = negative.at(negative.size - fp_before[run])
+    points = np.stack([run, np.ones_like(run)], axis=1)
+    thresholds = np.stack([run_thresholds, scores], axis=1)[points]
+    tp = np.stack([np.concatenate([[0], tp[:-1]]), tp], axis=1)[points]
+    fp = np.stack([fp_before, fp], axis=1)[points]
+    if fp[-1] < negative.size:
+        thresholds = np.append(thresholds, float(negative.ends()[0]))
+        tp = np.append(tp, positive.size)
+        fp = np.append(fp, negative.size)
+    start = np.insert(thresholds, 0, np.inf), np.insert(tp, 0, 0), np.insert(fp, 0, 0)
+    return summarise(*start, positive.size, negative.size)
+
+
+def summarise(
+    thresholds: np.ndarray, tp: np.ndarray, fp: np.ndarray, positives: int, negatives: int
+) -> PixelResult:
+    """Compute the scalars of a curve of counts.
+
+    Args:
+        thresholds: `(P,)` descending.
+        tp: `(P,)` anomaly pixels at or above each threshold.
+        fp: `(P,)` inlier pixels at or above each threshold.
+        positives: all anomaly pixels.
+        negatives: all inlier pixels.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recall = tp / np.float64(positives)
+        fpr = fp / np.float64(negatives)
+        precision = np.where(tp + fp > 0, tp / (tp + fp), 1.0)
+        f1 = 2 * tp / (tp + fp + positives)
+    reached = int(np.searchsorted(recall, _TARGET_TPR))
+    best = int(np.nanargmax(f1))
+    return PixelResult(
+        ap=float((np.diff(recall) * precision[1:]).sum()),
+        auroc=float(np.trapezoid(recall, fpr)),
+        fpr95=float(fpr[reached]),
+        best_f1=float(f1[best]),
+        best_f1_threshold=float(thresholds[best]),
+        positives=positives,
+        negatives=negatives,
+        thresholds=thresholds.astype(np.float64),
+        tpr=recall,
+        fpr=fpr,
+        precision=precision,
+    )
+
+
+def _undefined(negatives: int = 0) -> PixelResult:
+    nan, none = float("nan"), np.empty(0)
+    return PixelResult(nan, nan, nan, nan, nan, 0, negatives, none, none, none, none)
+
+
+class PixelOfficial:
+    """The benchmark's pixel metric, frame by frame; its memory does not depend on frame size.
+
+    Frames are pooled in the order of their ids. A frame without a counted pixel, on which the
+    benchmark's own tool stops with an error, adds nothing.
+    """
+
+    def __init__(self) -> None:
+        self._curves: ByFrame[FrameCurve] = ByFrame()
+
+    def update(self, frame_id: FrameId, score: np.ndarray, label: np.ndarray) -> None:
+        """Count one frame.
+
+        Args:
+            frame_id: unique name.
+            score: `(H, W)` float, used in the type that it has; the benchmark stores float16.
+            label: `(H, W)` uint8 of 0 inlier, 1 anomaly, 255 ignore.
+
+        Raises:
+            DataError: the frame cannot be scored, or was counted before.
+        """
+        self._curves.add(frame_id, frame_curve(*check_frame(frame_id, score, label)))
+
+    def merge(self, other: PixelOfficial) -> None:
+        """Take over the frames that another process counted."""
+        self._curves.merge(other._curves)
+
+    def compute(self) -> PixelResult:
+        """Summarise all frames so far; NaN before the first counted pixel."""
+        return pool_curves(self._curves.in_order())
+
+
+class PixelExact:
+    """The exact pixel metric, which keeps every counted score."""
+
+    def __init__(self) -> None:
+        self._scores: ByFrame[tuple[np.ndarray, np.ndarray]] = ByFrame()
+
+    def update(self, frame_id: FrameId, score: np.ndarray, label: np.ndarray) -> None:
+        """Count one frame; arguments and errors as `PixelOfficial.update`."""
+        score, label = check_frame(frame_id, score, label)
+        self._scores.add(frame_id, (score[label == 1], score[label == 0]))
+
+    def merge(self, other: PixelExact) -> None:
+        """Take over the frames that another process counted."""
+        self._scores.merge(other._scores)
+
+    def compute(self) -> PixelResult:
+        """Summarise all frames so far; NaN where undefined."""
+        frames = self._scores.in_order()
+        if not frames:
+            return _undefined()
+        positive, negative = (np.concatenate(scores) for scores in zip(*frames, strict=True))
+        return exact_curve(order(positive), order(negative))

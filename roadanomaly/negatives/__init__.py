@@ -1,0 +1,15 @@
+"""Sources of content that is no inlier, by short name."""
+
+from roadanomaly.catalogue import Catalogue
+from roadanomaly.negatives.base import NegativeSource
+
+NEGATIVES: Catalogue[NegativeSource] = Catalogue(
+    "negative source",
+    {
+        "mixture": "roadanomaly.negatives.mixture:Mixture",
+        "paste": "roadanomaly.negatives.paste:Paste",
+        "shapes": "roadanomaly.negatives.shapes:Shapes",
+    },
+)
+
+__all__ = ["NEGATIVES", "NegativeSource"]

@@ -1,0 +1,201 @@
+"""What every cut-out reader is: a list of objects in images, each read as colours with alpha."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import cv2
+import numpy as np
+
+from roadanomaly.data.images import list_images, read_image, to_array
+from roadanomaly.errors import DataError
+
+FINER = 4
+"""Sub-pixels a side with which polygons are filled."""
+
+log = logging.getLogger(__name__)
+
+
+class Entry(NamedTuple):
+    """One object that a set holds; its pixels are read when asked for.
+
+    Args:
+        image: file that shows it.
+        key: which object of that image; only its reader knows what the number means.
+        category: class name.
+        share: of the image, that the object's box covers, 0..1.
+    """
+
+    image: Path
+    key: int
+    category: str
+    share: float
+
+
+class Cutout(NamedTuple):
+    """One object, cropped to its box.
+
+    Args:
+        colour: `(h, w, 3)` uint8 RGB, multiplied by alpha, so 0 outside the object.
+        alpha: `(h, w)` uint8, 255 = object.
+    """
+
+    colour: np.ndarray
+    alpha: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return self.colour.nbytes + self.alpha.nbytes
+
+
+class CutoutReader(ABC):
+    """A folder of objects in one format.
+
+    Class facts:
+        format: its name in a config.
+
+    Attributes:
+        names: every class name that the set defines, used or not; empty if it defines none.
+        entries: the objects, in a fixed order.
+        images: how many usable images the set has.
+        skipped: how many images or objects could not be used, by reason.
+    """
+
+    format: ClassVar[str]
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.names: tuple[str, ...] = ()
+        self.entries: list[Entry] = []
+        self.images = 0
+        self.skipped: Counter[str] = Counter()
+
+    @staticmethod
+    @abstractmethod
+    def matches(root: Path) -> bool:
+        """Say whether the folder looks like this format."""
+
+    @abstractmethod
+    def mask(self, entry: Entry, height: int, width: int) -> np.ndarray:
+        """Return the object's `(height, width)` uint8 mask, 255 inside."""
+
+    def read(self, entry: Entry) -> Cutout | None:
+        """Read one object; None, with a warning, where its image or mask cannot be used.
+
+        A mask may be empty at image size, as that of an object thinner than a pixel.
+        """
+        try:
+            colour = to_array(read_image(entry.image))
+        except DataError as error:
+            log.warning("cut-out left out: %s", error)
+            return None
+        return crop(colour, self.mask(entry, *colour.shape[:2]))
+
+    def usable(self, image: Path) -> bool:
+        """Count and log an image that is not there or is truncated; say whether it can be used."""
+        if not image.is_file():
+            self.skip("label without image", image)
+            return False
+        if not is_complete(image):
+            self.skip("truncated image", image)
+            return False
+        self.images += 1
+        return True
+
+    def skip(self, reason: str, path: Path) -> None:
+        """Count something that cannot be used."""
+        self.skipped[reason] += 1
+        log.warning("cut-outs: %s left out: %s", reason, path)
+
+
+def crop(colour: np.ndarray, alpha: np.ndarray) -> Cutout | None:
+    """Cut `(H, W, 3)` colours to the box of an `(H, W)` uint8 alpha; None where it is empty."""
+    rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
+    if not len(rows):
+        return None
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    inside = alpha[window]
+    product = colour[window].astype(np.uint16) * inside[..., None]
+    return Cutout(((product + 127) // 255).astype(np.uint8), inside.copy())
+
+
+def fill_polygon(points: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Fill a polygon by the even-odd rule: pixels of which at least a half lies inside.
+
+    Args:
+        points: `(N, 2)` x and y in pixels, the first pixel reaching from 0 to 1.
+        height: rows of the mask.
+        width: columns of the mask.
+
+    Returns:
+        `(height, width)` uint8, 255 inside.
+    """
+    mask = np.zeros((height, width), np.uint8)
+    left, top = np.maximum(np.floor(points.min(0)), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(points.max(0)), (width, height)).astype(int)
+    if right <= left or bottom <= top:
+        return mask
+    fine = np.zeros(((bottom - top) * FINER, (right - left) * FINER), np.uint8)
+    corners = np.floor((points - (left, top)) * FINER).astype(np.int32)
+    cv2.fillPoly(fine, [corners], 255)
+    part = cv2.resize(fine, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+    mask[top:bottom, left:right] = (part >= 128) * np.uint8(255)
+    return mask
+
+
+def is_complete(path: Path) -> bool:
+    """Say whether an image file is whole; it is decoded only where its tail leaves a doubt."""
+    with path.open("rb") as file:
+        start = file.read(8)
+        file.seek(0, 2)
+        file.seek(max(0, file.tell() - 64))
+        tail = file.read()
+    if start.startswith(b"\xff\xd8") and tail.endswith(b"\xff\xd9"):
+        return True
+    if start.startswith(b"\x89PNG") and b"IEND" in tail:
+        return True
+    try:
+        read_image(path)
+    except DataError:
+        return False
+    return True
+
+
+def by_stem(paths: Iterable[Path], folder: Path) -> dict[str, Path]:
+    """Map each path below `folder`, without its suffix, to its file."""
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
+
+
+def images_by_stem(folder: Path) -> dict[str, Path]:
+    """Map each image's path below `folder`, without its suffix, to its file, in name order."""
+    return by_stem(list_images(folder, recursive=True), folder) if folder.is_dir() else {}
+
+
+def names_file(root: Path) -> tuple[str, ...]:
+    """Read `names.txt` of a set, one class name a line; empty where there is none."""
+    path = root / "names.txt"
+    if not path.is_file():
+        return ()
+    return tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
+
+
+def refuse_empty(reader: CutoutReader, wanted: str) -> None:
+    """Refuse a set without a single object.
+
+    Raises:
+        DataError: says what the format wants and what was skipped.
+    """
+    if reader.entries:
+        return
+    skipped = ", ".join(f"{count} x {reason}" for reason, count in reader.skipped.items())
+    msg = (
+        f"no cut-out in {str(reader.root)!r}, read as {reader.format}: {wanted}. "
+        f"Skipped: {skipped or 'nothing'}. Check the folder, or name another `format`."
+    )
+    raise DataError(msg)

@@ -1,0 +1,59 @@
+"""Cut-outs that are cut out already: PNG files with an alpha channel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from roadanomaly.negatives.cutouts.base import CutoutReader, Entry, crop, refuse_empty
+
+
+class RgbaCutouts(CutoutReader):
+    """A folder of RGBA PNG files, one object each; a sub-folder's name is its objects' class.
+
+    Files right in the folder are of the class `object`. Soft alpha stays soft.
+    """
+
+    format: ClassVar[str] = "rgba"
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        for path in sorted(root.rglob("*.png")):
+            if self.usable(path):
+                self._add(path)
+        self.names = tuple(sorted({entry.category for entry in self.entries}))
+        refuse_empty(self, "it needs PNG files with an alpha channel that is not empty")
+
+    @staticmethod
+    def matches(root: Path) -> bool:
+        """Say whether the folder's first PNG has an alpha channel."""
+        first = min(root.rglob("*.png"), default=None)
+        return first is not None and _alpha(first) is not None
+
+    def _add(self, path: Path) -> None:
+        alpha = _alpha(path)
+        if alpha is None:
+            self.skip("no alpha channel", path)
+            return
+        box = crop(alpha[..., None], alpha)
+        if box is None:
+            self.skip("empty alpha channel", path)
+            return
+        category = "object" if path.parent == self.root else path.parent.name
+        self.entries.append(Entry(path, 0, category, box.alpha.size / alpha.size))
+
+    def mask(self, entry: Entry, height: int, width: int) -> np.ndarray:
+        """Return the alpha channel."""
+        alpha = _alpha(entry.image)
+        return np.zeros((height, width), np.uint8) if alpha is None else alpha
+
+
+def _alpha(path: Path) -> np.ndarray | None:
+    """Return the `(H, W)` uint8 alpha channel of a file, or None where it has none."""
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 4:
+        return None
+    return pixels[..., 3] if pixels.dtype == np.uint8 else (pixels[..., 3] // 257).astype(np.uint8)

@@ -1,0 +1,91 @@
+"""Cut-outs from YOLO segmentation text: a row `class x y x y ...` in 0..1 for each object."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from roadanomaly.errors import DataError
+from roadanomaly.negatives.cutouts.base import (
+    CutoutReader,
+    Entry,
+    fill_polygon,
+    images_by_stem,
+    names_file,
+    refuse_empty,
+)
+from roadanomaly.negatives.cutouts.names import COCO
+
+
+class YoloCutouts(CutoutReader):
+    """`images/**/NAME.jpg` beside `labels/**/NAME.txt`, as `coco128seg` has them.
+
+    Class names come from `names.txt`, one a line; without it they are the 80 of COCO. Objects of
+    several parts are one row whose parts a line joins; the even-odd rule fills them.
+    """
+
+    format: ClassVar[str] = "yolo"
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.names = names_file(root) or COCO
+        self._labels: dict[Path, Path] = {}
+        images = images_by_stem(root / "images")
+        for label in sorted((root / "labels").rglob("*.txt")):
+            stem = label.relative_to(root / "labels").with_suffix("").as_posix()
+            image = images.get(stem, root / "images" / f"{stem}.jpg")
+            if self.usable(image):
+                self._labels[image] = label
+                self.entries.extend(self._entries(image, label))
+        refuse_empty(self, "`labels/**/*.txt` needs rows `class x y x y x y ...`, a polygon each")
+
+    @staticmethod
+    def matches(root: Path) -> bool:
+        """Say whether the folder has label texts."""
+        return next((root / "labels").rglob("*.txt"), None) is not None
+
+    def _entries(self, image: Path, label: Path) -> list[Entry]:
+        found = []
+        for row, line in enumerate(label.read_text().splitlines()):
+            if not line.strip():
+                continue
+            index, points = parse(line, f"{label}:{row + 1}")
+            if len(points) < 3:
+                self.skip("row without a polygon", label)
+                continue
+            if not 0 <= index < len(self.names):
+                msg = (
+                    f"{label}:{row + 1} names class {index}, but {len(self.names)} names are "
+                    f"known. Put a `names.txt`, one class name a line, into {str(self.root)!r}."
+                )
+                raise DataError(msg)
+            share = float(np.prod(np.ptp(points, axis=0)))
+            found.append(Entry(image, row, self.names[index], share))
+        return found
+
+    def mask(self, entry: Entry, height: int, width: int) -> np.ndarray:
+        """Fill the polygon of the entry's row."""
+        label = self._labels[entry.image]
+        _, points = parse(label.read_text().splitlines()[entry.key], str(label))
+        return fill_polygon(points * (width, height), height, width)
+
+
+def parse(line: str, where: str) -> tuple[int, np.ndarray]:
+    """Read one row as a class index and `(N, 2)` points in 0..1; a row of a box has none.
+
+    Raises:
+        DataError: a value is no number, or a coordinate lacks its partner.
+    """
+    try:
+        values = [float(word) for word in line.split()]
+    except ValueError as error:
+        msg = f"{where} holds something that is no number: {error}. Repair or remove the row."
+        raise DataError(msg) from error
+    if len(values) == 5:
+        return int(values[0]), np.zeros((0, 2))
+    if len(values) % 2 == 0:
+        msg = f"{where} has an odd number of coordinates, {len(values) - 1}. Repair the row."
+        raise DataError(msg)
+    return int(values[0]), np.array(values[1:]).reshape(-1, 2)

@@ -1,0 +1,195 @@
+"""Negatives that are objects cut out of other images."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import cv2
+import numpy as np
+
+from roadanomaly.errors import DataError, OptionError, nearest
+from roadanomaly.negatives.cutouts import Cutout, CutoutReader, Entry, open_cutouts
+from roadanomaly.negatives.cutouts.names import ROAD_CLASSES
+from roadanomaly.negatives.memory import Memory
+from roadanomaly.negatives.patches import Look, Patch, PatchSource, check_part, check_range
+from roadanomaly.negatives.sets import find_set, in_part
+
+ATTEMPTS = 100
+"""Cut-outs drawn in a row that may be unreadable before the set counts as broken."""
+
+GROWTH = 3.0
+"""Greatest factor by which a cut-out is enlarged; beyond it edges turn to stairs."""
+
+
+class Paste(PatchSource):
+    """Cut-outs of objects that roads do not have, pasted into the crops.
+
+    Pixels with alpha >= 0.5 become `NEGATIVE`, whatever their label was, void included; those with
+    alpha from 0.1 to 0.5 show both and become `IGNORE`.
+
+    Args:
+        root: the set's folder, or the name of a folder under `$ROADANOMALY_DATA` or `datasets/`.
+        format: `"coco"`, `"yolo"`, `"index_mask"`, `"rgba"`, or `"auto"` to guess by the layout.
+        exclude: class names that are not pasted; None leaves out those that roads have.
+        min_area: share of its image that an object's box must cover, 0..1.
+        objects: of index masks: `"components"` or `"classes"` (all pixels of a class of an image).
+        part: `"train"` and `"held_out"` share no image, `"all"` is both.
+        held_out: share of the images in `"held_out"`, chosen by a hash of their names.
+        count: fewest and most negatives in a crop.
+        side: least and greatest longest side, in pixels of the crop, drawn log-uniformly.
+        flip: share that is mirrored.
+        rotate: degrees to either side, drawn uniformly.
+        feather: least and greatest radius of the soft edge, in pixels.
+        colour_match: least and greatest strength of moving mean and contrast to the background's.
+        brightness: gain is drawn from `1 - brightness` to `1 + brightness`.
+        probability: share of crops that get negatives at all.
+        place: `"anywhere"`, or `"ground"`: the foot stands on the ground, bigger further down.
+        ground: label values that count as ground; the default is road, sidewalk and terrain of
+            Cityscapes' train ids.
+
+    Raises:
+        DataError: the set is missing or unreadable, or the filters leave nothing.
+        OptionError: a value out of range, or an excluded class that the set does not define.
+    """
+
+    def __init__(
+        self,
+        root: str = "coco128seg",
+        format: str = "auto",  # noqa: A002
+        exclude: Sequence[str] | None = None,
+        min_area: float = 0.01,
+        objects: str = "components",
+        part: str = "all",
+        held_out: float = 0.2,
+        count: Sequence[int] = (1, 3),
+        side: Sequence[float] = (24, 330),
+        flip: float = 0.5,
+        rotate: float = 0,
+        feather: Sequence[float] = (0, 2),
+        colour_match: Sequence[float] = (0.0, 0.7),
+        brightness: float = 0.1,
+        probability: float = 1.0,
+        place: str = "anywhere",
+        ground: Sequence[int] = (0, 1, 9),
+    ) -> None:
+        super().__init__(
+            Look(
+                count=count,
+                side=side,
+                flip=flip,
+                rotate=rotate,
+                feather=feather,
+                colour_match=colour_match,
+                brightness=brightness,
+                probability=probability,
+                place=place,
+                ground=ground,
+            )
+        )
+        check_part(part, held_out)
+        check_range("min_area", (min_area, min_area), 0, 1)
+        self.part = part
+        self.reader = open_cutouts(find_set(root), format, objects)
+        self.entries = select(self.reader, exclude, min_area, part, held_out)
+        self._memory: Memory[Cutout] = Memory()
+
+    def draw(self, side: int, rng: np.random.Generator) -> Patch:
+        """Draw one cut-out, its longest side `side` pixels."""
+        for _ in range(ATTEMPTS):
+            entry = self.entries[rng.integers(len(self.entries))]
+            cutout = self._memory.get(entry, partial(self._read, entry))
+            if cutout is not None:
+                return resize(cutout, side)
+        msg = (
+            f"of {ATTEMPTS} cut-outs drawn from {str(self.reader.root)!r} none could be "
+            "read; see the warnings in the log, and repair the files."
+        )
+        raise DataError(msg)
+
+    def record(self) -> dict[str, Any]:
+        """Return the set's name, and how many cut-outs of which classes and how many images."""
+        classes = Counter(entry.category for entry in self.entries)
+        return {
+            "name": "paste",
+            "root": self.reader.root.resolve().name,
+            "format": self.reader.format,
+            "part": self.part,
+            "images": len({entry.image for entry in self.entries}),
+            "cutouts": len(self.entries),
+            "classes": dict(sorted(classes.items())),
+            "skipped": dict(self.reader.skipped),
+        }
+
+    def _read(self, entry: Entry) -> Cutout | None:
+        cutout = self.reader.read(entry)
+        return None if cutout is None else shrink(cutout, round(self.look.side[1]))
+
+
+def select(
+    reader: CutoutReader,
+    exclude: Sequence[str] | None,
+    min_area: float,
+    part: str,
+    held_out: float,
+) -> list[Entry]:
+    """Return the entries that all filters leave; `Paste` says what they are.
+
+    Raises:
+        DataError: none is left; says how many each filter removed.
+        OptionError: an excluded class that the set does not define.
+    """
+    for name in exclude or ():
+        if reader.names and name not in reader.names:
+            msg = (
+                f"`exclude` names the class {name!r}, which {str(reader.root)!r} does not define; "
+                f"{nearest(name, reader.names)}"
+            )
+            raise OptionError(msg)
+    left_out = ROAD_CLASSES if exclude is None else frozenset(exclude)
+    filters: dict[str, Callable[[Entry], bool]] = {
+        "exclude": lambda entry: entry.category not in left_out,
+        "min_area": lambda entry: entry.share >= min_area,
+        f"part={part}": lambda entry: in_part(entry.image.stem, part, held_out),
+    }
+    entries, removed = reader.entries, {}
+    for name, keep in filters.items():
+        kept = [entry for entry in entries if keep(entry)]
+        removed[name] = len(entries) - len(kept)
+        entries = kept
+    if not entries:
+        by = ", ".join(f"`{name}` removed {number}" for name, number in removed.items() if number)
+        msg = (
+            f"no cut-out is left of the {len(reader.entries)} in {str(reader.root)!r}: {by}. "
+            "Loosen that option."
+        )
+        raise DataError(msg)
+    return entries
+
+
+def shrink(cutout: Cutout, side: int) -> Cutout:
+    """Return the cut-out with its longest side at most `side` pixels."""
+    size = _size(cutout.alpha.shape, side)
+    if max(cutout.alpha.shape) <= side:
+        return cutout
+    return Cutout(*(cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in cutout))
+
+
+def resize(cutout: Cutout, side: int) -> Patch:
+    """Return the cut-out with its longest side `side` pixels, or less where `GROWTH` forbids it."""
+    longest = max(cutout.alpha.shape)
+    side = min(side, round(GROWTH * longest))
+    way = cv2.INTER_AREA if side < longest else cv2.INTER_CUBIC
+    size = _size(cutout.alpha.shape, side)
+    colour, alpha = (cv2.resize(part, size, interpolation=way) for part in cutout)
+    if side > longest:
+        blur = side / longest / 2
+        colour, alpha = (cv2.GaussianBlur(part, (0, 0), blur) for part in (colour, alpha))
+    return Patch(colour.astype(np.float32), alpha.astype(np.float32) / 255)
+
+
+def _size(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    scale = side / max(shape[:2])
+    return max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale))

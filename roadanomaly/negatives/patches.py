@@ -1,0 +1,234 @@
+"""What all sources of patches share: how many, how big, where, how blended, how labelled."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+
+from roadanomaly.errors import OptionError, nearest
+from roadanomaly.negatives.base import NegativeSource
+from roadanomaly.negatives.blending import CORE, blend, feather, mark, match_colour, overlap
+from roadanomaly.types import Batch
+
+LEAST_VISIBLE = 16
+"""Pixels a side, and pixels in all, that must be seen of a negative."""
+
+PLACES = ("anywhere", "ground")
+PARTS = ("all", "train", "held_out")
+TRIES = 8
+
+
+@dataclass(frozen=True)
+class Look:
+    """How patches are put into a crop; the options that `Paste` and `Shapes` share.
+
+    Args:
+        count: fewest and most negatives in a crop.
+        side: least and greatest longest side in pixels of the crop, drawn log-uniformly.
+        flip: share that is mirrored.
+        rotate: degrees to either side, drawn uniformly.
+        feather: least and greatest radius of the soft edge, in pixels.
+        colour_match: least and greatest strength of `match_colour`.
+        brightness: gain is drawn from `1 - brightness` to `1 + brightness`.
+        probability: share of crops that get negatives at all.
+        place: `"anywhere"`, or `"ground"`: the foot stands on a pixel of the ground, where there
+            is any, and negatives further down tend to be bigger.
+        ground: label values that count as ground.
+    """
+
+    count: Sequence[int]
+    side: Sequence[float]
+    flip: float
+    rotate: float
+    feather: Sequence[float]
+    colour_match: Sequence[float]
+    brightness: float
+    probability: float
+    place: str
+    ground: Sequence[int]
+
+    def __post_init__(self) -> None:
+        check_range("count", self.count, 0, 1000)
+        check_range("side", self.side, 4, 100000)
+        check_range("feather", self.feather, 0, 100)
+        check_range("colour_match", self.colour_match, 0, 1)
+        check_range("flip", (self.flip, self.flip), 0, 1)
+        check_range("rotate", (self.rotate, self.rotate), 0, 180)
+        check_range("brightness", (self.brightness, self.brightness), 0, 1)
+        check_range("probability", (self.probability, self.probability), 0, 1)
+        check_choice("place", self.place, PLACES)
+
+
+def check_range(name: str, value: Sequence[float], low: float, high: float) -> None:
+    """Refuse an option that is no rising pair within limits.
+
+    Raises:
+        OptionError: names the option, the value and the limits.
+    """
+    if len(value) != 2 or not low <= value[0] <= value[1] <= high:
+        msg = (
+            f"`{name}` is {list(value)}; it must lie between {low} and {high}, a range as "
+            "[least, greatest]."
+        )
+        raise OptionError(msg)
+
+
+def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Refuse a word that is not among the allowed ones.
+
+    Raises:
+        OptionError: with the nearest word.
+    """
+    if value not in allowed:
+        msg = f"`{name}` is {value!r}; {nearest(value, allowed)}"
+        raise OptionError(msg)
+
+
+def check_part(part: str, held_out: float) -> None:
+    """Refuse an unknown part or a held-out share outside 0..1."""
+    check_choice("part", part, PARTS)
+    check_range("held_out", (held_out, held_out), 0, 1)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One negative at the size at which it is pasted.
+
+    Args:
+        colour: `(h, w, 3)` float32 in 0..255, multiplied by alpha.
+        alpha: `(h, w)` float32 in 0..1.
+    """
+
+    colour: np.ndarray
+    alpha: np.ndarray
+
+
+class PatchSource(NegativeSource):
+    """A source that lays single patches over the crops of a uint8 batch."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__()
+        self.look = look
+
+    @abstractmethod
+    def draw(self, side: int, rng: np.random.Generator) -> Patch:
+        """Draw one negative whose longest side has `side` pixels."""
+
+    def mix(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        """Lay negatives over each crop; see `NegativeSource.mix`.
+
+        Raises:
+            TypeError: the images are not uint8.
+        """
+        if batch.image.dtype != torch.uint8:
+            msg = (
+                f"{type(self).__name__} runs in the loader, on uint8 images; it was given "
+                f"{batch.image.dtype}. Mix before `Batch.to`."
+            )
+            raise TypeError(msg)
+        image, label = batch.image.numpy().copy(), batch.label.numpy().copy()
+        for index in range(len(image)):
+            if rng.random() >= self.look.probability:
+                continue
+            pixels, marks = np.ascontiguousarray(image[index].transpose(1, 2, 0)), label[index]
+            for _ in range(rng.integers(self.look.count[0], self.look.count[1] + 1)):
+                pixels, marks = self._add(pixels, marks, rng)
+            image[index], label[index] = pixels.transpose(2, 0, 1), marks
+        original = batch.image if batch.original is None else batch.original
+        return replace(
+            batch,
+            image=torch.from_numpy(image),
+            label=torch.from_numpy(label),
+            original=original,
+        )
+
+    def _add(
+        self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        look = self.look
+        foot = self._foot(label, rng) if look.place == "ground" else None
+        fraction = rng.random() if foot is None else (rng.random() + foot[2]) / 2
+        side = round(look.side[0] * (look.side[1] / look.side[0]) ** fraction)
+        patch = self._vary(self.draw(side, rng), rng)
+        alpha = feather(patch.alpha, _between(look.feather, rng))
+        place = self._place(alpha, image.shape, foot, rng)
+        strength, gain = _between(look.colour_match, rng), rng.uniform(-1, 1) * look.brightness + 1
+        there, here = overlap(image.shape, alpha.shape, *place)
+        shown = patch.alpha[here]
+        colour = patch.colour[here] * (gain / np.maximum(shown, 1 / 255))[..., None]
+        alpha = alpha[here]
+        colour = match_colour(colour, alpha, image[there], strength)
+        corner = there[0].start, there[1].start
+        return blend(image, colour, alpha, *corner), mark(label, alpha, *corner)
+
+    def _foot(self, label: np.ndarray, rng: np.random.Generator) -> tuple[int, int, float] | None:
+        """Draw row, column and height in 0..1 (1 = lowest ground) of a pixel of the ground."""
+        rows, columns = np.isin(label, self.look.ground).nonzero()
+        if not len(rows):
+            return None
+        pick = rng.integers(len(rows))
+        depth = (rows[pick] - rows[0]) / max(1, rows[-1] - rows[0])
+        return int(rows[pick]), int(columns[pick]), float(depth)
+
+    def _vary(self, patch: Patch, rng: np.random.Generator) -> Patch:
+        mirrored = rng.random() < self.look.flip
+        angle = rng.uniform(-1, 1) * self.look.rotate
+        if mirrored:
+            patch = Patch(patch.colour[:, ::-1], patch.alpha[:, ::-1])
+        return rotate(patch, angle) if angle else patch
+
+    @staticmethod
+    def _place(
+        alpha: np.ndarray,
+        shape: tuple[int, ...],
+        foot: tuple[int, int, float] | None,
+        rng: np.random.Generator,
+    ) -> tuple[int, int]:
+        """Draw row and column of the patch's corner such that enough of it is seen."""
+        (height, width), (rows, columns) = shape[:2], alpha.shape
+        seen_rows = min(LEAST_VISIBLE, rows, height)
+        seen_columns = min(LEAST_VISIBLE, columns, width)
+        if foot is not None:
+            row, column = lowest(alpha)
+            top = np.clip(foot[0] - row, seen_rows - rows, height - seen_rows)
+            left = np.clip(foot[1] - column, seen_columns - columns, width - seen_columns)
+            return int(top), int(left)
+        for _ in range(TRIES):
+            top = int(rng.integers(seen_rows - rows, height - seen_rows + 1))
+            left = int(rng.integers(seen_columns - columns, width - seen_columns + 1))
+            _, here = overlap(shape, alpha.shape, top, left)
+            if np.count_nonzero(alpha[here] >= CORE) >= LEAST_VISIBLE:
+                return top, left
+        return (height - rows) // 2, (width - columns) // 2
+
+
+def lowest(alpha: np.ndarray) -> tuple[int, int]:
+    """Return row and column of the middle of the lowest pixels, a corner where there are none."""
+    rows, columns = (alpha >= CORE).nonzero()
+    if not len(rows):
+        return alpha.shape[0] - 1, 0
+    bottom = columns[rows == rows[-1]]
+    return int(rows[-1]), int(bottom[len(bottom) // 2])
+
+
+def _between(limits: Sequence[float], rng: np.random.Generator) -> float:
+    return rng.uniform(limits[0], limits[1])
+
+
+def rotate(patch: Patch, angle: float) -> Patch:
+    """Turn a patch about its centre by an angle in degrees; it grows to hold its corners."""
+    rows, columns = patch.alpha.shape
+    turn = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), angle, 1)
+    cosine, sine = abs(turn[0, 0]), abs(turn[0, 1])
+    size = (
+        int(np.ceil(columns * cosine + rows * sine)),
+        int(np.ceil(columns * sine + rows * cosine)),
+    )
+    turn[:, 2] += (size[0] - columns) / 2, (size[1] - rows) / 2
+    colour = cv2.warpAffine(np.ascontiguousarray(patch.colour), turn, size)
+    return Patch(colour, cv2.warpAffine(np.ascontiguousarray(patch.alpha), turn, size))

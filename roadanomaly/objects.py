@@ -1,0 +1,43 @@
+"""Turn a score map into separate objects: threshold, label, drop the small ones."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from roadanomaly.types import Component
+
+
+def find_components(
+    score: np.ndarray, threshold: float, min_area: int = 1
+) -> tuple[np.ndarray, list[Component]]:
+    """Find 8-connected regions above a threshold.
+
+    Args:
+        score: `(H, W)` float, higher = more anomalous.
+        threshold: pixels with a score above it belong to a region.
+        min_area: smaller regions are dropped from the mask too, pixels.
+
+    Returns:
+        the mask `(H, W)` bool, and the components, the highest mean score first.
+    """
+    above = (score > threshold).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    keep = areas >= min_area
+    keep[0] = False
+    flat = labels.ravel()
+    sums = np.bincount(flat, weights=score.ravel(), minlength=count)
+    peaks = np.full(count, -np.inf)
+    np.maximum.at(peaks, flat[above.ravel() > 0], score.ravel()[above.ravel() > 0])
+    found = [
+        Component(
+            box=(int(stats[i, 0]), int(stats[i, 1]), int(stats[i, 2]), int(stats[i, 3])),
+            area=int(areas[i]),
+            mean_score=float(sums[i] / areas[i]),
+            max_score=float(peaks[i]),
+        )
+        for i in np.flatnonzero(keep)
+    ]
+    found.sort(key=lambda component: -component.mean_score)
+    return keep[labels], found

@@ -1,0 +1,113 @@
+"""The one table that an evaluation prints, and its CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from roadanomaly.errors import UserError
+from roadanomaly.evaluation.evaluate import Evaluation, Row
+
+COLUMNS = (
+    ("ap", "AP ↑"),
+    ("ap_exact", "AP exact ↑"),
+    ("fpr95", "FPR95 ↓"),
+    ("auroc", "AUROC ↑"),
+    ("best_f1", "best F1 ↑"),
+    ("siou", "sIoU ↑"),
+    ("ppv", "PPV ↑"),
+    ("f1", "mean F1 ↑"),
+)
+GAP = 0.003
+
+
+def format_table(evaluation: Evaluation) -> str:
+    """Return the table in percent, with what its figures rest on above and below it."""
+    data = evaluation.data
+    title = f"{data['name']} {data.get('split', '')}".strip()
+    lines = [f"{title}: {evaluation.frames} frames, {evaluation.track} track's component sizes"]
+    if evaluation.rows:
+        lines += ["", *_grid(evaluation.rows)]
+    if evaluation.miou is not None:
+        lines += ["", f"closed-set mIoU {100 * evaluation.miou:.2f} %"]
+    lines += [f"warning: {text}" for text in warnings(evaluation.rows)]
+    return "\n".join(lines)
+
+
+def warnings(rows: Sequence[Row]) -> list[str]:
+    """Say where the official number should not be trusted."""
+    return [
+        f"{row.detector}: the official AP differs from the exact one by "
+        f"{100 * (row.ap - row.ap_exact):+.2f} points; the benchmark's binning is coarse here."
+        for row in rows
+        if abs(row.ap - row.ap_exact) > GAP
+    ]
+
+
+def _grid(rows: Sequence[Row]) -> list[str]:
+    header = ["detector", *(title for _, title in COLUMNS), "ms/frame", "learned from"]
+    body = [
+        [
+            row.detector,
+            *(_percent(getattr(row, key)) for key, _ in COLUMNS),
+            f"{row.ms:.0f}",
+            "inliers" if row.supervision == "none" else f"inliers, {row.supervision}",
+        ]
+        for row in rows
+    ]
+    widths = [max(len(line[i]) for line in [header, *body]) for i in range(len(header))]
+    return ["  ".join(_cell(i, line[i], widths) for i in range(len(line))) for line in [header, *body]]
+
+
+def _cell(place: int, text: str, widths: Sequence[int]) -> str:
+    left = place == 0 or place == len(widths) - 1
+    return text.ljust(widths[place]) if left else text.rjust(widths[place])
+
+
+def _percent(value: float) -> str:
+    return "–" if math.isnan(value) else f"{100 * value:.2f}"
+
+
+def write_results(folder: Path, evaluation: Evaluation) -> None:
+    """Write `results.json` and `results.csv`, fractions, whole or not at all.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    text = json.dumps(_without_nan(evaluation.as_dict()), indent=1) + "\n"
+    table = io.StringIO()
+    writer = csv.writer(table)
+    keys = ["detector", "supervision", *(key for key, _ in COLUMNS), "ms"]
+    writer.writerow(keys)
+    writer.writerows([getattr(row, key) for key in keys] for row in evaluation.rows)
+    write_text(folder / "results.json", text)
+    write_text(folder / "results.csv", table.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        msg = f"{path} cannot be written: {error.strerror or error}. Give another folder with --out."
+        raise UserError(msg) from error
+
+
+def _without_nan(value: object) -> object:
+    """Replace NaN, which JSON lacks, by None."""
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,123 @@
+"""What every segmenter is: images in, logits and named features out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from roadanomaly.errors import FeatureError, OptionError, nearest
+from roadanomaly.types import Segmentation
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """A feature map that a segmenter offers.
+
+    Args:
+        channels: its width.
+        stride: image pixels per feature pixel.
+    """
+
+    channels: int
+    stride: int
+
+
+class Segmenter(nn.Module, ABC):
+    """A closed-set semantic segmentation network.
+
+    A subclass computes `maps` on normalised, padded images and fills `features`. Detectors see
+    nothing but the `Segmentation` that `forward` returns.
+
+    Args:
+        classes: names of the known classes, in the order of the logits.
+        mean: of RGB in 0..1, subtracted inside the network.
+        std: divides after that.
+        divisor: both sides of an input must be multiples of it; other sizes are padded by their
+            edge pixels at the bottom and on the right, and cropped again.
+        align_corners: how logits are brought to image size.
+    """
+
+    features: dict[str, FeatureInfo]
+    default_feature: str
+    """Name of the map that a detector takes when it is told nothing: late and semantic."""
+
+    def __init__(
+        self,
+        classes: tuple[str, ...],
+        *,
+        mean: tuple[float, float, float] = (0.485, 0.456, 0.406),
+        std: tuple[float, float, float] = (0.229, 0.224, 0.225),
+        divisor: int = 1,
+        align_corners: bool = False,
+    ) -> None:
+        super().__init__()
+        if len(classes) < 2:
+            msg = f"a segmenter needs at least 2 classes, not {len(classes)}."
+            raise OptionError(msg)
+        self.classes = tuple(classes)
+        self.divisor = divisor
+        self.align_corners = align_corners
+        self.features = {}
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    @abstractmethod
+    def maps(self, image: Tensor, features: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute logits and the named features.
+
+        Args:
+            image: `(B, 3, H', W')` normalised, sides multiples of `divisor`.
+            features: names out of `self.features`.
+
+        Returns:
+            logits `(B, K, h, w)` at the network's own stride, and `{name: (B, C, h', w')}`.
+        """
+
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """Return the constructor options that rebuild this network, weights aside."""
+
+    def forward(self, image: Tensor, features: Collection[str] = ()) -> Segmentation:
+        """Segment a batch.
+
+        Args:
+            image: `(B, 3, H, W)` float in 0..1, RGB, any size.
+            features: names of the maps to return; `self.features` lists them.
+
+        Raises:
+            FeatureError: a feature that this network does not offer.
+        """
+        for name in features:
+            self.feature(name)
+        height, width = image.shape[-2:]
+        right, bottom = -width % self.divisor, -height % self.divisor
+        normalised = ((image - self.mean) / self.std).contiguous()
+        if right or bottom:
+            normalised = functional.pad(normalised, (0, right, 0, bottom), mode="replicate")
+        logits, found = self.maps(normalised, features)
+        return Segmentation(
+            logits=logits,
+            size=(height, width),
+            padded=(height + bottom, width + right),
+            align_corners=self.align_corners,
+            features=found,
+        )
+
+    def feature(self, name: str) -> FeatureInfo:
+        """Return what is known of a feature map.
+
+        Raises:
+            FeatureError: with the nearest name.
+        """
+        if name not in self.features:
+            msg = (
+                f"{type(self).__name__} offers no feature {name!r}; {nearest(name, self.features)}"
+            )
+            raise FeatureError(msg)
+        return self.features[name]

@@ -1,0 +1,215 @@
+"""Any network of segmentation-models-pytorch as a segmenter."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from segmentation_models_pytorch.encoders import encoders as smp_encoders
+from torch import Tensor, nn
+
+from roadanomaly.data.class_names import CITYSCAPES
+from roadanomaly.errors import DataError, OptionError, UnknownName, nearest
+from roadanomaly.segmenters.base import FeatureInfo, Segmenter
+from roadanomaly.segmenters.weights import find_weights, load_strictly, read_weights
+
+Triple = tuple[float, float, float]
+
+IMAGENET: tuple[Triple, Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and standard deviation of RGB in 0..1 that most encoders were trained with."""
+
+TIMM = "tu-"
+"""Before the name of an encoder that comes from timm."""
+
+PROBE_SIDE = 128
+"""Pixels, at least, of the zero image that tells the features' shapes."""
+
+
+class SmpSegmenter(Segmenter):
+    """A network of segmentation-models-pytorch: any architecture with any encoder.
+
+    Its features are the encoder's stages, `encoder2`, `encoder4`, ... by stride (the deepest of
+    each stride), and `decoder`, what the segmentation head reads. Logits are those before the
+    head's upsampling.
+
+    Args:
+        architecture: as segmentation-models-pytorch calls it: `unet`, `fpn`, `segformer`, ...
+        encoder: as segmentation-models-pytorch calls it: `resnet18`, `mit_b0`, ...; `tu-` before
+            a timm name takes any timm encoder.
+        classes: names of the known classes, in the order of the logits.
+        encoder_weights: pretrained encoder to download: `imagenet`, ...; None takes none. For
+            `tu-` encoders the name says which weights, and any value here means yes.
+        weights: a state dict of this network, or of the bare segmentation-models-pytorch one: its
+            path, or its name under a weights folder.
+        mean: of RGB in 0..1; None takes what the pretrained encoder expects, else ImageNet's.
+        std: likewise.
+
+    Raises:
+        UnknownName: no such architecture, encoder, or pretrained encoder.
+        OptionError: an encoder that this architecture cannot use.
+        DataError: weights that are missing, unreadable, do not fit, or cannot be downloaded.
+    """
+
+    default_feature = "decoder"
+
+    def __init__(
+        self,
+        architecture: str = "unet",
+        encoder: str = "resnet18",
+        classes: tuple[str, ...] = CITYSCAPES,
+        encoder_weights: str | None = None,
+        weights: str | None = None,
+        mean: Triple | None = None,
+        std: Triple | None = None,
+    ) -> None:
+        _check_names(architecture, encoder, encoder_weights)
+        network = _create(architecture, encoder, encoder_weights, len(classes))
+        if mean is None or std is None:
+            expected = _normalisation(encoder, encoder_weights)
+            mean, std = mean or expected[0], std or expected[1]
+        super().__init__(
+            classes,
+            mean=mean,
+            std=std,
+            divisor=int(network.encoder.output_stride),
+            align_corners=True,
+        )
+        self.architecture = architecture
+        self.encoder = encoder
+        self.network = network
+        self._normalisation = {"mean": tuple(mean), "std": tuple(std)}
+        self.features = self._probe()
+        if weights is not None:
+            path = find_weights(weights)
+            state = read_weights(path)
+            own = any(name.startswith("network.") for name in state)
+            load_strictly(self if own else self.network, state, path)
+
+    def options(self) -> dict[str, Any]:
+        """Return the constructor options that rebuild this network, weights aside."""
+        return {
+            "architecture": self.architecture,
+            "encoder": self.encoder,
+            "classes": self.classes,
+            **self._normalisation,
+        }
+
+    def maps(self, image: Tensor, features: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute logits before the head's upsampling, and the named features."""
+        stages, decoded = self._decode(image)
+        found = self._named(image, stages, decoded)
+        return self._classify(decoded), {name: found[name] for name in features}
+
+    def _decode(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
+        encoded = self.network.encoder(image)
+        if isinstance(encoded, tuple):  # the DPT encoders return prefix tokens beside their maps
+            return list(encoded[0]), self.network.decoder(*encoded)
+        return list(encoded), self.network.decoder(encoded)
+
+    def _classify(self, decoded: Tensor) -> Tensor:
+        head = self.network.segmentation_head
+        if isinstance(head, nn.Sequential):
+            for layer in head:
+                if not isinstance(layer, nn.Upsample):
+                    decoded = layer(decoded)
+            return decoded
+        return head.head(decoded)
+
+    @staticmethod
+    def _named(image: Tensor, stages: list[Tensor], decoded: Tensor) -> dict[str, Tensor]:
+        found = {}
+        for stage in stages:
+            stride = round(image.shape[-1] / stage.shape[-1])
+            if stride > 1 and stage.shape[1]:
+                found[f"encoder{stride}"] = stage
+        return {**found, "decoder": decoded}
+
+    @torch.no_grad()
+    def _probe(self) -> dict[str, FeatureInfo]:
+        """Segment a black image to learn the channels and strides of the features."""
+        side = -(-PROBE_SIDE // self.divisor) * self.divisor
+        image = torch.zeros(1, 3, side, side)
+        self.network.eval()
+        try:
+            stages, decoded = self._decode(image)
+        except RuntimeError as error:
+            raise _unfit(self.architecture, self.encoder, error) from error
+        self.network.train(self.training)
+        return {
+            name: FeatureInfo(found.shape[1], round(side / found.shape[-1]))
+            for name, found in self._named(image, stages, decoded).items()
+        }
+
+
+def _check_names(architecture: str, encoder: str, encoder_weights: str | None) -> None:
+    architectures = smp.MODEL_ARCHITECTURES_MAPPING
+    if architecture not in architectures:
+        msg = (
+            f"segmentation-models-pytorch has no architecture {architecture!r}; "
+            f"{nearest(architecture, architectures)}"
+        )
+        raise UnknownName(msg)
+    if encoder.startswith(TIMM):
+        name = encoder.removeprefix(TIMM)
+        if not timm.is_model(name):
+            msg = f"timm has no encoder {name!r}; {_close(name, timm.list_models())}"
+            raise UnknownName(msg)
+        return
+    if encoder not in smp_encoders:
+        msg = (
+            f"segmentation-models-pytorch has no encoder {encoder!r}; "
+            f"{nearest(encoder, smp_encoders)} ({TIMM} before a timm name takes that.)"
+        )
+        raise UnknownName(msg)
+    pretrained = smp_encoders[encoder]["pretrained_settings"]
+    if encoder_weights is not None and encoder_weights not in pretrained:
+        msg = (
+            f"the encoder {encoder} has no pretrained weights {encoder_weights!r}; "
+            f"{nearest(encoder_weights, pretrained)}"
+        )
+        raise UnknownName(msg)
+
+
+def _close(name: str, known: list[str]) -> str:
+    hint = nearest(name, known)
+    return hint if hint.startswith("did you") else "`timm.list_models()` lists them."
+
+
+def _create(architecture: str, encoder: str, encoder_weights: str | None, classes: int) -> Any:
+    pretrained: Any = encoder_weights
+    if encoder.startswith(TIMM) and encoder_weights is not None:
+        pretrained = True
+    extra = {"dynamic_img_size": True} if architecture == "dpt" else {}
+    try:
+        return smp.create_model(
+            architecture, encoder, encoder_weights=pretrained, classes=classes, **extra
+        )
+    except OSError as error:
+        msg = (
+            f"the pretrained encoder {encoder} ({encoder_weights}) cannot be downloaded "
+            f"({error}). Check the connection, or leave `encoder_weights` out and load a local "
+            f"file with `weights`."
+        )
+        raise DataError(msg) from error
+    except (ValueError, TypeError, RuntimeError, KeyError, AttributeError) as error:
+        raise _unfit(architecture, encoder, error) from error
+
+
+def _unfit(architecture: str, encoder: str, error: Exception) -> OptionError:
+    msg = (
+        f"the architecture {architecture} cannot use the encoder {encoder}: {error}. Choose "
+        f"another encoder, or another architecture out of "
+        f"{', '.join(smp.MODEL_ARCHITECTURES_MAPPING)}."
+    )
+    return OptionError(msg)
+
+
+def _normalisation(encoder: str, encoder_weights: str | None) -> tuple[Triple, Triple]:
+    if encoder_weights is None:
+        return IMAGENET
+    found = smp.encoders.get_preprocessing_params(encoder, encoder_weights)
+    mean, std = found["mean"], found["std"]
+    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])

@@ -1,0 +1,162 @@
+"""Find and read weight files: no code runs from them, and every mismatch is named."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from roadanomaly.errors import DataError
+
+ROOT_VARIABLE = "ROADANOMALY_DATA"
+"""Environment variable that names the data root; weights lie under its folder `weights`."""
+
+NESTINGS = ("state_dict", "model_state_dict", "model", "network")
+"""Keys under which training programs keep the state dict."""
+
+WRAPPERS = ("module.", "_orig_mod.")
+"""What data parallelism and compilation put before every name."""
+
+SHOWN = 4
+"""Names that a message lists before it only counts."""
+
+
+def weight_folders() -> list[Path]:
+    """Return the folders that are searched for weights, whether they exist or not."""
+    root = os.environ.get(ROOT_VARIABLE)
+    folders = [Path(root) / "weights"] if root else []
+    return [*folders, Path("datasets") / "weights"]
+
+
+def find_weights(weights: str | Path) -> Path:
+    """Return the file that `weights` names: a path, or a file name under a weights folder.
+
+    Raises:
+        DataError: no such file, or several of that name; lists the places.
+    """
+    given = Path(weights).expanduser()
+    if given.is_file():
+        return given
+    folders = weight_folders()
+    for folder in folders:
+        found = sorted(path for path in folder.rglob(given.name) if path.is_file())
+        if len(found) > 1:
+            places = ", ".join(str(path) for path in found)
+            msg = f"several weight files are called {given.name}: {places}. Give the whole path."
+            raise DataError(msg)
+        if found:
+            return found[0]
+    places = ", ".join(f"{folder}/**" for folder in folders)
+    hint = "" if os.environ.get(ROOT_VARIABLE) else f" {ROOT_VARIABLE}, the data root, is not set."
+    msg = (
+        f"no weight file {str(weights)!r}; looked there and for {given.name} in {places}.{hint} "
+        f"Check the name, or put the file into one of these folders."
+    )
+    raise DataError(msg)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict on the CPU, without running code from the file.
+
+    Args:
+        path: `.safetensors`, or anything that `torch.save` wrote.
+
+    Returns:
+        names to tensors, taken out of common nestings and wrappers.
+
+    Raises:
+        DataError: the file is truncated, is no weight file, or holds no state dict.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            content: Any = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        EOFError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        SafetensorError,
+        pickle.UnpicklingError,
+    ) as error:
+        reason = str(error).split("\n")[0].split(". ")[0]
+        msg = (
+            f"the weight file {path} ({_size(path)}) cannot be read ({type(error).__name__}: "
+            f"{reason}). It is truncated, or is no state dict of tensors: fetch it again, or "
+            f"save it anew with torch.save(model.state_dict(), path)."
+        )
+        raise DataError(msg) from error
+    return _unwrap(content, path)
+
+
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size:,} bytes" if path.exists() else "missing"
+
+
+def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
+    state = content
+    while isinstance(state, Mapping):
+        inner = next((state[k] for k in NESTINGS if isinstance(state.get(k), Mapping)), None)
+        if inner is None:
+            break
+        state = inner
+    if (
+        not isinstance(state, Mapping)
+        or not state
+        or not all(isinstance(value, Tensor) for value in state.values())
+    ):
+        held = type(content).__name__
+        if isinstance(content, Mapping):
+            held += " with the keys " + some_of([str(key) for key in content])
+        msg = (
+            f"the weight file {path} holds no state dict, but a {held}; expected names mapped to "
+            f"tensors, at the top or under one of {', '.join(NESTINGS)}."
+        )
+        raise DataError(msg)
+    state = dict(state)
+    for prefix in WRAPPERS:
+        if all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+def some_of(names: list[str]) -> str:
+    """Return the first few names and how many more there are."""
+    if not names:
+        return "none"
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def load_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Load a state dict whose names and shapes must be the network's.
+
+    Raises:
+        DataError: lists missing and unknown names and shapes that differ; the network is then
+            left as it was.
+    """
+    own = network.state_dict()
+    missing = [name for name in own if name not in state]
+    unknown = [name for name in state if name not in own]
+    differing = [
+        f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    if missing or unknown or differing:
+        msg = (
+            f"the weights in {path} do not fit {type(network).__name__}: "
+            f"missing: {some_of(missing)}; unknown: {some_of(unknown)}; "
+            f"of another shape: {some_of(differing)}. "
+            f"Build the network with the options that the file was made with."
+        )
+        raise DataError(msg)
+    network.load_state_dict(dict(state), strict=True)

@@ -1,0 +1,40 @@
+"""Exponential moving average of the weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class WeightAverage:
+    """Keeps `decay * average + (1 - decay) * weights` of a module's floating-point state.
+
+    The decay grows from 0.1 to its full value over the first steps, `(1 + n) / (10 + n)`, so a
+    short run is not dominated by its start.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.count = 0
+        self.state = {key: value.detach().clone() for key, value in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """Take the current weights in."""
+        decay = min(self.decay, (1 + self.count) / (10 + self.count))
+        self.count += 1
+        for key, value in module.state_dict().items():
+            if value.is_floating_point():
+                self.state[key].lerp_(value, 1 - decay)
+            else:
+                self.state[key].copy_(value)
+
+    def state_dict(self) -> dict[str, int | dict[str, Tensor]]:
+        """Return what `load_state_dict` restores."""
+        return {"count": self.count, "state": self.state}
+
+    def load_state_dict(self, saved: dict) -> None:
+        """Restore the average."""
+        self.count = saved["count"]
+        for key, value in saved["state"].items():
+            self.state[key].copy_(value)

@@ -1,0 +1,48 @@
+"""Write and read the state of a run, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from roadanomaly.errors import DataError, UserError
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` to a file beside `path`, then rename it.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    partial = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        msg = f"the checkpoint {path} cannot be written: {error.strerror or error}. Free the disk."
+        raise UserError(msg) from error
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what `save_checkpoint` wrote; no code runs from the file.
+
+    Raises:
+        DataError: there is none, or it is broken.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        msg = f"nothing to resume: {path} does not exist. Start without --resume."
+        raise DataError(msg) from error
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        msg = f"the checkpoint {path} is broken: {str(error).splitlines()[0]} Start without --resume."
+        raise DataError(msg) from error

@@ -1,0 +1,86 @@
+"""One pass of a mixed batch: segment, and let the detector say what it wants minimised."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from roadanomaly.detectors import Detector
+from roadanomaly.detectors.losses import closed_set_cross_entropy, labels_at, masked_mean
+from roadanomaly.segmenters import Segmenter
+from roadanomaly.types import NEGATIVE, Batch, Segmentation
+
+LEARNS = ("train", "finetune")
+
+
+class TrainingStep(nn.Module):
+    """Segmenter and detector as the one module that is trained.
+
+    Args:
+        segmenter: the network; frozen if the detector is of kind `train`.
+        detector: attached to it.
+        freeze_batch_norm: keep the segmenter's BatchNorm layers in inference mode.
+        supervise: `"logits"` or `"image"`: the grid on which losses are taken.
+        distill: weight of the term that holds the segmenter near its start.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        detector: Detector,
+        *,
+        freeze_batch_norm: bool,
+        supervise: str,
+        distill: float,
+    ) -> None:
+        super().__init__()
+        self.segmenter = segmenter
+        self.detector = detector
+        self.freeze_batch_norm = freeze_batch_norm
+        self.supervise = supervise
+        self.distill = distill
+        self.teacher = copy.deepcopy(segmenter).requires_grad_(False) if distill else None
+        if detector.kind == "train":
+            segmenter.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> TrainingStep:
+        """Set the mode; frozen parts stay in inference mode."""
+        super().train(mode)
+        if self.teacher is not None:
+            self.teacher.eval()
+        if self.detector.kind == "train":
+            self.segmenter.eval()
+        elif self.freeze_batch_norm:
+            for module in self.segmenter.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the named loss terms of a float batch; their sum is to be minimised."""
+        segmentation = self.segmenter(batch.image, self.detector.needs)
+        if self.supervise == "image":
+            segmentation = replace(
+                segmentation, logits=segmentation.image_logits(), padded=segmentation.size
+            )
+        if self.detector.kind in LEARNS:
+            losses = self.detector.loss(segmentation, batch)
+        else:
+            losses = {"cross_entropy": closed_set_cross_entropy(segmentation, batch)}
+        if self.teacher is not None:
+            losses["distill"] = self.distill * self._distance(segmentation, batch)
+        return losses
+
+    def _distance(self, segmentation: Segmentation, batch: Batch) -> Tensor:
+        """Cross-entropy to the starting network's soft predictions where no negative is."""
+        assert self.teacher is not None
+        with torch.no_grad():
+            soft = self.teacher(batch.image if batch.original is None else batch.original)
+            logits = soft.image_logits() if self.supervise == "image" else soft.logits
+            target = logits.float().softmax(1)
+        inlier = labels_at(batch.label, segmentation) != NEGATIVE
+        log_p = segmentation.logits.float().log_softmax(1)
+        return masked_mean(-(target * log_p).sum(1), inlier)

@@ -1,0 +1,146 @@
+"""The endless stream of training crops, each a pure function of the seed and its number."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from roadanomaly.data.base import FrameSet
+from roadanomaly.data.transforms import ColourJitter, Compose, Degrade, RandomFlip, RandomScaleCrop
+from roadanomaly.errors import DataError
+from roadanomaly.negatives import NegativeSource
+from roadanomaly.training.config import TrainConfig
+from roadanomaly.types import IGNORE, Batch, Frame
+
+ORDER, CROP, MIX = 1, 2, 3
+
+
+class CropStream(Dataset[tuple[int, Frame]]):
+    """Crop number `n` of a run: which frame, cut where, coloured how.
+
+    Because a crop depends on `(seed, n)` alone, a run resumes at any step with the same data,
+    and the number of workers changes nothing.
+
+    Args:
+        frames: labelled inlier frames.
+        transform: joint transform of a frame, `(frame, rng) -> frame`.
+        seed: of the run.
+    """
+
+    def __init__(self, frames: FrameSet, transform: Compose, seed: int) -> None:
+        if not len(frames):
+            msg = f"the training set is empty: {frames.record()}. Check its root and split."
+            raise DataError(msg)
+        self.frames = frames
+        self.transform = transform
+        self.seed = seed
+
+    def __getitem__(self, number: int) -> tuple[int, Frame]:
+        epoch, place = divmod(number, len(self.frames))
+        order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(len(self.frames))
+        frame = self.frames[int(order[place])]
+        return number, self.transform(frame, np.random.default_rng([self.seed, CROP, number]))
+
+
+class ShardSampler(Sampler[int]):
+    """Crop numbers of one process, from a step on, in order.
+
+    Args:
+        config: gives steps, batch size and accumulation.
+        start: first step, counted from 0.
+        rank: of this process.
+        world: number of processes.
+    """
+
+    def __init__(self, config: TrainConfig, start: int, rank: int, world: int) -> None:
+        self.passes = range(start * config.accumulate, config.steps * config.accumulate)
+        self.batch = config.batch_size
+        self.rank = rank
+        self.world = world
+
+    def __iter__(self) -> Iterator[int]:
+        for number in self.passes:
+            first = (number * self.world + self.rank) * self.batch
+            yield from range(first, first + self.batch)
+
+    def __len__(self) -> int:
+        return len(self.passes) * self.batch
+
+
+class Collate:
+    """Stack crops, mix negatives in and degrade the result, all from the first crop's number."""
+
+    def __init__(self, source: NegativeSource | None, degrade: Degrade, seed: int) -> None:
+        self.source = source
+        self.degrade = degrade
+        self.seed = seed
+
+    def __call__(self, items: Sequence[tuple[int, Frame]]) -> Batch:
+        rng = np.random.default_rng([self.seed, MIX, items[0][0]])
+        batch = stack([frame for _, frame in items])
+        if self.source is not None and self.source.stage == "loader":
+            batch = self.source.mix(batch, rng)
+        return self.degrade.batch(batch, rng)
+
+
+def stack(frames: Sequence[Frame]) -> Batch:
+    """Stack equally sized frames; a frame without a label counts as `IGNORE` throughout."""
+    labels = [
+        torch.full(frame.image.shape[-2:], IGNORE, dtype=torch.uint8)
+        if frame.label is None
+        else frame.label
+        for frame in frames
+    ]
+    return Batch(
+        torch.stack([frame.image for frame in frames]),
+        torch.stack(labels),
+        tuple(frame.id for frame in frames),
+    )
+
+
+def train_transform(config: TrainConfig) -> Compose:
+    """Return the joint transform that the config describes."""
+    strength = config.jitter
+    return Compose(
+        (
+            RandomScaleCrop(*config.crop, *config.scale),
+            RandomFlip(0.5),
+            ColourJitter(strength, strength, strength, strength / 10),
+        )
+    )
+
+
+def train_loader(
+    config: TrainConfig,
+    frames: FrameSet,
+    source: NegativeSource | None,
+    *,
+    start: int,
+    rank: int,
+    world: int,
+) -> DataLoader[Batch]:
+    """Return the loader of mixed uint8 batches from step `start` to the run's end."""
+    degrade = Degrade(p=config.degrade)
+    loader: DataLoader[Batch] = DataLoader(
+        CropStream(frames, train_transform(config), config.seed),  # type: ignore[arg-type]
+        batch_size=config.batch_size,
+        sampler=ShardSampler(config, start, rank, world),
+        collate_fn=Collate(source, degrade, config.seed),
+        num_workers=config.workers,
+        prefetch_factor=4 if config.workers else None,
+        multiprocessing_context="fork" if config.workers else None,
+        worker_init_fn=_quiet_worker,
+    )
+    return loader
+
+
+def _quiet_worker(_: int) -> None:
+    """Let the trainer alone answer Ctrl-C, and keep a worker on its one core."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    cv2.setNumThreads(1)

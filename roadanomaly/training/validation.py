@@ -1,0 +1,98 @@
+"""How good is the model now: closed-set mIoU and anomaly AP on held-out pasted negatives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from roadanomaly.data.base import FrameSet
+from roadanomaly.metrics.classes import ClassConfusion
+from roadanomaly.metrics.pixel import PixelOfficial, PixelResult
+from roadanomaly.model import Model
+from roadanomaly.negatives import NegativeSource
+from roadanomaly.report.pictures import score_sheet
+from roadanomaly.training.stream import stack
+from roadanomaly.types import NEGATIVE, Frame
+
+MIX_SEED = 20_211
+PICTURES = 4
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a validation found.
+
+    Args:
+        values: `miou`, and with negatives `ap`, `fpr95`, `auroc`; fractions.
+        curve: of the pooled pixels.
+        sheet: `(H, W, 3)` uint8, some frames with their score maps; None if nothing was scored.
+    """
+
+    values: dict[str, float]
+    curve: PixelResult
+    sheet: np.ndarray | None
+
+
+class Validator:
+    """Validates on the same mixed frames each time, whatever the run's seed.
+
+    Args:
+        frames: labelled inlier frames.
+        source: of negatives other than those trained on; None measures mIoU alone.
+        count: frames to use, evenly spaced; 0 for all.
+    """
+
+    def __init__(self, frames: FrameSet, source: NegativeSource | None, count: int) -> None:
+        self.frames = frames
+        self.source = source
+        wanted = min(count, len(frames)) if count else len(frames)
+        self.numbers = np.linspace(0, len(frames) - 1, wanted).round().astype(int).tolist()
+
+    def mixed(self, number: int) -> Frame:
+        """Return validation frame `number` with its negatives."""
+        frame = self.frames[number]
+        if self.source is None:
+            return frame
+        batch = self.source.mix(stack([frame]), np.random.default_rng([MIX_SEED, number]))
+        return Frame(frame.id, batch.image[0], batch.label[0])
+
+    def run(self, model: Model, *, scored: bool = True) -> Validation:
+        """Judge the model, in inference mode, on every validation frame.
+
+        Args:
+            model: on its device.
+            scored: False measures mIoU alone, for a detector that has learned nothing yet.
+        """
+        confusion = ClassConfusion(model.segmenter.classes)
+        pixels = PixelOfficial()
+        pictures = []
+        for number in self.numbers:
+            frame = self.mixed(number)
+            assert frame.label is not None
+            assert frame.truth is not None
+            image = frame.image[None].to(model.device).float() / 255
+            with torch.inference_mode():
+                segmentation = model.segmenter(image, model.detector.needs)
+                confusion.update(segmentation.classes()[0].cpu().numpy(), frame.label.numpy())
+                if not scored:
+                    continue
+                score = model.detector.score(segmentation, image)[0].cpu().numpy()
+            pixels.update(frame.id, score, frame.truth.numpy())
+            if len(pictures) < PICTURES:
+                pictures.append((frame, score))
+        values = {"miou": confusion.compute().miou}
+        found = pixels.compute()
+        if self.source is not None:
+            values |= {"ap": found.ap, "fpr95": found.fpr95, "auroc": found.auroc}
+        return Validation(values, found, score_sheet(pictures) if pictures else None)
+
+    def inlier_scores(self, model: Model) -> Iterator[np.ndarray]:
+        """Yield the scores of the labelled inlier pixels of each frame, without negatives."""
+        for number in self.numbers:
+            frame = self.frames[number]
+            score, _ = model.score(frame.image[None].to(model.device).float() / 255)
+            assert frame.label is not None
+            yield score[0].cpu().numpy()[frame.label.numpy() < NEGATIVE]

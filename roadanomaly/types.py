@@ -1,0 +1,170 @@
+"""The few values that pass between the parts: frame, batch, segmentation, result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+IGNORE = 255
+"""Label of a pixel that counts for nothing: void, border, padding."""
+
+NEGATIVE = 254
+"""Label of a pixel that shows no inlier: a pasted or generated negative, or a real anomaly."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image with what is known of it.
+
+    Args:
+        id: name that is unique within its data set, without an extension.
+        image: `(3, H, W)` uint8, RGB.
+        label: `(H, W)` uint8 or None: class index `0..K-1`, `NEGATIVE` or `IGNORE`.
+        anomaly: `(H, W)` uint8 or None: 0 inlier, 1 anomaly, 255 ignore; for sets whose inliers
+            carry no classes.
+    """
+
+    id: str
+    image: Tensor
+    label: Tensor | None = None
+    anomaly: Tensor | None = None
+
+    @property
+    def truth(self) -> Tensor | None:
+        """`(H, W)` uint8 of 0 inlier, 1 anomaly, 255 ignore, or None where nothing is known."""
+        if self.anomaly is not None:
+            return self.anomaly
+        if self.label is None:
+            return None
+        truth = (self.label == NEGATIVE).to(torch.uint8)
+        return truth.masked_fill(self.label == IGNORE, IGNORE)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The mixed batch: crops of inlier images, into which a source may have put negatives.
+
+    Args:
+        image: `(B, 3, H, W)`; uint8 as it leaves a loader, float32 in 0..1 inside a training step.
+        label: `(B, H, W)` uint8: class index, `NEGATIVE` or `IGNORE`. The three never overlap.
+        ids: one name a crop, to report which images a fault came from.
+        original: the images before negatives were put in, or None if none were; same shape and
+            type as `image`. A likelihood of the replaced content is taken on it.
+    """
+
+    image: Tensor
+    label: Tensor
+    ids: tuple[str, ...]
+    original: Tensor | None = None
+
+    @property
+    def known(self) -> Tensor:
+        """`(B, H, W)` bool: pixels of a known class."""
+        return self.label < NEGATIVE
+
+    @property
+    def negative(self) -> Tensor:
+        """`(B, H, W)` bool: pixels that show a negative."""
+        return self.label == NEGATIVE
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Return the batch on a device, its images as float32 in 0..1."""
+        original = None if self.original is None else _as_float(self.original.to(device))
+        return replace(
+            self,
+            image=_as_float(self.image.to(device)),
+            label=self.label.to(device),
+            original=original,
+        )
+
+
+def _as_float(image: Tensor) -> Tensor:
+    return image.float() / 255 if image.dtype == torch.uint8 else image
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """All that a detector sees of a segmenter.
+
+    Args:
+        logits: `(B, K, h, w)` class scores before softmax at the network's own output stride.
+        size: `(H, W)` of the images that went in.
+        padded: `(H', W')` that the logits cover: `size` grown to what the network divides; the
+            growth is at the bottom and on the right.
+        align_corners: how this network's maps are brought to image size.
+        features: named maps `(B, C, h', w')`, those that were asked for.
+    """
+
+    logits: Tensor
+    size: tuple[int, int]
+    padded: tuple[int, int]
+    align_corners: bool = False
+    features: dict[str, Tensor] = field(default_factory=dict)
+
+    def to_image(self, values: Tensor) -> Tensor:
+        """Bring a map at any stride, `(B, C, h, w)` or `(B, h, w)`, to `(B, [C,] H, W)` bilinearly."""
+        squeeze = values.dim() == 3
+        grown = values[:, None] if squeeze else values
+        if grown.shape[-2:] != self.padded:
+            grown = functional.interpolate(
+                grown, size=self.padded, mode="bilinear", align_corners=self.align_corners
+            )
+        grown = grown[..., : self.size[0], : self.size[1]]
+        return grown[:, 0] if squeeze else grown
+
+    @cached_property
+    def _image_logits(self) -> Tensor:
+        return self.to_image(self.logits)
+
+    def image_logits(self) -> Tensor:
+        """Logits at image size, `(B, K, H, W)`, as the authors take them; computed once."""
+        return self._image_logits
+
+    def classes(self) -> Tensor:
+        """Most likely class of each pixel, `(B, H, W)` int64 in `0..K-1`."""
+        return self.image_logits().argmax(1)
+
+
+@dataclass(frozen=True)
+class Component:
+    """One connected object in a mask.
+
+    Args:
+        box: `(x, y, width, height)` in pixels.
+        area: pixels.
+        mean_score: mean of the score map over it.
+        max_score: largest score in it.
+    """
+
+    box: tuple[int, int, int, int]
+    area: int
+    mean_score: float
+    max_score: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {
+            "box": list(self.box),
+            "area": self.area,
+            "mean_score": self.mean_score,
+            "max_score": self.max_score,
+        }
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a detector and its segmenter say of one image; arrays at image size.
+
+    Args:
+        score: `(H, W)` float32, higher = more anomalous, unbounded.
+        classes: `(H, W)` uint8, most likely known class.
+    """
+
+    score: np.ndarray
+    classes: np.ndarray

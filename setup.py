@@ -1,0 +1,47 @@
+"""Package metadata; the tools are configured in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+setup(
+    name="roadanomaly",
+    version="0.1.0",
+    description="Road-anomaly segmentation: any detector on any segmenter, benchmark-exact scores",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["roadanomaly", "roadanomaly.*"]),
+    package_data={"roadanomaly": ["py.typed"]},
+    install_requires=[
+        "torch>=2.4",
+        "torchvision",
+        "lightning>=2.4,!=2.6.2,!=2.6.3",
+        "jsonargparse[signatures]>=4.40",
+        "numpy>=2.0",
+        "scipy>=1.11",
+        "opencv-python-headless>=4.10",
+        "pillow>=10",
+        "pyyaml>=6",
+        "safetensors>=0.4",
+        "tensorboard>=2.16",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "smp": ["segmentation-models-pytorch>=0.5"],
+        "dev": [
+            "segmentation-models-pytorch>=0.5",
+            "scikit-learn>=1.5",
+            "psutil>=5.9",
+            "pytest>=8",
+            "ruff>=0.6",
+            "mypy>=1.11",
+            "types-PyYAML",
+            "types-tqdm",
+        ],
+    },
+    entry_points={"console_scripts": ["roadanomaly=roadanomaly.cli.main:script"]},
+)

@@ -1,0 +1,195 @@
+import logging
+
+import cv2
+import numpy as np
+import pytest
+
+from roadanomaly.errors import DataError, OptionError
+from roadanomaly.negatives.cutouts import READERS, open_cutouts
+from roadanomaly.negatives.cutouts.base import fill_polygon
+from roadanomaly.negatives.cutouts.coco import from_runs
+from roadanomaly.negatives.cutouts.names import COCO, ROAD_CLASSES
+from roadanomaly.negatives.cutouts.yolo import parse
+from tests.negatives import tiny
+
+
+@pytest.mark.parametrize("layout", READERS)
+def test_format_is_found_and_each_object_is_read(tmp_path, layout):
+    reader = open_cutouts(tiny.FORMATS[layout](tmp_path))
+    assert reader.format == layout
+    for entry in reader.entries:
+        cutout = reader.read(entry)
+        assert cutout.colour.shape == (*cutout.alpha.shape, 3)
+        assert cutout.alpha.max() == 255
+        assert (cutout.colour[cutout.alpha == 0] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("layout", "categories"),
+    [
+        ("yolo", ["dog", "car"]),
+        ("coco", ["dog", "kite", "car"]),
+        ("index_mask", ["wall", "lamp", "lamp"]),
+        ("rgba", ["car", "cone"]),
+    ],
+)
+def test_categories_of_each_format(tmp_path, layout, categories):
+    reader = open_cutouts(tiny.FORMATS[layout](tmp_path, images=2))
+    assert sorted(e.category for e in reader.entries) == sorted(2 * categories)
+
+
+@pytest.mark.parametrize("layout", READERS)
+def test_box_and_pixels_of_a_known_rectangle(tmp_path, layout):
+    root = tiny.FORMATS[layout](tmp_path, images=1)
+    reader = open_cutouts(root)
+    x, y, width, height = tiny.BOX
+    wanted = {"yolo": "dog", "coco": "dog", "index_mask": "lamp", "rgba": "cone"}[layout]
+    entry = next(e for e in reader.entries if e.category == wanted)
+    assert entry.share == pytest.approx(width * height / (tiny.WIDTH * tiny.HEIGHT), abs=1e-6)
+    cutout = reader.read(entry)
+    assert cutout.alpha.shape == (height, width)
+    image = cv2.imread(str(entry.image))[..., ::-1]
+    solid = cutout.alpha == 255
+    assert (cutout.colour[solid] == image[y : y + height, x : x + width][solid]).all()
+
+
+def test_parts_are_united_and_holes_stay_open(tmp_path):
+    reader = open_cutouts(tiny.coco(tmp_path, images=1))
+    dog, kite = (
+        reader.read(next(e for e in reader.entries if e.category == name)).alpha
+        for name in ("dog", "kite")
+    )
+    assert dog[:10].all()
+    assert dog[20:].all()
+    assert not dog[10:20].any()
+    expected = np.full((10, 15), 255)
+    expected[3:6, 5:10] = 0
+    assert (kite == expected).all()
+    assert reader.skipped == {"annotation without a polygon": 1}
+
+
+@pytest.mark.parametrize("offset", [(0.0, 0.0), (0.3, 0.7), (-6.2, -9.6), (34.0, 21.0)])
+def test_filled_polygon_is_the_set_of_pixel_centres_inside(offset):
+    corners = np.array([[8.0, 3], [27, 11], [19, 33], [12, 20], [4, 27]]) + offset
+    mask = fill_polygon(corners, 40, 50)
+    contour = corners.astype(np.float32)[:, None]
+    centres = ((x + 0.5, y + 0.5) for y in range(40) for x in range(50))
+    inside = [cv2.pointPolygonTest(contour, centre, False) > 0 for centre in centres]
+    wrong = (mask > 0) != np.reshape(inside, (40, 50))
+    edges = np.sqrt((np.diff(np.vstack([corners, corners[:1]]), axis=0) ** 2).sum(1)).sum()
+    assert wrong.sum() < 0.15 * edges
+
+
+def test_runs_are_the_inverse_of_a_pixelwise_encoder():
+    rng = np.random.default_rng(0)
+    for first in (0, 1):
+        mask = (rng.random((7, 5)) < 0.5).astype(np.uint8)
+        mask[0, 0] = first
+        assert (from_runs(tiny.runs(mask), 7, 5) == mask * 255).all()
+
+
+def test_polygon_with_a_bridged_hole_is_filled_by_the_even_odd_rule(tmp_path):
+    root = tiny.yolo(tmp_path, images=1)
+    outer = [(5, 5), (45, 5), (45, 35), (5, 35), (5, 5)]
+    inner = [(15, 15), (15, 25), (30, 25), (30, 15), (15, 15)]
+    numbers = " ".join(f"{x / tiny.WIDTH} {y / tiny.HEIGHT}" for x, y in outer + inner)
+    (root / "labels/train/000.txt").write_text(f"16 {numbers}\n")
+    reader = open_cutouts(root)
+    alpha = reader.read(reader.entries[0]).alpha
+    expected = np.full((30, 40), 255)
+    expected[10:20, 10:25] = 0
+    assert np.count_nonzero(alpha != expected) <= 15
+
+
+def test_components_or_whole_classes_and_never_unlabelled_pixels(tmp_path):
+    root = tiny.index_mask(tmp_path, images=1)
+    single = open_cutouts(root, objects="components")
+    whole = open_cutouts(root, objects="classes")
+    assert [e.category for e in single.entries] == ["wall", "lamp", "lamp"]
+    assert [e.category for e in whole.entries] == ["wall", "lamp"]
+    _, _, width, height = tiny.BOX
+    alpha = whole.read(whole.entries[1]).alpha
+    assert np.count_nonzero(alpha) == width * height + 100
+    assert alpha.shape == (30, 35)
+
+
+def test_index_mask_without_names_calls_classes_by_id(tmp_path):
+    root = tiny.index_mask(tmp_path, images=1)
+    (root / "objectInfo150.txt").unlink()
+    assert {e.category for e in open_cutouts(root).entries} == {"1", "2"}
+
+
+def test_soft_alpha_stays_soft(tmp_path):
+    reader = open_cutouts(tiny.rgba(tmp_path, images=1))
+    cutout = reader.read(reader.entries[0])
+    assert set(np.unique(cutout.alpha)) == {128, 255}
+
+
+def test_truncated_and_missing_images_are_counted_and_logged(tmp_path, caplog):
+    root = tiny.yolo(tmp_path, images=4)
+    broken, lost = root / "images/train/001.jpg", root / "images/train/002.jpg"
+    broken.write_bytes(broken.read_bytes()[:-300])
+    lost.unlink()
+    with caplog.at_level(logging.WARNING):
+        reader = open_cutouts(root)
+    assert reader.skipped == {"truncated image": 1, "label without image": 1}
+    assert reader.images == 2
+    assert {e.image.stem for e in reader.entries} == {"000", "003"}
+    assert "001.jpg" in caplog.text
+
+
+def test_folder_without_cutouts(tmp_path):
+    with pytest.raises(DataError, match="instances_"):
+        open_cutouts(tmp_path)
+    with pytest.raises(DataError, match="does not exist"):
+        open_cutouts(tmp_path / "nowhere")
+
+
+def test_labels_of_boxes_hold_no_polygon(tmp_path):
+    root = tiny.yolo(tmp_path, images=1)
+    (root / "labels/train/000.txt").write_text("16 0.5 0.5 0.2 0.2\n")
+    with pytest.raises(DataError, match="1 x row without a polygon"):
+        open_cutouts(root)
+
+
+def test_unknown_format_and_kind_of_objects(tmp_path):
+    with pytest.raises(OptionError, match="did you mean `yolo`"):
+        open_cutouts(tmp_path, "yollo")
+    with pytest.raises(OptionError, match="did you mean `classes`"):
+        open_cutouts(tmp_path, objects="class")
+
+
+@pytest.mark.parametrize(("line", "match"), [("1 0.1 x", "no number"), ("1 0.1 0.2 0.3", "odd")])
+def test_malformed_rows(line, match):
+    with pytest.raises(DataError, match=match):
+        parse(line, "labels/a.txt:1")
+
+
+def test_class_without_a_name(tmp_path):
+    root = tiny.yolo(tmp_path, images=1)
+    (root / "labels/train/000.txt").write_text("80 0.1 0.1 0.5 0.1 0.5 0.5\n")
+    with pytest.raises(DataError, match="names class 80"):
+        open_cutouts(root)
+    (root / "names.txt").write_text("\n".join(f"thing {i}" for i in range(81)))
+    assert open_cutouts(root).entries[0].category == "thing 80"
+
+
+def test_coco_file_that_is_none(tmp_path):
+    (tmp_path / "instances_a.json").write_text('{"images": []}')
+    with pytest.raises(DataError, match="no COCO instance file"):
+        open_cutouts(tmp_path)
+
+
+def test_coco_names():
+    assert len(set(COCO)) == 80
+    # Official anchors of the 80-class order: https://cocodataset.org
+    assert [COCO[i] for i in (0, 9, 16, 24, 39, 56, 79)] == [
+        "person",
+        "traffic light",
+        "dog",
+        "backpack",
+        "bottle",
+        "chair",
+        "toothbrush",
+    ]
+    assert {"person", "car", "traffic light", "wall"} <= ROAD_CLASSES

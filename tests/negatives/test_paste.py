@@ -1,0 +1,250 @@
+import copy
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from roadanomaly.errors import DataError, OptionError
+from roadanomaly.negatives.cutouts import READERS
+from roadanomaly.negatives.memory import Memory
+from roadanomaly.negatives.paste import GROWTH, Paste
+from roadanomaly.types import IGNORE, NEGATIVE
+from tests.negatives import tiny
+
+HARD = {"feather": (0, 0), "colour_match": (0, 0), "brightness": 0.0}
+
+
+@pytest.mark.parametrize("layout", READERS)
+def test_negatives_of_each_format_change_the_image_where_they_are_labelled(tmp_path, layout):
+    source = Paste(str(tiny.FORMATS[layout](tmp_path)), count=(1, 2), side=(24, 60))
+    batch = tiny.batch()
+    mixed = source.mix(batch, np.random.default_rng(0))
+    changed = (mixed.image != batch.image).any(1)
+    assert mixed.negative.flatten(1).sum(1).ge(16).all()
+    assert changed[mixed.negative].float().mean() > 0.98
+    touched = mixed.label != batch.label
+    assert set(mixed.label[touched].tolist()) <= {NEGATIVE, IGNORE}
+    assert mixed.label[~mixed.negative & ~touched].eq(batch.label[~mixed.negative & ~touched]).all()
+
+
+def test_label_and_pixels_follow_alpha_exactly(tmp_path):
+    source = Paste(str(tiny.yolo(tmp_path)), count=(1, 1), flip=0.0, **HARD)
+    batch = tiny.batch(size=8)
+    placed = []
+    spread = source._place
+
+    def remember(alpha, shape, foot, rng):
+        placed.append((alpha, *spread(alpha, shape, foot, rng)))
+        return placed[-1][1:]
+
+    source._place = remember
+    mixed = source.mix(batch, np.random.default_rng(3))
+    for index, (alpha, top, left) in enumerate(placed):
+        rows, columns = np.mgrid[: batch.label.shape[1], : batch.label.shape[2]]
+        rows, columns = rows - top, columns - left
+        inside = (rows >= 0) & (rows < alpha.shape[0]) & (columns >= 0) & (columns < alpha.shape[1])
+        full = np.zeros(batch.label.shape[1:], np.float32)
+        full[inside] = alpha[rows[inside], columns[inside]]
+        assert ((mixed.label[index] == NEGATIVE).numpy() == (full >= 0.5)).all()
+        outside = torch.from_numpy(full == 0)
+        assert (mixed.image[index][:, outside] == batch.image[index][:, outside]).all()
+        assert (mixed.label[index][outside] == batch.label[index][outside]).all()
+
+
+def test_hard_edges_paste_the_pixels_of_the_set(tmp_path):
+    source = Paste(
+        str(tiny.yolo(tmp_path, images=1)), count=(1, 1), side=(30, 30), flip=0.0, **HARD
+    )
+    cutout = source.reader.read(source.entries[0])
+    assert max(cutout.alpha.shape) == 30
+    mixed = source.mix(tiny.batch(size=20), np.random.default_rng(0))
+    full = [i for i in range(20) if mixed.negative[i].sum() == np.count_nonzero(cutout.alpha)]
+    assert full
+    for index in full:
+        rows, columns = mixed.negative[index].nonzero(as_tuple=True)
+        window = mixed.image[index][
+            :, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1
+        ]
+        assert (window.permute(1, 2, 0).numpy() == cutout.colour).all()
+
+
+def test_equal_generators_give_equal_batches_and_the_input_stays(tmp_path):
+    root = str(tiny.yolo(tmp_path))
+    batch = tiny.batch()
+    before = copy.deepcopy(batch)
+    first = Paste(root, rotate=30).mix(batch, np.random.default_rng(1))
+    warm = Paste(root, rotate=30)
+    warm.mix(batch, np.random.default_rng(5))
+    second = warm.mix(batch, np.random.default_rng(1))
+    other = warm.mix(batch, np.random.default_rng(2))
+    assert torch.equal(first.image, second.image)
+    assert torch.equal(first.label, second.label)
+    assert not torch.equal(first.image, other.image)
+    assert torch.equal(batch.image, before.image)
+    assert torch.equal(batch.label, before.label)
+    assert torch.equal(first.original, before.image)
+    assert first.ids == batch.ids
+
+
+def test_original_of_an_earlier_source_stays(tmp_path):
+    source = Paste(str(tiny.yolo(tmp_path)))
+    batch = tiny.batch()
+    once = source.mix(batch, np.random.default_rng(0))
+    assert torch.equal(source.mix(once, np.random.default_rng(1)).original, batch.image)
+
+
+def test_parts_are_disjoint_and_together_all(tmp_path):
+    root = str(tiny.yolo(tmp_path, images=30))
+    parts = {part: set(Paste(root, part=part).entries) for part in ("all", "train", "held_out")}
+    images = {part: {e.image for e in entries} for part, entries in parts.items()}
+    assert parts["train"] | parts["held_out"] == parts["all"]
+    assert not images["train"] & images["held_out"]
+    assert 0 < len(images["held_out"]) < len(images["train"])
+
+
+def test_excluded_classes_never_appear(tmp_path):
+    root = str(tiny.yolo(tmp_path))
+    assert {e.category for e in Paste(root).entries} == {"dog"}
+    assert {e.category for e in Paste(root, exclude=["dog"]).entries} == {"car"}
+    assert {e.category for e in Paste(root, exclude=[]).entries} == {"dog", "car"}
+    with pytest.raises(OptionError, match="did you mean `zebra`"):
+        Paste(root, exclude=["zerba"])
+
+
+def test_filters_that_leave_nothing_say_what_they_removed(tmp_path):
+    root = str(tiny.yolo(tmp_path))
+    with pytest.raises(DataError, match=r"of the 6 .*`exclude` removed 3, `min_area` removed 3"):
+        Paste(root, min_area=0.9)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"count": (3, 1)},
+        {"side": (2, 50)},
+        {"colour_match": (0, 2)},
+        {"feather": (-1, 0)},
+        {"flip": 2},
+        {"rotate": -5},
+        {"probability": 1.5},
+        {"part": "trian"},
+        {"place": "sky"},
+        {"held_out": -0.1},
+        {"min_area": 2},
+    ],
+)
+def test_options_out_of_range(tmp_path, option):
+    with pytest.raises(OptionError, match=next(iter(option))):
+        Paste(str(tiny.yolo(tmp_path)), **option)
+
+
+def test_float_images_are_refused(tmp_path):
+    with pytest.raises(TypeError, match="uint8"):
+        Paste(str(tiny.yolo(tmp_path))).mix(tiny.batch().to("cpu"), np.random.default_rng(0))
+
+
+def test_probability_and_count_zero(tmp_path):
+    root = str(tiny.yolo(tmp_path))
+    batch = tiny.batch()
+    for source in (Paste(root, probability=0.0), Paste(root, count=(0, 0))):
+        mixed = source.mix(batch, np.random.default_rng(0))
+        assert torch.equal(mixed.image, batch.image)
+        assert torch.equal(mixed.label, batch.label)
+    some = Paste(root, probability=0.5).mix(tiny.batch(size=60), np.random.default_rng(0))
+    assert 15 < some.negative.flatten(1).any(1).sum() < 45
+
+
+def test_on_the_ground_feet_stand_on_ground_and_lower_means_bigger(tmp_path):
+    source = Paste(
+        str(tiny.yolo(tmp_path)), count=(1, 1), side=(12, 48), place="ground", flip=0.0, **HARD
+    )
+    batch = tiny.batch(size=200, height=128, width=256)
+    mixed = source.mix(batch, np.random.default_rng(0))
+    sizes, bottoms = [], []
+    for before, negative in zip(batch.label, mixed.negative, strict=True):
+        rows, columns = negative.nonzero(as_tuple=True)
+        bottom = int(rows.max())
+        assert (before[bottom, columns[rows == bottom]] == 0).any()
+        sizes.append(bottom - int(rows.min()) + 1)
+        bottoms.append(bottom)
+    assert np.corrcoef(sizes, bottoms)[0, 1] > 0.4
+
+
+def test_without_ground_a_place_is_found_anyway(tmp_path):
+    source = Paste(str(tiny.yolo(tmp_path)), place="ground", ground=(7,))
+    assert source.mix(tiny.batch(), np.random.default_rng(0)).negative.any()
+
+
+def test_at_least_16_pixels_are_seen(tmp_path):
+    source = Paste(str(tiny.yolo(tmp_path)), count=(1, 1), side=(24, 300), rotate=45)
+    for seed in range(10):
+        mixed = source.mix(tiny.batch(size=8), np.random.default_rng(seed))
+        assert mixed.negative.flatten(1).sum(1).min() >= 16
+
+
+def test_small_cutouts_are_not_blown_up(tmp_path):
+    source = Paste(str(tiny.yolo(tmp_path)), side=(300, 300))
+    patch = source.draw(300, np.random.default_rng(0))
+    assert max(patch.alpha.shape) == round(GROWTH * 30)
+
+
+def test_image_that_breaks_later_is_skipped(tmp_path, caplog):
+    source = Paste(str(tiny.yolo(tmp_path, images=2)))
+    source.entries[0].image.write_bytes(b"")
+    for seed in range(5):
+        assert source.mix(tiny.batch(), np.random.default_rng(seed)).negative.any()
+    assert "cut-out left out" in caplog.text
+
+
+def test_record(tmp_path):
+    assert Paste(str(tiny.yolo(tmp_path / "mine"))).record() == {
+        "name": "paste",
+        "root": "mine",
+        "format": "yolo",
+        "part": "all",
+        "images": 3,
+        "cutouts": 3,
+        "classes": {"dog": 3},
+        "skipped": {},
+    }
+
+
+def test_workers_get_it_without_the_decoded_pixels(tmp_path):
+    source = Paste(str(tiny.yolo(tmp_path)))
+    batch = tiny.batch()
+    expected = source.mix(batch, np.random.default_rng(0))
+    copied = pickle.loads(pickle.dumps(source))
+    assert len(copied._memory) == 0 < len(source._memory)
+    assert torch.equal(copied.mix(batch, np.random.default_rng(0)).image, expected.image)
+
+
+def test_memory_drops_what_was_used_longest_ago():
+    memory = Memory(limit=250)
+    read = []
+
+    def get(key):
+        return memory.get(key, lambda: (read.append(key), np.zeros(100, np.uint8))[1])
+
+    for key in "abacab":
+        get(key)
+    assert read == ["a", "b", "c", "b"]
+    assert memory.used == 200
+
+
+def test_plain_names_are_looked_up_among_the_data(tmp_path, monkeypatch):
+    tiny.yolo(tmp_path / "things")
+    monkeypatch.setenv("ROADANOMALY_DATA", str(tmp_path))
+    assert Paste("things").record()["cutouts"] == 3
+    with pytest.raises(DataError, match="nothings"):
+        Paste("nothings")
+
+
+def test_coco128seg_has_the_documented_number_of_cutouts():
+    data = os.environ.get("ROADANOMALY_DATA")
+    if not data or not (Path(data) / "coco128seg").is_dir():
+        pytest.skip("needs ROADANOMALY_DATA with coco128seg/")
+    assert len(Paste("coco128seg", min_area=0).entries) == 580
+    assert len(Paste("coco128seg", min_area=0.01).entries) == 323
