@@ -109,6 +109,4 @@ def calibrate(
     rates = np.geomspace(smallest, 1.0, LEVELS)
     scores_at = np.quantile(pooled, 1 - rates)
     usable = min(max(rate, smallest), 1.0)
-    return Calibration(
-        tuple(rates.tolist()), tuple(scores_at.tolist()), usable, len(pooled), data
-    )
+    return Calibration(tuple(rates.tolist()), tuple(scores_at.tolist()), usable, len(pooled), data)

@@ -1,4 +1,4 @@
-"""Every mistake a user can make ends in one of these; the command line prints it and exits with 2."""
+"""Every mistake a user can make is one of these; the command line prints it and exits with 2."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """A mistake in what the user gave: says what was wrong, the value, what is allowed, what next."""
+    """A mistake in what was given: says what was wrong, the value, what is allowed, what next."""
 
 
 class UnknownName(UserError):

@@ -44,15 +44,19 @@ class Result:
     calibration: Calibration | None
     min_area: int
 
-    @cached_property
-    def _found(self) -> tuple[np.ndarray, list[Component]]:
+    @property
+    def _calibrated(self) -> Calibration:
         if self.calibration is None:
             msg = (
                 "this model has no threshold yet: calibrate it with `roadanomaly fit`, or train "
                 "it with `roadanomaly train`, which calibrates on its validation set."
             )
             raise NotCalibrated(msg)
-        return find_components(self.score, self.calibration.threshold, self.min_area)
+        return self.calibration
+
+    @cached_property
+    def _found(self) -> tuple[np.ndarray, list[Component]]:
+        return find_components(self.score, self._calibrated.threshold, self.min_area)
 
     @property
     def mask(self) -> np.ndarray:
@@ -79,9 +83,7 @@ class Result:
         Raises:
             NotCalibrated: the model has no calibration yet.
         """
-        if self.calibration is None:
-            return self.mask
-        return self.calibration.p_value(self.score)
+        return self._calibrated.p_value(self.score)
 
 
 class Model:
@@ -116,7 +118,7 @@ class Model:
     @property
     def device(self) -> torch.device:
         """Where the networks are."""
-        return self.segmenter.mean.device  # type: ignore[return-value]
+        return self.segmenter.device
 
     def to(self, device: torch.device | str) -> Model:
         """Move both parts."""
@@ -251,7 +253,15 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
         Calibration.from_dict(description["calibration"]) if description["calibration"] else None,
         description["min_area"],
     )
-    model.networks.load_state_dict(weights)
+    try:
+        model.networks.load_state_dict(weights)
+    except RuntimeError as error:
+        msg = (
+            f"the weights at {path} do not fit the networks that its model.json describes "
+            f"({len(weights)} tensors); they were written by another version of roadanomaly. "
+            "Train the model again, or load it with that version."
+        )
+        raise DataError(msg) from error
     return model.to(device)
 
 

@@ -29,7 +29,8 @@ def find_components(
     flat = labels.ravel()
     sums = np.bincount(flat, weights=score.ravel(), minlength=count)
     peaks = np.full(count, -np.inf)
-    np.maximum.at(peaks, flat[above.ravel() > 0], score.ravel()[above.ravel() > 0])
+    inside = np.flatnonzero(above)
+    np.maximum.at(peaks, flat[inside], score.ravel()[inside])
     found = [
         Component(
             box=(int(stats[i, 0]), int(stats[i, 1]), int(stats[i, 2]), int(stats[i, 3])),

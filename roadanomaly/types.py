@@ -108,7 +108,7 @@ class Segmentation:
     features: dict[str, Tensor] = field(default_factory=dict)
 
     def to_image(self, values: Tensor) -> Tensor:
-        """Bring a map at any stride, `(B, C, h, w)` or `(B, h, w)`, to `(B, [C,] H, W)` bilinearly."""
+        """Bring `(B, C, h, w)` or `(B, h, w)`, at any stride, to `(B, [C,] H, W)` bilinearly."""
         squeeze = values.dim() == 3
         grown = values[:, None] if squeeze else values
         if grown.shape[-2:] != self.padded:

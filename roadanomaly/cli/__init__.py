@@ -1,0 +1,1 @@
+"""The `roadanomaly` command and its sub-commands; thin."""

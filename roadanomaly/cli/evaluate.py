@@ -25,8 +25,8 @@ from roadanomaly.types import Frame
 EXAMPLES = """
 roadanomaly evaluate runs/densehybrid_espnetv2_camvid --on roadanomaly
 roadanomaly evaluate runs/a runs/b --detectors msp,energy --on roadanomaly --pictures 10
-roadanomaly evaluate --segmenter.name espnetv2 --segmenter.weights espnetv2_s_2.0_city_1024x512.pth \\
-    --on roadanomaly
+roadanomaly evaluate --segmenter.name espnetv2 --segmenter.scale 2.0 \\
+    --segmenter.weights espnetv2_s_2.0_city_1024x512.pth --on roadanomaly
 roadanomaly evaluate runs/a --on camvid --data.split val --data.classes camvid
 roadanomaly evaluate runs/a --on folder --data.images my/images --data.labels my/masks
 """
@@ -47,7 +47,7 @@ def run(arguments: Sequence[str]) -> None:
         default=",".join(POSTHOC),
         help=f"besides the runs' own, comma-separated, or `none`; all: {', '.join(DETECTORS)}",
     )
-    parser.add_argument("--track", type=str, default="anomaly", help="size rules: anomaly, obstacle")
+    parser.add_argument("--track", type=str, default="anomaly", help="or obstacle: size rules")
     parser.add_argument("--pictures", type=int, default=5, help="how many frames to draw")
     parser.add_argument("--out", type=str, default="runs/evaluation", help="folder to write into")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")

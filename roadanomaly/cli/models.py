@@ -59,7 +59,7 @@ def gather(
         OptionError: nothing was named, or a detector that must be trained or fitted first.
     """
     if not runs and segmenter is None:
-        msg = "name a run folder, or a segmenter: --segmenter.name espnetv2 --segmenter.weights FILE"
+        msg = "name a run folder, or a network: --segmenter.name espnetv2 --segmenter.weights FILE"
         raise OptionError(msg)
     groups: dict[str, Group] = {}
     for run in runs:
@@ -90,5 +90,4 @@ def _posthoc(name: str, segmenter: Segmenter) -> Detector:
             "folder that `evaluate` takes."
         )
         raise OptionError(msg)
-    detector.attach(segmenter)
-    return detector.to(segmenter.mean.device).eval()
+    return Model(segmenter, detector).to(segmenter.device).detector

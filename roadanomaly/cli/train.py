@@ -56,5 +56,3 @@ def read_config(arguments: Sequence[str]) -> tuple[TrainConfig, bool]:
     if parsed.device:
         values["accelerator"] = parsed.device
     return TrainConfig(**values), bool(parsed.resume)
-
-

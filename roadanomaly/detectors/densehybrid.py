@@ -42,6 +42,9 @@ class DenseHybrid(Detector):
     supervision = "negatives"
     paper = "Grcic et al., DenseHybrid: Hybrid Anomaly Detection for Dense Recognition, ECCV 2022"
 
+    trained: Tensor
+    heads: nn.ModuleDict
+
     def __init__(
         self,
         features: Sequence[str] | None = None,

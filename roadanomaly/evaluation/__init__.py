@@ -1,0 +1,1 @@
+"""Protocols: which data, sizes and averaging a benchmark scores with."""

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from roadanomaly.data.base import FrameSet
-from roadanomaly.evaluation.classes import class_table
 from roadanomaly.detectors import Detector
 from roadanomaly.errors import DataError
+from roadanomaly.evaluation.classes import class_table
 from roadanomaly.evaluation.spool import ScoreSpool
 from roadanomaly.metrics.classes import ClassConfusion
 from roadanomaly.metrics.component import Components
@@ -148,9 +148,8 @@ def _score(
     segmenter: Segmenter, detectors: Mapping[str, Detector], needs: tuple[str, ...], frame: Frame
 ) -> tuple[Segmentation, dict[str, np.ndarray], dict[str, float]]:
     """Return the segmentation, `(H, W)` float32 scores and milliseconds of each detector."""
-    device = segmenter.mean.device
-    clock = _Clock(device)  # type: ignore[arg-type]
-    image = frame.image[None].to(device).float() / 255  # type: ignore[arg-type]
+    clock = _Clock(segmenter.device)
+    image = frame.image[None].to(segmenter.device).float() / 255
     began = clock.now()
     segmentation = segmenter(image, needs)
     segmented = clock.now()

@@ -1,4 +1,4 @@
-"""Score maps put aside on disk between the pass that finds the threshold and the one that uses it."""
+"""Score maps put aside on disk, between finding the threshold and using it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import numpy as np
 _PATTERNS = 1 << 16
 _BUCKETS = 1 << 17
 _FEW = 1 << 12
-_MANY = 4
+_MANY = 3
 _NEGATIVE_INFINITY, _POSITIVE_INFINITY = 0xFC00, 0x7C00
 
 
@@ -31,8 +31,8 @@ class Order(Protocol):
 def order(values: np.ndarray) -> Order:
     """Choose how to look at `values`, `(N,)` float16, float32 or float64 without NaN.
 
-    float16 is counted bit pattern by bit pattern. (`numpy.sort` is kept away from float16: some
-    builds of numpy 2 leave large negative halves out of order.)
+    float16 is counted bit pattern by bit pattern. (`numpy.sort` is kept away from float16: with
+    many equal values, numpy 2.4.6 leaves some out of order on processors with AVX-512.)
     """
     if values.dtype == np.float16:
         return _Counted(values)
@@ -49,7 +49,7 @@ def _round_up(edges: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Return the smallest number of `dtype` that is not below each edge."""
     with np.errstate(over="ignore"):
         rounded = edges.astype(dtype)
-    return np.where(rounded < edges, np.nextafter(rounded, dtype.type(np.inf)), rounded)
+        return np.where(rounded < edges, np.nextafter(rounded, dtype.type(np.inf)), rounded)
 
 
 class _Sorted:
@@ -141,16 +141,18 @@ class _Bucketed:
         asked[buckets] = True
         counts = np.where(asked, self._counts, 0)
         if self._ascending is None and counts.sum() > self.size // _MANY:
-            self._ascending = self._sort_all()
+            self._ascending = _sort_bucketed(self._values, self._bucket, self._counts)
         if self._ascending is not None:
             return self._ascending, self._before
-        inside = np.sort(self._values.take(np.flatnonzero(asked.take(self._bucket))))
+        chosen = np.flatnonzero(asked.take(self._bucket))
+        inside = _sort_bucketed(self._values.take(chosen), self._bucket.take(chosen), counts)
         return inside, np.cumsum(counts) - counts
 
-    def _sort_all(self) -> np.ndarray:
-        """Sort by counting where each bucket holds one value only, as with few distinct scores."""
-        sample = np.zeros(_BUCKETS, self._values.dtype)
-        sample[self._bucket] = self._values
-        if np.array_equal(sample.take(self._bucket), self._values):
-            return np.repeat(sample, self._counts)
-        return np.sort(self._values)
+
+def _sort_bucketed(values: np.ndarray, bucket: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Sort values; by counting alone where no bucket holds two different ones."""
+    sample = np.zeros(counts.size, values.dtype)
+    sample[bucket] = values
+    if np.array_equal(sample.take(bucket), values):
+        return np.repeat(sample, counts)
+    return np.sort(values)

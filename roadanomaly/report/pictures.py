@@ -64,7 +64,14 @@ def overlay(
         size = 0.4 * max(1.0, image.shape[0] / 480)
         for shade, width_of_line in (((0, 0, 0), 3), ((255, 255, 255), 1)):
             cv2.putText(
-                drawn, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, shade, width_of_line, cv2.LINE_AA
+                drawn,
+                text,
+                place,
+                cv2.FONT_HERSHEY_SIMPLEX,
+                size,
+                shade,
+                width_of_line,
+                cv2.LINE_AA,
             )
     return drawn
 

@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from roadanomaly.errors import UserError
 from roadanomaly.evaluation.evaluate import Evaluation, Row
+from roadanomaly.files import write_text
 
 COLUMNS = (
     ("ap", "AP ↑"),
@@ -60,7 +60,8 @@ def _grid(rows: Sequence[Row]) -> list[str]:
         for row in rows
     ]
     widths = [max(len(line[i]) for line in [header, *body]) for i in range(len(header))]
-    return ["  ".join(_cell(i, line[i], widths) for i in range(len(line))) for line in [header, *body]]
+    lines = [[_cell(i, text, widths) for i, text in enumerate(line)] for line in [header, *body]]
+    return ["  ".join(cells).rstrip() for cells in lines]
 
 
 def _cell(place: int, text: str, widths: Sequence[int]) -> str:
@@ -86,22 +87,6 @@ def write_results(folder: Path, evaluation: Evaluation) -> None:
     writer.writerows([getattr(row, key) for key in keys] for row in evaluation.rows)
     write_text(folder / "results.json", text)
     write_text(folder / "results.csv", table.getvalue())
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        msg = f"{path} cannot be written: {error.strerror or error}. Give another folder with --out."
-        raise UserError(msg) from error
 
 
 def _without_nan(value: object) -> object:

@@ -44,6 +44,8 @@ class Segmenter(nn.Module, ABC):
     """
 
     features: dict[str, FeatureInfo]
+    mean: Tensor
+    std: Tensor
     default_feature: str
     """Name of the map that a detector takes when it is told nothing: late and semantic."""
 
@@ -108,6 +110,11 @@ class Segmenter(nn.Module, ABC):
             align_corners=self.align_corners,
             features=found,
         )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.mean.device
 
     def feature(self, name: str) -> FeatureInfo:
         """Return what is known of a feature map.

@@ -95,19 +95,3 @@ def _join_grids(grids: Tensor, step: int) -> Tensor:
     x = grids.permute(0, 2, 3, 1).reshape(-1, step, step, rows, columns, channels)
     x = x.permute(0, 3, 1, 4, 2, 5).reshape(-1, rows * step, columns * step, channels)
     return x.permute(0, 3, 1, 2)
-
-
-def convolve_and_normalise(
-    x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d
-) -> Tensor:
-    """Convolution without bias, then batch normalisation.
-
-    With fixed statistics the second is folded into the weights of the first, which gradients
-    pass through.
-    """
-    if norm.training:
-        return norm(conv(x))
-    weight, bias = folded(conv, norm)
-    return functional.conv2d(
-        x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups
-    )

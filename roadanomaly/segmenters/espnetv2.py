@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,6 +15,7 @@ from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
 from roadanomaly.segmenters.espnetv2_blocks import (
+    PYRAMID_SCALES,
     ConvNormAct,
     DownSampler,
     Eesp,
@@ -69,11 +71,14 @@ PUBLISHED_NAMES = (
     (r"\bproj_1x1\.", "project."),
     (r"\bconv_1x1_exp\.", "expand."),
     (r"\bmodule_act\.", "act."),
-    (r"\bstages\.", "sizes."),
+    (r"\bstages\.(\d)\.", r"sizes.\1.conv."),
     (r"\bprojection_layer\.", "project."),
     (r"\bexpansion_layer\.", "project."),
-    (r"\bmerge_layer\.0\.", "merge."),
-    (r"\bmerge_layer\.2\.", "mix."),
+    (r"\bmerge_layer\.0\.br\.0\.", "sizes.*.norm."),
+    (r"\bmerge_layer\.0\.br\.1\.", "sizes.*.act."),
+    (r"\bmerge_layer\.2\.cbr\.0\.", "sizes.*.mix."),
+    (r"\bmerge_layer\.2\.cbr\.1\.", "mixed.norm."),
+    (r"\bmerge_layer\.2\.cbr\.2\.", "mixed.act."),
     (r"\bwt_layer\.1\.", "gate."),
     (r"\bcbr\.0\.", "conv."),
     (r"\bcbr\.1\.", "norm."),
@@ -82,7 +87,10 @@ PUBLISHED_NAMES = (
     (r"\bbr\.1\.", "act."),
     (r"\bbn\.", "norm."),
 )
-"""Patterns of the published files' names and what they are called here, applied in this order."""
+"""Patterns of the published files' names and what they are called here, applied in this order.
+
+What is called `sizes.*` holds the five sizes of a pyramid in one tensor.
+"""
 
 
 class ESPNetv2(Segmenter):
@@ -194,6 +202,8 @@ class ESPNetv2(Segmenter):
 
     def _encode(self, image: Tensor) -> list[Tensor]:
         """Return the four levels, at strides 16, 8, 4 and 2."""
+        if image.device.type == "cpu":
+            image = image.contiguous(memory_format=torch.channels_last)
         small = halve(halve(image))
         level1 = self.level1(image)
         level2 = self.down2(level1, small)
@@ -225,8 +235,20 @@ def _own_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         own = name
         for pattern, replacement in PUBLISHED_NAMES:
             own = re.sub(pattern, replacement, own)
-        renamed[own] = value
+        renamed.update(_split_sizes(own, value))
     return renamed
+
+
+def _split_sizes(name: str, value: Tensor) -> dict[str, Tensor]:
+    """Part a tensor of all sizes of a pyramid: per channel by blocks, of the mixing by inputs."""
+    if "sizes.*" not in name:
+        return {name: value}
+    count = len(PYRAMID_SCALES)
+    if value.dim() == 0:
+        parts = [value] * count
+    else:
+        parts = list(value.chunk(count, dim=1 if value.dim() == 4 else 0))
+    return {name.replace("*", str(i)): part.clone() for i, part in enumerate(parts)}
 
 
 def _check_scale(state: Mapping[str, Tensor], scale: float, path: Path) -> None:

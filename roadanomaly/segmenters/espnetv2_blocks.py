@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from roadanomaly.segmenters.cpu_layers import DepthwiseConv, PReLU
+
 BRANCHES = 4
 """Parallel depth-wise convolutions of an EESP unit, and groups of its 1x1 convolutions."""
 
@@ -20,6 +22,17 @@ PYRAMID_SCALES = (2.0, 1.5, 1.0, 0.5, 0.1)
 
 SMALLEST_SIDE = 5
 """Pixels below which pyramid pooling shrinks no side."""
+
+
+def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Return weight and bias that do what `norm`, with fixed statistics, does after `conv`.
+
+    Gradients pass through to both. Between the two there may be any linear map of each channel
+    that leaves constants alone, as resizing is.
+    """
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    weight = conv.weight * scale.view(-1, 1, 1, 1)
+    return weight, norm.bias - norm.running_mean * scale
 
 
 class ConvNorm(nn.Module):
@@ -44,7 +57,11 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, inputs, h, w)` to `(B, outputs, ceil(h / stride), ceil(w / stride))`."""
-        return self.norm(self.conv(x))
+        if self.norm.training:
+            return self.norm(self.conv(x))
+        conv = self.conv
+        weight, bias = folded(conv, self.norm)
+        return functional.conv2d(x, weight, bias, conv.stride, conv.padding, 1, conv.groups)
 
 
 class ConvNormAct(ConvNorm):
@@ -54,7 +71,7 @@ class ConvNormAct(ConvNorm):
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
     ) -> None:
         super().__init__(inputs, outputs, kernel, stride, groups)
-        self.act = nn.PReLU(outputs)
+        self.act = PReLU(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, inputs, h, w)` to `(B, outputs, ceil(h / stride), ceil(w / stride))`."""
@@ -67,7 +84,7 @@ class NormAct(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels)
-        self.act = nn.PReLU(channels)
+        self.act = PReLU(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Keep the shape `(B, channels, h, w)`."""
@@ -102,12 +119,11 @@ class Eesp(nn.Module):
         inner = outputs // BRANCHES
         self.project = ConvNormAct(inputs, inner, 1, groups=BRANCHES)
         self.branches = nn.ModuleList(
-            nn.Conv2d(inner, inner, 3, stride, rate, rate, groups=inner, bias=False)
-            for rate in branch_dilations(limit)
+            DepthwiseConv(inner, stride, dilation) for dilation in branch_dilations(limit)
         )
         self.merge = NormAct(outputs)
         self.expand = ConvNorm(outputs, outputs, 1, groups=BRANCHES)
-        self.act = nn.PReLU(outputs)
+        self.act = PReLU(outputs)
         self.ends_here = stride == 1
         self.act.requires_grad_(self.ends_here)
 
@@ -137,7 +153,7 @@ class DownSampler(nn.Module):
         super().__init__()
         self.unit = Eesp(inputs, outputs - inputs, limit, stride=2)
         self.reinforce = nn.Sequential(ConvNormAct(3, 3, 3), ConvNorm(3, outputs, 1))
-        self.act = nn.PReLU(outputs)
+        self.act = PReLU(outputs)
 
     def forward(self, x: Tensor, image: Tensor) -> Tensor:
         """Halve a map.
@@ -172,8 +188,49 @@ class GatedProjection(nn.Module):
         return self.project(x) * weight
 
 
+class PyramidSize(nn.Module):
+    """One size of pyramid pooling: resize, convolve each channel, resize back, normalise.
+
+    Args:
+        channels: in and out.
+        scale: side at which it convolves, relative to its input.
+    """
+
+    def __init__(self, channels: int, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.conv = DepthwiseConv(channels)
+        self.norm = nn.BatchNorm2d(channels)
+        self.act = PReLU(channels)
+        self.mix = DepthwiseConv(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return this size's share of the mixed map: `(B, channels, h, w)` to the same."""
+        if self.norm.training:
+            return self.mix(self.act(self.norm(self._convolve(x, self.conv.weight, None))))
+        return self.mix(self.act(self._convolve(x, *folded(self.conv, self.norm))))
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        height, width = x.shape[-2:]
+        size = (self._target(height), self._target(width))
+        if self.scale > 1:
+            x = enlarge(x, size)
+        elif self.scale < 1:
+            x = functional.adaptive_avg_pool2d(x, size)
+        x = functional.conv2d(x, weight, bias, padding=1, groups=len(weight))
+        if self.scale > 1:
+            return functional.adaptive_avg_pool2d(x, (height, width))
+        return enlarge(x, (height, width)) if self.scale < 1 else x
+
+    def _target(self, side: int) -> int:
+        return side if self.scale == 1 else max(SMALLEST_SIDE, math.ceil(side * self.scale))
+
+
 class PyramidPooling(nn.Module):
-    """Efficient pyramid pooling: one depth-wise 3x3 convolution at each of five sizes, merged.
+    """Efficient pyramid pooling: one depth-wise 3x3 convolution at each of five sizes, mixed.
+
+    The published network concatenates the sizes, shuffles the channels and mixes the sizes of
+    each channel by a grouped convolution; that is this sum of depth-wise ones.
 
     Args:
         inputs: channels in.
@@ -183,32 +240,16 @@ class PyramidPooling(nn.Module):
     def __init__(self, inputs: int, inner: int) -> None:
         super().__init__()
         self.project = ConvNormAct(inputs, inner, 1)
-        self.sizes = nn.ModuleList(
-            nn.Conv2d(inner, inner, 3, padding=1, groups=inner, bias=False) for _ in PYRAMID_SCALES
-        )
-        self.merge = NormAct(inner * len(PYRAMID_SCALES))
-        self.mix = ConvNormAct(inner * len(PYRAMID_SCALES), inner, 3, groups=inner)
+        self.sizes = nn.ModuleList(PyramidSize(inner, scale) for scale in PYRAMID_SCALES)
+        self.mixed = NormAct(inner)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, inputs, h, w)` to `(B, inner, h, w)`."""
         projected = self.project(x)
-        seen = [
-            _convolve_at(projected, conv, scale)
-            for conv, scale in zip(self.sizes, PYRAMID_SCALES, strict=True)
-        ]
-        merged = self.merge(torch.cat(seen, 1))
-        return self.mix(functional.channel_shuffle(merged, len(PYRAMID_SCALES)))
-
-
-def _convolve_at(x: Tensor, conv: nn.Module, scale: float) -> Tensor:
-    size = tuple(x.shape[-2:])
-    if scale == 1:
-        return conv(x)
-    target = tuple(max(SMALLEST_SIDE, math.ceil(side * scale)) for side in size)
-    if scale < 1:
-        pooled = functional.adaptive_avg_pool2d(x, target)
-        return enlarge(conv(pooled), size)
-    return functional.adaptive_avg_pool2d(conv(enlarge(x, target)), size)
+        total = self.sizes[0](projected)
+        for size in self.sizes[1:]:
+            total = total + size(projected)
+        return self.mixed(total)
 
 
 def enlarge(x: Tensor, size: tuple[int, ...]) -> Tensor:

@@ -1,0 +1,1 @@
+"""The training loop on Lightning Fabric, and all that a run keeps."""

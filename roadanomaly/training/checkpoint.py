@@ -44,5 +44,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         msg = f"nothing to resume: {path} does not exist. Start without --resume."
         raise DataError(msg) from error
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        msg = f"the checkpoint {path} is broken: {str(error).splitlines()[0]} Start without --resume."
+        reason = str(error).splitlines()[0]
+        msg = f"the checkpoint {path} is broken: {reason} Start without --resume."
         raise DataError(msg) from error

@@ -16,8 +16,9 @@ class TrainConfig:
     """One training run. A part is a mapping: its catalogue `name` and that entry's options.
 
     Args:
-        out: run folder.
         segmenter: network, with the weights to start from.
+        start: run folder whose segmenter to start from, instead of `segmenter`.
+        out: run folder.
         detector: what is trained. A `posthoc` detector trains the segmenter alone, with
             cross-entropy.
         train_data: labelled inlier frames.
@@ -55,10 +56,11 @@ class TrainConfig:
         false_alarms: share of inlier validation pixels above the saved threshold.
     """
 
-    segmenter: Part
     detector: Part
     train_data: Part
     val_data: Part
+    segmenter: Part | None = None
+    start: str | None = None
     out: str = "runs/train"
     negatives: Part | None = None
     val_negatives: Part | None = None
@@ -79,7 +81,7 @@ class TrainConfig:
     average: float = 0.0
     distill: float = 0.0
     supervise: Literal["logits", "image"] = "logits"
-    precision: str = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     accelerator: str = "auto"
     devices: int | str = "auto"
     workers: int = 1
@@ -100,6 +102,9 @@ class TrainConfig:
             self._require(key, getattr(self, key) >= 1, "at least 1")
         for key in ("lr", "head_lr", "weight_decay", "warmup", "clip", "distill", "workers"):
             self._require(key, getattr(self, key) >= 0, "not negative")
+        if (self.segmenter is None) == (self.start is None):
+            msg = "config: give either `segmenter`, a network, or `start`, a run folder."
+            raise OptionError(msg)
         self._require("validate_every", self.validate_every >= 0, "not negative")
         self._require("crop", min(self.crop) >= 16, "two sides of at least 16 pixels")
         self._require("scale", 0 < self.scale[0] <= self.scale[1], "two rising positive numbers")

@@ -64,7 +64,11 @@ class RunLog:
         self.validation = CsvTable(folder / "validation.csv", start)
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
         self.bar = tqdm(
-            total=steps, initial=start, unit="step", dynamic_ncols=True, disable=not sys.stderr.isatty()
+            total=steps,
+            initial=start,
+            unit="step",
+            dynamic_ncols=True,
+            disable=not sys.stderr.isatty(),
         )
         self.steps = steps
         self.began = time.perf_counter()

@@ -8,11 +8,10 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 from lightning.fabric import Fabric
@@ -60,7 +59,7 @@ class Trainer:
         self.folder = Path(config.out)
         self.fabric = Fabric(
             accelerator=config.accelerator, devices=config.devices, precision=config.precision
-        )  # type: ignore[arg-type]
+        )
         self.fabric.launch()
         torch.manual_seed(config.seed)
         self.frames = build_part(DATASETS, config.train_data)
@@ -69,9 +68,12 @@ class Trainer:
         self.validator = Validator(
             build_part(DATASETS, config.val_data), held_out, config.val_frames
         )
-        self.model = Model(
-            build_part(SEGMENTERS, config.segmenter), build_part(DETECTORS, config.detector)
+        segmenter = (
+            load(config.start).segmenter
+            if config.start
+            else build_part(SEGMENTERS, config.segmenter or {})
         )
+        self.model = Model(segmenter, build_part(DETECTORS, config.detector))
         self._check_parts()
         self.record = self._record()
         module = TrainingStep(
@@ -133,7 +135,7 @@ class Trainer:
             if log:
                 log.advance()
                 if step % config.log_every == 0 or step == config.steps:
-                    log.train(step, {**losses, "lr": self.schedule.get_last_lr()[0]})
+                    log.train(step, {**losses, "lr": float(self.schedule.get_last_lr()[0])})
             validates = config.validate_every and step % config.validate_every == 0
             if log and (validates or step == config.steps):
                 self._validate(log)

@@ -18,8 +18,9 @@ def build_optimiser(module: TrainingStep, config: TrainConfig) -> AdamW:
     Biases, normalisation and PReLU parameters (one dimension) get no weight decay.
     """
     groups = []
-    parts = (("segmenter", module.segmenter, config.lr), ("detector", module.detector, config.head_lr))
-    for name, part, rate in parts:
+    rates = {"segmenter": config.lr, "detector": config.head_lr}
+    for name, rate in rates.items():
+        part = getattr(module, name)
         for decayed in (True, False):
             found = [p for p in _trainable(part) if (p.dim() > 1) == decayed]
             if found:

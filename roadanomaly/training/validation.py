@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from roadanomaly.data.base import FrameSet
+from roadanomaly.data.subset import Subset
 from roadanomaly.metrics.classes import ClassConfusion
 from roadanomaly.metrics.pixel import PixelOfficial, PixelResult
 from roadanomaly.model import Model
@@ -46,10 +47,8 @@ class Validator:
     """
 
     def __init__(self, frames: FrameSet, source: NegativeSource | None, count: int) -> None:
-        self.frames = frames
+        self.frames = Subset(frames, count)
         self.source = source
-        wanted = min(count, len(frames)) if count else len(frames)
-        self.numbers = np.linspace(0, len(frames) - 1, wanted).round().astype(int).tolist()
 
     def mixed(self, number: int) -> Frame:
         """Return validation frame `number` with its negatives."""
@@ -68,8 +67,8 @@ class Validator:
         """
         confusion = ClassConfusion(model.segmenter.classes)
         pixels = PixelOfficial()
-        pictures = []
-        for number in self.numbers:
+        pictures: list[tuple[Frame, np.ndarray]] = []
+        for number in range(len(self.frames)):
             frame = self.mixed(number)
             assert frame.label is not None
             assert frame.truth is not None
@@ -91,8 +90,7 @@ class Validator:
 
     def inlier_scores(self, model: Model) -> Iterator[np.ndarray]:
         """Yield the scores of the labelled inlier pixels of each frame, without negatives."""
-        for number in self.numbers:
-            frame = self.frames[number]
+        for frame in self.frames:
             score, _ = model.score(frame.image[None].to(model.device).float() / 255)
             assert frame.label is not None
             yield score[0].cpu().numpy()[frame.label.numpy() < NEGATIVE]

@@ -82,7 +82,7 @@ class Anomaly(Thing):
     def height(self) -> float:
         """Metres."""
         table = FLATS[self.kind] if self.kind in FLATS else SOLIDS[self.kind]
-        return float(table[-1]) * self.size  # type: ignore[arg-type]
+        return float(table[-1]) * self.size
 
     def draw(self, canvas: Canvas, camera: Camera, light: Light) -> None:
         """Paint it with the label `NEGATIVE`."""

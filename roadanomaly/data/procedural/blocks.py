@@ -134,7 +134,15 @@ def _barriers(
     while place < end - 1:
         length = min(5.0, end - place)
         block.things.append(
-            Barrier(_key(rng), x, place + length / 2, kind=kind, length=length, height=height, variant=variant)
+            Barrier(
+                _key(rng),
+                x,
+                place + length / 2,
+                kind=kind,
+                length=length,
+                height=height,
+                variant=variant,
+            )
         )
         place += length
 
@@ -186,7 +194,7 @@ def _walkers(
     moving: bool,
 ) -> None:
     edge, walk = _edge(road, side), road.walk[side > 0]
-    busy = rng.choice([0, 1, 2, 5], p=[0.25, 0.3, 0.3, 0.15])
+    busy = rng.choice([1, 2, 4, 7], p=[0.3, 0.3, 0.25, 0.15])
     for _ in range(int(busy)):
         x, s = edge + side * rng.uniform(0.9, max(walk, 1.2)), rng.uniform(start, end)
         height = rng.uniform(1.58, 1.9) if rng.random() < 0.87 else rng.uniform(1.05, 1.4)
@@ -194,15 +202,15 @@ def _walkers(
         block.things.append(
             Person(_key(rng), x, s, speed, height=height, across=bool(rng.random() < 0.3))
         )
-    if rng.random() < 0.4:
+    if rng.random() < 0.6:
         x = edge + side * max(walk - 0.5, 0.8)
-        for index in range(int(rng.integers(1, 4))):
+        for index in range(int(rng.integers(1, 5))):
             s = start + rng.uniform(2, 5) + 1.1 * index
             block.things.append(
                 Cycle(_key(rng), x, s, motor=bool(rng.random() < 0.25), ridden=False,
                       across=bool(rng.random() < 0.7))
             )  # fmt: skip
-    if moving is False and rng.random() < 0.12 and road.urban > 0:
+    if not moving and rng.random() < 0.2 and road.urban > 0:
         x, s = rng.uniform(road.left + 1, road.right - 1), rng.uniform(start + 6, end)
         block.things.append(Person(_key(rng), float(x), float(s), across=True))
 

@@ -68,7 +68,9 @@ class Camera:
             return False
         if s - half[1] - self.s < 2 * NEAR:
             return True
-        ends = [self.foot(x + a, s + b)[0] for a in (-half[0], half[0]) for b in (-half[1], half[1])]
+        ends = [
+            self.foot(x + a, s + b)[0] for a in (-half[0], half[0]) for b in (-half[1], half[1])
+        ]
         return max(ends) > 0 and min(ends) < self.width
 
     def ground(self) -> tuple[int, np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The picture under construction: colours, labels and depth, painted from far to near."""
+"""The picture under construction: colours and labels, painted from far to near."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import numpy as np
 SHIFT = 4
 """Binary places of the sub-pixel positions given to OpenCV."""
 FAR = 20000.0
-CLOSE = 1e4
-"""Nearness of what haze must not touch: the sky holds its own."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +61,20 @@ def fixed(points: np.ndarray) -> np.ndarray:
 
 
 class Canvas:
-    """Image `(H, W, 3)` float32, label `(H, W)` uint8 and nearness `(H, W)` float32 in 1/m."""
+    """Image `(H, W, 3)` float32 and label `(H, W)` uint8.
 
-    def __init__(self, height: int, width: int) -> None:
+    Args:
+        height: rows.
+        width: columns.
+        haze: fading of distant things into the skyline, 1/m.
+        skyline: `(3,)` RGB.
+    """
+
+    def __init__(self, height: int, width: int, haze: float, skyline: np.ndarray) -> None:
         self.image = np.zeros((height, width, 3), np.float32)
         self.label = np.full((height, width), 255, np.uint8)
-        self.nearness = np.full((height, width), CLOSE, np.float32)
         self.height, self.width = height, width
+        self.haze, self.skyline = np.float32(haze), skyline.astype(np.float32)
 
     def box(self, points: np.ndarray) -> tuple[int, int, int, int] | None:
         """Pixel box (left, top, right, bottom) around points, cut to the picture."""
@@ -90,25 +95,21 @@ class Canvas:
         rgba = patch.rgba[
             top - patch.top : bottom - patch.top, left - patch.left : right - patch.left
         ]
-        self.blend(rows, columns, rgba[..., :3], rgba[..., 3], class_id, 1 / distance)
+        alpha = np.ascontiguousarray(rgba[..., 3])
+        through = np.exp(-self.haze * np.float32(distance))
+        colour = np.asarray(cv2.cvtColor(np.ascontiguousarray(rgba), cv2.COLOR_RGBA2RGB))
+        colour *= through
+        colour += triple(alpha * (1 - through)) * self.skyline
+        self.blend(rows, columns, colour, alpha, class_id)
 
     def blend(
-        self,
-        rows: slice,
-        columns: slice,
-        colour: np.ndarray,
-        alpha: np.ndarray,
-        class_id: int,
-        nearness: np.ndarray | float,
+        self, rows: slice, columns: slice, colour: np.ndarray, alpha: np.ndarray, class_id: int
     ) -> None:
-        """Blend premultiplied colours into a region; see `paste`."""
+        """Blend premultiplied colours into a region as they are, without haze; see `paste`."""
         region = self.image[rows, columns]
         region *= triple(1 - alpha)
         region += colour
-        solid = alpha >= 0.5
-        self.label[rows, columns][solid] = class_id
-        near = self.nearness[rows, columns]
-        near[solid] = nearness[solid] if isinstance(nearness, np.ndarray) else nearness
+        self.label[rows, columns][alpha >= 0.5] = class_id
 
     def polygon(
         self, points: np.ndarray, colour: np.ndarray, class_id: int, distance: float
@@ -119,9 +120,10 @@ class Canvas:
             return
         left, top, right, bottom = box
         alpha = coverage(points - (left, top), bottom - top, right - left)
-        rgb = triple(alpha) * np.asarray(colour, np.float32)
+        through = np.exp(-self.haze * np.float32(distance))
+        faded = np.asarray(colour, np.float32) * through + self.skyline * (1 - through)
         rows, columns = slice(top, bottom), slice(left, right)
-        self.blend(rows, columns, rgb, alpha, class_id, 1 / distance)
+        self.blend(rows, columns, triple(alpha) * faded, alpha, class_id)
 
     def quad(
         self,
@@ -158,23 +160,23 @@ class Canvas:
         matrix = cv2.getPerspectiveTransform(source - 0.5, local - 0.5)
         drawn = cv2.warpPerspective(image, matrix, (w, h), borderMode=cv2.BORDER_WRAP)
         alpha = coverage(local, h, w)
-        near = _plane(local, 1 / distances, h, w)
         see_through = drawn.shape[-1] == 4
         plain = cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB) if see_through else drawn
         rgb = plain * (np.asarray(shade, np.float32) / 255)
         paint = alpha * (drawn[..., 3] * np.float32(1 / 255)) if see_through else alpha
         region = self.image[top:bottom, left:right]
+        rgb -= self.skyline
+        rgb *= triple(np.exp(-self.haze / _plane(local, 1 / distances, h, w)))
+        rgb += self.skyline
         rgb -= region
         rgb *= triple(paint)
         region += rgb
-        solid = alpha >= 0.5
-        self.label[top:bottom, left:right][solid] = class_id
-        self.nearness[top:bottom, left:right][solid] = near[solid]
+        self.label[top:bottom, left:right][alpha >= 0.5] = class_id
 
 
 def triple(values: np.ndarray) -> np.ndarray:
     """Repeat `(h, w)` float32 for three colours, `(h, w, 3)`."""
-    return cv2.cvtColor(np.ascontiguousarray(values), cv2.COLOR_GRAY2RGB)
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(values), cv2.COLOR_GRAY2RGB))
 
 
 def coverage(points: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -203,7 +205,7 @@ def _plane(local: np.ndarray, values: np.ndarray, height: int, width: int) -> np
     rows = np.arange(height, dtype=np.float32)[:, None]
     columns = np.arange(width, dtype=np.float32)[None]
     plane = np.float32(a) * columns + np.float32(b) * rows + np.float32(c)
-    return np.clip(plane, values.min(), values.max())
+    return np.clip(plane, np.float32(values.min()), np.float32(values.max()))
 
 
 @lru_cache(maxsize=8)

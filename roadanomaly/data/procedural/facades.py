@@ -9,6 +9,7 @@ import numpy as np
 
 from roadanomaly.data.procedural.canvas import Texture
 from roadanomaly.data.procedural.noise import smoothstep, spectral
+from roadanomaly.data.procedural.palette import paint
 
 BAY = 56
 """Pixels of one bay or storey; it stands for about 3 metres."""
@@ -74,9 +75,7 @@ def _wall(height: int, width: int, colour: np.ndarray, rng: np.random.Generator)
     return (colour * (1 + noise[..., None])).astype(np.float32)
 
 
-def _courses(
-    height: int, width: int, tall: int, wide: int, rng: np.random.Generator
-) -> np.ndarray:
+def _courses(height: int, width: int, tall: int, wide: int, rng: np.random.Generator) -> np.ndarray:
     """Bricks or stones with their joints, around 0."""
     rows = np.arange(height)[:, None]
     course = rows // tall
@@ -136,19 +135,21 @@ def _glass(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     glass = np.repeat(glass, width, 1)
     if rng.random() < 0.35:
         drop = int(height * rng.uniform(0.2, 0.9))
-        glass[:drop] = 0.45 * glass[:drop] + 0.55 * rng.uniform(0.55, 0.9) * np.array([1, 0.97, 0.9])
+        glass[:drop] = 0.45 * glass[:drop] + 0.55 * rng.uniform(0.55, 0.9) * np.array(
+            [1, 0.97, 0.9]
+        )
     slant = (np.arange(width)[None] + np.arange(height)[:, None]) / (width + height)
     streak = np.exp(-((slant - rng.uniform(0.2, 0.8)) ** 2) / 0.004)
     return glass + 0.16 * streak[..., None]
 
 
 def _shop(cell: np.ndarray, shine: np.ndarray, rng: np.random.Generator, awning: bool) -> None:
-    cell[8:, 2:-2] = rng.uniform(0.12, 0.4, 3)
+    cell[8:, 2:-2] = paint(rng) * 0.5
     cell[20:-6, 5:-5] = _glass(BAY - 26, BAY - 10, rng) * 0.75
-    for _ in range(7):
+    for _ in range(6):
         x, y = rng.integers(6, BAY - 16), rng.integers(28, BAY - 14)
-        cell[y : y + 7, x : x + 6] = rng.uniform(0.15, 0.8, 3)
-    sign = rng.uniform(0.15, 0.8, 3)
+        cell[y : y + 7, x : x + 6] = paint(rng) * rng.uniform(0.4, 0.9)
+    sign = paint(rng)
     cell[9:18, 3:-3] = sign
     letters = rng.random(BAY - 20) < 0.6
     cell[12:16, 10:-10][:, letters] = 1 - sign

@@ -128,9 +128,7 @@ def _lamp(easel: _Easel, rng: np.random.Generator, inward: float, light: Light) 
         easel.disc((tip[0], tip[1] - 0.08), 0.16, np.array([1.0, 0.88, 0.62]), POLE, 10, 1.0)
 
 
-def _traffic_light(
-    easel: _Easel, rng: np.random.Generator, inward: float, light: Light
-) -> None:
+def _traffic_light(easel: _Easel, rng: np.random.Generator, inward: float, light: Light) -> None:
     lit = int(rng.integers(3))
     colour = (STEEL, GREEN_STEEL)[rng.integers(2)]
     heads = [(0.0, 2.75)]
@@ -176,7 +174,9 @@ def _sign(easel: _Easel, rng: np.random.Generator, inward: float, light: Light) 
         easel.disc(middle, 0.46, white, TRAFFIC_SIGN, 4)
         easel.disc(middle, 0.37, yellow, TRAFFIC_SIGN, 4)
     else:
-        easel.rectangle((0.0, high), (1.3, 0.6), (blue, white, yellow)[rng.integers(3)], TRAFFIC_SIGN)
+        easel.rectangle(
+            (0.0, high), (1.3, 0.6), (blue, white, yellow)[rng.integers(3)], TRAFFIC_SIGN
+        )
         for level in (0.14, -0.12):
             easel.rectangle((-0.1, high + level), (0.85, 0.1), white * 0.85, TRAFFIC_SIGN)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from roadanomaly.data.procedural.mesh import Part
@@ -23,7 +25,9 @@ def box(rng: np.random.Generator) -> list[Part]:
     for side in (-1, 1):
         x, z = side * (w + 0.003), side * (d + 0.003)
         part.add([(x, h * 0.6, -0.05), (x, h * 0.6, 0.05), (x, h, 0.05), (x, h, -0.05)], tape)
-        part.add([(-w * 0.6, h * 0.3, z), (0, h * 0.3, z), (0, h * 0.6, z), (-w * 0.6, h * 0.6, z)], tape)
+        part.add(
+            [(-w * 0.6, h * 0.3, z), (0, h * 0.3, z), (0, h * 0.6, z), (-w * 0.6, h * 0.6, z)], tape
+        )
     return [part]
 
 
@@ -40,7 +44,10 @@ def crates(rng: np.random.Generator) -> list[Part]:
             for side in (-1, 1):
                 p, q = x + side * (w + 0.004), side * (d + 0.004)
                 part.add([(p, a, -d), (p, a, d), (p, a + 0.075, d), (p, a + 0.075, -d)], colour)
-                part.add([(x - w, a, q), (x + w, a, q), (x + w, a + 0.075, q), (x - w, a + 0.075, q)], colour)
+                part.add(
+                    [(x - w, a, q), (x + w, a, q), (x + w, a + 0.075, q), (x - w, a + 0.075, q)],
+                    colour,
+                )
         parts.append(part)
     return [Part([face for part in parts for face in part.faces])]
 
@@ -53,12 +60,25 @@ def mattress(rng: np.random.Generator) -> list[Part]:
     part.box((-1.0, 1.0), (0, thick), (-0.7, 0.7), colour)
     top = thick + 0.003
     for x in np.linspace(-0.85, 0.85, int(rng.integers(4, 11))):
-        part.add([(x - 0.03, top, -0.7), (x + 0.03, top, -0.7), (x + 0.03, top, 0.7), (x - 0.03, top, 0.7)], mark)
+        part.add(
+            [
+                (x - 0.03, top, -0.7),
+                (x + 0.03, top, -0.7),
+                (x + 0.03, top, 0.7),
+                (x - 0.03, top, 0.7),
+            ],
+            mark,
+        )
     for z in (-0.703, 0.703):
-        part.add([(-1, thick * 0.4, z), (1, thick * 0.4, z), (1, thick * 0.6, z), (-1, thick * 0.6, z)], mark)
+        part.add(
+            [(-1, thick * 0.4, z), (1, thick * 0.4, z), (1, thick * 0.6, z), (-1, thick * 0.6, z)],
+            mark,
+        )
     if rng.random() < 0.5:
         lean = rng.uniform(0.8, 1.2)
-        turn = np.array([[1, 0, 0], [0, np.cos(lean), -np.sin(lean)], [0, np.sin(lean), np.cos(lean)]])
+        turn = np.array(
+            [[1, 0, 0], [0, np.cos(lean), -np.sin(lean)], [0, np.sin(lean), np.cos(lean)]]
+        )
         points = np.concatenate([face.corners for face in part.faces]) @ turn.T
         shift = np.array([0, -points[:, 1].min(), 0])
         tilted = Part()
@@ -78,8 +98,24 @@ def sofa(rng: np.random.Generator) -> list[Part]:
     for index in range(cushions):
         a = -half + 0.18 + index * step
         tone = colour * rng.uniform(0.95, 1.15)
-        seat.add([(a + 0.02, 0.425, -0.42), (a + step - 0.02, 0.425, -0.42), (a + step - 0.02, 0.425, 0.3), (a + 0.02, 0.425, 0.3)], tone * 1.1)
-        seat.add([(a + 0.02, 0.25, -0.425), (a + step - 0.02, 0.25, -0.425), (a + step - 0.02, 0.41, -0.425), (a + 0.02, 0.41, -0.425)], tone)
+        seat.add(
+            [
+                (a + 0.02, 0.425, -0.42),
+                (a + step - 0.02, 0.425, -0.42),
+                (a + step - 0.02, 0.425, 0.3),
+                (a + 0.02, 0.425, 0.3),
+            ],
+            tone * 1.1,
+        )
+        seat.add(
+            [
+                (a + 0.02, 0.25, -0.425),
+                (a + step - 0.02, 0.25, -0.425),
+                (a + step - 0.02, 0.41, -0.425),
+                (a + 0.02, 0.41, -0.425),
+            ],
+            tone,
+        )
     back.box((-half, half), (0.06, 0.85), (0.26, 0.48), colour * 0.95)
     left.box((-half, -half + 0.2), (0.06, 0.6), (-0.45, 0.3), colour)
     right.box((half - 0.2, half), (0.06, 0.6), (-0.45, 0.3), colour)
@@ -97,13 +133,31 @@ def fridge(rng: np.random.Generator) -> list[Part]:
     if high < 1:
         angle = np.linspace(0, 2 * np.pi, 18, endpoint=False)
         for radius, tone in ((0.23, 0.5), (0.19, 0.15)):
-            ring = np.stack([radius * np.cos(angle), 0.4 + radius * np.sin(angle), np.full(18, z)], -1)
+            ring = np.stack(
+                [radius * np.cos(angle), 0.4 + radius * np.sin(angle), np.full(18, z)], -1
+            )
             part.add(ring, colour * tone, 0.3)
         part.add([(-0.28, 0.7, z), (0.28, 0.7, z), (0.28, 0.8, z), (-0.28, 0.8, z)], colour * 0.7)
     else:
         split = high * 0.62
-        part.add([(-0.32, split, z), (0.32, split, z), (0.32, split + 0.02, z), (-0.32, split + 0.02, z)], colour * 0.4)
-        part.add([(0.22, split - 0.4, z), (0.26, split - 0.4, z), (0.26, split - 0.08, z), (0.22, split - 0.08, z)], colour * 0.35)
+        part.add(
+            [
+                (-0.32, split, z),
+                (0.32, split, z),
+                (0.32, split + 0.02, z),
+                (-0.32, split + 0.02, z),
+            ],
+            colour * 0.4,
+        )
+        part.add(
+            [
+                (0.22, split - 0.4, z),
+                (0.26, split - 0.4, z),
+                (0.26, split - 0.08, z),
+                (0.22, split - 0.08, z),
+            ],
+            colour * 0.35,
+        )
     return [part]
 
 
@@ -132,8 +186,24 @@ def pallet(rng: np.random.Generator) -> list[Part]:
     part = Part()
     part.box((-0.6, 0.6), (0, 0.13), (-0.5, 0.5), colour * 0.5)
     for x in np.linspace(-0.52, 0.52, 6):
-        part.add([(x - 0.07, 0.133, -0.5), (x + 0.07, 0.133, -0.5), (x + 0.07, 0.133, 0.5), (x - 0.07, 0.133, 0.5)], colour)
-        part.add([(x - 0.07, 0.1, -0.503), (x + 0.07, 0.1, -0.503), (x + 0.07, 0.133, -0.503), (x - 0.07, 0.133, -0.503)], colour)
+        part.add(
+            [
+                (x - 0.07, 0.133, -0.5),
+                (x + 0.07, 0.133, -0.5),
+                (x + 0.07, 0.133, 0.5),
+                (x - 0.07, 0.133, 0.5),
+            ],
+            colour,
+        )
+        part.add(
+            [
+                (x - 0.07, 0.1, -0.503),
+                (x + 0.07, 0.1, -0.503),
+                (x + 0.07, 0.133, -0.503),
+                (x - 0.07, 0.133, -0.503),
+            ],
+            colour,
+        )
     if rng.random() < 0.6:
         load = _either(rng)
         for row in range(int(rng.integers(1, 4))):
@@ -155,7 +225,7 @@ def _tube(
     for index, colour in enumerate(colours):
         a = start + (end - start) * index / len(colours)
         b = start + (end - start) * (index + 1) / len(colours)
-        for p, q in zip(rim, rim[1:], strict=False):
+        for p, q in pairwise(rim):
             part.add([a + p, a + q, b + q, b + p], colour, 0.08)
     part.add(start + rim[:-1], colours[0] * 0.8)
     part.add(end + rim[:-1], colours[-1] * 0.85)
@@ -189,7 +259,15 @@ def suitcase(rng: np.random.Generator) -> list[Part]:
     part = Part()
     part.box((-0.25, 0.25), (0.03, 0.65), (-0.13, 0.13), colour, 0.15)
     for x in np.linspace(-0.18, 0.18, 5):
-        part.add([(x - 0.015, 0.05, -0.133), (x + 0.015, 0.05, -0.133), (x + 0.015, 0.63, -0.133), (x - 0.015, 0.63, -0.133)], colour * 0.65)
+        part.add(
+            [
+                (x - 0.015, 0.05, -0.133),
+                (x + 0.015, 0.05, -0.133),
+                (x + 0.015, 0.63, -0.133),
+                (x - 0.015, 0.63, -0.133),
+            ],
+            colour * 0.65,
+        )
     grip = Part()
     grip.box((-0.1, 0.1), (0.65, 0.85), (-0.01, 0.01), colour * 0.4)
     wheels = Part()

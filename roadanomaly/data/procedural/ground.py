@@ -11,7 +11,7 @@ import numpy as np
 from roadanomaly.data.procedural.camera import Camera
 from roadanomaly.data.procedural.canvas import Canvas
 from roadanomaly.data.procedural.light import Light
-from roadanomaly.data.procedural.noise import band, smoothstep, spectral
+from roadanomaly.data.procedural.noise import band, lookup, smoothstep, spectral
 from roadanomaly.data.procedural.road import Line, Road, Surface
 
 TILE = 512
@@ -40,11 +40,10 @@ class Crossing:
 def _fine() -> np.ndarray:
     """Asphalt, slabs, grass, soil: `(TILE, TILE, 4)` float32 in 0..1."""
     rng = np.random.default_rng(51)
-    asphalt = 0.5 + 0.16 * spectral(TILE, TILE, rng, slope=0.35)
-    asphalt -= 0.55 * _cracks(rng)
+    asphalt = 0.5 + 0.16 * spectral(TILE, TILE, rng, slope=0.35) - 0.55 * _cracks(rng)
     slabs = _slabs(rng)
-    grass = 0.5 + 0.2 * spectral(TILE, TILE, rng, slope=0.7)
-    grass += 0.1 * band(TILE, TILE, rng, period=14)
+    blades = 0.2 * spectral(TILE, TILE, rng, slope=0.7)
+    grass = 0.5 + blades + 0.1 * band(TILE, TILE, rng, period=14)
     soil = 0.5 + 0.2 * spectral(TILE, TILE, rng, slope=0.6)
     return np.clip(np.stack([asphalt, slabs, grass, soil], -1), 0, 1).astype(np.float32)
 
@@ -121,21 +120,25 @@ def draw_ground(
     colour *= light.ground.astype(np.float32)
     canvas.image[first:] = colour
     canvas.label[first:] = label
-    canvas.nearness[first:] = (1 / distance)[:, None]
+
+
+def fade_ground(canvas: Canvas, camera: Camera) -> None:
+    """Fade the ground into the skyline by its distance, once shadows lie on it."""
+    first, distance, _ = camera.ground()
+    through = np.exp(-canvas.haze * distance)[:, None, None]
+    canvas.image[first:] *= through
+    canvas.image[first:] += (1 - through) * canvas.skyline
 
 
 def _sample(
     x: np.ndarray, s: np.ndarray, distance: np.ndarray, camera: Camera
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both ground textures at every pixel; the fine one fades where pixels outgrow its grain."""
-    look = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_WRAP}
     tall = distance**2 / np.float32(camera.focal * camera.elevation)
     out = []
     for field, metres, middle in ((_fine(), FINE, 0.5), (_coarse(), COARSE, 0.0)):
         scale = np.float32(TILE / metres)
-        columns = np.mod(x * scale, TILE)
-        rows = np.mod(np.broadcast_to(s * scale, x.shape), TILE)
-        drawn = cv2.remap(field, columns, rows, **look)
+        drawn = lookup(field, x * scale, np.broadcast_to(s * scale, x.shape))
         keep = np.clip(1.6 / (tall * scale), 0.05, 1) ** np.float32(0.6)
         drawn -= np.float32(middle)
         drawn *= keep[:, None, None]
@@ -149,7 +152,9 @@ def _side_street(crossings: list[Crossing], s: np.ndarray, pitch: np.ndarray) ->
     for crossing in crossings:
         soft = pitch * 4
         inside = np.clip((s - crossing.start) / soft + 0.5, 0, 1)
-        cover = np.maximum(cover, np.minimum(inside, np.clip((crossing.end - s) / soft + 0.5, 0, 1)))
+        cover = np.maximum(
+            cover, np.minimum(inside, np.clip((crossing.end - s) / soft + 0.5, 0, 1))
+        )
     return cover
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 Pair = tuple[float, float]
@@ -83,3 +84,11 @@ def smoothstep(low: float, high: float, values: np.ndarray) -> np.ndarray:
     """Rise smoothly from 0 at `low` to 1 at `high`."""
     t = np.clip((values - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
+
+
+def lookup(field: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Read a tiling field `(h, w)` or `(h, w, C)` between its pixels, at positions of any size."""
+    height, width = field.shape[:2]
+    x = np.mod(columns, np.float32(width)).astype(np.float32, copy=False)
+    y = np.mod(rows, np.float32(height)).astype(np.float32, copy=False)
+    return np.asarray(cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP))

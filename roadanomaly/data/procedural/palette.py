@@ -15,7 +15,8 @@ PAINTS = (
 def paint(rng: np.random.Generator) -> np.ndarray:
     """Draw a colour as cars, clothes and goods have, `(3,)` RGB."""
     if rng.random() < 0.7:
-        colour = np.array(PAINTS[rng.integers(len(PAINTS))])
+        grey = rng.random() < 0.4
+        colour = np.array(PAINTS[rng.integers(4 if grey else len(PAINTS))])
         return np.clip(colour * rng.uniform(0.75, 1.2) + rng.normal(0, 0.02, 3), 0.03, 0.95)
     hue, saturation, value = rng.uniform(0, 360), rng.beta(2, 2), rng.uniform(0.15, 0.9)
     hsv = np.array([[[hue, saturation, value]]], np.float32)

@@ -77,7 +77,15 @@ def _person(
         step = (ankle[0] + (0.08 * k if across else 0), ankle[1] - 0.03 * k)
         sketch.limb([ankle, step], 0.1 * k, shoe)
     if skirt:
-        sketch.shape([(-0.13 * k, 0.98 * k), (0.13 * k, 0.98 * k), (0.22 * k, 0.55 * k), (-0.22 * k, 0.55 * k)], trousers)
+        sketch.shape(
+            [
+                (-0.13 * k, 0.98 * k),
+                (0.13 * k, 0.98 * k),
+                (0.22 * k, 0.55 * k),
+                (-0.22 * k, 0.55 * k),
+            ],
+            trousers,
+        )
     hem = (0.62 if coat else 0.9) * k
     torso = [(-broad * 0.85, hem), (broad * 0.85, hem), (broad, 1.42 * k), (-broad, 1.42 * k)]
     far, near = (-1, 1)
@@ -170,7 +178,10 @@ def _cycle_side(sketch: Sketch, rng: np.random.Generator, motor: bool) -> None:
             sketch.limb([tuple(a), tuple(b)], 0.012, METAL * 2)
         sketch.ring(middle, radius, 0.06, RUBBER)
     if motor:
-        sketch.shape([(-0.75, 0.72), (-0.2, 0.66), (0.35, 0.85), (0.5, 0.66), (0.2, 0.35), (-0.35, 0.35)], colour)
+        sketch.shape(
+            [(-0.75, 0.72), (-0.2, 0.66), (0.35, 0.85), (0.5, 0.66), (0.2, 0.35), (-0.35, 0.35)],
+            colour,
+        )
         sketch.ball((0.0, 0.38), (0.3, 0.19), METAL * 1.6)
         sketch.limb([(-0.7, 0.78), (-0.1, 0.76)], 0.12, RUBBER * 2)
         sketch.limb([(0.68, 0.31), (0.45, 0.95), (0.32, 1.02)], 0.07, METAL)
@@ -188,7 +199,9 @@ def _cycle_rear(sketch: Sketch, rng: np.random.Generator, motor: bool, time: flo
     sketch.limb([(0, wide / 2), (0, 0.6)], wide, RUBBER)
     if motor:
         sketch.ball((0, 0.72), (0.2, 0.26), colour)
-        sketch.shape([(-0.09, 0.74), (0.09, 0.74), (0.09, 0.64), (-0.09, 0.64)], np.array([0.9, 0.15, 0.1]))
+        sketch.shape(
+            [(-0.09, 0.74), (0.09, 0.74), (0.09, 0.64), (-0.09, 0.64)], np.array([0.9, 0.15, 0.1])
+        )
     else:
         sketch.limb([(0, 0.55), (0, 0.92)], 0.07, colour)
     sketch.limb([(-0.31, 1.04), (0.31, 1.04)], 0.05, METAL)
@@ -212,7 +225,9 @@ def _rider_rear(sketch: Sketch, rng: np.random.Generator, motor: bool, time: flo
     swing = 0.1 * np.sin(time * 0.6 + rng.uniform(0, 6))
     for side in (-1, 1):
         low = 0.32 + (0 if motor else side * swing)
-        sketch.limb([(side * 0.1, 0.92), (side * 0.2, 0.65 + low / 5), (side * 0.16, low)], 0.14, trousers)
+        sketch.limb(
+            [(side * 0.1, 0.92), (side * 0.2, 0.65 + low / 5), (side * 0.16, low)], 0.14, trousers
+        )
         sketch.limb([(side * 0.16, low), (side * 0.17, low - 0.06)], 0.1, RUBBER)
         sketch.limb([(side * 0.19, 1.42), (side * 0.31, 1.2), (side * 0.29, 1.06)], 0.1, top)
     sketch.ball((0, 0.97), (0.19, 0.14), trousers)

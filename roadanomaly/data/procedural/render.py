@@ -5,15 +5,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from roadanomaly.data.procedural.blocks import BLOCK
 from roadanomaly.data.procedural.camera import Camera
 from roadanomaly.data.procedural.canvas import Canvas
-from roadanomaly.data.procedural.ground import draw_ground
+from roadanomaly.data.procedural.ground import draw_ground, fade_ground
 from roadanomaly.data.procedural.scene import Scene
-from roadanomaly.data.procedural.blocks import BLOCK
 from roadanomaly.data.procedural.sensor import expose
 from roadanomaly.data.procedural.shadows import draw_shadows
 from roadanomaly.data.procedural.sky import draw_sky, draw_skyline
-from roadanomaly.data.procedural.weather import apply_haze, apply_rain, apply_wet
+from roadanomaly.data.procedural.weather import apply_rain, apply_wet
 from roadanomaly.types import IGNORE
 
 SHADED = 48.0
@@ -31,7 +31,7 @@ def render(scene: Scene, time: int = 0) -> tuple[np.ndarray, np.ndarray]:
         image `(H, W, 3)` uint8 RGB, and label `(H, W)` uint8.
     """
     camera, light = scene.camera(time), scene.light
-    canvas = Canvas(scene.height, scene.width)
+    canvas = Canvas(scene.height, scene.width, light.haze, light.skyline)
     look = scene.rng(11)
     draw_sky(canvas, camera, light, look.uniform(0, 1, 2))
     draw_skyline(canvas, camera, light, look)
@@ -45,11 +45,11 @@ def render(scene: Scene, time: int = 0) -> tuple[np.ndarray, np.ndarray]:
     things = scene.things(time)
     shady = [thing for thing in things if thing.s - camera.s < SHADED]
     draw_shadows(canvas, camera, light, [part for thing in shady for part in thing.casters()])
+    fade_ground(canvas, camera)
     for thing in things:
         thing.draw(canvas, camera, light)
     apply_wet(canvas, camera, light)
-    apply_haze(canvas, light)
-    if look.random() < 0.12:
+    if look.random() < 0.08:
         _draw_bonnet(canvas, camera, look)
     apply_rain(canvas.image, light, scene.rng(12, time))
     return expose(canvas.image, scene.rng(13), scene.rng(14, time)), canvas.label
@@ -60,10 +60,12 @@ def _draw_bonnet(canvas: Canvas, camera: Camera, rng: np.random.Generator) -> No
     h, w = canvas.height, canvas.width
     rise = rng.uniform(0.05, 0.1) * h
     angle = np.linspace(0, np.pi, 40)
-    arch = np.stack([camera.centre + 0.62 * w * np.cos(angle), h + 1 - rise * np.sin(angle) ** 0.5], -1)
-    tone = rng.uniform(0.06, 0.4) * np.array([1.0, 1.0, 1.02])
+    arch = np.stack(
+        [camera.centre + 0.62 * w * np.cos(angle), h + 1 - rise * np.sin(angle) ** 0.5], -1
+    )
+    tone = rng.uniform(0.02, 0.12) * np.array([1.0, 1.0, 1.02])
     top = max(0, int(h - rise) - 1)
     mirrored = cv2.GaussianBlur(canvas.image[: h - top][::-1], (0, 0), 3)
     canvas.polygon(arch, tone, IGNORE, 1.0)
     mask = canvas.label[top:] == IGNORE
-    canvas.image[top:][mask] += 0.35 * mirrored[-(h - top) :][mask]
+    canvas.image[top:][mask] += 0.25 * mirrored[-(h - top) :][mask]

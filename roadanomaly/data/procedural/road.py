@@ -188,7 +188,8 @@ def _lines(
         if rng.random() < 0.45:
             lines += [Line(x - 0.12, 0.11, 0, 0, middle), Line(x + 0.12, 0.11, 0, 0, middle)]
         else:
-            lines.append(Line(x, 0.14, *((dash, gap) if rng.random() < 0.6 else (0, 0)), middle))
+            broken = rng.random() < 0.6
+            lines.append(Line(x, 0.14, dash * broken, gap * broken, middle))
     if urban < 1 or rng.random() < 0.4:
         far_left = lanes[0] - lane / 2
         lines.append(Line(max(far_left, left + 0.2), 0.14, 0, 0, white))

@@ -114,7 +114,9 @@ class Scene:
         first, last = int((camera.s - 30) // BLOCK), int((camera.s + VIEW) // BLOCK)
         for number in range(first, last + 1):
             found += [thing.at(time) for thing in self.block(number).things]
-        moving = traffic_flow.vehicles(self.rng(6), self.road, self.busy, self.start, time, self.step)
+        moving = traffic_flow.vehicles(
+            self.rng(6), self.road, self.busy, self.start, time, self.step
+        )
         found += self._apart(found, moving)
         strange = self.strange(time)
         found = [thing for thing in found if _clear(thing, strange, camera, self.moving)]
@@ -154,7 +156,7 @@ class Scene:
 
     def _still(self) -> list[Anomaly]:
         rng = self.rng(7)
-        if rng.random() < 0.14:
+        if rng.random() < 0.16:
             return []
         camera, road, found = self.start, self.road, []
         for _ in range(int(rng.choice([1, 2, 3], p=[0.55, 0.3, 0.15]))):
@@ -172,7 +174,9 @@ class Scene:
         rng = self.rng(8, number + 1000)
         if number < 1 or rng.random() < 0.25:
             return None
-        thing = random_anomaly(rng, int(rng.integers(2**31)), 0.0, 14 * (number + rng.uniform(0.2, 0.8)))
+        thing = random_anomaly(
+            rng, int(rng.integers(2**31)), 0.0, 14 * (number + rng.uniform(0.2, 0.8))
+        )
         gap = thing.half[0] + 1.35
         left = self.road.left - 0.5 * self.road.walk[0] + thing.half[0]
         if self.busy:

@@ -51,7 +51,7 @@ def expose(image: np.ndarray, style: np.random.Generator, noise: np.random.Gener
     field = _frame_noise(height, width, noise)
     saved = cv2.addWeighted(saved, 1.0, field, strength, -128 * strength)
     good, code = cv2.imencode(".jpg", saved, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(code, cv2.IMREAD_COLOR) if good else saved
+    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR)) if good else saved
 
 
 def _curve(gain: np.ndarray, contrast: float) -> np.ndarray:

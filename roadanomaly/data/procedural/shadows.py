@@ -43,9 +43,7 @@ def draw_shadows(canvas: Canvas, camera: Camera, light: Light, casters: list[Cas
             _contact(canvas, camera, caster, 0.62)
 
 
-def _sun_shadows(
-    canvas: Canvas, camera: Camera, light: Light, casters: list[Caster]
-) -> None:
+def _sun_shadows(canvas: Canvas, camera: Camera, light: Light, casters: list[Caster]) -> None:
     top = int(np.clip(np.floor(camera.horizon) + 1, 0, canvas.height))
     mask = np.zeros((canvas.height - top, canvas.width), np.uint8)
     if mask.size == 0:

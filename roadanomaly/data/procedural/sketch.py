@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 import cv2
 import numpy as np
@@ -11,6 +13,10 @@ from roadanomaly.data.procedural.canvas import SHIFT, Canvas, Patch
 from roadanomaly.data.procedural.mesh import grain_field
 
 Point = tuple[float, float]
+Tone = tuple[float, float, float, float]
+ROUND = ((1.0, 0.66, 0.0), (0.8, 0.84, 0.08), (0.55, 0.99, 0.16), (0.28, 1.1, 0.24))
+"""Layers of a round body: share of its width, brightness, shift towards the light."""
+FLAT = ((1.0, 1.0, 0.0),)
 
 
 class Sketch:
@@ -49,8 +55,9 @@ class Sketch:
         size = ((bottom - top) * self.over, (right - left) * self.over)
         self.board = np.zeros((*size, 4), np.uint8)
         self.light, self.side = light * 255, side
+        self._layers: list[list[Callable[[], None]]] | None = None
 
-    def _paint(self, colour: np.ndarray, gain: float) -> tuple[float, float, float, float]:
+    def _paint(self, colour: np.ndarray, gain: float) -> Tone:
         r, g, b = (min(max(value, 0.0), 255.0) for value in (colour * self.light).tolist())
         return (min(r * gain, 255.0), min(g * gain, 255.0), min(b * gain, 255.0), 255.0)
 
@@ -61,27 +68,46 @@ class Sketch:
 
     def limb(self, points: Sequence[Point], width: float, colour: np.ndarray) -> None:
         """Draw a rounded line through points; it looks like a cylinder."""
-        for share, gain, drift in ((1.0, 0.68, 0.0), (0.72, 0.9, 0.1), (0.38, 1.08, 0.2)):
-            moved = np.asarray(points, np.float64) + (self.side * drift * width, drift * width * 0.3)
+        for level, (share, gain, drift) in enumerate(ROUND):
+            shift = np.array([self.side, 0.3]) * drift * width
             thick = max(1, round(width * share * self.scale))
-            pixels = self._at(moved)[None]
-            cv2.polylines(
-                self.board, list(pixels), False, self._paint(colour, gain), thick, cv2.LINE_8, SHIFT
-            )
+            pixels = self._at(np.asarray(points, np.float64) + shift)
+            tone = self._paint(colour, gain)
+            self._stroke(level, partial(self._line, pixels, tone, thick))
 
     def ball(
         self, middle: Point, radii: Point, colour: np.ndarray, turn: float = 0.0, soft: bool = True
     ) -> None:
         """Draw an ellipse, shaded like a ball unless told not to; `turn` in degrees."""
-        steps = ((1.0, 0.66, 0.0), (0.82, 0.86, 0.1), (0.55, 1.03, 0.22), (0.28, 1.15, 0.32))
-        for share, gain, drift in steps if soft else ((1.0, 1.0, 0.0),):
-            x = middle[0] + self.side * drift * radii[0] * 0.8
-            y = middle[1] + drift * radii[1] * 0.8
+        for level, (share, gain, drift) in enumerate(ROUND if soft else FLAT):
+            x = middle[0] + self.side * drift * radii[0] * 1.2
+            y = middle[1] + drift * radii[1] * 1.2
             centre = tuple(self._at([(x, y)])[0].tolist())
             axes = [max(8, round(r * share * self.scale * (1 << SHIFT))) for r in radii]
-            cv2.ellipse(
-                self.board, centre, axes, turn, 0, 360, self._paint(colour, gain), -1, cv2.LINE_8, SHIFT
-            )
+            tone = self._paint(colour, gain)
+            self._stroke(level, partial(self._ellipse, centre, axes, turn, tone))
+
+    def _stroke(self, level: int, draw: Callable[[], None]) -> None:
+        if self._layers is None:
+            draw()
+        else:
+            self._layers[level].append(draw)
+
+    def _line(self, pixels: np.ndarray, tone: Tone, thick: int) -> None:
+        cv2.polylines(self.board, [pixels], False, tone, thick, cv2.LINE_8, SHIFT)
+
+    def _ellipse(self, centre: Sequence[int], axes: list[int], turn: float, tone: Tone) -> None:
+        cv2.ellipse(self.board, centre, axes, turn, 0, 360, tone, -1, cv2.LINE_8, SHIFT)
+
+    @contextmanager
+    def fused(self) -> Iterator[None]:
+        """Let the limbs and balls drawn inside grow together: all rims first, then all lights."""
+        self._layers = [[] for _ in ROUND]
+        yield
+        for layer in self._layers:
+            for draw in layer:
+                draw()
+        self._layers = None
 
     def ring(self, middle: Point, radius: float, width: float, colour: np.ndarray) -> None:
         """Draw a circle's line."""
@@ -90,7 +116,9 @@ class Sketch:
         axis = max(8, round(radius * self.scale * (1 << SHIFT)))
         cv2.circle(self.board, centre, axis, self._paint(colour, 1.0), thick, cv2.LINE_8, SHIFT)
 
-    def shape(self, points: Sequence[Point] | np.ndarray, colour: np.ndarray, gain: float = 1.0) -> None:
+    def shape(
+        self, points: Sequence[Point] | np.ndarray, colour: np.ndarray, gain: float = 1.0
+    ) -> None:
         """Fill a polygon."""
         cv2.fillPoly(self.board, [self._at(points)], self._paint(colour, gain), cv2.LINE_8, SHIFT)
 

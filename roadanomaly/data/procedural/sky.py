@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from roadanomaly.data.procedural.camera import Camera
-from roadanomaly.data.procedural.canvas import CLOSE, Canvas
+from roadanomaly.data.procedural.canvas import Canvas
 from roadanomaly.data.procedural.light import Light
-from roadanomaly.data.procedural.noise import smoothstep, spectral
+from roadanomaly.data.procedural.noise import lookup, smoothstep, spectral
 
 SKY, BUILDING, VEGETATION = 10, 2, 8
 
@@ -78,17 +78,15 @@ def _add_clouds(
     x = depth * across * 38 + np.float32(drift[0] * 512)
     y = np.broadcast_to(depth * 46, x.shape) + np.float32(drift[1] * 512)
     field = _cloud_field()
-    look = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_WRAP}
-    x, y = np.mod(x, 512).astype(np.float32), np.mod(y, 512).astype(np.float32)
-    density = cv2.remap(field, x, y, **look)
+    density = lookup(field, x, y)
     towards = np.float32(9 * np.sign(light.side) or 9)
-    shadow = cv2.remap(field, np.mod(x + towards, 512), np.mod(y + 7, 512), **look)
+    shadow = lookup(field, x + towards, y + 7)
     start = 1.7 - 3.0 * light.clouds
-    cover = smoothstep(start, start + 0.9, density) * np.clip(above * 14, 0.25, 1)
-    bright = np.clip(0.9 + 0.22 * (density - shadow) - 0.1 * np.maximum(density, 0), 0.55, 1.15)
-    base = 0.55 * light.skyline + 0.3 * light.ambient + 0.32 * light.direct * light.sun_colour
-    base = np.minimum(base, 1.0) * (0.82 if light.clouds > 0.75 else 1.0)
-    cloud = bright[..., None] * base.astype(np.float32)
+    cover = smoothstep(start, start + 0.9, density)
+    cover *= 1 - np.exp(-above * (14 if light.haze < 0.015 else 3))
+    bright = np.clip(0.93 + 0.2 * (density - shadow) - 0.07 * np.maximum(density, 0), 0.62, 1.15)
+    base = 0.62 * light.skyline + 0.28 * light.ambient + 0.3 * light.direct * light.sun_colour
+    cloud = bright[..., None] * np.minimum(base, 1.0).astype(np.float32)
     sky += (cloud - sky) * (0.92 * cover)[..., None]
 
 
@@ -119,10 +117,10 @@ def _draw_layer(
     rows = np.arange(first, last, dtype=np.float32)[:, None] + 0.5
     alpha = np.clip(rows - top[None] + 0.5, 0, 1)
     grain = _grain()[: last - first, (np.arange(canvas.width) + shift) % 512]
-    paint = np.asarray(colour, np.float32) * (1 + 0.05 * grain)[..., None]
+    paint = np.asarray(colour, np.float32) * (1 + 0.025 * grain)[..., None]
     label = BUILDING if layer == 2 else VEGETATION
     rgb = paint * alpha[..., None]
-    canvas.blend(slice(first, last), slice(None), rgb, alpha, label, CLOSE)
+    canvas.blend(slice(first, last), slice(None), rgb, alpha, label)
 
 
 @lru_cache(maxsize=1)

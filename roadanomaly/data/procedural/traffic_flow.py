@@ -10,6 +10,9 @@ from roadanomaly.data.procedural.road import Road
 from roadanomaly.data.procedural.thing import Thing
 from roadanomaly.data.procedural.traffic import Vehicle
 
+ROLLING = 1e-3
+"""Metres a frame of traffic in a still picture: it rolls, so its lamps are lit."""
+
 
 def vehicles(
     rng: np.random.Generator,
@@ -45,24 +48,20 @@ def vehicles(
             slots = np.random.default_rng([seed, slot + 100000])
             here = slots.random() < density
             s = 19 * slot + slots.uniform(4, 15)
-            vehicle = _one(slots, lane, s, against, speed or 0.001)
-            if here and not (own and s - start.s < 11) and not s - start.s < 2.5 - 1e9 * against:
-                found.append(vehicle.at(time))
-            elif here and against:
-                found.append(vehicle.at(time))
-    if step == 0 and rng.random() < 0.4:
+            least = -np.inf if against else 11.0 if own else 2.5
+            if here and s - start.s > least:
+                found.append(_one(slots, lane, s, against, speed or ROLLING).at(time))
+    if step == 0 and rng.random() < 0.45:
         x = float(road.right - rng.uniform(0.5, 0.9))
-        cycle = Cycle(int(rng.integers(2**31)), x, float(rng.uniform(7, 28)), 0.001)
-        found.append(Cycle(cycle.key, cycle.x, cycle.s, 0.001, motor=bool(rng.random() < 0.3)))
+        key, s, motor = int(rng.integers(2**31)), float(rng.uniform(7, 28)), rng.random() < 0.25
+        found.append(Cycle(key, x, s, ROLLING, motor=bool(motor)))
     return found
 
 
-def _one(
-    rng: np.random.Generator, lane: float, s: float, against: bool, speed: float
-) -> Thing:
+def _one(rng: np.random.Generator, lane: float, s: float, against: bool, speed: float) -> Thing:
     key, x = int(rng.integers(2**31)), lane + rng.normal(0, 0.15)
-    if rng.random() < 0.1:
-        return Cycle(key, x, s, speed, motor=True) if not against else Cycle(key, x, s, speed, motor=True)
-    kind = str(rng.choice(["car", "truck", "bus", "tram"], p=[0.76, 0.12, 0.08, 0.04]))
+    if rng.random() < 0.12:
+        return Cycle(key, x, s, speed, motor=True)
+    kind = str(rng.choice(["car", "truck", "bus", "tram"], p=[0.79, 0.07, 0.07, 0.07]))
     heading = float(np.pi if against else 0.0) + rng.normal(0, 0.02)
     return Vehicle(key, x, s, speed, kind=kind, heading=heading)

@@ -26,9 +26,9 @@ AUTUMN = ((0.62, 0.38, 0.12), (0.58, 0.48, 0.16), (0.50, 0.24, 0.12))
 
 @lru_cache(maxsize=TREES + BUSHES)
 def sprite(variant: int) -> Texture:
-    """Draw one plant, `(SIZE, SIZE, 4)` premultiplied, its foot at the bottom middle, lit from the left.
+    """Draw one plant, `(SIZE, SIZE, 4)` uint8, lit from the left, its foot at the bottom middle.
 
-    Variants below `TREES` are trees, the rest bushes.
+    Colours are multiplied by alpha. Variants below `TREES` are trees, the rest bushes.
     """
     rng = np.random.default_rng([31, variant])
     bush = variant >= TREES
@@ -53,9 +53,7 @@ def sprite(variant: int) -> Texture:
     return Texture.of((np.clip(rgba, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
-def _skeleton(
-    rng: np.random.Generator, bush: bool, conifer: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def _skeleton(rng: np.random.Generator, bush: bool, conifer: bool) -> tuple[np.ndarray, np.ndarray]:
     """Field of the crown (inside > 0) and cover of the trunk, `(SIZE, SIZE)` each."""
     rows, columns = np.mgrid[:SIZE, :SIZE].astype(np.float32) / SIZE
     trunk = np.zeros((SIZE, SIZE), np.uint8)
@@ -69,7 +67,9 @@ def _skeleton(
     for _ in range(int(rng.integers(9, 18))):
         radius = rng.uniform(0.09, 0.2)
         x = np.clip(0.5 + rng.normal(0, 0.16), radius + 0.03, 0.97 - radius)
-        y = np.clip(middle + rng.normal(0, spread * 0.7), radius + 0.03, (0.97 if bush else 0.72) - radius)
+        y = np.clip(
+            middle + rng.normal(0, spread * 0.7), radius + 0.03, (0.97 if bush else 0.72) - radius
+        )
         ball = radius - np.hypot(columns - x, (rows - y) * rng.uniform(0.95, 1.25))
         crown = np.maximum(crown, ball)
         if not bush:

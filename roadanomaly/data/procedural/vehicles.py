@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from roadanomaly.data.procedural.mesh import Part
@@ -56,7 +58,14 @@ def car(rng: np.random.Generator, paint: np.ndarray, lamps: float) -> tuple[list
         (end - 0.35, belt - 0.14, 0.97), (end, belt - 0.3, 0.86),
     )  # fmt: skip
     _hull(part, stations, half, sill, paint)
-    _cabin(part, (-end + boot, -end + boot + 0.5, end - nose - 0.75, end - nose), half, belt, roof, paint)
+    _cabin(
+        part,
+        (-end + boot, -end + boot + 0.5, end - nose - 0.75, end - nose),
+        half,
+        belt,
+        roof,
+        paint,
+    )
     _wheels(part, (-length * 0.31, length * 0.31), half * 0.985, 0.31 + 0.15 * tall)
     _lights(part, half, end, sill, belt, lamps)
     chassis = _chassis(length, half, sill + 0.08, 0.31, length * 0.31)
@@ -72,18 +81,28 @@ def _hull(
     paint: np.ndarray,
 ) -> None:
     """Lower body: sides that lean in above a crease, flat top, both ends."""
-    for (z0, top0, w0), (z1, top1, w1) in zip(stations, stations[1:], strict=False):
+    for (z0, top0, w0), (z1, top1, w1) in pairwise(stations):
         mid0, mid1 = sill + 0.55 * (top0 - sill), sill + 0.55 * (top1 - sill)
         for side in (-1, 1):
             a, b = side * half * w0, side * half * w1
-            part.add([(a * 0.97, sill, z0), (b * 0.97, sill, z1), (b, mid1, z1), (a, mid0, z0)], paint * 0.9, 0.25)
-            part.add([(a, mid0, z0), (b, mid1, z1), (b * 0.93, top1, z1), (a * 0.93, top0, z0)], paint, 0.35)
+            part.add(
+                [(a * 0.97, sill, z0), (b * 0.97, sill, z1), (b, mid1, z1), (a, mid0, z0)],
+                paint * 0.9,
+                0.25,
+            )
+            part.add(
+                [(a, mid0, z0), (b, mid1, z1), (b * 0.93, top1, z1), (a * 0.93, top0, z0)],
+                paint,
+                0.35,
+            )
         a, b = half * w0 * 0.93, half * w1 * 0.93
         part.add([(-a, top0, z0), (a, top0, z0), (b, top1, z1), (-b, top1, z1)], paint, 0.4)
     for z, top, w in (stations[0], stations[-1]):
         a = half * w
         mid = sill + 0.5 * (top - sill)
-        part.add([(-a * 0.96, sill, z), (a * 0.96, sill, z), (a, mid, z), (-a, mid, z)], paint * 0.8, 0.2)
+        part.add(
+            [(-a * 0.96, sill, z), (a * 0.96, sill, z), (a, mid, z), (-a, mid, z)], paint * 0.8, 0.2
+        )
         part.add([(-a, mid, z), (a, mid, z), (a * 0.93, top, z), (-a * 0.93, top, z)], paint, 0.3)
 
 
@@ -98,9 +117,20 @@ def _cabin(
     """Greenhouse: body-coloured frame with glass let in."""
     low, high = half * 0.92, half * 0.74
     back, top_back, top_front, front = z
-    part.add([(-high, roof, top_back), (high, roof, top_back), (high, roof, top_front), (-high, roof, top_front)], paint, 0.4)
+    part.add(
+        [
+            (-high, roof, top_back),
+            (high, roof, top_back),
+            (high, roof, top_front),
+            (-high, roof, top_front),
+        ],
+        paint,
+        0.4,
+    )
     for bottom, top in ((back, top_back), (front, top_front)):
-        frame = np.array([(-low, belt, bottom), (low, belt, bottom), (high, roof, top), (-high, roof, top)])
+        frame = np.array(
+            [(-low, belt, bottom), (low, belt, bottom), (high, roof, top), (-high, roof, top)]
+        )
         part.add(frame, paint * 0.9, 0.3)
         part.add(_inset(frame, 0.1, 0.14), GLASS, 0.75)
     for side in (-1, 1):
@@ -111,7 +141,10 @@ def _cabin(
         part.add(frame, paint * 0.95, 0.3)
         glass = _inset(frame, 0.06, 0.14)
         cut = 0.47
-        lower, upper = glass[0] + cut * (glass[1] - glass[0]), glass[3] + cut * (glass[2] - glass[3])
+        lower, upper = (
+            glass[0] + cut * (glass[1] - glass[0]),
+            glass[3] + cut * (glass[2] - glass[3]),
+        )
         gap = np.array([0, 0, 0.05])
         part.add([glass[0], lower - gap, upper - gap, glass[3]], GLASS, 0.6)
         part.add([lower + gap, glass[1], glass[2], upper + gap], GLASS, 0.6)
@@ -134,14 +167,44 @@ def _lights(part: Part, half: float, end: float, sill: float, belt: float, lamps
     for side in (-1, 1):
         a, b = side * half * 0.58, side * half * 0.92
         z = -end - 0.01
-        part.add([(a, low, z), (b, low, z), (b, high + 0.02, z), (a, high + 0.02, z)], RED, 0.1, 0.25 + 0.7 * lamps)
+        part.add(
+            [(a, low, z), (b, low, z), (b, high + 0.02, z), (a, high + 0.02, z)],
+            RED,
+            0.1,
+            0.25 + 0.7 * lamps,
+        )
         a, b, z = side * half * 0.5, side * half * 0.84, end + 0.01
-        part.add([(a, low - 0.12, z), (b, low - 0.08, z), (b, high - 0.1, z), (a, high - 0.13, z)], WHITE, 0.4, 0.1 + 0.9 * lamps)
+        part.add(
+            [(a, low - 0.12, z), (b, low - 0.08, z), (b, high - 0.1, z), (a, high - 0.13, z)],
+            WHITE,
+            0.4,
+            0.1 + 0.9 * lamps,
+        )
     for z in (-end - 0.012, end + 0.012):
-        part.add([(-0.26, sill + 0.2, z), (0.26, sill + 0.2, z), (0.26, sill + 0.31, z), (-0.26, sill + 0.31, z)], PLATE)
-        part.add([(-half * 0.85, sill, z), (half * 0.85, sill, z), (half * 0.85, sill + 0.12, z), (-half * 0.85, sill + 0.12, z)], DARK)
+        part.add(
+            [
+                (-0.26, sill + 0.2, z),
+                (0.26, sill + 0.2, z),
+                (0.26, sill + 0.31, z),
+                (-0.26, sill + 0.31, z),
+            ],
+            PLATE,
+        )
+        part.add(
+            [
+                (-half * 0.85, sill, z),
+                (half * 0.85, sill, z),
+                (half * 0.85, sill + 0.12, z),
+                (-half * 0.85, sill + 0.12, z),
+            ],
+            DARK,
+        )
     z, w = end + 0.011, half * 0.45
-    part.add([(-w, low - 0.12, z), (w, low - 0.12, z), (w, high - 0.12, z), (-w, high - 0.12, z)], DARK, 0.2)
+    part.add(
+        [(-w, low - 0.12, z), (w, low - 0.12, z), (w, high - 0.12, z), (-w, high - 0.12, z)],
+        DARK,
+        0.2,
+    )
 
 
 def _panels(
@@ -159,7 +222,11 @@ def _panels(
         a, b = span[0] + step * (index + 0.06), span[0] + step * (index + 0.94)
         for side in (-1, 1):
             x = side * (half + 0.006)
-            part.add([(x, height[0], a), (x, height[0], b), (x, height[1], b), (x, height[1], a)], colour, gloss)
+            part.add(
+                [(x, height[0], a), (x, height[0], b), (x, height[1], b), (x, height[1], a)],
+                colour,
+                gloss,
+            )
 
 
 def _end(
@@ -171,7 +238,12 @@ def _end(
     gloss: float = 0.0,
     glow: float = 0.0,
 ) -> None:
-    part.add([(-half, height[0], z), (half, height[0], z), (half, height[1], z), (-half, height[1], z)], colour, gloss, glow)
+    part.add(
+        [(-half, height[0], z), (half, height[0], z), (half, height[1], z), (-half, height[1], z)],
+        colour,
+        gloss,
+        glow,
+    )
 
 
 def bus(rng: np.random.Generator, paint: np.ndarray, lamps: float) -> tuple[list[Part], np.ndarray]:
@@ -180,25 +252,61 @@ def bus(rng: np.random.Generator, paint: np.ndarray, lamps: float) -> tuple[list
     part = _chassis(length, half, 0.4, 0.48, length * 0.3)
     part.box((-half, half), (0.38, roof), (-length / 2, length / 2), paint, 0.25)
     low = roof * 0.46
-    _panels(part, half, (low, roof - 0.4), (-length / 2 + 0.3, length / 2 - 0.5), int(length / 1.5), GLASS, 0.6)
-    _panels(part, half + 0.004, (0.6, 0.8), (-length / 2, length / 2), 1, np.clip(1 - paint, 0.1, 0.85), 0.1)
-    _panels(part, half + 0.006, (0.45, roof - 0.45), (length / 2 - 1.7, length / 2 - 0.5), 1, GLASS, 0.5)
+    _panels(
+        part,
+        half,
+        (low, roof - 0.4),
+        (-length / 2 + 0.3, length / 2 - 0.5),
+        int(length / 1.5),
+        GLASS,
+        0.6,
+    )
+    _panels(
+        part,
+        half + 0.004,
+        (0.6, 0.8),
+        (-length / 2, length / 2),
+        1,
+        np.clip(1 - paint, 0.1, 0.85),
+        0.1,
+    )
+    _panels(
+        part, half + 0.006, (0.45, roof - 0.45), (length / 2 - 1.7, length / 2 - 0.5), 1, GLASS, 0.5
+    )
     for z in (-length / 2 - 0.01, length / 2 + 0.01):
         _end(part, half * 0.9, (low - 0.25 * (z > 0), roof - 0.42), z, GLASS, 0.65)
         _end(part, half * 0.6, (roof - 0.34, roof - 0.1), z * 1.001, DARK, 0.0)
-        _end(part, half * 0.42, (roof - 0.29, roof - 0.15), z * 1.002, np.array([0.95, 0.65, 0.15]), 0, 0.9)
+        _end(
+            part,
+            half * 0.42,
+            (roof - 0.29, roof - 0.15),
+            z * 1.002,
+            np.array([0.95, 0.65, 0.15]),
+            0,
+            0.9,
+        )
     _corner_lights(part, half, length / 2, (0.6, 0.85), lamps)
     _wheels(part, (-length * 0.3, length * 0.3), half, 0.48)
     return [part], np.array([2 * half, roof, length])
 
 
-def tram(rng: np.random.Generator, paint: np.ndarray, lamps: float) -> tuple[list[Part], np.ndarray]:
+def tram(
+    rng: np.random.Generator, paint: np.ndarray, lamps: float
+) -> tuple[list[Part], np.ndarray]:
     """Build a tram of one long car."""
     half, length, roof = 1.3, rng.uniform(16, 24), 3.4
     part = Part()
     part.box((-half + 0.1, half - 0.1), (0.1, 0.4), (-length / 2 + 0.4, length / 2 - 0.4), DARK)
     part.box((-half, half), (0.3, roof), (-length / 2, length / 2), paint, 0.3)
-    _panels(part, half, (1.35, 2.75), (-length / 2 + 0.6, length / 2 - 0.6), int(length / 1.7), GLASS, 0.6)
+    _panels(
+        part,
+        half,
+        (1.35, 2.75),
+        (-length / 2 + 0.6, length / 2 - 0.6),
+        int(length / 1.7),
+        GLASS,
+        0.6,
+    )
     _panels(part, half + 0.004, (2.95, 3.4), (-length / 2, length / 2), 1, WHITE * 0.8, 0.1)
     for z in (-length / 2 - 0.01, length / 2 + 0.01):
         _end(part, half * 0.88, (1.2, 2.75), z, GLASS, 0.65)
@@ -209,17 +317,36 @@ def tram(rng: np.random.Generator, paint: np.ndarray, lamps: float) -> tuple[lis
     return [Part(part.faces + gear.faces)], np.array([2 * half, roof + 0.3, length])
 
 
-def truck(rng: np.random.Generator, paint: np.ndarray, lamps: float) -> tuple[list[Part], np.ndarray]:
+def truck(
+    rng: np.random.Generator, paint: np.ndarray, lamps: float
+) -> tuple[list[Part], np.ndarray]:
     """Build a lorry with a box, or a delivery van."""
     half, length, roof = 1.22, rng.uniform(6.5, 9.5), rng.uniform(3.0, 3.7)
     cargo_colour = np.array([0.85, 0.85, 0.83]) if rng.random() < 0.5 else paint * 0.9
     end, cab = length / 2, rng.uniform(1.7, 2.1)
     cargo = _chassis(length, half, 0.75, 0.5, length * 0.33)
     cargo.box((-half, half), (0.75, roof), (-end, end - cab - 0.15), cargo_colour, 0.1)
-    _panels(cargo, half, (1.1 + 0.5 * rng.random(), roof - 0.5), (-end + 0.4, end - cab - 0.6), int(rng.integers(1, 3)), paint, 0.1)
+    _panels(
+        cargo,
+        half,
+        (1.1 + 0.5 * rng.random(), roof - 0.5),
+        (-end + 0.4, end - cab - 0.6),
+        int(rng.integers(1, 3)),
+        paint,
+        0.1,
+    )
     for a, b in ((-0.96, -0.02), (0.02, 0.96)):
         z = -end - 0.01
-        cargo.add([(a * half, 0.85, z), (b * half, 0.85, z), (b * half, roof - 0.1, z), (a * half, roof - 0.1, z)], cargo_colour * 0.88, 0.1)
+        cargo.add(
+            [
+                (a * half, 0.85, z),
+                (b * half, 0.85, z),
+                (b * half, roof - 0.1, z),
+                (a * half, roof - 0.1, z),
+            ],
+            cargo_colour * 0.88,
+            0.1,
+        )
     _end(cargo, half * 0.95, (0.45, 0.62), -end - 0.02, DARK)
     _corner_lights(cargo, half, end, (0.62, 0.8), lamps)
     front = Part()
@@ -233,8 +360,15 @@ def truck(rng: np.random.Generator, paint: np.ndarray, lamps: float) -> tuple[li
     return [cargo, front], np.array([2 * half, roof, length])
 
 
-def _corner_lights(part: Part, half: float, end: float, height: tuple[float, float], lamps: float) -> None:
+def _corner_lights(
+    part: Part, half: float, end: float, height: tuple[float, float], lamps: float
+) -> None:
     for side in (-1, 1):
         for z, colour in ((-end - 0.02, RED), (end + 0.02, WHITE)):
             a, b = side * half * 0.72, side * half * 0.94
-            part.add([(a, height[0], z), (b, height[0], z), (b, height[1], z), (a, height[1], z)], colour, 0.2, 0.25 + 0.7 * lamps)
+            part.add(
+                [(a, height[0], z), (b, height[0], z), (b, height[1], z), (a, height[1], z)],
+                colour,
+                0.2,
+                0.25 + 0.7 * lamps,
+            )

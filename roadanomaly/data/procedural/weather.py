@@ -1,4 +1,4 @@
-"""What lies between the things and the camera: haze, rain, wet mirrors on the road."""
+"""What rain does to a picture: mirrors on the wet road, and streaks."""
 
 from __future__ import annotations
 
@@ -10,16 +10,7 @@ import numpy as np
 from roadanomaly.data.procedural.camera import Camera
 from roadanomaly.data.procedural.canvas import Canvas, triple
 from roadanomaly.data.procedural.light import Light
-from roadanomaly.data.procedural.noise import smoothstep, spectral
-
-
-def apply_haze(canvas: Canvas, light: Light) -> None:
-    """Fade everything but the sky into the colour of the skyline by its distance."""
-    through = cv2.exp(np.float32(-light.haze) / canvas.nearness)
-    skyline = light.skyline.astype(np.float32)
-    canvas.image -= skyline
-    canvas.image *= triple(through)
-    canvas.image += skyline
+from roadanomaly.data.procedural.noise import lookup, smoothstep, spectral
 
 
 @lru_cache(maxsize=1)
@@ -29,21 +20,24 @@ def _puddles() -> np.ndarray:
 
 def apply_wet(canvas: Canvas, camera: Camera, light: Light) -> None:
     """Mirror what stands above the horizon in the wet road."""
+    if light.wet < 0.05:
+        return
     first, distance, x = camera.ground()
+    wet = (canvas.label[first:] <= 1).astype(np.float32) * np.float32(0.25 * light.wet)
+    canvas.image[first:] *= triple(1 - wet)
     count = min(canvas.height - first, first)
-    if light.wet < 0.05 or count < 4:
+    if count < 4:
         return
     mirrored = cv2.blur(canvas.image[first - count : first][::-1], (3, 19))
     s = distance[:count, None] + np.float32(camera.s)
-    look = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_WRAP}
-    columns = np.mod(x[:count] * 14, 256).astype(np.float32)
-    rows = np.mod(np.broadcast_to(s * 14, columns.shape), 256).astype(np.float32)
-    puddle = smoothstep(-0.4, 0.9, cv2.remap(_puddles(), columns, rows, **look))
+    columns = x[:count] * 14
+    field = lookup(_puddles(), columns, np.broadcast_to(s * 14, columns.shape))
+    puddle = smoothstep(-0.4, 0.9, field)
     grazing = np.clip(distance[:count] / 25, 0.25, 1)[:, None]
     paved = (canvas.label[first : first + count] <= 1).astype(np.float32)
     weight = np.float32(light.wet) * grazing * (0.3 + 0.5 * puddle) * paved
+    weight *= np.clip((count - np.arange(count, dtype=np.float32)) / (0.35 * count), 0, 1)[:, None]
     region = canvas.image[first : first + count]
-    region *= triple(1 - np.float32(0.25 * light.wet) * paved)
     region += (mirrored - region) * triple(weight)
 
 
@@ -59,6 +53,8 @@ def apply_rain(image: np.ndarray, light: Light, rng: np.random.Generator) -> Non
     lengths = rng.uniform(0.02, 0.08, count) * h
     for (x, y), length in zip(starts, lengths, strict=True):
         end = (int((x + slant * length) * 16), int((y + length) * 16))
-        cv2.line(layer, (int(x * 16), int(y * 16)), end, int(40 + 50 * light.rain), 1, cv2.LINE_AA, 4)
+        cv2.line(
+            layer, (int(x * 16), int(y * 16)), end, int(40 + 50 * light.rain), 1, cv2.LINE_AA, 4
+        )
     veil = (layer * np.float32(1 / 255))[..., None]
     image += (light.skyline.astype(np.float32) * 1.05 - image) * veil

@@ -1,0 +1,37 @@
+# Every target makes the virtual environment and installs what it needs by itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SHARED := $(abspath ../shared/data)
+
+ifeq ($(origin ROADANOMALY_DATA),undefined)
+ifneq ($(wildcard $(SHARED)/camvid),)
+TEST_DATA := ROADANOMALY_DATA=$(SHARED)
+endif
+endif
+
+.PHONY: demo test test-fast lint clean
+
+demo: $(STAMP)
+	$(BIN)/roadanomaly demo
+
+test: lint
+	$(TEST_DATA) $(BIN)/python -m pytest --doctest-modules roadanomaly tests
+
+test-fast: $(STAMP)
+	$(TEST_DATA) $(BIN)/python -m pytest -m "not slow"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(STAMP): setup.py
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info

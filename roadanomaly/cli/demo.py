@@ -1,0 +1,180 @@
+"""`roadanomaly demo`: train a detector, score it before and after, and draw what it found.
+
+Without data it runs on the embedded streets. With ROADANOMALY_DATA set to a folder that holds
+camvid, roadanomaly, coco128seg and the ESPNetv2 weights, it runs on those instead.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from roadanomaly.cli.fit import fit
+from roadanomaly.cli.models import pick_device
+from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.train import read_config
+from roadanomaly.data import DATASETS, FrameSet
+from roadanomaly.data.images import write_image
+from roadanomaly.data.subset import Subset
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.errors import UserError
+from roadanomaly.evaluation.evaluate import Evaluation, evaluate
+from roadanomaly.model import Model, build_part, load
+from roadanomaly.objects import find_components
+from roadanomaly.report.gallery import Exhibit, draw_gallery
+from roadanomaly.report.table import format_table, write_results
+from roadanomaly.training.loop import Trainer
+from roadanomaly.types import Frame
+
+EXAMPLES = """
+roadanomaly demo
+roadanomaly demo --out runs/demo --seed 1
+ROADANOMALY_DATA=/data roadanomaly demo
+"""
+POSTHOC = ("msp", "max_logit", "entropy", "energy")
+FIT_FRAMES = 60
+EXHIBITS = 6
+RECIPES = Path(__file__).resolve().parents[2] / "configs"
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run the demonstration."""
+    parser = new_parser("demo", __doc__ or "", EXAMPLES)
+    parser.add_argument("--out", type=str, default="runs/demo", help="folder to write into")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random")
+    parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or auto")
+    given = parse(parser, arguments)
+    began = time.perf_counter()
+    out = Path(given.out)
+    words = ["--seed", str(given.seed), "--device", "cpu" if given.device == "cpu" else "auto"]
+    real = has_real_data()
+    trained, before, test = (_real if real else _streets)(out, words)
+    after = load(trained, pick_device(given.device))
+    _compare(out, before.to(after.device), after, test)
+    minutes = (time.perf_counter() - began) / 60
+    sys.stdout.write(
+        f"\nDone in {minutes:.1f} minutes.\n"
+        f"pictures      {out}/before_and_after.png\n"
+        f"tables        {out}/before/results.csv, {out}/after/results.csv\n"
+        f"the model     {trained}/model\n"
+        f"try it        roadanomaly predict {trained} YOUR_IMAGE.jpg\n"
+    )
+
+
+def has_real_data() -> bool:
+    """Say whether ROADANOMALY_DATA holds what the demonstration on real roads needs."""
+    root = os.environ.get("ROADANOMALY_DATA")
+    if not root:
+        return False
+    missing = [n for n in ("camvid", "roadanomaly", "coco128seg") if not (Path(root) / n).is_dir()]
+    if missing:
+        sys.stderr.write(
+            f"ROADANOMALY_DATA ({root}) lacks {', '.join(missing)}: the demo runs on streets.\n"
+        )
+    return not missing
+
+
+def _recipe(name: str) -> str:
+    path = RECIPES / name
+    if not path.exists():
+        msg = f"the recipe {path} is missing; run the demo from a clone of the repository."
+        raise UserError(msg)
+    return str(path)
+
+
+def _train(words: list[str], out: Path) -> Path:
+    """Run a recipe, or continue or reuse what an earlier demo left."""
+    config, _ = read_config([*words, "--out", str(out)])
+    resume = (out / "checkpoints" / "last.pt").exists()
+    return Trainer(config, resume=resume).run()
+
+
+def _streets(out: Path, words: list[str]) -> tuple[Path, Model, FrameSet]:
+    """Train a segmenter on streets, then DenseHybrid on it."""
+    say("1/3  a segmenter learns the classes of the embedded streets")
+    first = _train([_recipe("streets_segmenter.yaml"), *words], out / "segmenter")
+    say("2/3  DenseHybrid fine-tunes it with textured shapes as negatives")
+    start = ["--start", str(first)]
+    trained = _train([_recipe("streets_densehybrid.yaml"), *words, *start], out / "densehybrid")
+    test = build_part(DATASETS, {"name": "streets", "split": "test", "count": 40})
+    return trained, load(first), test
+
+
+def _real(out: Path, words: list[str]) -> tuple[Path, Model, FrameSet]:
+    """Fine-tune a Cityscapes network on CamVid with pasted COCO cut-outs, briefly."""
+    say("1/3  a Cityscapes-trained ESPNetv2 is at hand")
+    say("2/3  DenseHybrid fine-tunes it on CamVid with pasted COCO cut-outs, briefly")
+    short = ["--steps", "250", "--validate_every", "125", "--val_frames", "20"]
+    recipe = _recipe("densehybrid_espnetv2_camvid.yaml")
+    trained = _train([recipe, *words, *short], out / "densehybrid")
+    config, _ = read_config([recipe])
+    from roadanomaly.segmenters import SEGMENTERS
+
+    segmenter = build_part(SEGMENTERS, config.segmenter or {})
+    before = Model(segmenter, DETECTORS.build("max_logit"))
+    return trained, before, build_part(DATASETS, {"name": "roadanomaly"})
+
+
+def _compare(out: Path, before: Model, after: Model, test: FrameSet) -> None:
+    """Score all detectors on both segmenters, print both tables and draw the gallery."""
+    say("3/3  every detector on the segmenter before and after")
+    inliers = Subset(_training_set(after), FIT_FRAMES)
+    kept: dict[str, dict[str, np.ndarray]] = {}
+    wanted = set(_shown(test))
+
+    def keep(key: str, detector: str):  # noqa: ANN202
+        def seen(frame: Frame, scores: dict[str, np.ndarray]) -> None:
+            if frame.id in wanted:
+                kept.setdefault(frame.id, {})[key] = scores[detector]
+
+        return seen
+
+    first = _evaluate(before, inliers, test, keep("before", "max_logit"))
+    second = _evaluate(after, inliers, test, keep("after", "densehybrid"))
+    for title, found in (("before", first), ("after", second)):
+        write_results(out / title, found)
+        sys.stdout.write(f"\n{title.upper()} fine-tuning\n{format_table(found)}\n")
+    exhibits = [_exhibit(frame, kept[frame.id], after) for frame in test if frame.id in kept]
+    titles = ("image", "max logit before", "DenseHybrid after", "found at 1 % false alarms")
+    write_image(out / "before_and_after.png", draw_gallery(exhibits, titles))
+
+
+def _training_set(model: Model) -> FrameSet:
+    name = "camvid" if has_real_data() else "streets"
+    return build_part(DATASETS, {"name": name, "split": "train"})
+
+
+def _evaluate(model: Model, inliers: FrameSet, test: FrameSet, seen) -> Evaluation:  # noqa: ANN001
+    detectors = {}
+    for name in POSTHOC:
+        detectors[name] = Model(model.segmenter, DETECTORS.build(name)).detector
+    fitted = Model(model.segmenter, DETECTORS.build("mahalanobis"))
+    fit(fitted.to(model.device), inliers)
+    detectors["mahalanobis"] = fitted.detector
+    if model.detector.kind != "posthoc":
+        detectors["densehybrid"] = model.detector
+    return evaluate(model.segmenter, detectors, test, seen=seen)
+
+
+def _shown(test: FrameSet) -> list[str]:
+    """Pick evenly spaced frames that hold an anomaly."""
+    with_anomaly = [f.id for f in test if f.truth is not None and (f.truth == 1).sum() > 300]
+    places = np.linspace(0, len(with_anomaly) - 1, min(EXHIBITS, len(with_anomaly)))
+    return [with_anomaly[int(place)] for place in places.round()]
+
+
+def _exhibit(frame: Frame, scores: dict[str, np.ndarray], model: Model) -> Exhibit:
+    assert model.calibration is not None
+    mask, components = find_components(scores["after"], model.calibration.threshold, model.min_area)
+    return Exhibit(frame, scores["before"], scores["after"], mask, components)
+
+
+def say(text: str) -> None:
+    """Print a step of the demonstration."""
+    sys.stdout.write(f"\n{text}\n")
+    sys.stdout.flush()

@@ -1,0 +1,111 @@
+"""`roadanomaly fit`: statistics of a detector, and its threshold, from inlier frames."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from roadanomaly.calibration import calibrate
+from roadanomaly.cli.models import pick_device
+from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.data import DATASETS, FrameSet
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.errors import OptionError
+from roadanomaly.model import Model, build_part, load
+from roadanomaly.segmenters import SEGMENTERS
+from roadanomaly.training.record import run_record, weights_hash
+from roadanomaly.training.stream import stack
+from roadanomaly.types import NEGATIVE
+
+EXAMPLES = """
+roadanomaly fit --segmenter.name espnetv2 --segmenter.weights espnetv2_s_2.0_city_1024x512.pth \\
+    --detector.name mahalanobis --data.name camvid --out runs/mahalanobis
+roadanomaly fit --run runs/a --detector.name mahalanobis --data.name camvid --out runs/b
+roadanomaly fit --run runs/a --data.name camvid --false_alarms 0.001 --out runs/stricter
+"""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Fit, calibrate and save a model."""
+    parser = new_parser("fit", __doc__ or "", EXAMPLES)
+    part = dict[str, Any]
+    parser.add_argument("--run", type=str, default=None, help="take segmenter and detector from it")
+    parser.add_argument("--segmenter", type=part, default=None, help="instead of --run")
+    parser.add_argument("--detector", type=part, default=None, help="instead of the run's own")
+    parser.add_argument("--data", type=part, required=True, help="labelled inlier frames to fit on")
+    parser.add_argument(
+        "--calibration_data", type=part, default=None, help="default: the same set's split `val`"
+    )
+    parser.add_argument("--false_alarms", type=float, default=0.01, help="rate of the threshold")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw of calibration pixels")
+    parser.add_argument("--out", type=str, default="runs/fit", help="run folder")
+    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
+    given = parse(parser, arguments)
+    model = _model(given.run, given.segmenter, given.detector).to(pick_device(given.device))
+    frames = build_part(DATASETS, given.data)
+    held_out = build_part(DATASETS, given.calibration_data or {**given.data, "split": "val"})
+    if model.detector.kind == "fit" and (given.run is None or given.detector):
+        fit(model, frames)
+    record = held_out.record()
+    name = f"{record['name']} {record.get('split', '')}".strip()
+    scores = inlier_scores(model, held_out)
+    model.calibration = calibrate(scores, given.false_alarms, name, seed=given.seed)
+    made = run_record(
+        seed=given.seed,
+        start_weights=weights_hash(model.segmenter),
+        fit_data=frames.record(),
+        calibration_data=record,
+    )
+    model.save(f"{given.out}/model", made)
+    sys.stdout.write(
+        f"{100 * model.calibration.rate:g} % of inlier pixels of {name} score above "
+        f"{model.calibration.threshold:.4g}\nthe model is in {given.out}/model\n"
+    )
+
+
+def _model(run: str | None, segmenter: dict | None, detector: dict | None) -> Model:
+    if run is None and (segmenter is None or detector is None):
+        msg = "give --run, or both --segmenter.name and --detector.name; --help shows examples."
+        raise OptionError(msg)
+    if run is None:
+        assert segmenter is not None
+        return _require_ready(
+            Model(build_part(SEGMENTERS, segmenter), build_part(DETECTORS, detector or {}))
+        )
+    loaded = load(run)
+    if detector is None:
+        return loaded
+    return _require_ready(Model(loaded.segmenter, build_part(DETECTORS, detector)))
+
+
+def _require_ready(model: Model) -> Model:
+    if model.detector.kind in ("train", "finetune"):
+        msg = "this detector is trained, not fitted: `roadanomaly train CONFIG`."
+        raise OptionError(msg)
+    return model
+
+
+@torch.inference_mode()
+def fit(model: Model, frames: FrameSet) -> None:
+    """Pass once over inlier frames and let the detector collect its statistics."""
+    for frame in _progress(frames, "fit"):
+        batch = stack([frame]).to(model.device)
+        model.detector.update(model.segmenter(batch.image, model.detector.needs), batch)
+    model.detector.finish()
+
+
+def inlier_scores(model: Model, frames: FrameSet) -> Iterator[np.ndarray]:
+    """Yield the scores of each frame's labelled inlier pixels, 1-D float32."""
+    for frame in _progress(frames, "calibrate"):
+        score, _ = model.score(stack([frame]).to(model.device).image)
+        values = score[0].cpu().numpy()
+        yield values.ravel() if frame.label is None else values[frame.label.numpy() < NEGATIVE]
+
+
+def _progress(frames: FrameSet, what: str) -> tqdm:
+    return tqdm(frames, desc=what, unit="frame", disable=not sys.stderr.isatty(), leave=False)

@@ -1,0 +1,58 @@
+"""`roadanomaly list`: what can be named in a config, with its options."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from inspect import Parameter
+
+from roadanomaly.catalogue import Catalogue
+from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.data import DATASETS
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.errors import OptionError, nearest
+from roadanomaly.negatives import NEGATIVES
+from roadanomaly.segmenters import SEGMENTERS
+
+CATALOGUES: dict[str, Catalogue] = {
+    "segmenters": SEGMENTERS,
+    "detectors": DETECTORS,
+    "negatives": NEGATIVES,
+    "data": DATASETS,
+}
+EXAMPLES = """
+roadanomaly list
+roadanomaly list detectors
+"""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Print the catalogues, or one of them."""
+    parser = new_parser("list", __doc__ or "", EXAMPLES)
+    parser.add_argument("what", nargs="?", default=None, help=", ".join(CATALOGUES))
+    what = parse(parser, arguments).what
+    if what is not None and what not in CATALOGUES:
+        msg = f"there is no list of {what!r}; {nearest(what, CATALOGUES)}"
+        raise OptionError(msg)
+    for title in [what] if what else CATALOGUES:
+        sys.stdout.write(f"{title}\n{describe(CATALOGUES[title])}\n")
+
+
+def describe(catalogue: Catalogue) -> str:
+    """Return a paragraph for each entry: name, summary, options with their defaults."""
+    lines = []
+    for name in catalogue:
+        kind = getattr(catalogue.get(name), "kind", None)
+        lines.append(f"  {name}" + (f" ({kind})" if kind else ""))
+        lines.append(f"      {catalogue.summary(name)}")
+        options = [_option(one) for one in catalogue.options(name).values()]
+        if options:
+            lines.append(f"      options: {', '.join(options)}")
+    return "\n".join(lines) + "\n"
+
+
+def _option(parameter: Parameter) -> str:
+    if parameter.default is parameter.empty:
+        return f"{parameter.name} (required)"
+    text = repr(parameter.default)
+    return f"{parameter.name}={text if len(text) < 40 else '...'}"

@@ -1,0 +1,140 @@
+"""`roadanomaly predict`: score, mask, overlay and components of images."""
+
+from __future__ import annotations
+
+import glob
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from roadanomaly.cli.models import pick_device
+from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.data.images import SUFFIXES, list_images, read_image, to_array, write_image
+from roadanomaly.errors import DataError
+from roadanomaly.files import write_array, write_text
+from roadanomaly.model import Model, Result, load
+from roadanomaly.report.pictures import heat, overlay
+
+EXAMPLES = """
+roadanomaly predict runs/a street.jpg
+roadanomaly predict runs/a photos/ --out found
+roadanomaly predict runs/a "drives/*/front_*.png" --false_alarms 0.001
+"""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Score each image; a broken one is reported and the rest goes on."""
+    parser = new_parser("predict", __doc__ or "", EXAMPLES)
+    parser.usage = "roadanomaly predict RUN IMAGE [IMAGE ...] [options]"
+    parser.add_argument("run", help="folder of a trained or fitted model")
+    parser.add_argument("images", nargs="+", help="files, folders or quoted globs")
+    parser.add_argument("--out", type=str, default="runs/prediction", help="folder to write into")
+    parser.add_argument(
+        "--false_alarms",
+        type=float,
+        default=None,
+        help="share of inlier pixels that may exceed the threshold; default: as saved",
+    )
+    parser.add_argument("--min_area", type=int, default=None, help="smallest component, pixels")
+    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
+    given = parse(parser, arguments)
+    model = load(given.run, pick_device(given.device))
+    if given.false_alarms is not None and model.calibration is not None:
+        model.calibration = model.calibration.at(given.false_alarms)
+    if given.min_area is not None:
+        model.min_area = given.min_area
+    paths = find_images(given.images)
+    broken = _predict_all(model, paths, Path(given.out))
+    done = len(paths) - len(broken)
+    sys.stdout.write(f"{done} of {len(paths)} images written to {given.out}\n")
+    if broken:
+        msg = f"{len(broken)} images could not be used:\n  " + "\n  ".join(broken)
+        raise DataError(msg)
+
+
+def find_images(words: Sequence[str]) -> list[Path]:
+    """Return the image files that files, folders and globs name, each once, in order.
+
+    Raises:
+        DataError: a word that names no image.
+    """
+    found: dict[Path, None] = {}
+    for word in words:
+        path = Path(word)
+        if path.is_dir():
+            paths = list_images(path)
+        elif path.exists():
+            paths = [path]
+        else:
+            matches = sorted(map(Path, glob.glob(word, recursive=True)))  # noqa: PTH207
+            paths = [match for match in matches if match.suffix.lower() in SUFFIXES]
+        if not paths:
+            msg = (
+                f"{word!r} names no image; give files, folders or quoted globs of "
+                f"{', '.join(SUFFIXES)}."
+            )
+            raise DataError(msg)
+        found |= dict.fromkeys(paths)
+    return list(found)
+
+
+def _predict_all(model: Model, paths: Sequence[Path], out: Path) -> list[str]:
+    """Write the results of each image; return what went wrong, a line each."""
+    broken = []
+    names = _distinct_names(paths)
+    for path in tqdm(paths, unit="image", disable=not sys.stderr.isatty(), leave=False):
+        try:
+            image = read_image(path)
+            result = model(image)
+        except DataError as error:
+            broken.append(str(error))
+            continue
+        write_result(out, names[path], to_array(image), result)
+    return broken
+
+
+def _distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Name each result by its image's stem, with the folder before it where stems repeat."""
+    stems = [path.stem for path in paths]
+    names = {
+        path: path.stem if stems.count(path.stem) == 1 else f"{path.parent.name}_{path.stem}"
+        for path in paths
+    }
+    if len(set(names.values())) < len(paths):
+        names = {path: f"{number:06d}_{path.stem}" for number, path in enumerate(paths)}
+    return names
+
+
+def write_result(out: Path, name: str, image: np.ndarray, result: Result) -> None:
+    """Write `<name>_score.npy`, `_heat.png`, `_classes.png` and, if calibrated, the rest.
+
+    The rest: `<name>_mask.png` (255 anomaly), `_overlay.png`, `_components.json`.
+
+    Args:
+        out: folder.
+        name: of the image.
+        image: `(H, W, 3)` uint8 RGB.
+        result: what the model said of it.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    write_array(out / f"{name}_score.npy", result.score)
+    write_image(out / f"{name}_heat.png", heat(result.score))
+    write_image(out / f"{name}_classes.png", result.classes)
+    if result.calibration is None:
+        return
+    write_image(out / f"{name}_mask.png", result.mask.astype(np.uint8) * 255)
+    write_image(out / f"{name}_overlay.png", overlay(image, result.mask, result.components))
+    description = {
+        "image": name,
+        "size": {"height": image.shape[0], "width": image.shape[1]},
+        "threshold": result.calibration.threshold,
+        "false_alarms": result.calibration.rate,
+        "components": [component.as_dict() for component in result.components],
+    }
+    write_text(out / f"{name}_components.json", json.dumps(description, indent=1) + "\n")

@@ -1,0 +1,38 @@
+"""A few frames of a set, evenly spaced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from roadanomaly.data.base import FrameSet
+from roadanomaly.types import Frame
+
+
+class Subset(FrameSet):
+    """Every so-manieth frame of another set, the first and the last among them.
+
+    Args:
+        frames: the whole set.
+        count: how many to keep; 0, or more than there are, keeps all.
+    """
+
+    source = "a part of another set"
+    licence = "the other set's"
+
+    def __init__(self, frames: FrameSet, count: int) -> None:
+        self.frames = frames
+        self.classes = frames.classes
+        kept = min(count, len(frames)) if count else len(frames)
+        self.numbers = np.linspace(0, len(frames) - 1, kept).round().astype(int).tolist()
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> Frame:
+        return self.frames[self.numbers[index]]
+
+    def record(self) -> dict[str, Any]:
+        """Return the whole set's record, with the number of frames that are used."""
+        return {**self.frames.record(), "used": len(self)}

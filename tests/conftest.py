@@ -1,0 +1,14 @@
+"""What every test starts from: one thread, a fixed torch seed, and a default data folder of none."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def torch_seed():
+    """Start each test from the same torch state, so that their order changes nothing."""
+    torch.manual_seed(0)

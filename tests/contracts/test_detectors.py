@@ -1,0 +1,215 @@
+"""What every detector of the catalogue keeps, whatever it computes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+import roadanomaly
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.errors import NotFitted
+from roadanomaly.model import Model
+from roadanomaly.segmenters import SEGMENTERS
+from roadanomaly.types import IGNORE, Batch
+from tests.contracts import toy
+
+CLASSES = ("road", "sidewalk", "building", "sky", "car")
+LEARNING = ("train", "finetune")
+
+pytestmark = pytest.mark.parametrize("name", DETECTORS)
+
+
+def images(*size, count=2, seed=0):
+    return torch.rand(count, 3, *size, generator=torch.Generator().manual_seed(seed))
+
+
+def labelled(image: torch.Tensor) -> Batch:
+    generator = torch.Generator().manual_seed(1)
+    rows, columns = image.shape[-2:]
+    label = torch.randint(0, len(CLASSES), (len(image), rows, columns), generator=generator)
+    label[:, :4], label[:, 4:8] = roadanomaly.NEGATIVE, IGNORE
+    return Batch(image, label.to(torch.uint8), tuple(str(i) for i in range(len(image))))
+
+
+def prepare(model: Model) -> Model:
+    """Fit or train for one step on noise, so that scores exist."""
+    detector, batch = model.detector, labelled(images(64, 96))
+    segmentation = model.segmenter(batch.image, detector.needs)
+    if detector.kind == "fit":
+        with torch.no_grad():
+            detector.update(segmentation, batch)
+            detector.finish()
+    elif detector.kind in LEARNING:
+        detector.train()
+        sum(detector.loss(segmentation, batch).values()).backward()
+    return model.eval()
+
+
+@pytest.fixture
+def model(name):
+    segmenter = roadanomaly.segmenter("espnetv2", scale=0.5, classes=CLASSES)
+    return prepare(Model(segmenter, DETECTORS.build(name)))
+
+
+@pytest.mark.parametrize("size", [(64, 96), (37, 53)])
+def test_scores_are_float32_at_image_size(model, size):
+    score, segmentation = model.score(images(*size))
+    assert score.shape == (2, *size)
+    assert score.dtype == torch.float32
+    assert torch.isfinite(score).all()
+    assert segmentation.classes().shape == score.shape
+
+
+@pytest.mark.parametrize("size", [(64, 96), (37, 53)])
+def test_frames_score_alone_as_together(model, size):
+    batch = images(*size, count=3)
+    together, _ = model.score(batch)
+    alone = torch.cat([model.score(image[None])[0] for image in batch])
+    torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-4)
+
+
+def test_saved_and_loaded_it_gives_equal_scores(model, tmp_path):
+    image = images(37, 53)
+    expected, _ = model.score(image)
+    model.save(tmp_path / "model")
+    again = roadanomaly.load(tmp_path / "model")
+    assert torch.equal(again.score(image)[0], expected)
+    assert again.detector.options() == model.detector.options()
+
+
+def test_all_that_it_learned_is_in_its_state(model, name):
+    """A fresh detector with the state of another gives its scores: nothing hides elsewhere."""
+    image = images(64, 96)
+    fresh = DETECTORS.build(name, model.detector.options())
+    fresh.attach(model.segmenter)
+    fresh.load_state_dict(model.detector.state_dict(), strict=True)
+    segmentation = model.segmenter(image, model.detector.needs)
+    with torch.inference_mode():
+        expected = model.detector.score(segmentation, image)
+        assert torch.equal(fresh.eval().score(segmentation, image), expected)
+    tensors = [*fresh.parameters(), *fresh.buffers()]
+    hidden = [key for key, value in vars(fresh).items() if isinstance(value, torch.Tensor)]
+    assert not hidden
+    assert all(tensor.device == model.device for tensor in tensors)
+
+
+def test_it_moves_as_a_whole(model):
+    """Every tensor follows `.to`, told by a device that holds no data and by another precision."""
+    moved = model.detector.to("meta")
+    assert {t.device.type for t in [*moved.parameters(), *moved.buffers()]} <= {"meta"}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gives_the_scores_of_the_cpu(model):
+    image = images(64, 96)
+    expected, _ = model.score(image)
+    found, _ = model.to("cuda").score(image.cuda())
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-2, atol=1e-2)
+
+
+def test_options_are_plain_and_rebuild_it(name):
+    detector = DETECTORS.build(name)
+    options = json.loads(json.dumps(detector.options()))
+    assert set(options) == set(DETECTORS.options(name))
+    assert DETECTORS.build(name, options).options() == detector.options()
+    assert detector.kind in ("posthoc", "fit", *LEARNING)
+    assert detector.supervision in ("none", "negatives", "void")
+    assert detector.paper
+
+
+def test_unprepared_it_says_so(name):
+    detector = DETECTORS.build(name)
+    if detector.kind == "posthoc":
+        pytest.skip("needs no preparation")
+    segmenter = toy.ToySegmenter()
+    detector.attach(segmenter)
+    image = images(16, 16)
+    verb = "fit" if detector.kind == "fit" else "train"
+    with pytest.raises(NotFitted, match=f"roadanomaly {verb}"):
+        detector.score(segmenter(image, detector.needs), image)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_a_constant_image_has_finite_scores(model, value):
+    score, _ = model.score(torch.full((1, 3, 32, 32), value))
+    assert torch.isfinite(score).all()
+
+
+@pytest.mark.parametrize("scale", [1e4, -1e4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_large_and_coarse_logits_have_finite_scores(model, scale, dtype):
+    image = images(32, 32)
+    segmentation = model.segmenter(image, model.detector.needs)
+    logits = torch.zeros_like(segmentation.logits)
+    logits[:, 0], logits[:, 1] = scale, -scale
+    features = {key: value.to(dtype) for key, value in segmentation.features.items()}
+    large = replace(segmentation, logits=logits.to(dtype), features=features)
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        score = model.detector.score(large, image)
+    assert score.dtype == torch.float32
+    assert torch.isfinite(score).all()
+
+
+def test_a_planted_outlier_scores_higher(name):
+    """Prepared on three colours, a patch that is none of them scores above its surroundings."""
+    segmenter = toy.ToySegmenter()
+    detector = toy.prepared(name, segmenter)
+    batch = toy.planted(toy.inliers(4, 7), shade=0.25)
+    with torch.inference_mode():
+        score = detector.score(segmenter(batch.image, detector.needs), batch.image)
+    inside = torch.zeros_like(batch.label, dtype=torch.bool)
+    inside[:, 8:12, 12:18] = True
+    assert score[inside].min() > score[batch.known].median()
+    assert score[inside].mean() > score[batch.known].quantile(0.95)
+
+
+def test_the_loss_is_named_finite_and_moves_what_it_says(name):
+    """Terms are finite scalars with finite gradients, with negatives, without, and on void alone."""
+    detector = DETECTORS.build(name)
+    if detector.kind not in LEARNING:
+        pytest.skip("has no loss")
+    segmenter = toy.ToySegmenter()
+    detector.attach(segmenter)
+    inliers = toy.inliers(2, 0)
+    void = replace(inliers, label=torch.full_like(inliers.label, IGNORE))
+    for batch in (toy.planted(inliers, 0.2), inliers, void):
+        before = batch.image.clone(), batch.label.clone()
+        detector.zero_grad()
+        terms = detector.loss(segmenter(batch.image, detector.needs), batch)
+        sum(terms.values()).backward()
+        for term in terms.values():
+            assert term.shape == ()
+            assert torch.isfinite(term)
+        for parameter in detector.parameters():
+            assert parameter.grad is None or torch.isfinite(parameter.grad).all()
+        assert torch.equal(before[0], batch.image)
+        assert torch.equal(before[1], batch.label)
+
+
+def test_only_its_own_kind_of_preparation_exists(name):
+    detector = DETECTORS.build(name)
+    segmenter = toy.ToySegmenter()
+    detector.attach(segmenter)
+    batch = toy.inliers(1, 0)
+    segmentation = segmenter(batch.image, detector.needs)
+    if detector.kind != "fit":
+        with pytest.raises(TypeError, match="nothing to fit"):
+            detector.update(segmentation, batch)
+        with pytest.raises(TypeError, match="nothing to fit"):
+            detector.finish()
+    if detector.kind not in LEARNING:
+        with pytest.raises(TypeError, match="no loss"):
+            detector.loss(segmentation, batch)
+
+
+@pytest.mark.parametrize("network", [n for n in SEGMENTERS if n != "espnetv2"])
+def test_it_runs_on_every_segmenter(name, network):
+    if network == "smp":
+        pytest.importorskip("segmentation_models_pytorch")
+    model = prepare(Model(SEGMENTERS.build(network, {"classes": CLASSES}), DETECTORS.build(name)))
+    score, _ = model.score(images(45, 70, count=1))
+    assert score.shape == (1, 45, 70)
+    assert torch.isfinite(score).all()

@@ -1,0 +1,94 @@
+"""A toy world of three colours in which every detector can be prepared in a second.
+
+Red, green and blue are the known classes; what is dark or grey is none of them. The toy network is
+sure of the three pure colours and of nothing else, and its feature map is the image itself.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from roadanomaly.detectors import DETECTORS, Detector
+from roadanomaly.segmenters.base import FeatureInfo, Segmenter
+from roadanomaly.types import IGNORE, NEGATIVE, Batch
+
+CLASSES = ("red", "green", "blue")
+HEIGHT, WIDTH = 20, 28
+PATCH = np.s_[:, 6:14, 10:20]
+"""Where the strange object is."""
+
+
+class ToySegmenter(Segmenter):
+    """Logits that follow the colour, at stride 2; sides are padded to multiples of 4."""
+
+    default_feature = "colour"
+
+    def __init__(self, classes=CLASSES):
+        super().__init__(classes, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), divisor=4)
+        self.features = {"colour": FeatureInfo(4, 2)}
+        self.classifier = nn.Conv2d(4, len(classes), 1)
+        with torch.no_grad():
+            self.classifier.weight.zero_()
+            for index in range(3):
+                self.classifier.weight[index, index] = 12
+            self.classifier.bias.fill_(-2)
+
+    def maps(self, image, features):
+        half = functional.avg_pool2d(image, 2)
+        colour = torch.cat([half, half.mean(1, keepdim=True)], 1)
+        return self.classifier(colour), {name: colour for name in features}
+
+    def options(self):
+        return {"classes": self.classes}
+
+
+def inliers(count: int, seed: int) -> Batch:
+    """Vertical stripes of the three colours with a little noise; the last rows are void."""
+    rng = np.random.default_rng(seed)
+    stripes = rng.integers(0, 3, (count, 1, WIDTH // 4)).repeat(4, 2).repeat(HEIGHT, 1)
+    image = np.eye(3, dtype=np.float32)[stripes].transpose(0, 3, 1, 2)
+    image = np.clip(image + rng.normal(0, 0.05, image.shape), 0, 1).astype(np.float32)
+    label = stripes.astype(np.uint8)
+    label[:, -4:] = IGNORE
+    ids = tuple(f"{seed}_{i}" for i in range(count))
+    return Batch(torch.from_numpy(image), torch.from_numpy(label), ids)
+
+
+def planted(batch: Batch, shade: float) -> Batch:
+    """Put a grey patch of a shade in 0..1 into every image."""
+    image, label = batch.image.clone(), batch.label.clone()
+    image.movedim(1, -1)[PATCH] = shade
+    label[PATCH] = NEGATIVE
+    return Batch(image, label, batch.ids, batch.image)
+
+
+def prepared(name: str, segmenter: Segmenter | None = None, steps: int = 60) -> Detector:
+    """Build a detector on a toy segmenter and do what its kind asks for."""
+    segmenter = segmenter or ToySegmenter()
+    detector = DETECTORS.build(name)
+    detector.attach(segmenter)
+    if detector.kind == "fit":
+        for seed in range(3):
+            batch = inliers(4, seed)
+            detector.update(segmenter(batch.image, detector.needs), batch)
+        detector.finish()
+    elif detector.kind != "posthoc":
+        _train(segmenter, detector, steps)
+    return detector.eval()
+
+
+def _train(segmenter: Segmenter, detector: Detector, steps: int) -> None:
+    detector.train()
+    moved = [*detector.parameters()]
+    if detector.kind == "finetune":
+        moved += segmenter.parameters()
+    optimiser = torch.optim.Adam(moved, lr=0.02)
+    for step in range(steps):
+        batch = planted(inliers(4, 100 + step), shade=0.1 + 0.3 * (step % 2))
+        segmentation = segmenter(batch.image, detector.needs)
+        optimiser.zero_grad()
+        sum(detector.loss(segmentation, batch).values()).backward()
+        optimiser.step()
