@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy import ndimage
 
 from roadanomaly.types import Component
 
@@ -28,9 +29,7 @@ def find_components(
     keep[0] = False
     flat = labels.ravel()
     sums = np.bincount(flat, weights=score.ravel(), minlength=count)
-    peaks = np.full(count, -np.inf)
-    inside = np.flatnonzero(above)
-    np.maximum.at(peaks, flat[inside], score.ravel()[inside])
+    peaks = ndimage.maximum(score, labels, np.arange(count))
     found = [
         Component(
             box=(int(stats[i, 0]), int(stats[i, 1]), int(stats[i, 2]), int(stats[i, 3])),

@@ -23,11 +23,12 @@ from roadanomaly.data.images import write_image
 from roadanomaly.data.subset import Subset
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import UserError
-from roadanomaly.evaluation.evaluate import Evaluation, evaluate
+from roadanomaly.evaluation.evaluate import Evaluation, Seen, evaluate
 from roadanomaly.model import Model, build_part, load
 from roadanomaly.objects import find_components
 from roadanomaly.report.gallery import Exhibit, draw_gallery
 from roadanomaly.report.table import format_table, write_results
+from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.loop import Trainer
 from roadanomaly.types import Frame
 
@@ -113,8 +114,6 @@ def _real(out: Path, words: list[str]) -> tuple[Path, Model, FrameSet]:
     recipe = _recipe("densehybrid_espnetv2_camvid.yaml")
     trained = _train([recipe, *words, *short], out / "densehybrid")
     config, _ = read_config([recipe])
-    from roadanomaly.segmenters import SEGMENTERS
-
     segmenter = build_part(SEGMENTERS, config.segmenter or {})
     before = Model(segmenter, DETECTORS.build("max_logit"))
     return trained, before, build_part(DATASETS, {"name": "roadanomaly"})
@@ -127,7 +126,7 @@ def _compare(out: Path, before: Model, after: Model, test: FrameSet) -> None:
     kept: dict[str, dict[str, np.ndarray]] = {}
     wanted = set(_shown(test))
 
-    def keep(key: str, detector: str):  # noqa: ANN202
+    def keep(key: str, detector: str) -> Seen:
         def seen(frame: Frame, scores: dict[str, np.ndarray]) -> None:
             if frame.id in wanted:
                 kept.setdefault(frame.id, {})[key] = scores[detector]
@@ -149,7 +148,7 @@ def _training_set(model: Model) -> FrameSet:
     return build_part(DATASETS, {"name": name, "split": "train"})
 
 
-def _evaluate(model: Model, inliers: FrameSet, test: FrameSet, seen) -> Evaluation:  # noqa: ANN001
+def _evaluate(model: Model, inliers: FrameSet, test: FrameSet, seen: Seen) -> Evaluation:
     detectors = {}
     for name in POSTHOC:
         detectors[name] = Model(model.segmenter, DETECTORS.build(name)).detector

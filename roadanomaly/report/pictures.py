@@ -13,6 +13,7 @@ GAP = 4
 ANOMALY = (255, 64, 32)
 TRUTH = (0, 230, 255)
 VOID = (90, 90, 90)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def heat(score: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
@@ -62,17 +63,8 @@ def overlay(
         text = f"{component.mean_score:.1f}"
         place = (x, max(12, y - 4))
         size = 0.4 * max(1.0, image.shape[0] / 480)
-        for shade, width_of_line in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(
-                drawn,
-                text,
-                place,
-                cv2.FONT_HERSHEY_SIMPLEX,
-                size,
-                shade,
-                width_of_line,
-                cv2.LINE_AA,
-            )
+        for shade, line in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+            cv2.putText(drawn, text, place, FONT, size, shade, line, cv2.LINE_AA)
     return drawn
 
 
@@ -108,7 +100,7 @@ def column(rows: Sequence[np.ndarray]) -> np.ndarray:
 def caption(picture: np.ndarray, text: str) -> np.ndarray:
     """Put a line of text above a picture."""
     bar = np.full((22, picture.shape[1], 3), 255, np.uint8)
-    cv2.putText(bar, text, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (20, 20, 20), 1, cv2.LINE_AA)
+    cv2.putText(bar, text, (4, 16), FONT, 0.45, (20, 20, 20), 1, cv2.LINE_AA)
     return np.concatenate([bar, picture], axis=0)
 
 

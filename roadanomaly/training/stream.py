@@ -81,6 +81,7 @@ class Collate:
         self.seed = seed
 
     def __call__(self, items: Sequence[tuple[int, Frame]]) -> Batch:
+        """Return the mixed uint8 batch of numbered crops."""
         rng = np.random.default_rng([self.seed, MIX, items[0][0]])
         batch = stack([frame for _, frame in items])
         if self.source is not None and self.source.stage == "loader":

@@ -36,7 +36,7 @@ def labelled(image: torch.Tensor) -> Batch:
 
 def prepare(model: Model) -> Model:
     """Fit or train for one step on noise, so that scores exist."""
-    detector, batch = model.detector, labelled(images(64, 96))
+    detector, batch = model.detector, labelled(images(128, 192))
     segmentation = model.segmenter(batch.image, detector.needs)
     if detector.kind == "fit":
         with torch.no_grad():
