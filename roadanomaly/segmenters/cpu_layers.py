@@ -30,8 +30,9 @@ class _ChannelPReLU(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         x, slope = ctx.saved_tensors
-        below = torch.ops.aten.threshold_backward(gradient, -x, 0)  # the gradient where x < 0
-        towards_x = torch.addcmul(gradient, below, (slope - 1).view(1, -1, 1, 1))
+        above = torch.ops.aten.threshold_backward(gradient, x, 0)  # the gradient where x > 0
+        below = gradient - above
+        towards_x = torch.addcmul(above, below, slope.view(1, -1, 1, 1))
         return towards_x, below.mul_(x).sum((0, 2, 3))
 
 

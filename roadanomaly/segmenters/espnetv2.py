@@ -22,9 +22,9 @@ from roadanomaly.segmenters.espnetv2_blocks import (
     GatedProjection,
     NormAct,
     PyramidPooling,
-    enlarge,
     halve,
 )
+from roadanomaly.segmenters.resizing import enlarge
 from roadanomaly.segmenters.weights import find_weights, load_strictly, read_weights, some_of
 
 WIDTHS = {
@@ -98,8 +98,8 @@ class ESPNetv2(Segmenter):
 
     Args:
         scale: width of the encoder: 0.5, 1.0, 1.5 or 2.0.
-        classes: names of the known classes, in the order of the logits.
         weights: a published or own weight file: its path, or its name under a weights folder.
+        classes: names of the known classes, in the order of the logits.
         background: one more output than classes, for background, which `maps` leaves out. Weights
             that have it bring it.
 
@@ -113,8 +113,8 @@ class ESPNetv2(Segmenter):
     def __init__(
         self,
         scale: float = 2.0,
-        classes: tuple[str, ...] = CITYSCAPES,
         weights: str | None = None,
+        classes: tuple[str, ...] = CITYSCAPES,
         background: bool = False,
     ) -> None:
         if scale not in WIDTHS:
@@ -220,7 +220,7 @@ class ESPNetv2(Segmenter):
             DECODER_NAMES, self.pyramids, self.expand, self.skips, skipped, self.joins, strict=False
         )
         for name, pyramid, expand, skip, level, join in steps:
-            up = enlarge(expand(pyramid(x)), tuple(level.shape[-2:]))
+            up = enlarge(expand(pyramid(x)), (level.shape[-2], level.shape[-1]))
             x = join(up + skip(level))
             found[name] = x
         return self.pyramids[-1](x), {name: found[name] for name in features}

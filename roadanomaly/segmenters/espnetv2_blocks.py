@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from roadanomaly.segmenters.cpu_layers import DepthwiseConv, PReLU
+from roadanomaly.segmenters.resizing import average, enlarge
 
 BRANCHES = 4
 """Parallel depth-wise convolutions of an EESP unit, and groups of its 1x1 convolutions."""
@@ -24,7 +25,16 @@ SMALLEST_SIDE = 5
 """Pixels below which pyramid pooling shrinks no side."""
 
 
-def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+class Norm(nn.BatchNorm2d):
+    """Batch normalisation whose weights and statistics are there, for the type checker to know."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+    running_mean: Tensor
+    running_var: Tensor
+
+
+def folded(conv: nn.Conv2d, norm: Norm) -> tuple[Tensor, Tensor]:
     """Return weight and bias that do what `norm`, with fixed statistics, does after `conv`.
 
     Gradients pass through to both. Between the two there may be any linear map of each channel
@@ -53,7 +63,7 @@ class ConvNorm(nn.Module):
         self.conv = nn.Conv2d(
             inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False
         )
-        self.norm = nn.BatchNorm2d(outputs)
+        self.norm = Norm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, inputs, h, w)` to `(B, outputs, ceil(h / stride), ceil(w / stride))`."""
@@ -83,7 +93,7 @@ class NormAct(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm = Norm(channels)
         self.act = PReLU(channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -200,7 +210,7 @@ class PyramidSize(nn.Module):
         super().__init__()
         self.scale = scale
         self.conv = DepthwiseConv(channels)
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm = Norm(channels)
         self.act = PReLU(channels)
         self.mix = DepthwiseConv(channels)
 
@@ -216,10 +226,10 @@ class PyramidSize(nn.Module):
         if self.scale > 1:
             x = enlarge(x, size)
         elif self.scale < 1:
-            x = functional.adaptive_avg_pool2d(x, size)
+            x = average(x, size)
         x = functional.conv2d(x, weight, bias, padding=1, groups=len(weight))
         if self.scale > 1:
-            return functional.adaptive_avg_pool2d(x, (height, width))
+            return average(x, (height, width))
         return enlarge(x, (height, width)) if self.scale < 1 else x
 
     def _target(self, side: int) -> int:
@@ -250,8 +260,3 @@ class PyramidPooling(nn.Module):
         for size in self.sizes[1:]:
             total = total + size(projected)
         return self.mixed(total)
-
-
-def enlarge(x: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Bring `(B, C, h, w)` to `(B, C, *size)` bilinearly, corner pixels on corner pixels."""
-    return functional.interpolate(x, size=size, mode="bilinear", align_corners=True)

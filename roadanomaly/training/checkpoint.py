@@ -44,6 +44,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         msg = f"nothing to resume: {path} does not exist. Start without --resume."
         raise DataError(msg) from error
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or ["it is empty."])[0]
         msg = f"the checkpoint {path} is broken: {reason} Start without --resume."
         raise DataError(msg) from error

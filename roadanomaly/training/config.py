@@ -51,6 +51,7 @@ class TrainConfig:
         seed: of everything random.
         validate_every: steps between validations; 0 validates at the end alone.
         val_frames: validation frames, evenly spaced over `val_data`; 0 takes all.
+        val_size: height and width that validation frames are brought to; their own if not given.
         checkpoint_every: steps between checkpoints.
         log_every: steps between log lines.
         false_alarms: share of inlier validation pixels above the saved threshold.
@@ -88,6 +89,7 @@ class TrainConfig:
     seed: int = 0
     validate_every: int = 200
     val_frames: int = 0
+    val_size: tuple[int, int] | None = None
     checkpoint_every: int = 100
     log_every: int = 10
     false_alarms: float = 0.01

@@ -66,7 +66,7 @@ class Trainer:
         self.source = build_part(NEGATIVES, config.negatives) if config.negatives else None
         held_out = build_part(NEGATIVES, config.val_negatives) if config.val_negatives else None
         self.validator = Validator(
-            build_part(DATASETS, config.val_data), held_out, config.val_frames
+            build_part(DATASETS, config.val_data), held_out, config.val_frames, config.val_size
         )
         segmenter = (
             load(config.start).segmenter
@@ -125,12 +125,12 @@ class Trainer:
 
     def _loop(self, log: RunLog | None) -> None:
         config = self.config
-        batches = self._batches()
+        batches = self.batches()
         if log and self.step == 0:
             self._validate(log)
         self.module.train()
         for step in range(self.step + 1, config.steps + 1):
-            losses = self._update(step, batches)
+            losses = self.update(step, batches)
             self.step = step
             if log:
                 log.advance()
@@ -146,7 +146,7 @@ class Trainer:
                 msg = f"stopped after step {step}; continue with --resume."
                 raise Interrupted(msg)
 
-    def _batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Batch]:
         fabric = self.fabric
         loader: DataLoader[Batch] = train_loader(
             self.config,
@@ -158,7 +158,7 @@ class Trainer:
         )
         return iter(loader)
 
-    def _update(self, step: int, batches: Iterator[Batch]) -> dict[str, float]:
+    def update(self, step: int, batches: Iterator[Batch]) -> dict[str, float]:
         """Take one optimiser step; return the mean loss terms."""
         config, fabric = self.config, self.fabric
         torch.manual_seed(hash((config.seed, step, fabric.global_rank)) % 2**63)

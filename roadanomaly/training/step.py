@@ -61,11 +61,7 @@ class TrainingStep(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the named loss terms of a float batch; their sum is to be minimised."""
-        segmentation = self.segmenter(batch.image, self.detector.needs)
-        if self.supervise == "image":
-            segmentation = replace(
-                segmentation, logits=segmentation.image_logits(), padded=segmentation.size
-            )
+        segmentation = self._supervised(self.segmenter(batch.image, self.detector.needs))
         if self.detector.kind in LEARNS:
             losses = self.detector.loss(segmentation, batch)
         else:
@@ -74,13 +70,19 @@ class TrainingStep(nn.Module):
             losses["distill"] = self.distill * self._distance(segmentation, batch)
         return losses
 
+    def _supervised(self, segmentation: Segmentation) -> Segmentation:
+        """Bring the logits to the grid on which losses are taken; it covers what features cover."""
+        if self.supervise == "logits":
+            return segmentation
+        padded = replace(segmentation, size=segmentation.padded)
+        return replace(segmentation, logits=padded.image_logits())
+
     def _distance(self, segmentation: Segmentation, batch: Batch) -> Tensor:
         """Cross-entropy to the starting network's soft predictions where no negative is."""
         assert self.teacher is not None
         with torch.no_grad():
             soft = self.teacher(batch.image if batch.original is None else batch.original)
-            logits = soft.image_logits() if self.supervise == "image" else soft.logits
-            target = logits.float().softmax(1)
+            target = self._supervised(soft).logits.float().softmax(1)
         inlier = labels_at(batch.label, segmentation) != NEGATIVE
         log_p = segmentation.logits.float().log_softmax(1)
         return masked_mean(-(target * log_p).sum(1), inlier)

@@ -10,6 +10,7 @@ import torch
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.subset import Subset
+from roadanomaly.data.transforms import Resize
 from roadanomaly.metrics.classes import ClassConfusion
 from roadanomaly.metrics.pixel import PixelOfficial, PixelResult
 from roadanomaly.model import Model
@@ -44,15 +45,28 @@ class Validator:
         frames: labelled inlier frames.
         source: of negatives other than those trained on; None measures mIoU alone.
         count: frames to use, evenly spaced; 0 for all.
+        size: height and width to bring them to first; None keeps their own.
     """
 
-    def __init__(self, frames: FrameSet, source: NegativeSource | None, count: int) -> None:
+    def __init__(
+        self,
+        frames: FrameSet,
+        source: NegativeSource | None,
+        count: int = 0,
+        size: tuple[int, int] | None = None,
+    ) -> None:
         self.frames = Subset(frames, count)
         self.source = source
+        self.resize = Resize(*size) if size else None
+
+    def inliers(self, number: int) -> Frame:
+        """Return validation frame `number` at the size of the validation."""
+        frame = self.frames[number]
+        return self.resize(frame, np.random.default_rng(0)) if self.resize else frame
 
     def mixed(self, number: int) -> Frame:
         """Return validation frame `number` with its negatives."""
-        frame = self.frames[number]
+        frame = self.inliers(number)
         if self.source is None:
             return frame
         batch = self.source.mix(stack([frame]), np.random.default_rng([MIX_SEED, number]))
@@ -90,7 +104,8 @@ class Validator:
 
     def inlier_scores(self, model: Model) -> Iterator[np.ndarray]:
         """Yield the scores of the labelled inlier pixels of each frame, without negatives."""
-        for frame in self.frames:
+        for number in range(len(self.frames)):
+            frame = self.inliers(number)
             score, _ = model.score(frame.image[None].to(model.device).float() / 255)
             assert frame.label is not None
             yield score[0].cpu().numpy()[frame.label.numpy() < NEGATIVE]

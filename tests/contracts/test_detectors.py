@@ -19,7 +19,11 @@ from tests.contracts import toy
 CLASSES = ("road", "sidewalk", "building", "sky", "car")
 LEARNING = ("train", "finetune")
 
-pytestmark = pytest.mark.parametrize("name", DETECTORS)
+KINDS = {name: DETECTORS.get(name).kind for name in DETECTORS}
+
+every = pytest.mark.parametrize("name", DETECTORS)
+those_that_prepare = pytest.mark.parametrize("name", [n for n in KINDS if KINDS[n] != "posthoc"])
+those_that_learn = pytest.mark.parametrize("name", [n for n in KINDS if KINDS[n] in LEARNING])
 
 
 def images(*size, count=2, seed=0):
@@ -54,6 +58,7 @@ def model(name):
     return prepare(Model(segmenter, DETECTORS.build(name)))
 
 
+@every
 @pytest.mark.parametrize("size", [(64, 96), (37, 53)])
 def test_scores_are_float32_at_image_size(model, size):
     score, segmentation = model.score(images(*size))
@@ -63,6 +68,7 @@ def test_scores_are_float32_at_image_size(model, size):
     assert segmentation.classes().shape == score.shape
 
 
+@every
 @pytest.mark.parametrize("size", [(64, 96), (37, 53)])
 def test_frames_score_alone_as_together(model, size):
     batch = images(*size, count=3)
@@ -71,6 +77,7 @@ def test_frames_score_alone_as_together(model, size):
     torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-4)
 
 
+@every
 def test_saved_and_loaded_it_gives_equal_scores(model, tmp_path):
     image = images(37, 53)
     expected, _ = model.score(image)
@@ -80,6 +87,7 @@ def test_saved_and_loaded_it_gives_equal_scores(model, tmp_path):
     assert again.detector.options() == model.detector.options()
 
 
+@every
 def test_all_that_it_learned_is_in_its_state(model, name):
     """A fresh detector with the state of another gives its scores: nothing hides elsewhere."""
     image = images(64, 96)
@@ -96,12 +104,14 @@ def test_all_that_it_learned_is_in_its_state(model, name):
     assert all(tensor.device == model.device for tensor in tensors)
 
 
+@every
 def test_it_moves_as_a_whole(model):
-    """Every tensor follows `.to`, told by a device that holds no data and by another precision."""
+    """Every tensor follows `.to`, told by a device that holds no data."""
     moved = model.detector.to("meta")
     assert {t.device.type for t in [*moved.parameters(), *moved.buffers()]} <= {"meta"}
 
 
+@every
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gives_the_scores_of_the_cpu(model):
     image = images(64, 96)
@@ -110,6 +120,7 @@ def test_a_gpu_gives_the_scores_of_the_cpu(model):
     torch.testing.assert_close(found.cpu(), expected, rtol=1e-2, atol=1e-2)
 
 
+@every
 def test_options_are_plain_and_rebuild_it(name):
     detector = DETECTORS.build(name)
     options = json.loads(json.dumps(detector.options()))
@@ -120,10 +131,9 @@ def test_options_are_plain_and_rebuild_it(name):
     assert detector.paper
 
 
+@those_that_prepare
 def test_unprepared_it_says_so(name):
     detector = DETECTORS.build(name)
-    if detector.kind == "posthoc":
-        pytest.skip("needs no preparation")
     segmenter = toy.ToySegmenter()
     detector.attach(segmenter)
     image = images(16, 16)
@@ -132,12 +142,14 @@ def test_unprepared_it_says_so(name):
         detector.score(segmenter(image, detector.needs), image)
 
 
+@every
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_a_constant_image_has_finite_scores(model, value):
     score, _ = model.score(torch.full((1, 3, 32, 32), value))
     assert torch.isfinite(score).all()
 
 
+@every
 @pytest.mark.parametrize("scale", [1e4, -1e4])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_large_and_coarse_logits_have_finite_scores(model, scale, dtype):
@@ -153,6 +165,7 @@ def test_large_and_coarse_logits_have_finite_scores(model, scale, dtype):
     assert torch.isfinite(score).all()
 
 
+@every
 def test_a_planted_outlier_scores_higher(name):
     """Prepared on three colours, a patch that is none of them scores above its surroundings."""
     segmenter = toy.ToySegmenter()
@@ -166,11 +179,10 @@ def test_a_planted_outlier_scores_higher(name):
     assert score[inside].mean() > score[batch.known].quantile(0.95)
 
 
+@those_that_learn
 def test_the_loss_is_named_finite_and_moves_what_it_says(name):
     """Terms are finite scalars with finite gradients, with negatives, without, and on void alone."""
     detector = DETECTORS.build(name)
-    if detector.kind not in LEARNING:
-        pytest.skip("has no loss")
     segmenter = toy.ToySegmenter()
     detector.attach(segmenter)
     inliers = toy.inliers(2, 0)
@@ -189,6 +201,7 @@ def test_the_loss_is_named_finite_and_moves_what_it_says(name):
         assert torch.equal(before[1], batch.label)
 
 
+@every
 def test_only_its_own_kind_of_preparation_exists(name):
     detector = DETECTORS.build(name)
     segmenter = toy.ToySegmenter()
@@ -205,6 +218,7 @@ def test_only_its_own_kind_of_preparation_exists(name):
             detector.loss(segmentation, batch)
 
 
+@every
 @pytest.mark.parametrize("network", [n for n in SEGMENTERS if n != "espnetv2"])
 def test_it_runs_on_every_segmenter(name, network):
     if network == "smp":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import cv2
@@ -82,7 +83,7 @@ def test_parameter_count_is_the_published_one(scale, parameters):
 
 @pytest.mark.parametrize("scale", WIDTHS)
 def test_features_have_the_declared_shapes(scale):
-    network = ESPNetv2(scale, CLASSES).eval()
+    network = ESPNetv2(scale, classes=CLASSES).eval()
     found = network(images(64, 96, count=2), features=list(network.features)).features
     assert list(found) == list(network.features)
     for name, info in network.features.items():
@@ -117,7 +118,7 @@ def test_padding_leaves_an_image_of_a_fitting_size_alone(small):
 @pytest.mark.parametrize("training", [True, False])
 def test_gradients_reach_every_parameter_that_learns(training):
     torch.manual_seed(1)
-    network = ESPNetv2(0.5, CLASSES).train(training)
+    network = ESPNetv2(0.5, classes=CLASSES).train(training)
     network(images(64, 96, count=2)).logits.square().sum().backward()
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
@@ -136,7 +137,7 @@ def test_options_rebuild_an_equal_network(small):
 
 def test_own_weights_load_again(small, tmp_path):
     torch.save({"state_dict": small.state_dict()}, tmp_path / "own.pth")
-    again = ESPNetv2(0.5, CLASSES, weights=str(tmp_path / "own.pth")).eval()
+    again = ESPNetv2(0.5, classes=CLASSES, weights=str(tmp_path / "own.pth")).eval()
     image = images(32, 32)
     assert torch.equal(small(image).logits, again(image).logits)
     assert not again.background
@@ -150,7 +151,7 @@ def test_an_unknown_scale_names_the_allowed_ones():
 def test_weights_of_another_scale_name_theirs(small, tmp_path):
     torch.save(small.state_dict(), tmp_path / "small.pth")
     with pytest.raises(OptionError, match=r"is of scale 0\.5, but `scale` is 2\.0"):
-        ESPNetv2(2.0, CLASSES, weights=str(tmp_path / "small.pth"))
+        ESPNetv2(2.0, classes=CLASSES, weights=str(tmp_path / "small.pth"))
 
 
 def test_weights_for_other_classes_name_their_count(small, tmp_path):
@@ -158,7 +159,7 @@ def test_weights_for_other_classes_name_their_count(small, tmp_path):
     with pytest.raises(DataError, match="has 3 outputs, but for 19 classes it must have 19 or 20"):
         ESPNetv2(0.5, weights=str(tmp_path / "three.pth"))
     with pytest.raises(DataError, match="must have 4 "):
-        ESPNetv2(0.5, CLASSES, weights=str(tmp_path / "three.pth"), background=True)
+        ESPNetv2(0.5, classes=CLASSES, weights=str(tmp_path / "three.pth"), background=True)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
@@ -172,7 +173,7 @@ def test_a_missing_tensor_is_named(small, tmp_path):
     del state["skips.1.gate.weight"]
     torch.save(state, tmp_path / "hole.pth")
     with pytest.raises(DataError, match=r"missing: skips\.1\.gate\.weight; unknown: none"):
-        ESPNetv2(0.5, CLASSES, weights=str(tmp_path / "hole.pth"))
+        ESPNetv2(0.5, classes=CLASSES, weights=str(tmp_path / "hole.pth"))
 
 
 def test_an_unknown_feature_names_the_nearest(small):
@@ -181,12 +182,30 @@ def test_an_unknown_feature_names_the_nearest(small):
 
 
 def test_every_pattern_of_the_name_table_is_used():
-    import re
-
     path = weight_file("espnetv2_s_0.5_city_1024x512.pth")
     names = list(torch.load(path, map_location="cpu", weights_only=True))
     for pattern, replacement in PUBLISHED_NAMES:
         renamed = [re.sub(pattern, replacement, name) for name in names]
         assert renamed != names, pattern
         names = renamed
-    assert set(names) == set(ESPNetv2(0.5, background=True).state_dict())
+    names = {name.replace("*", str(i)) for name in names for i in range(5)}
+    assert names == set(ESPNetv2(0.5, background=True).state_dict())
+
+
+def test_an_exported_network_gives_the_same_logits_without_adaptive_pooling(small):
+    class Logits(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = small
+
+        def forward(self, image):
+            return self.network(image).logits
+
+    image = images(80, 112)
+    with torch.no_grad():
+        program = torch.export.export(Logits().eval(), (image,))
+        called = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
+        assert not any("adaptive" in name for name in called)
+        torch.testing.assert_close(
+            program.module()(image), small(image).logits, atol=1e-5, rtol=1e-4
+        )

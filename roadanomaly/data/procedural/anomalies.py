@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from roadanomaly.data.procedural import goods, shapes
 from roadanomaly.data.procedural.camera import Camera
 from roadanomaly.data.procedural.canvas import Canvas
 from roadanomaly.data.procedural.light import Light
-from roadanomaly.data.procedural.mesh import Part, draw_mesh
+from roadanomaly.data.procedural.mesh import Body, Part, draw_mesh
 from roadanomaly.data.procedural.shadows import Caster
 from roadanomaly.data.procedural.sketch import Sketch
 from roadanomaly.data.procedural.thing import Thing
@@ -90,9 +90,10 @@ class Anomaly(Thing):
             return
         rng = np.random.default_rng([53, self.key])
         if self.kind in SOLIDS:
-            parts = [_scaled(part, self.size) for part in SOLIDS[self.kind][0](rng)]
+            bodies = [Body.of(part) for part in SOLIDS[self.kind][0](rng)]
+            bodies = [replace(body, points=body.points * self.size) for body in bodies]
             place = (self.x, self.s, self.heading)
-            draw_mesh(canvas, camera, light, parts, place, NEGATIVE, 0.09)
+            draw_mesh(canvas, camera, light, bodies, place, NEGATIVE, 0.09)
             return
         draw, half, height = FLATS[self.kind]
         half, height = half * self.size, height * self.size
@@ -110,13 +111,6 @@ class Anomaly(Thing):
         x, s = self.half
         box = (self.x - x, self.x + x), (self.s - s, self.s + s)
         return [Caster(*box, 0.0, self.height * 0.9, round=self.kind in FLATS)]
-
-
-def _scaled(part: Part, size: float) -> Part:
-    scaled = Part()
-    for face in part.faces:
-        scaled.add(face.corners * size, face.colour, face.gloss, face.glow)
-    return scaled
 
 
 def random_anomaly(

@@ -50,6 +50,8 @@ def random_block(rng: np.random.Generator, number: int, road: Road, moving: bool
         block.crossing = Crossing(opening, opening + wide, bool(rng.random() < 0.7))
         free = opening + wide + 1.5
         _corner(block, rng, road, opening, wide)
+        if not moving and rng.random() < 0.35:
+            _crosser(block, rng, road, opening, wide)
     for side in (-1, 1):
         _row(block, rng, road, side, free, start + BLOCK)
         _verge(block, rng, road, side, free, start + BLOCK)
@@ -75,10 +77,13 @@ def _corner(block: Block, rng: np.random.Generator, road: Road, start: float, wi
         block.things.append(Post(_key(rng), x, start - rng.uniform(0.3, 1.0), kind=kind))
         if rng.random() < 0.4:
             block.things.append(Post(_key(rng), x, start + wide + 0.6, kind="light"))
-    if rng.random() < 0.35:
-        x, s = rng.uniform(road.left, road.right), start + rng.uniform(1, wide - 1)
-        heading = float(rng.choice([-1, 1]) * np.pi / 2)
-        block.things.append(Vehicle(_key(rng), x + 6 * np.sign(x), s, kind="car", heading=heading))
+
+
+def _crosser(block: Block, rng: np.random.Generator, road: Road, start: float, wide: float) -> None:
+    """A car that crosses or waits to."""
+    x, s = rng.uniform(road.left, road.right), start + rng.uniform(1, wide - 1)
+    heading = float(rng.choice([-1, 1]) * np.pi / 2)
+    block.things.append(Vehicle(_key(rng), x + 6 * np.sign(x), s, kind="car", heading=heading))
 
 
 def _row(
@@ -88,6 +93,7 @@ def _row(
     front = road.frontage[side > 0]
     place = start
     tint = 1 + rng.normal(0, 0.05, 3)
+    last = (0.0, 0.0)
     while end - place > 5:
         gap, length = _plot(rng, road.urban, end - place)
         house = road.urban < 1
@@ -96,15 +102,19 @@ def _row(
             setback = rng.uniform(1, 5) if house else rng.choice([0.0, 0.0, 0.5, 1.2])
             height = rng.uniform(4.8, 7.5) if house else rng.uniform(9, 24)
             x = front + side * (setback + depth / 2)
+            joined = gap == 0 and last[0] >= height and last[1] <= setback
+            last = (height, setback)
             shade = tint * rng.uniform(0.78, 1.12) + rng.normal(0, 0.035, 3)
             block.things.append(
                 Building(
                     _key(rng), x, place + gap + length / 2, length=length, depth=depth,
                     height=height, variant=int(rng.integers(COUNT)), house=house, tint=tuple(shade),
+                    joined=bool(joined),
                 )
             )  # fmt: skip
         else:
             _grove(block, rng, front, side, place, place + length)
+            last = (0.0, 0.0)
         if house and rng.random() < 0.75:
             _barriers(block, rng, road, side, place, place + gap + length)
         place += gap + length
@@ -132,7 +142,7 @@ def _barriers(
     variant = int(rng.integers(12))
     place = start
     while place < end - 1:
-        length = min(5.0, end - place)
+        length = min(8.0, end - place)
         block.things.append(
             Barrier(
                 _key(rng),

@@ -98,9 +98,8 @@ class Canvas:
         alpha = np.ascontiguousarray(rgba[..., 3])
         through = np.exp(-self.haze * np.float32(distance))
         colour = np.asarray(cv2.cvtColor(np.ascontiguousarray(rgba), cv2.COLOR_RGBA2RGB))
-        colour *= through
-        colour += triple(alpha * (1 - through)) * self.skyline
-        self.blend(rows, columns, colour, alpha, class_id)
+        faded = colour * through + triple(alpha * (1 - through)) * self.skyline
+        self.blend(rows, columns, faded, alpha, class_id)
 
     def blend(
         self, rows: slice, columns: slice, colour: np.ndarray, alpha: np.ndarray, class_id: int
@@ -162,12 +161,11 @@ class Canvas:
         alpha = coverage(local, h, w)
         see_through = drawn.shape[-1] == 4
         plain = cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB) if see_through else drawn
-        rgb = plain * (np.asarray(shade, np.float32) / 255)
         paint = alpha * (drawn[..., 3] * np.float32(1 / 255)) if see_through else alpha
+        through = np.exp(-self.haze / _along(local, 1 / distances, w))[None, :, None]
+        rgb = plain * (through * (np.asarray(shade, np.float32) / 255))
+        rgb += (1 - through) * self.skyline
         region = self.image[top:bottom, left:right]
-        rgb -= self.skyline
-        rgb *= triple(np.exp(-self.haze / _plane(local, 1 / distances, h, w)))
-        rgb += self.skyline
         rgb -= region
         rgb *= triple(paint)
         region += rgb
@@ -193,19 +191,12 @@ def _shrink(texture: Texture, corners: np.ndarray) -> float:
     return float((rows / tall) ** 0.6 * (columns / wide) ** 0.4)
 
 
-def _plane(local: np.ndarray, values: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Extend values at the corners of a flat quad linearly over its box."""
-    (x0, y0), (x1, y1), _, (x3, y3) = local.tolist()
-    v0, v1, _, v3 = values.tolist()
-    area = (x1 - x0) * (y3 - y0) - (x3 - x0) * (y1 - y0)
-    area = area if abs(area) > 1e-3 else 1e9
-    a = ((v1 - v0) * (y3 - y0) - (v3 - v0) * (y1 - y0)) / area
-    b = ((x1 - x0) * (v3 - v0) - (x3 - x0) * (v1 - v0)) / area
-    c = v0 - a * x0 - b * y0
-    rows = np.arange(height, dtype=np.float32)[:, None]
-    columns = np.arange(width, dtype=np.float32)[None]
-    plane = np.float32(a) * columns + np.float32(b) * rows + np.float32(c)
-    return np.clip(plane, np.float32(values.min()), np.float32(values.max()))
+def _along(local: np.ndarray, nearness: np.ndarray, width: int) -> np.ndarray:
+    """Nearness of each column between the left and the right end of an upright quad, `(width,)`."""
+    ends = (local[0, 0] + local[3, 0]) / 2, (local[1, 0] + local[2, 0]) / 2
+    values = nearness[[0, 1]] if ends[0] <= ends[1] else nearness[[1, 0]]
+    columns = np.arange(width, dtype=np.float32)
+    return np.interp(columns, sorted(ends), values).astype(np.float32)
 
 
 @lru_cache(maxsize=8)

@@ -11,7 +11,7 @@ import numpy as np
 from roadanomaly.data.procedural.camera import Camera
 from roadanomaly.data.procedural.canvas import Canvas
 from roadanomaly.data.procedural.light import Light
-from roadanomaly.data.procedural.noise import band, lookup, smoothstep, spectral
+from roadanomaly.data.procedural.noise import band, smoothstep, spectral
 from roadanomaly.data.procedural.road import Line, Road, Surface
 
 TILE = 512
@@ -19,6 +19,8 @@ FINE = 6.0
 """Metres of ground that one tile of the fine texture covers."""
 COARSE = 70.0
 """The same for the coarse one."""
+FADED = 160.0
+"""Metres beyond which the ground fades no further, as the woods at the horizon do."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,14 @@ class Crossing:
 
 @lru_cache(maxsize=1)
 def _fine() -> np.ndarray:
-    """Asphalt, slabs, grass, soil: `(TILE, TILE, 4)` float32 in 0..1."""
+    """Asphalt, slabs, grass, soil: `(TILE, TILE, 4)` uint8."""
     rng = np.random.default_rng(51)
     asphalt = 0.5 + 0.16 * spectral(TILE, TILE, rng, slope=0.35) - 0.55 * _cracks(rng)
     slabs = _slabs(rng)
     blades = 0.2 * spectral(TILE, TILE, rng, slope=0.7)
     grass = 0.5 + blades + 0.1 * band(TILE, TILE, rng, period=14)
     soil = 0.5 + 0.2 * spectral(TILE, TILE, rng, slope=0.6)
-    return np.clip(np.stack([asphalt, slabs, grass, soil], -1), 0, 1).astype(np.float32)
+    return (np.clip(np.stack([asphalt, slabs, grass, soil], -1), 0, 1) * 255).astype(np.uint8)
 
 
 def _cracks(rng: np.random.Generator) -> np.ndarray:
@@ -57,8 +59,8 @@ def _slabs(rng: np.random.Generator) -> np.ndarray:
     """Paving stones of half a metre with joints, each of its own tone."""
     step = TILE // 12
     tones = rng.normal(0, 0.09, (13, 13)).astype(np.float32)
-    image = np.repeat(np.repeat(tones, step + 2, 0), step + 2, 1)[:TILE, :TILE]
-    image = 0.6 + image + 0.09 * spectral(TILE, TILE, rng, slope=0.5)
+    stones = np.repeat(np.repeat(tones, step + 2, 0), step + 2, 1)[:TILE, :TILE]
+    image = 0.6 + stones + 0.09 * spectral(TILE, TILE, rng, slope=0.5)
     for index in range(0, TILE, TILE // 12):
         image[index : index + 2] -= 0.32
         image[:, index : index + 2] -= 0.32
@@ -77,7 +79,8 @@ def _coarse() -> np.ndarray:
         patches[y : y + h, x : x + w] = rng.uniform(-1, 0.5)
     wear = spectral(TILE, TILE, rng, slope=0.5)
     clumps = spectral(TILE, TILE, rng, slope=1.0)
-    return np.stack([stains, patches, wear, clumps], -1).astype(np.float32)
+    field = np.stack([stains, patches, wear, clumps], -1) * 42 + 128
+    return np.clip(field, 0, 255).astype(np.uint8)
 
 
 def draw_ground(
@@ -111,8 +114,8 @@ def draw_ground(
     if paint is not None:
         cover, yellow = paint
         tone = np.array([[0.82, 0.82, 0.80], [0.84, 0.64, 0.16]], np.float32)
-        cover *= np.clip(1.02 - wear * np.maximum(0.35 * coarse[..., 2] + 0.25, 0), 0.1, 1)
-        cover *= 0.75 + 0.5 * fine[..., 0]
+        cover *= np.clip(1.02 - wear * np.maximum(coarse[..., 2] + 0.25, 0), 0.1, 1)
+        cover *= 1 + 0.25 * fine[..., 0]
         rows, columns = np.nonzero(cover > 0.01)
         share = np.minimum(cover[rows, columns], 1)[:, None]
         here = colour[rows, columns]
@@ -125,7 +128,7 @@ def draw_ground(
 def fade_ground(canvas: Canvas, camera: Camera) -> None:
     """Fade the ground into the skyline by its distance, once shadows lie on it."""
     first, distance, _ = camera.ground()
-    through = np.exp(-canvas.haze * distance)[:, None, None]
+    through = np.exp(-canvas.haze * np.minimum(distance, FADED))[:, None, None]
     canvas.image[first:] *= through
     canvas.image[first:] += (1 - through) * canvas.skyline
 
@@ -133,17 +136,16 @@ def fade_ground(canvas: Canvas, camera: Camera) -> None:
 def _sample(
     x: np.ndarray, s: np.ndarray, distance: np.ndarray, camera: Camera
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Both ground textures at every pixel; the fine one fades where pixels outgrow its grain."""
+    """Both ground textures at every pixel, -1..1; they fade where pixels outgrow their grain."""
     tall = distance**2 / np.float32(camera.focal * camera.elevation)
     out = []
-    for field, metres, middle in ((_fine(), FINE, 0.5), (_coarse(), COARSE, 0.0)):
+    for field, metres in ((_fine(), FINE), (_coarse(), COARSE)):
         scale = np.float32(TILE / metres)
-        drawn = lookup(field, x * scale, np.broadcast_to(s * scale, x.shape))
+        turns = np.floor(camera.s / metres) * metres
+        rows = np.broadcast_to((s - np.float32(turns)) * scale, x.shape)
+        drawn = cv2.remap(field, x * scale, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
         keep = np.clip(1.6 / (tall * scale), 0.05, 1) ** np.float32(0.6)
-        drawn -= np.float32(middle)
-        drawn *= keep[:, None, None]
-        drawn += np.float32(middle)
-        out.append(drawn)
+        out.append((drawn.astype(np.float32) - 128) * (keep / 128)[:, None, None])
     return out[0], out[1]
 
 
@@ -205,13 +207,13 @@ def _ramp(surface: Surface) -> np.ndarray:
 
 def _mix(channel: int, fine: np.ndarray, coarse: np.ndarray, wear: float) -> np.ndarray:
     """Where a surface lies between its colours, 0..255."""
-    mix = fine[..., channel] * np.float32(255)
+    mix = fine[..., channel] * np.float32(128) + np.float32(128)
     if channel == 0:
-        mix += np.float32(30) * coarse[..., 0] + np.float32(115 * wear) * coarse[..., 1]
+        mix += np.float32(90) * coarse[..., 0] + np.float32(330 * wear) * coarse[..., 1]
     elif channel == 1:
-        mix += np.float32(20) * coarse[..., 0]
+        mix += np.float32(60) * coarse[..., 0]
     else:
-        mix += np.float32(50) * coarse[..., 3]
+        mix += np.float32(150) * coarse[..., 3]
     return mix
 
 

@@ -69,22 +69,49 @@ class Part:
         self.add([(a, c, e), (b, c, e), (b, c, f), (a, c, f)], colour, gloss)
 
 
+@dataclass(frozen=True)
+class Body:
+    """A part as arrays, ready to be drawn.
+
+    Args:
+        points: `(N, 3)` corners of all faces, one face after another.
+        stops: `(F,)` where each face ends.
+        colours: `(F, 3)` RGB.
+        finish: `(F, 2)` gloss and glow.
+    """
+
+    points: np.ndarray
+    stops: np.ndarray
+    colours: np.ndarray
+    finish: np.ndarray
+
+    @classmethod
+    def of(cls, part: Part) -> Body:
+        """Pack a part."""
+        return cls(
+            np.concatenate([face.corners for face in part.faces]),
+            np.cumsum([len(face.corners) for face in part.faces]),
+            np.array([face.colour for face in part.faces]),
+            np.array([(face.gloss, face.glow) for face in part.faces]),
+        )
+
+
 def draw_mesh(
     canvas: Canvas,
     camera: Camera,
     light: Light,
-    parts: list[Part],
+    bodies: list[Body],
     place: tuple[float, float, float],
     class_id: int,
     grain: float = 0.05,
 ) -> None:
-    """Draw parts from far to near.
+    """Draw bodies from far to near.
 
     Args:
         canvas: painted in place.
         camera: where we are.
         light: on the faces.
-        parts: convex each.
+        bodies: convex each.
         place: x, s in metres and heading in radians, 0 along the road.
         class_id: of every pixel.
         grain: strength of the surface's noise.
@@ -92,7 +119,7 @@ def draw_mesh(
     x, s, heading = place
     cos, sin = np.cos(heading), np.sin(heading)
     turn = np.array([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]])
-    solids = [_Solid(part, turn, np.array([x, 0, s]), camera) for part in parts]
+    solids = [_Solid(body, turn, np.array([x, 0, s]), camera) for body in bodies]
     distance = max(min(float(solid.middle[2]) for solid in solids), 0.7)
     solids.sort(key=lambda solid: -float(solid.middle @ solid.middle))
     drawn = [face for solid in solids for face in solid.visible(light)]
@@ -104,18 +131,16 @@ def draw_mesh(
 class _Solid:
     """A part in front of the camera: right, up, forward of the lens."""
 
-    def __init__(self, part: Part, turn: np.ndarray, foot: np.ndarray, camera: Camera) -> None:
-        faces = part.faces
-        counts = np.array([len(face.corners) for face in faces])
-        self.stops = np.cumsum(counts)
-        self.starts = self.stops - counts
-        points = np.concatenate([face.corners for face in faces]) @ turn + foot
+    def __init__(self, body: Body, turn: np.ndarray, foot: np.ndarray, camera: Camera) -> None:
+        self.stops = body.stops
+        self.starts = np.concatenate([[0], body.stops[:-1]])
+        points = body.points @ turn + foot
         self.pixels, self.depths = camera.project(points)
         self.points = camera.view(points)
         self.middle = self.points.mean(0)
-        self.centres = np.add.reduceat(self.points, self.starts) / counts[:, None]
-        self.colours = np.array([face.colour for face in faces])
-        self.finish = np.array([(face.gloss, face.glow) for face in faces])
+        counts = (self.stops - self.starts)[:, None]
+        self.centres = np.add.reduceat(self.points, self.starts) / counts
+        self.colours, self.finish = body.colours, body.finish
 
     def visible(self, light: Light) -> list[tuple[np.ndarray, list[float]]]:
         """Image polygons and colours of the faces that look at the camera, in drawing order."""

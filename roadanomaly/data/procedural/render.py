@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from roadanomaly.data.procedural.blocks import BLOCK
 from roadanomaly.data.procedural.camera import Camera
 from roadanomaly.data.procedural.canvas import Canvas
 from roadanomaly.data.procedural.ground import draw_ground, fade_ground
@@ -16,7 +15,7 @@ from roadanomaly.data.procedural.sky import draw_sky, draw_skyline
 from roadanomaly.data.procedural.weather import apply_rain, apply_wet
 from roadanomaly.types import IGNORE
 
-SHADED = 48.0
+SHADED = 40.0
 """Metres within which things cast shadows that one can see."""
 
 
@@ -35,13 +34,7 @@ def render(scene: Scene, time: int = 0) -> tuple[np.ndarray, np.ndarray]:
     look = scene.rng(11)
     draw_sky(canvas, camera, light, look.uniform(0, 1, 2))
     draw_skyline(canvas, camera, light, look)
-    first = int(camera.s // BLOCK) - 1
-    crossings = [
-        crossing
-        for number in range(first, first + 5)
-        if (crossing := scene.block(number).crossing) is not None
-    ]
-    draw_ground(canvas, camera, scene.road, light, crossings, look.beta(1.5, 1.5))
+    draw_ground(canvas, camera, scene.road, light, scene.crossings(time), look.beta(1.5, 1.5))
     things = scene.things(time)
     shady = [thing for thing in things if thing.s - camera.s < SHADED]
     draw_shadows(canvas, camera, light, [part for thing in shady for part in thing.casters()])

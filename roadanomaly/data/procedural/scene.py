@@ -11,15 +11,21 @@ from roadanomaly.data.procedural import blocks, traffic_flow
 from roadanomaly.data.procedural.anomalies import Anomaly, random_anomaly
 from roadanomaly.data.procedural.blocks import BLOCK, Block
 from roadanomaly.data.procedural.camera import Camera
+from roadanomaly.data.procedural.ground import Crossing
 from roadanomaly.data.procedural.light import Light, random_light
+from roadanomaly.data.procedural.ordering import painting_order
 from roadanomaly.data.procedural.road import Road, random_road
 from roadanomaly.data.procedural.structures import Building
 from roadanomaly.data.procedural.thing import Thing
 
-VIEW = 130.0
+VIEW = 125.0
 """Metres to which buildings are drawn."""
-VIEW_SMALL = 80.0
+VIEW_SMALL = 72.0
 """Metres to which the rest is drawn."""
+START = 14.0
+"""Where the camera stands in the first frame, metres along the road."""
+BEHIND = 12.0
+"""Metres behind the camera within which things may still reach into view or cast shadows."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class Scene:
             horizon=height * rng.uniform(0.36, 0.52),
             elevation=rng.uniform(1.25, 2.1),
             x=lane + rng.normal(0, 0.25),
-            s=0.0,
+            s=START,
             curvature=float(np.clip(bend, -0.004, 0.004)),
         )
 
@@ -111,23 +117,26 @@ class Scene:
         """Everything in view at a frame, the farthest first."""
         camera = self.camera(time)
         found: list[Thing] = []
-        first, last = int((camera.s - 30) // BLOCK), int((camera.s + VIEW) // BLOCK)
-        for number in range(first, last + 1):
+        for number in self._blocks_in_view(camera):
             found += [thing.at(time) for thing in self.block(number).things]
+        found = [thing for thing in found if _in_range(thing, camera)]
         moving = traffic_flow.vehicles(
             self.rng(6), self.road, self.busy, self.start, time, self.step
         )
-        found += self._apart(found, moving)
-        strange = self.strange(time)
+        moving = [thing for thing in moving if _in_range(thing, camera)]
+        found += moving if self.moving else self._apart(found, moving)
+        strange = [thing for thing in self.strange(time) if _in_range(thing, camera)]
         found = [thing for thing in found if _clear(thing, strange, camera, self.moving)]
-        near = camera.s - 12
-        seen = [
-            thing
-            for thing in (*found, *strange)
-            if near < thing.far
-            and thing.s - camera.s < (VIEW if isinstance(thing, Building) else VIEW_SMALL)
-        ]
-        return sorted(seen, key=lambda thing: (-thing.far, -abs(thing.x)))
+        return painting_order([*found, *strange], camera)
+
+    def crossings(self, time: int) -> list[Crossing]:
+        """Return the side streets in view at a frame."""
+        blocks = (self.block(number) for number in self._blocks_in_view(self.camera(time)))
+        return [block.crossing for block in blocks if block.crossing is not None]
+
+    @staticmethod
+    def _blocks_in_view(camera: Camera) -> range:
+        return range(int((camera.s - BEHIND) // BLOCK), int((camera.s + VIEW) // BLOCK) + 1)
 
     @staticmethod
     def _apart(found: list[Thing], moving: list[Thing]) -> list[Thing]:
@@ -160,19 +169,19 @@ class Scene:
             return []
         camera, road, found = self.start, self.road, []
         for _ in range(int(rng.choice([1, 2, 3], p=[0.55, 0.3, 0.15]))):
-            s = float(np.exp(rng.uniform(np.log(6.5), np.log(42))))
-            view = 0.42 * camera.width / camera.focal * s
-            bend = 0.5 * camera.curvature * s**2
+            gap = float(np.exp(rng.uniform(np.log(6.5), np.log(42))))
+            view = 0.42 * camera.width / camera.focal * gap
+            bend = 0.5 * camera.curvature * gap**2
             left = max(road.left - 0.6 * road.walk[0], camera.x - bend - view)
             right = min(road.right + 0.6 * road.walk[1], camera.x - bend + view)
             x = float(rng.uniform(min(left, camera.x - 1.0), max(right, camera.x + 1.0)))
-            found.append(random_anomaly(rng, int(rng.integers(2**31)), x, s))
+            found.append(random_anomaly(rng, int(rng.integers(2**31)), x, camera.s + gap))
         return found
 
     def _roadside(self, number: int) -> Anomaly | None:
         """The anomaly of one stretch of a drive, next to the camera's path."""
         rng = self.rng(8, number + 1000)
-        if number < 1 or rng.random() < 0.25:
+        if 14 * number < START + 6 or rng.random() < 0.25:
             return None
         thing = random_anomaly(
             rng, int(rng.integers(2**31)), 0.0, 14 * (number + rng.uniform(0.2, 0.8))
@@ -191,6 +200,11 @@ class Scene:
             thing.key, float(rng.uniform(low, high)), thing.s,
             kind=thing.kind, size=thing.size, heading=thing.heading,
         )  # fmt: skip
+
+
+def _in_range(thing: Thing, camera: Camera) -> bool:
+    reach = VIEW if isinstance(thing, Building) else VIEW_SMALL
+    return camera.s - BEHIND < thing.far and thing.s - camera.s < reach
 
 
 def _clear(thing: Thing, strange: list[Anomaly], camera: Camera, moving: bool) -> bool:

@@ -39,7 +39,7 @@ def draw_shadows(canvas: Canvas, camera: Camera, light: Light, casters: list[Cas
     if light.direct > 0.1:
         _sun_shadows(canvas, camera, light, casters)
     for caster in casters:
-        if caster.low < 1.0 and caster.s[1] > camera.s + 2:
+        if caster.low < 1.0 and caster.high > 0.3 and caster.s[1] > camera.s + 2:
             _contact(canvas, camera, caster, 0.62)
 
 
@@ -70,7 +70,7 @@ def _outline(caster: Caster, light: Light) -> np.ndarray:
     limit = LONGEST / max(float(np.hypot(*slope)) * caster.high, 1e-6)
     slope = slope * min(1.0, limit)
     if caster.round:
-        angle = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+        angle = np.linspace(0, 2 * np.pi, 10, endpoint=False)
         middle = np.array([np.mean(caster.x), np.mean(caster.s)])
         reach = np.array([np.ptp(caster.x) / 2, np.ptp(caster.s) / 2])
         wobble = 1 + 0.12 * np.sin(5 * angle + middle[0])

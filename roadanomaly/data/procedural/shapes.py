@@ -23,7 +23,9 @@ def quadruped(sketch: Sketch, rng: np.random.Generator, half: float, height: flo
     middle = back - body / 2
     stride = half * rng.uniform(0.05, 0.3)
     for x, sway in ((rump, stride), (chest, -stride)):
-        sketch.limb([(x, middle), (x + sway * 0.6, middle / 2), (x + sway, limb / 2)], limb, fur * 0.7)
+        sketch.limb(
+            [(x, middle), (x + sway * 0.6, middle / 2), (x + sway, limb / 2)], limb, fur * 0.7
+        )
     with sketch.fused():
         for x, sway in ((rump, -stride), (chest, stride)):
             knee, hoof = (x + sway * 0.6, middle * 0.5), (x + sway, limb * 0.3)

@@ -17,6 +17,7 @@ Tone = tuple[float, float, float, float]
 ROUND = ((1.0, 0.66, 0.0), (0.8, 0.84, 0.08), (0.55, 0.99, 0.16), (0.28, 1.1, 0.24))
 """Layers of a round body: share of its width, brightness, shift towards the light."""
 FLAT = ((1.0, 1.0, 0.0),)
+SMALL = ((1.0, 0.88, 0.0),)
 
 
 class Sketch:
@@ -51,6 +52,7 @@ class Sketch:
         self.left, self.top, self.right, self.bottom = left, top, right, bottom
         self.over = 2 if scale > 60 else 4 if scale < 20 else 3
         self.scale = scale * self.over
+        self.round = ROUND if scale > 45 else ROUND[:1] + ROUND[2:3] if scale > 14 else SMALL
         self.origin = ((column - left) * self.over, (row - top) * self.over)
         size = ((bottom - top) * self.over, (right - left) * self.over)
         self.board = np.zeros((*size, 4), np.uint8)
@@ -68,7 +70,7 @@ class Sketch:
 
     def limb(self, points: Sequence[Point], width: float, colour: np.ndarray) -> None:
         """Draw a rounded line through points; it looks like a cylinder."""
-        for level, (share, gain, drift) in enumerate(ROUND):
+        for level, (share, gain, drift) in enumerate(self.round):
             shift = np.array([self.side, 0.3]) * drift * width
             thick = max(1, round(width * share * self.scale))
             pixels = self._at(np.asarray(points, np.float64) + shift)
@@ -79,7 +81,7 @@ class Sketch:
         self, middle: Point, radii: Point, colour: np.ndarray, turn: float = 0.0, soft: bool = True
     ) -> None:
         """Draw an ellipse, shaded like a ball unless told not to; `turn` in degrees."""
-        for level, (share, gain, drift) in enumerate(ROUND if soft else FLAT):
+        for level, (share, gain, drift) in enumerate(self.round if soft else FLAT):
             x = middle[0] + self.side * drift * radii[0] * 1.2
             y = middle[1] + drift * radii[1] * 1.2
             centre = tuple(self._at([(x, y)])[0].tolist())

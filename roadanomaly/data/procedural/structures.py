@@ -67,6 +67,7 @@ class Building(Thing):
         variant: of its elevation.
         house: with a pitched roof.
         tint: `(3,)` factor on its walls.
+        joined: whether the nearer neighbour hides its end.
     """
 
     length: float = 12.0
@@ -75,6 +76,7 @@ class Building(Thing):
     variant: int = 0
     house: bool = False
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    joined: bool = False
 
     @property
     def half(self) -> tuple[float, float]:
@@ -93,7 +95,7 @@ class Building(Thing):
         end = gain * light.shade(np.array([0.0, 0.0, -1.0])) * 0.94
         face = gain * light.shade(np.array([-side, 0.0, 0.0]))
         ends = ((front, near), (back, near)) if side > 0 else ((back, near), (front, near))
-        if near > camera.s + NEAR:
+        if near > camera.s + NEAR and not self.joined:
             upright(canvas, camera, texture, ends, heights, end, BUILDING)
         run = ((front, near), (front, far)) if side < 0 else ((front, far), (front, near))
         upright(canvas, camera, texture, run, heights, face, BUILDING)

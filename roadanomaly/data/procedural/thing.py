@@ -39,11 +39,13 @@ class Thing(ABC):
 
     @property
     def far(self) -> float:
-        """Where it ends; things are painted in falling order of this."""
+        """Where it ends along the road, metres."""
         return self.s + self.half[1]
 
     def at(self: T, time: float) -> T:
         """Return the thing some frames later."""
+        if time == 0:
+            return self
         return replace(self, s=self.s + self.speed * time, time=time)
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -11,7 +11,7 @@ from roadanomaly.data.procedural import vehicles
 from roadanomaly.data.procedural.camera import Camera
 from roadanomaly.data.procedural.canvas import Canvas
 from roadanomaly.data.procedural.light import Light
-from roadanomaly.data.procedural.mesh import Part, draw_mesh
+from roadanomaly.data.procedural.mesh import Body, draw_mesh
 from roadanomaly.data.procedural.palette import paint
 from roadanomaly.data.procedural.shadows import Caster
 from roadanomaly.data.procedural.thing import Thing
@@ -24,10 +24,20 @@ KINDS = {
 }
 
 
-@lru_cache(maxsize=64)
-def _build(kind: str, key: int, lamps: float) -> list[Part]:
-    rng = np.random.default_rng([23, key])
-    return KINDS[kind][1](rng, paint(rng), lamps)[0]
+SHAPES = 16
+"""Different shapes of each kind."""
+
+
+@lru_cache(maxsize=256)
+def _shape(kind: str, variant: int, lamps: float) -> tuple[list[Body], list[np.ndarray]]:
+    """Build one shape: its bodies without paint, and how much paint each face takes, `(F, 3)`."""
+    build = KINDS[kind][1]
+    bare, painted = (
+        [Body.of(part) for part in build(np.random.default_rng([23, variant]), tone, lamps)[0]]
+        for tone in (np.zeros(3), np.ones(3))
+    )
+    takes = [full.colours - body.colours for full, body in zip(painted, bare, strict=True)]
+    return bare, takes
 
 
 @dataclass(frozen=True)
@@ -53,9 +63,17 @@ class Vehicle(Thing):
         """Paint it."""
         if not camera.sees(self.x, self.s, self.half):
             return
-        parts = _build(self.kind, self.key, light.lamps if self.speed else 0.0)
+        rng = np.random.default_rng([23, self.key])
+        bare, takes = _shape(
+            self.kind, int(rng.integers(SHAPES)), light.lamps if self.speed else 0.0
+        )
+        tone = paint(rng)
+        bodies = [
+            replace(body, colours=body.colours + share * tone)
+            for body, share in zip(bare, takes, strict=True)
+        ]
         place = (self.x, self.s, self.heading)
-        draw_mesh(canvas, camera, light, parts, place, KINDS[self.kind][0], 0.025)
+        draw_mesh(canvas, camera, light, bodies, place, KINDS[self.kind][0], 0.025)
 
     def casters(self) -> list[Caster]:
         """Return its block."""

@@ -53,7 +53,11 @@ def vehicles(
                 found.append(_one(slots, lane, s, against, speed or ROLLING).at(time))
     if step == 0 and rng.random() < 0.45:
         x = float(road.right - rng.uniform(0.5, 0.9))
-        key, s, motor = int(rng.integers(2**31)), float(rng.uniform(7, 28)), rng.random() < 0.25
+        key, s, motor = (
+            int(rng.integers(2**31)),
+            start.s + float(rng.uniform(7, 28)),
+            rng.random() < 0.25,
+        )
         found.append(Cycle(key, x, s, ROLLING, motor=bool(motor)))
     return found
 

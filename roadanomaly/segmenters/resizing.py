@@ -1,0 +1,53 @@
+"""Bilinear enlargement, and adaptive average pooling that every runtime can be given."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring `(B, C, h, w)` to `(B, C, *size)` bilinearly, corner pixels on corner pixels."""
+    return functional.interpolate(x, size=size, mode="bilinear", align_corners=True)
+
+
+def average(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Adaptive average pooling: `(B, C, h, w)` to `(B, C, *size)`.
+
+    Output pixel `i` of `n` is the mean of the input pixels `floor(i h / n)` to
+    `ceil((i + 1) h / n) - 1`. While the network is exported it is written with common operations,
+    because ONNX has no adaptive pooling.
+    """
+    if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():
+        return common_average(x, size)
+    return functional.adaptive_avg_pool2d(x, size)
+
+
+def common_average(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Do what `average` does by plain pooling where windows repeat, else by matrix products."""
+    height, width = (int(side) for side in x.shape[-2:])
+    if (height, width) == (2 * size[0], 2 * size[1]):
+        return functional.avg_pool2d(x, 2)
+    if (2 * height, 2 * width) == (3 * size[0], 3 * size[1]):
+        return _average_three_to_two(x)
+    rows, columns = _windows(height, size[0], x), _windows(width, size[1], x)
+    return rows @ x @ columns.T
+
+
+def _average_three_to_two(x: Tensor) -> Tensor:
+    """Means of pixels 0, 1 and of 1, 2 in each run of three, along both sides."""
+    batch, channels, height, width = x.shape
+    means = functional.avg_pool2d(functional.pad(x, (0, 1, 0, 1)), 2, stride=1)
+    runs = means.reshape(batch, channels, height // 3, 3, width // 3, 3)
+    return runs[:, :, :, :2, :, :2].reshape(batch, channels, height * 2 // 3, width * 2 // 3)
+
+
+def _windows(inputs: int, outputs: int, like: Tensor) -> Tensor:
+    """Return `(outputs, inputs)`: the weight of each input pixel in each output pixel's mean."""
+    pixel = torch.arange(inputs, device=like.device)
+    output = torch.arange(outputs, device=like.device)[:, None]
+    first = output * inputs // outputs
+    last = ((output + 1) * inputs - 1) // outputs
+    inside = ((pixel >= first) & (pixel <= last)).to(like.dtype)
+    return inside / inside.sum(1, keepdim=True)

@@ -1,0 +1,86 @@
+"""What every negative source of the catalogue keeps."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from roadanomaly.negatives import NEGATIVES
+from roadanomaly.types import IGNORE, NEGATIVE
+from tests.negatives import tiny
+
+CONTENT = {
+    "paste": lambda root: {"root": str(tiny.rgba(root)), "side": (24, 40)},
+    "mixture": lambda root: {"sources": [{"name": "shapes", "weight": 2}, {"name": "shapes"}]},
+}
+"""What an entry needs on disk or by option; others are built as they are."""
+
+pytestmark = pytest.mark.parametrize("name", NEGATIVES)
+
+
+@pytest.fixture
+def source(name, tmp_path):
+    return NEGATIVES.build(name, CONTENT.get(name, lambda _: {})(tmp_path / "content"))
+
+
+@pytest.fixture
+def batch(source):
+    made = tiny.batch(3)
+    return made if source.stage == "loader" else made.to("cpu")
+
+
+def rng(seed=5):
+    return np.random.default_rng(seed)
+
+
+def test_mix_returns_a_new_batch_and_keeps_the_original(source, batch):
+    image, label = batch.image.clone(), batch.label.clone()
+    mixed = source.mix(batch, rng())
+    assert torch.equal(batch.image, image)
+    assert torch.equal(batch.label, label)
+    assert batch.original is None
+    assert torch.equal(mixed.original, image)
+    assert (mixed.image.shape, mixed.image.dtype) == (image.shape, image.dtype)
+    assert (mixed.label.shape, mixed.label.dtype) == (label.shape, torch.uint8)
+    assert mixed.ids == batch.ids
+
+
+def test_pixels_change_where_the_label_says_so(source, batch):
+    """A negative looks unlike what it covers; a pixel that is no negative keeps its known class."""
+    mixed = source.mix(batch, rng())
+    assert mixed.negative.any()
+    changed = (mixed.image != batch.image).any(1)
+    assert changed[mixed.negative].float().mean() > 0.9
+    kept = mixed.known
+    assert torch.equal(mixed.label[kept], batch.label[kept])
+    assert not changed[kept & batch.known].float().mean() > 0.05
+
+
+def test_the_three_meanings_of_a_label_stay_apart(source, batch):
+    mixed = source.mix(batch, rng())
+    ignored = mixed.label == IGNORE
+    total = mixed.known.int() + mixed.negative.int() + ignored.int()
+    assert (total == 1).all()
+    assert not ((batch.label == IGNORE) & mixed.known).any()
+    assert set(mixed.label.unique().tolist()) <= {*batch.label.unique().tolist(), NEGATIVE, IGNORE}
+
+
+def test_equal_generators_give_equal_batches(source, batch):
+    one, two, other = (source.mix(batch, rng(seed)) for seed in (5, 5, 6))
+    assert torch.equal(one.image, two.image)
+    assert torch.equal(one.label, two.label)
+    assert not torch.equal(one.image, other.image)
+
+
+def test_the_generator_is_the_only_source_of_chance(source, batch):
+    one = source.mix(batch, rng())
+    np.random.seed(3)  # noqa: NPY002
+    torch.manual_seed(3)
+    assert torch.equal(source.mix(batch, rng()).image, one.image)
+
+
+def test_the_record_is_plain(source):
+    assert json.loads(json.dumps(source.record()))["name"]
