@@ -32,9 +32,13 @@ def main() -> None:
         seconds = time.perf_counter() - began
     images = (STEPS - WARM_UP) * config.batch_size * config.accumulate
     print(f"machine   {machine()}")
-    print(f"crops     {config.crop[0]}x{config.crop[1]}, batch {config.batch_size}, "
-          f"{config.precision}, {config.workers} loading processes")
-    print(f"speed     {images / seconds:.2f} images a second, {seconds / images * 1000:.0f} ms each")
+    print(
+        f"crops     {config.crop[0]}x{config.crop[1]}, batch {config.batch_size}, "
+        f"{config.precision}, {config.workers} loading processes"
+    )
+    print(
+        f"speed     {images / seconds:.2f} images a second, {seconds / images * 1000:.0f} ms each"
+    )
 
 
 if __name__ == "__main__":

@@ -178,6 +178,7 @@ class Model:
         description = {
             "format": FORMAT,
             "segmenter": {"name": name_of(SEGMENTERS, self.segmenter), **self.segmenter.options()},
+            "segmenter_learned_from": self.segmenter.learned_from,
             "detector": {"name": name_of(DETECTORS, self.detector), **self.detector.options()},
             "calibration": self.calibration.as_dict() if self.calibration else None,
             "min_area": self.min_area,
@@ -247,22 +248,30 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
     except (json.JSONDecodeError, SafetensorError, OSError) as error:
         msg = f"the model at {path} is broken: {error}. Save it again, or use an older one."
         raise DataError(msg) from error
-    model = Model(
-        build_part(SEGMENTERS, description["segmenter"]),
-        build_part(DETECTORS, description["detector"]),
-        Calibration.from_dict(description["calibration"]) if description["calibration"] else None,
-        description["min_area"],
-    )
     try:
+        model = rebuild(description)
         model.networks.load_state_dict(weights)
-    except RuntimeError as error:
+    except (RuntimeError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
         msg = (
-            f"the weights at {path} do not fit the networks that its model.json describes "
-            f"({len(weights)} tensors); they were written by another version of roadanomaly. "
-            "Train the model again, or load it with that version."
+            f"the model at {path} was written by another version of roadanomaly ({reason}). "
+            "Train it again, or load it with that version."
         )
         raise DataError(msg) from error
     return model.to(device)
+
+
+def rebuild(description: dict[str, Any]) -> Model:
+    """Build the model that a `model.json` describes, with fresh weights."""
+    calibration = description["calibration"]
+    model = Model(
+        build_part(SEGMENTERS, description["segmenter"]),
+        build_part(DETECTORS, description["detector"]),
+        Calibration.from_dict(calibration) if calibration else None,
+        description["min_area"],
+    )
+    model.segmenter.learned_from = description["segmenter_learned_from"]
+    return model
 
 
 def build_part(catalogue: Any, spec: dict[str, Any]) -> Any:

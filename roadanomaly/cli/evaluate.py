@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -18,8 +17,8 @@ from roadanomaly.data.images import write_image
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.evaluation.evaluate import Evaluation, evaluate
 from roadanomaly.model import build_part
-from roadanomaly.report.pictures import caption, heat, overlay, rgb, row, truth_picture
-from roadanomaly.report.table import format_table, write_results
+from roadanomaly.report.pictures import caption, column, heat, overlay, rgb, row, truth_picture
+from roadanomaly.report.table import format_spread, format_table, write_results
 from roadanomaly.types import Frame
 
 EXAMPLES = """
@@ -31,6 +30,7 @@ roadanomaly evaluate runs/a --on camvid --data.split val --data.classes camvid
 roadanomaly evaluate runs/a --on folder --data.images my/images --data.labels my/masks
 """
 POSTHOC = ("msp", "max_logit", "entropy", "energy")
+ROW_HEIGHT = 300
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -58,6 +58,8 @@ def run(arguments: Sequence[str]) -> None:
     found = [_evaluate(group, frames, given.track, given.pictures, given.out) for group in groups]
     for one in found:
         sys.stdout.write(format_table(one) + "\n\n")
+    if spread := format_spread(found):
+        sys.stdout.write(spread + "\n\n")
     for place, one in enumerate(found):
         write_results(_folder(given.out, place, len(found)), one)
     sys.stdout.write(f"written to {given.out}: results.json, results.csv, pictures/\n")
@@ -88,18 +90,19 @@ def draw(folder: Path, frame: Frame, scores: dict[str, np.ndarray]) -> None:
     holds an anomaly, and above the frame's top percent where not: a picture, not a measurement.
     """
     image = rgb(frame)
-    truth = frame.truth
-    assert truth is not None
-    rows = [row([caption(image, frame.id), caption(truth_picture(image, truth.numpy()), "label")])]
+    assert frame.truth is not None
+    truth = frame.truth.numpy()
+    rows = [_pair((image, frame.id), (truth_picture(image, truth), "label"))]
     for name, score in scores.items():
-        threshold = frame_threshold(score, truth.numpy())
-        mask = overlay(image, score > threshold)
-        rows.append(row([caption(heat(score), name), caption(mask, "its best mask here")]))
-    width = 640
-    sheet = np.concatenate(rows, axis=0)
-    height = round(sheet.shape[0] * 2 * width / sheet.shape[1])
-    shrunk = cv2.resize(sheet, (2 * width, height), interpolation=cv2.INTER_AREA)
-    write_image(folder / f"{frame.id}.png", shrunk)
+        mask = overlay(image, score > frame_threshold(score, truth))
+        rows.append(_pair((heat(score), name), (mask, f"{name}: best mask of this frame")))
+    write_image(folder / f"{frame.id}.png", column(rows))
+
+
+def _pair(*titled: tuple[np.ndarray, str]) -> np.ndarray:
+    """Put two pictures side by side, `ROW_HEIGHT` high, each below its title."""
+    scaled = [(row([picture], ROW_HEIGHT), title) for picture, title in titled]
+    return row([caption(picture, title) for picture, title in scaled])
 
 
 def frame_threshold(score: np.ndarray, truth: np.ndarray) -> float:

@@ -17,7 +17,7 @@ from roadanomaly.data.images import SUFFIXES, list_images, read_image, to_array,
 from roadanomaly.errors import DataError
 from roadanomaly.files import write_array, write_text
 from roadanomaly.model import Model, Result, load
-from roadanomaly.report.pictures import heat, overlay
+from roadanomaly.report.pictures import class_picture, heat, overlay
 
 EXAMPLES = """
 roadanomaly predict runs/a street.jpg
@@ -110,9 +110,10 @@ def _distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def write_result(out: Path, name: str, image: np.ndarray, result: Result) -> None:
-    """Write `<name>_score.npy`, `_heat.png`, `_classes.png` and, if calibrated, the rest.
+    """Write `<name>_score.npy`, `_heat.png`, `_classes.png` (ids), `_classes_colour.png`.
 
-    The rest: `<name>_mask.png` (255 anomaly), `_overlay.png`, `_components.json`.
+    If the model is calibrated, `<name>_mask.png` (255 anomaly), `_overlay.png` and
+    `_components.json` too.
 
     Args:
         out: folder.
@@ -126,6 +127,7 @@ def write_result(out: Path, name: str, image: np.ndarray, result: Result) -> Non
     write_array(out / f"{name}_score.npy", result.score)
     write_image(out / f"{name}_heat.png", heat(result.score))
     write_image(out / f"{name}_classes.png", result.classes)
+    write_image(out / f"{name}_classes_colour.png", class_picture(result.classes))
     if result.calibration is None:
         return
     write_image(out / f"{name}_mask.png", result.mask.astype(np.uint8) * 255)

@@ -31,7 +31,7 @@ class Row:
 
     Args:
         detector: its name in the table.
-        supervision: what it learned from beside inlier classes.
+        supervision: what it, or the fine-tuned segmenter below it, learned from beside inliers.
         ap: average precision as the benchmark computes it, on half-precision scores.
         ap_exact: by a full sort of all pixels in float32.
         fpr95: false-positive rate at 95 % true positives, official.
@@ -138,7 +138,7 @@ def evaluate(
             if seen:
                 seen(frame, scores)
         rows = tuple(
-            _row(name, detector, official[name], exact[name], spool, track, times[name])
+            _row(name, _supervision(segmenter, detector), official, exact, spool, track, times)
             for name, detector in detectors.items()
         )
     return Evaluation(frames.record(), track, judged, rows, counts.miou, counts.iou)
@@ -162,32 +162,36 @@ def _score(
     return segmentation, scores, spent
 
 
+def _supervision(segmenter: Segmenter, detector: Detector) -> str:
+    return segmenter.learned_from if detector.supervision == "none" else detector.supervision
+
+
 def _row(
     name: str,
-    detector: Detector,
-    official: PixelOfficial,
-    exact: PixelExact,
+    supervision: str,
+    official: Mapping[str, PixelOfficial],
+    exact: Mapping[str, PixelExact],
     spool: ScoreSpool,
     track: str,
-    times: list[float],
+    times: Mapping[str, list[float]],
 ) -> Row:
-    pixel = official.compute()
+    pixel = official[name].compute()
     components = Components(track, pixel.best_f1_threshold, mode="official")
     for frame_id, score, truth in spool.read(name):
         components.update(frame_id, score, truth)
     found = components.compute()
     return Row(
         detector=name,
-        supervision=detector.supervision,
+        supervision=supervision,
         ap=pixel.ap,
-        ap_exact=exact.compute().ap,
+        ap_exact=exact[name].compute().ap,
         fpr95=pixel.fpr95,
         auroc=pixel.auroc,
         best_f1=pixel.best_f1,
         siou=found.siou,
         ppv=found.ppv,
         f1=found.f1,
-        ms=float(np.median(times)) if times else float("nan"),
+        ms=float(np.median(times[name])) if times[name] else float("nan"),
     )
 
 

@@ -68,6 +68,18 @@ def overlay(
     return drawn
 
 
+def class_picture(classes: np.ndarray) -> np.ndarray:
+    """Colour a class map, `(H, W)` integers, as `(H, W, 3)` uint8; the colours are fixed.
+
+    Neighbouring indices get far-apart hues (golden angle), of three brightnesses in turn.
+    """
+    index = np.arange(256)
+    hue = (index * 0.381966 * 180) % 180
+    value = np.array([230, 150, 190])[index % 3]
+    palette = np.stack([hue, np.full(256, 140), value], axis=1).astype(np.uint8)[None]
+    return cv2.cvtColor(palette, cv2.COLOR_HSV2RGB)[0][classes]
+
+
 def truth_picture(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Show the label on a darkened image: anomalies bright, ignored pixels grey."""
     drawn = (0.45 * image).astype(np.uint8)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,6 +37,28 @@ def format_table(evaluation: Evaluation) -> str:
         lines += ["", f"closed-set mIoU {100 * evaluation.miou:.2f} %"]
     lines += [f"warning: {text}" for text in warnings(evaluation.rows)]
     return "\n".join(lines)
+
+
+def format_spread(evaluations: Sequence[Evaluation]) -> str:
+    """Return mean and standard deviation (n - 1) of each detector that several runs share.
+
+    Empty where no detector occurs twice.
+    """
+    runs: dict[str, list[Row]] = {}
+    for evaluation in evaluations:
+        for row in evaluation.rows:
+            runs.setdefault(row.detector, []).append(row)
+    lines = []
+    for name, rows in runs.items():
+        if len(rows) > 1:
+            values = {title: [getattr(row, key) for row in rows] for key, title in COLUMNS}
+            cells = [f"{title} {_spread(found)}" for title, found in values.items()]
+            lines.append(f"{name}, {len(rows)} runs: " + "  ".join(cells))
+    return "\n".join(lines)
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f}"
 
 
 def warnings(rows: Sequence[Row]) -> list[str]:

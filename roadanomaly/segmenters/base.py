@@ -41,6 +41,9 @@ class Segmenter(nn.Module, ABC):
         divisor: both sides of an input must be multiples of it; other sizes are padded by their
             edge pixels at the bottom and on the right, and cropped again.
         align_corners: how logits are brought to image size.
+
+    Attributes:
+        learned_from: what moved its weights beside inlier classes, as `Detector.supervision`.
     """
 
     features: dict[str, FeatureInfo]
@@ -63,6 +66,7 @@ class Segmenter(nn.Module, ABC):
             msg = f"a segmenter needs at least 2 classes, not {len(classes)}."
             raise OptionError(msg)
         self.classes = tuple(classes)
+        self.learned_from = "none"
         self.divisor = divisor
         self.align_corners = align_corners
         self.features = {}

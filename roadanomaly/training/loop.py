@@ -75,6 +75,8 @@ class Trainer:
         )
         self.model = Model(segmenter, build_part(DETECTORS, config.detector))
         self._check_parts()
+        if self.model.detector.kind == "finetune":
+            self.model.segmenter.learned_from = self.model.detector.supervision
         self.record = self._record()
         module = TrainingStep(
             self.model.segmenter,

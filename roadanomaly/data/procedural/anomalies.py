@@ -84,6 +84,11 @@ class Anomaly(Thing):
         table = FLATS[self.kind] if self.kind in FLATS else SOLIDS[self.kind]
         return float(table[-1]) * self.size
 
+    @property
+    def reach(self) -> float:
+        """Half the width of what is drawn."""
+        return 1.5 * self.half[0]
+
     def draw(self, canvas: Canvas, camera: Camera, light: Light) -> None:
         """Paint it with the label `NEGATIVE`."""
         if self.s - self.half[1] < camera.s + 1.5:

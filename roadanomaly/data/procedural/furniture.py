@@ -97,6 +97,11 @@ class Post(Thing):
         """Half extents."""
         return 0.12, 0.12
 
+    @property
+    def reach(self) -> float:
+        """Length of an arm, where it may have one."""
+        return {"lamp": 2.6, "light": 4.8, "sign": 0.7, "bollard": 0.12}[self.kind]
+
     def draw(self, canvas: Canvas, camera: Camera, light: Light) -> None:
         """Paint it."""
         if self.s - camera.s < 1.5:

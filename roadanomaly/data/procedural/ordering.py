@@ -9,13 +9,15 @@ import numpy as np
 from roadanomaly.data.procedural.camera import Camera
 from roadanomaly.data.procedural.thing import Thing
 
+SIGNS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+
 
 def painting_order(things: Sequence[Thing], camera: Camera) -> list[Thing]:
     """Sort things from far to near.
 
-    One thing goes before another if all of it lies farther along the road, or if they stand side
-    by side and it lies farther out on the same side of the camera. What neither rule orders goes
-    by where it ends, and so does a circle, which no two rules can settle.
+    Of two things that share image columns, one goes before the other if all of it lies farther
+    along the road, or if they stand side by side and it lies farther out on the same side of the
+    camera. What neither rule orders goes by where it ends.
     """
     if not things:
         return []
@@ -44,6 +46,19 @@ def _constraints(
     beside = ~beyond & ~beyond.T
     right = (x - across)[:, None] >= np.maximum((x + across)[None], 0)
     left = (x + across)[:, None] <= np.minimum((x - across)[None], 0)
-    before = beyond | (beside & (right | left))
+    before = (beyond | (beside & (right | left))) & _shared_columns(things, camera)
     np.fill_diagonal(before, val=False)
     return far, before.sum(0), before
+
+
+def _shared_columns(things: Sequence[Thing], camera: Camera) -> np.ndarray:
+    """Which pairs may overlap in the picture, `(N, N)` bool."""
+    corners = np.array(
+        [
+            [(thing.x + a * thing.reach, 0.0, thing.s + b * thing.half[1]) for a, b in SIGNS]
+            for thing in things
+        ]
+    )
+    columns = camera.project(corners)[0][..., 0]
+    low, high = columns.min(1), columns.max(1)
+    return (low[:, None] <= high[None]) & (low[None] <= high[:, None])

@@ -38,6 +38,11 @@ class Person(Thing):
         """Half extents."""
         return 0.28, 0.22
 
+    @property
+    def reach(self) -> float:
+        """Half the width with arms and legs spread."""
+        return 0.7
+
     def draw(self, canvas: Canvas, camera: Camera, light: Light) -> None:
         """Paint them."""
         distance = self.s - camera.s
@@ -136,6 +141,11 @@ class Cycle(Thing):
     def half(self) -> tuple[float, float]:
         """Half extents."""
         return (0.85, 0.25) if self.across else (0.3, 0.85)
+
+    @property
+    def reach(self) -> float:
+        """Half the width of what is drawn."""
+        return 1.1 if self.across else 0.5
 
     def draw(self, canvas: Canvas, camera: Camera, light: Light) -> None:
         """Paint the cycle, then the rider."""

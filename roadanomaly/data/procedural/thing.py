@@ -38,6 +38,11 @@ class Thing(ABC):
         """Half of its extent across and along the road, metres."""
 
     @property
+    def reach(self) -> float:
+        """How far it spreads to either side of its middle at any height, metres."""
+        return self.half[0]
+
+    @property
     def far(self) -> float:
         """Where it ends along the road, metres."""
         return self.s + self.half[1]

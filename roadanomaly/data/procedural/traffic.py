@@ -17,27 +17,41 @@ from roadanomaly.data.procedural.shadows import Caster
 from roadanomaly.data.procedural.thing import Thing
 
 KINDS = {
-    "car": (13, vehicles.car, 4.4),
-    "truck": (14, vehicles.truck, 8.0),
-    "bus": (15, vehicles.bus, 10.5),
-    "tram": (16, vehicles.tram, 20.0),
+    "car": (13, vehicles.car),
+    "truck": (14, vehicles.truck),
+    "bus": (15, vehicles.bus),
+    "tram": (16, vehicles.tram),
 }
-
-
+"""Kind: its class and how to build it."""
 SHAPES = 16
 """Different shapes of each kind."""
 
 
+@dataclass(frozen=True)
+class _Shape:
+    """One shape of a kind.
+
+    Args:
+        bodies: without paint.
+        takes: how much of the paint each face takes, `(F, 3)` a body.
+        size: width, height and length, metres.
+    """
+
+    bodies: list[Body]
+    takes: list[np.ndarray]
+    size: tuple[float, float, float]
+
+
 @lru_cache(maxsize=256)
-def _shape(kind: str, variant: int, lamps: float) -> tuple[list[Body], list[np.ndarray]]:
-    """Build one shape: its bodies without paint, and how much paint each face takes, `(F, 3)`."""
+def _shape(kind: str, variant: int, lamps: float) -> _Shape:
+    """Build a shape twice, black and white: colours are linear in the paint."""
     build = KINDS[kind][1]
-    bare, painted = (
-        [Body.of(part) for part in build(np.random.default_rng([23, variant]), tone, lamps)[0]]
-        for tone in (np.zeros(3), np.ones(3))
-    )
-    takes = [full.colours - body.colours for full, body in zip(painted, bare, strict=True)]
-    return bare, takes
+    black, size = build(np.random.default_rng([23, variant]), np.zeros(3), lamps)
+    white, _ = build(np.random.default_rng([23, variant]), np.ones(3), lamps)
+    bodies = [Body.of(part) for part in black]
+    takes = [Body.of(part).colours - body.colours for part, body in zip(white, bodies, strict=True)]
+    width, height, length = size.tolist()
+    return _Shape(bodies, takes, (width, height, length))
 
 
 @dataclass(frozen=True)
@@ -53,24 +67,26 @@ class Vehicle(Thing):
     heading: float = 0.0
 
     @property
+    def size(self) -> tuple[float, float, float]:
+        """Width, height and length, metres."""
+        return _shape(self.kind, self.key % SHAPES, 0.0).size
+
+    @property
     def half(self) -> tuple[float, float]:
-        """Half extents, roughly: those of its kind."""
-        across = 0.95 if self.kind == "car" else 1.3
-        along = KINDS[self.kind][2] / 2
+        """Half extents."""
+        width, _, length = self.size
+        across, along = width / 2, length / 2
         return (across, along) if abs(np.cos(self.heading)) > 0.7 else (along, across)
 
     def draw(self, canvas: Canvas, camera: Camera, light: Light) -> None:
         """Paint it."""
         if not camera.sees(self.x, self.s, self.half):
             return
-        rng = np.random.default_rng([23, self.key])
-        bare, takes = _shape(
-            self.kind, int(rng.integers(SHAPES)), light.lamps if self.speed else 0.0
-        )
-        tone = paint(rng)
+        shape = _shape(self.kind, self.key % SHAPES, light.lamps if self.speed else 0.0)
+        tone = paint(np.random.default_rng([23, self.key]))
         bodies = [
             replace(body, colours=body.colours + share * tone)
-            for body, share in zip(bare, takes, strict=True)
+            for body, share in zip(shape.bodies, shape.takes, strict=True)
         ]
         place = (self.x, self.s, self.heading)
         draw_mesh(canvas, camera, light, bodies, place, KINDS[self.kind][0], 0.025)
@@ -78,5 +94,5 @@ class Vehicle(Thing):
     def casters(self) -> list[Caster]:
         """Return its block."""
         x, s = self.half
-        height = 1.35 if self.kind == "car" else 3.0
-        return [Caster((self.x - x, self.x + x), (self.s - s, self.s + s), 0.0, height)]
+        box = (self.x - x, self.x + x), (self.s - s, self.s + s)
+        return [Caster(*box, 0.0, 0.93 * self.size[1])]

@@ -123,6 +123,11 @@ class Plant(Thing):
         """Half extents of what stands on the ground."""
         return 0.3, 0.3
 
+    @property
+    def reach(self) -> float:
+        """Half the width of its crown."""
+        return self.height / 2
+
     def draw(self, canvas: Canvas, camera: Camera, light: Light) -> None:
         """Paint it."""
         distance = self.s - camera.s
