@@ -49,10 +49,12 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", type=str, default="runs/demo", help="folder to write into")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or auto")
+    parser.add_argument("--quick", action="store_true", help="hardly train: to see that it runs")
     given = parse(parser, arguments)
     began = time.perf_counter()
     out = Path(given.out)
     words = ["--seed", str(given.seed), "--device", "cpu" if given.device == "cpu" else "auto"]
+    words += ["--steps", "4", "--validate_every", "0"] if given.quick else []
     real = has_real_data()
     trained, before, test = (_real if real else _streets)(out, words)
     after = load(trained, pick_device(given.device))
@@ -101,7 +103,7 @@ def _streets(out: Path, words: list[str]) -> tuple[Path, Model, FrameSet]:
     first = _train([_recipe("streets_segmenter.yaml"), *words], out / "segmenter")
     say("2/3  DenseHybrid fine-tunes it with textured shapes as negatives")
     start = ["--start", str(first)]
-    trained = _train([_recipe("streets_densehybrid.yaml"), *words, *start], out / "densehybrid")
+    trained = _train([_recipe("streets_densehybrid.yaml"), *start, *words], out / "densehybrid")
     test = build_part(DATASETS, {"name": "streets", "split": "test", "count": 40})
     return trained, load(first), test
 
@@ -112,7 +114,7 @@ def _real(out: Path, words: list[str]) -> tuple[Path, Model, FrameSet]:
     say("2/3  DenseHybrid fine-tunes it on CamVid with pasted COCO cut-outs, briefly")
     short = ["--steps", "250", "--validate_every", "125", "--val_frames", "20"]
     recipe = _recipe("densehybrid_espnetv2_camvid.yaml")
-    trained = _train([recipe, *words, *short], out / "densehybrid")
+    trained = _train([recipe, *short, *words], out / "densehybrid")
     config, _ = read_config([recipe])
     segmenter = build_part(SEGMENTERS, config.segmenter or {})
     before = Model(segmenter, DETECTORS.build("max_logit"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from roadanomaly.cli.models import Group, gather, pick_device
@@ -39,7 +40,8 @@ def run(arguments: Sequence[str]) -> None:
     parser.usage = "roadanomaly evaluate [RUN ...] --on DATA [options]"
     parser.add_argument("runs", nargs="*", help="folders of trained or fitted models")
     parser.add_argument("--on", required=True, type=str, help=f"data set: {', '.join(DATASETS)}")
-    parser.add_argument("--data", type=dict[str, Any], default={}, help="its options: --data.root")
+    parser.add_argument("--root", type=str, default=None, help="folder of the set")
+    parser.add_argument("--data", type=dict[str, Any], default={}, help="its options: --data.split")
     parser.add_argument("--segmenter", type=dict[str, Any], default=None, help="instead of a run")
     parser.add_argument(
         "--detectors",
@@ -50,9 +52,12 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--track", type=str, default="anomaly", help="or obstacle: size rules")
     parser.add_argument("--pictures", type=int, default=5, help="how many frames to draw")
     parser.add_argument("--out", type=str, default="runs/evaluation", help="folder to write into")
+    parser.add_argument("--seed", type=int, default=0, help="of networks without weights")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
     given = parse(parser, arguments)
-    frames = build_part(DATASETS, {"name": given.on, **given.data})
+    torch.manual_seed(given.seed)
+    root = {"root": given.root} if given.root else {}
+    frames = build_part(DATASETS, {"name": given.on, **root, **given.data})
     names = [name for name in given.detectors.split(",") if name and name != "none"]
     groups = gather(given.runs, given.segmenter, names, pick_device(given.device))
     found = [_evaluate(group, frames, given.track, given.pictures, given.out) for group in groups]

@@ -46,6 +46,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", type=str, default="runs/fit", help="run folder")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
     given = parse(parser, arguments)
+    torch.manual_seed(given.seed)
     model = _model(given.run, given.segmenter, given.detector).to(pick_device(given.device))
     frames = build_part(DATASETS, given.data)
     held_out = build_part(DATASETS, given.calibration_data or {**given.data, "split": "val"})

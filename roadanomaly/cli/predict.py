@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from roadanomaly.cli.models import pick_device
@@ -40,8 +41,10 @@ def run(arguments: Sequence[str]) -> None:
         help="share of inlier pixels that may exceed the threshold; default: as saved",
     )
     parser.add_argument("--min_area", type=int, default=None, help="smallest component, pixels")
+    parser.add_argument("--seed", type=int, default=0, help="of detectors that draw numbers")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
     given = parse(parser, arguments)
+    torch.manual_seed(given.seed)
     model = load(given.run, pick_device(given.device))
     if given.false_alarms is not None and model.calibration is not None:
         model.calibration = model.calibration.at(given.false_alarms)

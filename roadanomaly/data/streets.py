@@ -9,6 +9,7 @@ import torch
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.class_names import CITYSCAPES
+from roadanomaly.data.memory import Memory
 from roadanomaly.data.procedural.render import render
 from roadanomaly.data.procedural.scene import Scene
 from roadanomaly.errors import OptionError, nearest
@@ -28,7 +29,8 @@ class Streets(FrameSet):
 
     `train` and `val` show known classes only. `test` puts one to three strange objects, labelled
     `NEGATIVE`, on the ground of about six frames in seven. `sequence` is one drive past such
-    objects, frame after frame. A frame depends on nothing but the arguments and its index.
+    objects, frame after frame. A frame depends on nothing but the arguments and its index; what
+    was drawn is kept, up to 512 MB.
 
     Args:
         split: `"train"`, `"val"`, `"test"` or `"sequence"`.
@@ -42,7 +44,7 @@ class Streets(FrameSet):
     """
 
     source: ClassVar[str] = "drawn by roadanomaly itself"
-    licence: ClassVar[str] = "the licence of roadanomaly"
+    licence: ClassVar[str] = "Apache-2.0, as roadanomaly"
     classes: tuple[str, ...] = CITYSCAPES
 
     def __init__(
@@ -69,6 +71,7 @@ class Streets(FrameSet):
             if value < least:
                 msg = f"`{name}` of streets is {value}; give a whole number of at least {least}."
                 raise OptionError(msg)
+        self._drawn: Memory[np.ndarray] = Memory()
         self._drive = self._scene(0) if split == "sequence" else None
 
     def __len__(self) -> int:
@@ -84,12 +87,18 @@ class Streets(FrameSet):
         if not 0 <= index < self.count:
             msg = f"frame {index} of {self.count}: give an index from 0 to {self.count - 1}."
             raise IndexError(msg)
+        planes = self._drawn.get(index, lambda: self._draw(index))
+        assert planes is not None
+        pixels = torch.from_numpy(planes.copy())
+        return Frame(f"{self.split}_{index:04d}", pixels[:3], pixels[3])
+
+    def _draw(self, index: int) -> np.ndarray:
+        """Return red, green, blue and label, `(4, H, W)` uint8."""
         if self._drive is not None:
             image, label = render(self._drive, index)
         else:
             image, label = render(self._scene(index))
-        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-        return Frame(f"{self.split}_{index:04d}", pixels, torch.from_numpy(label))
+        return np.concatenate([image.transpose(2, 0, 1), label[None]])
 
     def _scene(self, index: int) -> Scene:
         return Scene(

@@ -19,6 +19,7 @@ class ScoreSpool:
     def __enter__(self) -> ScoreSpool:
         self._folder = tempfile.TemporaryDirectory(prefix="roadanomaly-scores-")
         self._ids: list[str] = []
+        self._detectors: dict[str, int] = {}
         self._labels: list[np.ndarray] = []
         return self
 
@@ -31,7 +32,8 @@ class ScoreSpool:
         self._folder.cleanup()
 
     def _path(self, detector: str, number: int) -> Path:
-        return Path(self._folder.name) / f"{detector}-{number}.npy"
+        column = self._detectors.setdefault(detector, len(self._detectors))
+        return Path(self._folder.name) / f"{column}-{number}.npy"
 
     def add(self, frame_id: str, truth: np.ndarray, scores: dict[str, np.ndarray]) -> None:
         """Keep the maps of one frame, `(H, W)` float16 each, and its label."""

@@ -6,9 +6,10 @@ import csv
 import io
 import json
 import math
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from roadanomaly.evaluation.evaluate import Evaluation, Row
 from roadanomaly.files import write_text
@@ -58,7 +59,7 @@ def format_spread(evaluations: Sequence[Evaluation]) -> str:
 
 
 def _spread(values: Sequence[float]) -> str:
-    return f"{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f}"
+    return f"{100 * np.mean(values):.2f} ± {100 * np.std(values, ddof=1):.2f}"
 
 
 def warnings(rows: Sequence[Row]) -> list[str]:

@@ -104,10 +104,11 @@ class TrainConfig:
             self._require(key, getattr(self, key) >= 1, "at least 1")
         for key in ("lr", "head_lr", "weight_decay", "warmup", "clip", "distill", "workers"):
             self._require(key, getattr(self, key) >= 0, "not negative")
+        for key in ("seed", "validate_every", "val_frames"):
+            self._require(key, getattr(self, key) >= 0, "not negative")
         if (self.segmenter is None) == (self.start is None):
             msg = "config: give either `segmenter`, a network, or `start`, a run folder."
             raise OptionError(msg)
-        self._require("validate_every", self.validate_every >= 0, "not negative")
         self._require("crop", min(self.crop) >= 16, "two sides of at least 16 pixels")
         self._require("scale", 0 < self.scale[0] <= self.scale[1], "two rising positive numbers")
         for key in ("jitter", "degrade"):

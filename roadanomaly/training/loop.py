@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 import yaml
-from lightning.fabric import Fabric
 from torch.utils.data import DataLoader
 
 from roadanomaly.calibration import calibrate
@@ -27,6 +26,7 @@ from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.average import WeightAverage
 from roadanomaly.training.checkpoint import load_checkpoint, save_checkpoint
 from roadanomaly.training.config import TrainConfig
+from roadanomaly.training.engine import build_fabric
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import build_optimiser, build_schedule
 from roadanomaly.training.record import run_record, weights_hash
@@ -57,9 +57,7 @@ class Trainer:
     def __init__(self, config: TrainConfig, *, resume: bool = False) -> None:
         self.config = config
         self.folder = Path(config.out)
-        self.fabric = Fabric(
-            accelerator=config.accelerator, devices=config.devices, precision=config.precision
-        )
+        self.fabric = build_fabric(config)
         self.fabric.launch()
         torch.manual_seed(config.seed)
         self.frames = build_part(DATASETS, config.train_data)
@@ -137,18 +135,27 @@ class Trainer:
             if log:
                 log.advance()
                 if step % config.log_every == 0 or step == config.steps:
-                    log.train(step, {**losses, "lr": float(self.schedule.get_last_lr()[0])})
+                    log.train(step, losses)
             validates = config.validate_every and step % config.validate_every == 0
             if log and (validates or step == config.steps):
                 self._validate(log)
                 self.module.train()
-            if step % config.checkpoint_every == 0 or step == config.steps or self.stop:
+            stopping = self._stopping()
+            if step % config.checkpoint_every == 0 or step == config.steps or stopping:
                 self._checkpoint()
-            if self.stop:
+            if stopping:
                 msg = f"stopped after step {step}; continue with --resume."
                 raise Interrupted(msg)
 
+    def _stopping(self) -> bool:
+        """Whether any process was asked to stop; all of them answer alike."""
+        if self.fabric.world_size == 1:
+            return self.stop
+        asked = torch.tensor(float(self.stop), device=self.fabric.device)
+        return bool(self.fabric.all_reduce(asked) > 0)
+
     def batches(self) -> Iterator[Batch]:
+        """Return this process's mixed uint8 batches of the steps that are left."""
         fabric = self.fabric
         loader: DataLoader[Batch] = train_loader(
             self.config,
@@ -161,7 +168,7 @@ class Trainer:
         return iter(loader)
 
     def update(self, step: int, batches: Iterator[Batch]) -> dict[str, float]:
-        """Take one optimiser step; return the mean loss terms."""
+        """Take one optimiser step; return the mean loss terms and the rate `lr` that it took."""
         config, fabric = self.config, self.fabric
         torch.manual_seed(hash((config.seed, step, fabric.global_rank)) % 2**63)
         totals: dict[str, float] = {}
@@ -175,8 +182,8 @@ class Trainer:
                 fabric.backward(loss)
             for key, value in terms.items():
                 totals[key] = totals.get(key, 0.0) + value.item() / config.accumulate
-        if config.clip:
-            fabric.clip_gradients(self.module, self.optimiser, max_norm=config.clip)
+        self._clip(step, batch)
+        totals["lr"] = float(self.schedule.get_last_lr()[0])
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.schedule.step()
@@ -184,18 +191,31 @@ class Trainer:
             self.average.update(self.model.networks)
         return totals
 
+    def _clip(self, step: int, batch: Batch) -> None:
+        """Bound the gradient's norm, and refuse one that is not finite."""
+        norm = self.fabric.clip_gradients(
+            self.module,
+            self.optimiser,
+            max_norm=self.config.clip or math.inf,
+            error_if_nonfinite=False,
+        )
+        skipped = self.config.precision == "16-mixed"  # its scaler leaves such a step out
+        if norm is not None and not skipped and not torch.isfinite(norm):
+            raise self._diverged(f"the gradient became {norm.item()} at step {step}", batch)
+
     def _require_finite(
         self, loss: torch.Tensor, terms: dict[str, torch.Tensor], step: int, batch: Batch
     ) -> None:
-        if torch.isfinite(loss):
-            return
-        values = ", ".join(f"{key} {value.item():.4g}" for key, value in terms.items())
-        msg = (
-            f"the loss became {loss.item()} at step {step} ({values}) on {', '.join(batch.ids)}. "
-            f"The last good state is in {self.last.parent} (saved every "
-            f"{self.config.checkpoint_every} steps); try a lower `lr`, `clip: 1.0` or `32-true`."
+        if not torch.isfinite(loss):
+            values = ", ".join(f"{key} {value.item():.4g}" for key, value in terms.items())
+            raise self._diverged(f"the loss became {loss.item()} at step {step} ({values})", batch)
+
+    def _diverged(self, what: str, batch: Batch) -> TrainingDiverged:
+        return TrainingDiverged(
+            f"{what} on {', '.join(batch.ids)}. The last good state is in {self.last.parent} "
+            f"(saved every {self.config.checkpoint_every} steps); try a lower `lr`, `clip: 1.0` "
+            "or `32-true`."
         )
-        raise TrainingDiverged(msg)
 
     def _validate(self, log: RunLog) -> None:
         """Validate the (averaged) weights and save them if they are the best so far."""
@@ -205,7 +225,7 @@ class Trainer:
             found = self.validator.run(self.model, scored=ready)
             log.validate(self.step, found.values, found.curve, found.sheet)
             measure = found.values.get("ap", found.values["miou"])
-            if self.step and measure > self.best:
+            if self.step and (not self.best_step or measure > self.best):
                 self.best, self.best_step = measure, self.step
                 self.model.save(self.folder / "model", self._card(found.values))
 
@@ -240,6 +260,7 @@ class Trainer:
                 "networks": self.model.networks.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "schedule": self.schedule.state_dict(),
+                "precision": self.fabric.strategy.precision.state_dict(),
                 "average": self.average.state_dict() if self.average else None,
             }
             save_checkpoint(self.last, state)
@@ -251,6 +272,7 @@ class Trainer:
         self.model.networks.load_state_dict(state["networks"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
         if self.average:
             self.average.load_state_dict(state["average"])
         self.step, self.best = state["step"], state["best"]
@@ -275,9 +297,14 @@ class Trainer:
                 "folder with --out, or delete it."
             )
             raise UserError(msg)
+        if (self.folder / "model").exists():
+            msg = (
+                f"{self.folder} already holds a model, and no checkpoint to continue from; give "
+                "another folder with --out, or delete it."
+            )
+            raise UserError(msg)
         try:
-            for stale in ("tensorboard", "model"):
-                shutil.rmtree(self.folder / stale, ignore_errors=True)
+            shutil.rmtree(self.folder / "tensorboard", ignore_errors=True)
             self.folder.mkdir(parents=True, exist_ok=True)
             text = yaml.safe_dump(json.loads(json.dumps(asdict(self.config))), sort_keys=False)
             (self.folder / "config.yaml").write_text(text)

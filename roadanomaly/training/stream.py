@@ -125,8 +125,13 @@ def train_loader(
     rank: int,
     world: int,
 ) -> DataLoader[Batch]:
-    """Return the loader of mixed uint8 batches from step `start` to the run's end."""
+    """Return the loader of mixed uint8 batches from step `start` to the run's end.
+
+    With workers, OpenCV is left one thread in this process too.
+    """
     degrade = Degrade(p=config.degrade)
+    if config.workers:
+        cv2.setNumThreads(1)  # a worker that is forked beside OpenCV's threads waits for them forever
     loader: DataLoader[Batch] = DataLoader(
         CropStream(frames, train_transform(config), config.seed),  # type: ignore[arg-type]
         batch_size=config.batch_size,

@@ -28,7 +28,9 @@ def test_entries_are_in_order(catalogue, base):
     assert list(catalogue) == sorted(catalogue)
 
 
-@pytest.mark.parametrize(("catalogue", "base", "name"), ENTRIES, ids=lambda x: x if isinstance(x, str) else "")
+@pytest.mark.parametrize(
+    ("catalogue", "base", "name"), ENTRIES, ids=lambda x: x if isinstance(x, str) else ""
+)
 def test_an_entry_is_a_documented_class(catalogue, base, name):
     entry = catalogue.get(name)
     assert issubclass(entry, base)
@@ -38,7 +40,9 @@ def test_an_entry_is_a_documented_class(catalogue, base, name):
     assert not inspect.isabstract(entry)
 
 
-@pytest.mark.parametrize(("catalogue", "base", "name"), ENTRIES, ids=lambda x: x if isinstance(x, str) else "")
+@pytest.mark.parametrize(
+    ("catalogue", "base", "name"), ENTRIES, ids=lambda x: x if isinstance(x, str) else ""
+)
 def test_every_option_has_a_default_and_a_line_of_help(catalogue, base, name):
     words = inspect.getdoc(catalogue.get(name))
     for option, parameter in catalogue.options(name).items():

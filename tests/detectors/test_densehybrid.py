@@ -211,7 +211,11 @@ def test_maps_of_several_strides_equal_one_convolution_of_them_stacked():
 
 def test_a_hidden_layer_is_for_coarse_maps_only():
     made = detector(features=["fine", "coarse"], hidden=7)
-    assert [type(layer).__name__ for layer in made.heads["fine"]] == ["BatchNorm2d", "ReLU", "Conv2d"]
+    assert [type(layer).__name__ for layer in made.heads["fine"]] == [
+        "BatchNorm2d",
+        "ReLU",
+        "Conv2d",
+    ]
     assert made.heads["coarse"][0].weight.shape == (7, 2, 3, 3)
     assert made.log_posterior(segmentation()).shape == (2, 2, ROWS, COLUMNS)
 

@@ -26,7 +26,9 @@ def test_a_label_is_that_of_the_cell_s_middle(stride):
 
 
 def test_padding_becomes_ignore():
-    found = labels_at(torch.zeros(1, 10, 13, dtype=torch.uint8), segmentation(8, 8, (10, 13), (16, 16)))
+    found = labels_at(
+        torch.zeros(1, 10, 13, dtype=torch.uint8), segmentation(8, 8, (10, 13), (16, 16))
+    )
     assert (found[:, :5, :6] == 0).all()
     assert (found[:, 5:] == IGNORE).all()
     assert (found[:, :, 7:] == IGNORE).all()

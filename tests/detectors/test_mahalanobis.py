@@ -112,7 +112,9 @@ def test_several_batches_equal_one():
 def test_offsets_a_thousand_times_the_spread_lose_nothing():
     features, label = draw()
     moved = fitted(features + np.float32(1024), label)
-    torch.testing.assert_close(moved.precision, fitted(features, label).precision, rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(
+        moved.precision, fitted(features, label).precision, rtol=1e-2, atol=1e-3
+    )
 
 
 def test_void_and_negatives_are_not_collected():
@@ -160,7 +162,9 @@ def test_no_class_at_all_is_an_error():
 
 def test_unfitted_and_unattached_it_says_so():
     for made in (detector(), Mahalanobis()):
-        with pytest.raises(NotFitted, match="mahalanobis has learned nothing yet; .*roadanomaly fit"):
+        with pytest.raises(
+            NotFitted, match="mahalanobis has learned nothing yet; .*roadanomaly fit"
+        ):
             made.score(segmentation(draw(1)[0]), torch.zeros(1))
 
 

@@ -9,7 +9,7 @@ import torch
 
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.negatives.cutouts import READERS
-from roadanomaly.negatives.memory import Memory
+from roadanomaly.data.memory import Memory
 from roadanomaly.negatives.paste import GROWTH, Paste
 from roadanomaly.types import IGNORE, NEGATIVE
 from tests.negatives import tiny

@@ -31,14 +31,14 @@ def uninterrupted(tmp_path_factory):
 
 def at_step(monkeypatch, wanted, action):
     """Call `action` once, when the first pass of a step begins."""
-    update = Trainer._update
+    update = Trainer.update
 
     def patched(self, step, batches):
         if step == wanted:
             action()
         return update(self, step, batches)
 
-    monkeypatch.setattr(Trainer, "_update", patched)
+    monkeypatch.setattr(Trainer, "update", patched)
 
 
 def fail():
@@ -50,16 +50,16 @@ def test_a_run_leaves_what_it_promises(uninterrupted):
     assert names >= {"checkpoints", "config.yaml", "metrics.csv", "model", "record.json"}
     record = json.loads((uninterrupted / "record.json").read_text())
     assert record["seed"] == 0
-    assert record["train_data"]["count"] == 5
+    assert record["train_data"]["count"] == 3
     assert record["negatives"]["name"] == "shapes"
     assert record["packages"]["torch"] == torch.__version__.split("+")[0]
     config = yaml.safe_load((uninterrupted / "config.yaml").read_text())
-    assert config["steps"] == 6
+    assert config["steps"] == 4
     metrics = np.genfromtxt(uninterrupted / "metrics.csv", delimiter=",", names=True)
-    assert metrics["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert metrics["step"].tolist() == [1, 2, 3, 4]
     assert all(np.isfinite(metrics[name]).all() for name in metrics.dtype.names)
     validation = np.genfromtxt(uninterrupted / "validation.csv", delimiter=",", names=True)
-    assert validation["step"].tolist() == [0, 3, 6]
+    assert validation["step"].tolist() == [0, 2, 4]
     best = json.loads((uninterrupted / "model" / "model.json").read_text())["record"]
     assert best["validation"]["ap"] == pytest.approx(np.nanmax(validation["ap"]))
 
@@ -69,7 +69,9 @@ def test_the_saved_model_is_the_best_average_and_is_calibrated(uninterrupted):
     last = load_checkpoint(uninterrupted / "checkpoints" / "last.pt")
     if last["best_step"] == last["step"]:
         saved = model.networks.state_dict()
-        assert all(torch.equal(saved[key], value) for key, value in last["average"]["state"].items())
+        assert all(
+            torch.equal(saved[key], value) for key, value in last["average"]["state"].items()
+        )
     assert model.calibration.rate == 0.01
     assert model.calibration.data == "streets val"
 
@@ -86,11 +88,11 @@ def test_the_stated_false_alarm_rate_is_met_on_the_validation_inliers(uninterrup
 
 
 def test_the_same_config_gives_the_same_run_whatever_the_workers(uninterrupted, tmp_path):
-    again = Trainer(runs.config(tmp_path / "again", workers=1, checkpoint_every=6)).run()
+    again = Trainer(runs.config(tmp_path / "again", workers=1, checkpoint_every=4)).run()
     runs.assert_equal_runs(uninterrupted, again)
 
 
-@pytest.mark.parametrize("step", [4, 6])
+@pytest.mark.parametrize("step", [4, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_run_that_died_goes_on_as_if_nothing_had_been(uninterrupted, tmp_path, monkeypatch, step):
     config = runs.config(tmp_path / "died")
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="plug"):
@@ -100,11 +102,16 @@ def test_a_run_that_died_goes_on_as_if_nothing_had_been(uninterrupted, tmp_path,
     runs.assert_equal_runs(uninterrupted, Trainer(config, resume=True).run())
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_run_that_was_asked_to_stop_saves_first(uninterrupted, tmp_path, monkeypatch, number):
     config = runs.config(tmp_path / "stopped", checkpoint_every=100)
     before = signal.getsignal(number)
-    with monkeypatch.context() as patch, pytest.raises(Interrupted, match="after step 3; .*--resume"):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(Interrupted, match="after step 3; .*--resume"),
+    ):
         at_step(patch, 3, lambda: os.kill(os.getpid(), number))
         Trainer(config).run()
     assert signal.getsignal(number) is before
@@ -212,7 +219,8 @@ def test_without_a_detector_to_train_the_segmenter_learns_the_classes(tmp_path):
         "val_negatives": None,
         "steps": 25,
         "accumulate": 1,
-        "lr": 5e-3,
+        "lr": 2e-2,
+        "schedule": "constant",
         "average": 0.0,
         "freeze_batch_norm": False,
         "degrade": 0.0,
@@ -241,13 +249,13 @@ def test_clipping_bounds_the_gradient(tmp_path, monkeypatch):
     assert max(seen) <= 1e-3 * (1 + 1e-4)
 
 
-def test_two_passes_of_two_give_the_gradient_of_their_mean(tmp_path, monkeypatch):
-    """Accumulated over passes, the logged terms are means over them."""
-    one = Trainer(runs.config(tmp_path / "a", steps=1, accumulate=2, negatives=runs.SHAPES))
-    batches = list(one._batches())
+def test_logged_terms_are_means_over_the_passes_of_a_step(tmp_path):
+    one = Trainer(runs.config(tmp_path / "run", steps=1))
+    batches = list(one.batches())
     one.module.train()
     terms = [{k: v.item() for k, v in one.module(b.to("cpu")).items()} for b in batches]
-    logged = one._update(1, iter(batches))
+    logged = one.update(1, iter(batches))
+    assert logged.pop("lr") == one.config.lr
     for key, value in logged.items():
         assert value == pytest.approx(np.mean([term[key] for term in terms]), rel=1e-3)
 
@@ -257,7 +265,10 @@ def test_two_passes_of_two_give_the_gradient_of_their_mean(tmp_path, monkeypatch
     [
         ({"detector": {"name": "mahalanobis"}}, "fitted, not trained: run `roadanomaly fit`"),
         ({"negatives": None}, "give `negatives:`"),
-        ({"segmenter": {"name": "espnetv2", "classes": ["a", "b"]}}, "19 classes and the segmenter 2"),
+        (
+            {"segmenter": {"name": "espnetv2", "classes": ["a", "b"]}},
+            "19 classes and the segmenter 2",
+        ),
         ({"detector": {"name": "densehybird"}}, "did you mean `densehybrid`"),
         ({"detector": {"beta": 1}}, "a detector needs a `name:`"),
         ({"detector": {"name": "densehybrid", "betta": 1}}, "did you mean `beta`"),
@@ -349,9 +360,6 @@ def test_two_processes_of_one_crop_equal_one_process_of_two(tmp_path):
     assert record["processes"] == 2
     alone = Trainer(runs.config(tmp_path / "alone", **changes, batch_size=2)).run()
     one, two = runs.final_state(alone), runs.final_state(tmp_path / "run")
-    moved = 0.0
     for key in one:
         if key.startswith(("last/", "average/")):
             torch.testing.assert_close(two[key], one[key], rtol=1e-3, atol=2e-5)
-            moved += 1
-    assert moved

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from roadanomaly.data import streets
+from roadanomaly.data.streets import Streets
 from roadanomaly.data.transforms import Degrade
 from roadanomaly.errors import DataError
 from roadanomaly.negatives.shapes import Shapes
@@ -23,16 +23,6 @@ from roadanomaly.training.stream import (
 )
 from roadanomaly.types import IGNORE, Frame
 from tests.training import runs
-
-
-
-class Streets(streets.Streets):
-    """Each frame is drawn once."""
-
-    @cache  # noqa: B019
-    def __getitem__(self, index):
-        return super().__getitem__(index)
-
 
 FRAMES = Streets(count=5, height=48, width=64)
 
@@ -56,9 +46,7 @@ def equal(one, other):
         torch.equal(one.image, other.image)
         and torch.equal(one.label, other.label)
         and one.ids == other.ids
-        and (
-            one.original is other.original is None or torch.equal(one.original, other.original)
-        )
+        and (one.original is other.original is None or torch.equal(one.original, other.original))
     )
 
 
@@ -127,15 +115,22 @@ def test_an_empty_set_is_refused():
 @pytest.mark.parametrize("source", [None, Shapes(side=(12, 30))])
 def test_workers_change_nothing(source):
     batches = [
-        list(
-            train_loader(config(workers=workers), FRAMES, source, start=4, rank=1, world=2)
-        )
+        list(train_loader(config(workers=workers), FRAMES, source, start=4, rank=1, world=2))
         for workers in (0, 2)
     ]
     assert len(batches[0]) == len(batches[1]) == 4
     for one, other in zip(*batches, strict=True):
         assert equal(one, other)
         assert one.image.dtype == torch.uint8
+
+
+def test_workers_start_after_opencv_has_run_threads_here():
+    """Forked beside OpenCV's own threads, a worker would wait for them forever."""
+    cv2.setNumThreads(4)
+    cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 3)
+    loader = train_loader(config(workers=1), FRAMES, None, start=5, rank=0, world=1)
+    loader.timeout = 60
+    assert len(list(loader)) == 2
 
 
 def test_a_later_start_gives_the_later_batches():

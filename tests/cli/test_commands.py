@@ -1,0 +1,171 @@
+"""Each command does its job on small data, and refuses mistakes in one paragraph with code 2."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import roadanomaly as ra
+from roadanomaly.cli.main import COMMANDS
+from roadanomaly.data.streets import Streets
+from roadanomaly.metrics import score_frames
+from tests import layouts
+
+STREETS = ("--on", "streets", "--data.split", "test", "--data.count", 3, "--data.height", 64)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_examples(name, command):
+    with pytest.raises(SystemExit) as stop:
+        command(name, "--help")
+    assert stop.value.code == 0
+
+
+def test_overview_names_every_command(command):
+    code, out, _ = command("--help")
+    assert code == 0
+    assert all(name in out for name in COMMANDS)
+
+
+def test_misspelt_command_names_the_nearest(command):
+    code, _, err = command("evalute")
+    assert code == 2
+    assert "`evaluate`" in err
+
+
+def test_predict_writes_everything_and_goes_on_after_a_broken_image(
+    command, model_folder, photos, tmp_path
+):
+    whole = (photos / "a.jpg").read_bytes()
+    (photos / "broken.jpg").write_bytes(whole[: len(whole) // 2])
+    code, out, err = command("predict", model_folder, photos, "--out", tmp_path / "found")
+    assert code == 2
+    assert "broken.jpg" in err
+    assert "3 of 4 images" in out
+    for name in "abc":
+        score = np.load(tmp_path / "found" / f"{name}_score.npy")
+        mask = cv2.imread(str(tmp_path / "found" / f"{name}_mask.png"), cv2.IMREAD_UNCHANGED)
+        assert score.shape == mask.shape == (48, 64)
+        description = json.loads((tmp_path / "found" / f"{name}_components.json").read_text())
+        areas = sum(component["area"] for component in description["components"])
+        assert areas == (mask > 0).sum()
+    assert not list((tmp_path / "found").glob(".*"))
+
+
+def test_predict_takes_globs_and_a_stricter_rate(command, model_folder, photos, tmp_path):
+    out = tmp_path / "found"
+    code, *_ = command("predict", model_folder, f"{photos}/[ab].jpg", "--out", out)
+    assert code == 0
+    assert not (out / "c_score.npy").exists()
+    loose = json.loads((out / "a_components.json").read_text())["threshold"]
+    words = ("--false_alarms", 0.001, "--out", out)
+    assert command("predict", model_folder, photos / "a.jpg", *words)[0] == 0
+    assert json.loads((out / "a_components.json").read_text())["threshold"] > loose
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("predict", "{model}", "{photos}/none*.jpg"), "names no image"),
+        (("predict", "{photos}", "{photos}"), "no model at"),
+        (("predict", "{model}", "{photos}", "--otu", "x"), "`--out`"),
+        (("predict", "{model}", "{photos}", "--false_alarms", "1e-9"), "cannot be told"),
+        (("predict", "{model}", "{photos}", "--device", "cuda:77"), "not usable here"),
+        (("predict", "{model}", "{photos}", "--out", "/dev/null/x"), "cannot be written"),
+        (("evaluate", "{model}", "--on", "streats"), "`streets`"),
+        (("evaluate", "--on", "streets"), "name a run folder"),
+        (("evaluate", "{model}", "--on", "streets", "--detectors", "enrgy"), "`energy`"),
+        (("evaluate", "{model}", "--on", "streets", "--detectors", "densehybrid"), "train"),
+        (("evaluate", "{model}", "--on", "streets", "--data.spilt", "test"), "`split`"),
+        (("evaluate", "{model}", "--on", "streets", "--track", "anomly"), "anomaly"),
+        (("evaluate", "{model}", "--on", "folder", "--data.images", "{photos}"), "no label"),
+        (("fit", "--data.name", "streets"), "give --run"),
+        (("fit", "--detector.name", "energy", "--data.name", "streets"), "give --run"),
+        (("list", "detektors"), "`detectors`"),
+        (("data", "chek", "streets"), "data check"),
+        (("data", "check", "camvid", "--root", "{photos}"), "images/train/ was looked for"),
+    ],
+)
+def test_mistakes_are_explained(words, expected, command, model_folder, photos):
+    places = {"model": model_folder, "photos": photos}
+    code, _, err = command(*(word.format(**places) for word in words))
+    assert code == 2
+    assert expected in err
+    assert "Traceback" not in err
+
+
+def test_evaluate_writes_what_the_metrics_say(command, model_folder, tmp_path):
+    out = tmp_path / "evaluation"
+    words = ("--data.width", 128, "--detectors", "msp,energy", "--pictures", 2, "--out", out)
+    code, printed, _ = command("evaluate", model_folder, *STREETS, *words)
+    assert code == 0
+    assert "msp" in printed
+    rows = list(csv.DictReader((out / "results.csv").open()))
+    assert [row["detector"] for row in rows] == ["energy", "msp"]
+    assert len(list((out / "pictures").glob("*.png"))) >= 2
+
+    model = ra.load(model_folder)
+    frames = [
+        (model(frame.image).score, frame.truth.numpy())
+        for frame in Streets("test", count=3, height=64, width=128)
+    ]
+    exact = score_frames(frames, mode="exact")
+    halves = score_frames([(s.astype(np.float16), t) for s, t in frames], mode="official")
+    assert float(rows[0]["ap_exact"]) == pytest.approx(exact["ap"], abs=1e-6)
+    assert float(rows[0]["ap"]) == pytest.approx(halves["ap"], abs=1e-6)
+    assert float(rows[0]["f1"]) == pytest.approx(halves["f1"], abs=1e-6)
+
+
+def test_two_runs_with_other_weights_are_two_tables_and_a_spread(command, model_folder, tmp_path):
+    torch.manual_seed(1)
+    other = ra.Model(ra.segmenter("espnetv2", scale=0.5), ra.detector("energy"))
+    other.save(tmp_path / "other")
+    words = ("--data.width", 128, "--detectors", "none", "--pictures", 0, "--out", tmp_path / "e")
+    code, out, _ = command("evaluate", model_folder, tmp_path / "other", *STREETS, *words)
+    assert code == 0
+    assert "energy, 2 runs" in out
+    assert (tmp_path / "e" / "segmenter2" / "results.json").exists()
+
+
+def test_fit_saves_a_model_that_evaluate_takes(command, model_folder, tmp_path):
+    small = ("--data.name", "streets", "--data.count", 3, "--data.height", 64, "--data.width", 128)
+    words = ("--detector.name", "mahalanobis", "--false_alarms", 0.1, "--out", tmp_path / "fit")
+    code, out, _ = command("fit", "--run", model_folder, *small, *words)
+    assert code == 0
+    assert "10 % of inlier pixels of streets val" in out
+    words = ("--data.width", 128, "--detectors", "none", "--pictures", 0, "--out", tmp_path / "e")
+    code, out, _ = command("evaluate", tmp_path / "fit", *STREETS, *words)
+    assert code == 0
+    assert "mahalanobis" in out
+
+
+def test_list_shows_options(command):
+    code, out, _ = command("list", "detectors")
+    assert code == 0
+    assert "temperature=1.0" in out
+
+
+def test_data_check_reports_each_broken_frame(command, tmp_path):
+    root = layouts.camvid(tmp_path / "camvid")
+    code, out, _ = command("data", "check", "camvid", "--root", root, "--split", "train")
+    assert code == 0
+    assert "0 with problems" in out
+    image = next((root / "images" / "train").iterdir())
+    image.write_bytes(image.read_bytes()[:-20])
+    code, out, err = command("data", "check", "camvid", "--root", root, "--split", "train")
+    assert code == 2
+    assert image.name in out
+    assert "1 problems" in err
+
+
+@pytest.mark.slow
+def test_demo_runs_from_end_to_end(command, tmp_path, monkeypatch):
+    monkeypatch.delenv("ROADANOMALY_DATA", raising=False)
+    code, out, _ = command("demo", "--quick", "--out", tmp_path / "demo")
+    assert code == 0
+    assert "BEFORE fine-tuning" in out
+    assert "densehybrid" in out.split("AFTER fine-tuning")[1]
+    assert cv2.imread(str(tmp_path / "demo" / "before_and_after.png")) is not None
