@@ -53,8 +53,9 @@ class Calibration:
 
     def p_value(self, score: np.ndarray) -> np.ndarray:
         """Share of inlier pixels with at least this score, same shape, float32 in (0, 1]."""
-        rising = np.asarray(self.scores)[::-1]
-        return np.interp(score, rising, np.asarray(self.rates)[::-1]).astype(np.float32)
+        rising, first = np.unique(np.asarray(self.scores)[::-1], return_index=True)
+        rates = np.log(np.asarray(self.rates)[::-1][first])  # the largest of equal scores
+        return np.exp(np.interp(score, rising, rates)).astype(np.float32)
 
     def at(self, rate: float) -> Calibration:
         """Return the same calibration with its threshold at another false-alarm rate."""
@@ -91,7 +92,7 @@ def calibrate(
 
     Raises:
         OptionError: a rate outside (0, 1).
-        DataError: no inlier pixel at all.
+        DataError: no inlier pixel at all, or scores that are not finite.
     """
     if not 0 < rate < 1:
         msg = f"the false-alarm rate must lie between 0 and 1, not {rate:g}."
@@ -104,6 +105,9 @@ def calibrate(
     pooled = np.concatenate(kept) if kept else np.empty(0)
     if not len(pooled):
         msg = f"no inlier pixel to calibrate on in {data}; give frames with labelled inliers."
+        raise DataError(msg)
+    if not np.isfinite(pooled).all():
+        msg = f"some scores of inlier pixels of {data} are not finite; the model cannot be used."
         raise DataError(msg)
     smallest = max(SMALLEST_LEVEL, 1 / len(pooled))
     rates = np.geomspace(smallest, 1.0, LEVELS)

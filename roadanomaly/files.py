@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +18,18 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
-        msg = f"{path} cannot be written: {error.strerror or error}. Choose another --out."
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        msg = (
+            f"{path} cannot be written: {error.strerror or error}. Choose another output folder, "
+            "or make this one writable and see that it has room."
+        )
         raise UserError(msg) from error
 
 

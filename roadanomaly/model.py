@@ -25,6 +25,7 @@ from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.types import Component, Segmentation
 
 FORMAT = 1
+FILES = ("README.md", "model.json", "weights.safetensors")
 ImageLike = str | Path | Image.Image | np.ndarray | Tensor
 
 
@@ -164,17 +165,19 @@ class Model:
     def save(self, folder: str | Path, record: dict[str, Any] | None = None) -> Path:
         """Write the model into a folder: `model.json`, `weights.safetensors`, `README.md`.
 
-        The folder appears whole or not at all; one that exists is replaced.
+        The folder appears whole or not at all; a model that is there is replaced.
 
         Args:
             folder: where to.
             record: what to remember of its making.
 
         Raises:
-            UserError: the folder cannot be written.
+            UserError: the folder cannot be written, or holds files of other kinds.
         """
-        target = Path(folder)
+        target = Path(folder).absolute()
+        _refuse_other_files(target)
         partial = target.with_name(f".{target.name}.partial")
+        old = target.with_name(f".{target.name}.old")
         description = {
             "format": FORMAT,
             "segmenter": {"name": name_of(SEGMENTERS, self.segmenter), **self.segmenter.options()},
@@ -191,12 +194,27 @@ class Model:
             (partial / "model.json").write_text(json.dumps(description, indent=1) + "\n")
             save_file(weights, partial / "weights.safetensors")
             (partial / "README.md").write_text(card(description))
-            shutil.rmtree(target, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+            if target.exists():
+                target.rename(old)
             partial.rename(target)
-        except OSError as error:
-            msg = f"the model cannot be written to {target}: {error.strerror or error}."
+            shutil.rmtree(old, ignore_errors=True)
+        except (OSError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or error
+            msg = f"the model cannot be written to {target}: {reason}."
             raise UserError(msg) from error
         return target
+
+
+def _refuse_other_files(folder: Path) -> None:
+    """Refuse to replace a folder that holds anything but a model."""
+    others = [p.name for p in folder.iterdir() if p.name not in FILES] if folder.is_dir() else []
+    if others:
+        msg = (
+            f"the model cannot be written to {folder}: it holds other files ({min(others)}), which "
+            "would be lost. Give a folder of its own."
+        )
+        raise UserError(msg)
 
 
 def name_of(catalogue: Any, part: object) -> str:
@@ -245,13 +263,13 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
             "that `roadanomaly train` or `Model.save` wrote."
         )
         raise DataError(msg) from error
-    except (json.JSONDecodeError, SafetensorError, OSError) as error:
+    except (ValueError, SafetensorError, OSError) as error:
         msg = f"the model at {path} is broken: {error}. Save it again, or use an older one."
         raise DataError(msg) from error
     try:
         model = rebuild(description)
         model.networks.load_state_dict(weights)
-    except (RuntimeError, KeyError, TypeError) as error:
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         msg = (
             f"the model at {path} was written by another version of roadanomaly ({reason}). "
@@ -263,6 +281,9 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
 
 def rebuild(description: dict[str, Any]) -> Model:
     """Build the model that a `model.json` describes, with fresh weights."""
+    if description["format"] != FORMAT:
+        msg = f"its format is {description['format']!r}, and this version reads {FORMAT}"
+        raise ValueError(msg)
     calibration = description["calibration"]
     model = Model(
         build_part(SEGMENTERS, description["segmenter"]),
@@ -302,8 +323,11 @@ def as_tensor(image: ImageLike) -> Tensor:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             msg = f"an image array must be (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}."
             raise DataError(msg)
-        image = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+        image = torch.from_numpy(np.array(image)).permute(2, 0, 1)
     if image.dim() != 3 or image.shape[0] != 3:
         msg = f"an image tensor must be (3, H, W), not {tuple(image.shape)}."
+        raise DataError(msg)
+    if image.dtype != torch.uint8 and not image.is_floating_point():
+        msg = f"an image tensor must be uint8, or float in 0..1, not {image.dtype}."
         raise DataError(msg)
     return image.float() / 255 if image.dtype == torch.uint8 else image.float()

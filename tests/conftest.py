@@ -1,4 +1,4 @@
-"""What every test starts from: one thread, a fixed torch seed, and a default data folder of none."""
+"""What every test starts from: one thread and a fixed torch seed."""
 
 from __future__ import annotations
 

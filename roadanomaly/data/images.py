@@ -6,9 +6,7 @@ set are drawn on the stored pixels.
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 from pathlib import Path
 
 import cv2
@@ -17,7 +15,8 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from roadanomaly.errors import DataError, UserError
+from roadanomaly.errors import DataError
+from roadanomaly.files import write_bytes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 """File name endings that count as an image, in lower case."""
@@ -88,22 +87,8 @@ def write_image(path: str | Path, array: np.ndarray) -> None:
     Raises:
         UserError: the folder or file cannot be written.
     """
-    path = Path(path)
     stored = np.ascontiguousarray(array if array.ndim == 2 else array[..., ::-1])
-    encoded = cv2.imencode(".png", stored)[1].tobytes()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(encoded)
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        msg = (
-            f"cannot write the image {path}: {error.strerror or error}. "
-            "Choose another output folder, or make this one writable and see that it has room."
-        )
-        raise UserError(msg) from error
+    write_bytes(Path(path), cv2.imencode(".png", stored)[1].tobytes())
 
 
 def to_array(image: Tensor) -> np.ndarray:

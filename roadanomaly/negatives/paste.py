@@ -10,10 +10,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from roadanomaly.data.memory import Memory
 from roadanomaly.errors import DataError, OptionError, nearest
 from roadanomaly.negatives.cutouts import Cutout, CutoutReader, Entry, open_cutouts
 from roadanomaly.negatives.cutouts.names import ROAD_CLASSES
-from roadanomaly.data.memory import Memory
 from roadanomaly.negatives.patches import Look, Patch, PatchSource, check_part, check_range
 from roadanomaly.negatives.sets import find_set, in_part
 

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from roadanomaly.data.images import list_images, read_image, to_array
+from roadanomaly.data.memory import Memory
 from roadanomaly.errors import DataError
 from roadanomaly.negatives.cutouts.base import is_complete
-from roadanomaly.data.memory import Memory
 from roadanomaly.negatives.outlines import KINDS, random_mask
 from roadanomaly.negatives.patches import (
     Look,

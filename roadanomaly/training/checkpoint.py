@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         DataError: there is none, or it is broken.
     """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
+    if not path.exists():
         msg = f"nothing to resume: {path} does not exist. Start without --resume."
-        raise DataError(msg) from error
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = (str(error).splitlines() or ["it is empty."])[0]
+        raise DataError(msg)
+    try:
+        if not zipfile.is_zipfile(path):
+            msg = "it is cut off, or no checkpoint at all."
+            raise pickle.UnpicklingError(msg)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
         msg = f"the checkpoint {path} is broken: {reason} Start without --resume."
         raise DataError(msg) from error

@@ -152,7 +152,7 @@ class Trainer:
         if self.fabric.world_size == 1:
             return self.stop
         asked = torch.tensor(float(self.stop), device=self.fabric.device)
-        return bool(self.fabric.all_reduce(asked) > 0)
+        return bool(torch.as_tensor(self.fabric.all_reduce(asked)) > 0)
 
     def batches(self) -> Iterator[Batch]:
         """Return this process's mixed uint8 batches of the steps that are left."""
@@ -272,7 +272,7 @@ class Trainer:
         self.model.networks.load_state_dict(state["networks"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
-        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        self.fabric.strategy.precision.load_state_dict(state.get("precision", {}))
         if self.average:
             self.average.load_state_dict(state["average"])
         self.step, self.best = state["step"], state["best"]

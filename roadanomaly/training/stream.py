@@ -131,7 +131,9 @@ def train_loader(
     """
     degrade = Degrade(p=config.degrade)
     if config.workers:
-        cv2.setNumThreads(1)  # a worker that is forked beside OpenCV's threads waits for them forever
+        cv2.setNumThreads(
+            1
+        )  # a worker that is forked beside OpenCV's threads waits for them forever
     loader: DataLoader[Batch] = DataLoader(
         CropStream(frames, train_transform(config), config.seed),  # type: ignore[arg-type]
         batch_size=config.batch_size,

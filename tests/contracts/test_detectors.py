@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -52,10 +54,18 @@ def prepare(model: Model) -> Model:
     return model.eval()
 
 
-@pytest.fixture
-def model(name):
+@cache
+def prepared_once(name: str) -> Model:
     segmenter = roadanomaly.segmenter("espnetv2", scale=0.5, classes=CLASSES)
     return prepare(Model(segmenter, DETECTORS.build(name)))
+
+
+@pytest.fixture
+def model(name):
+    model = prepared_once(name)
+    for parameter in model.networks.parameters():
+        parameter.grad = None
+    return copy.deepcopy(model)
 
 
 @every
@@ -181,7 +191,7 @@ def test_a_planted_outlier_scores_higher(name):
 
 @those_that_learn
 def test_the_loss_is_named_finite_and_moves_what_it_says(name):
-    """Terms are finite scalars with finite gradients, with negatives, without, and on void alone."""
+    """Finite scalars with finite gradients, with negatives, without, and on void alone."""
     detector = DETECTORS.build(name)
     segmenter = toy.ToySegmenter()
     detector.attach(segmenter)

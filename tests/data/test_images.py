@@ -160,7 +160,7 @@ def test_written_image_comes_back_and_leaves_nothing_else(tmp_path: Path):
 
 def test_unwritable_place_is_a_user_error(tmp_path: Path):
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(UserError, match=r"cannot write.*output folder"):
+    with pytest.raises(UserError, match=r"cannot be written.*output folder"):
         write_image(tmp_path / "file" / "a.png", IDS)
 
 

@@ -163,7 +163,7 @@ def test_no_class_at_all_is_an_error():
 def test_unfitted_and_unattached_it_says_so():
     for made in (detector(), Mahalanobis()):
         with pytest.raises(
-            NotFitted, match="mahalanobis has learned nothing yet; .*roadanomaly fit"
+            NotFitted, match=r"mahalanobis has learned nothing yet; .*roadanomaly fit"
         ):
             made.score(segmentation(draw(1)[0]), torch.zeros(1))
 
@@ -184,7 +184,7 @@ def test_the_feature_is_chosen_by_name():
 
 @pytest.mark.parametrize("shrinkage", [-0.1, 1.1])
 def test_shrinkage_is_a_share(shrinkage):
-    with pytest.raises(OptionError, match="`shrinkage` must lie in 0..1"):
+    with pytest.raises(OptionError, match=r"must lie in 0\.\.1"):
         Mahalanobis(shrinkage=shrinkage)
 
 

@@ -93,11 +93,12 @@ def test_the_same_config_gives_the_same_run_whatever_the_workers(uninterrupted, 
 
 
 @pytest.mark.parametrize("step", [4, pytest.param(3, marks=pytest.mark.slow)])
-def test_a_run_that_died_goes_on_as_if_nothing_had_been(uninterrupted, tmp_path, monkeypatch, step):
+def test_a_run_that_died_goes_on_unchanged(uninterrupted, tmp_path, monkeypatch, step):
     config = runs.config(tmp_path / "died")
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="plug"):
+    with monkeypatch.context() as patch:
         at_step(patch, step, fail)
-        Trainer(config).run()
+        with pytest.raises(RuntimeError, match="plug"):
+            Trainer(config).run()
     assert load_checkpoint(tmp_path / "died" / "checkpoints" / "last.pt")["step"] < step
     runs.assert_equal_runs(uninterrupted, Trainer(config, resume=True).run())
 
@@ -108,12 +109,10 @@ def test_a_run_that_died_goes_on_as_if_nothing_had_been(uninterrupted, tmp_path,
 def test_a_run_that_was_asked_to_stop_saves_first(uninterrupted, tmp_path, monkeypatch, number):
     config = runs.config(tmp_path / "stopped", checkpoint_every=100)
     before = signal.getsignal(number)
-    with (
-        monkeypatch.context() as patch,
-        pytest.raises(Interrupted, match="after step 3; .*--resume"),
-    ):
+    with monkeypatch.context() as patch:
         at_step(patch, 3, lambda: os.kill(os.getpid(), number))
-        Trainer(config).run()
+        with pytest.raises(Interrupted, match=r"after step 3; .*--resume"):
+            Trainer(config).run()
     assert signal.getsignal(number) is before
     assert load_checkpoint(tmp_path / "stopped" / "checkpoints" / "last.pt")["step"] == 3
     runs.assert_equal_runs(uninterrupted, Trainer(config, resume=True).run())
@@ -121,9 +120,10 @@ def test_a_run_that_was_asked_to_stop_saves_first(uninterrupted, tmp_path, monke
 
 def test_a_run_that_died_while_it_finished_is_finished(uninterrupted, tmp_path, monkeypatch):
     config = runs.config(tmp_path / "died")
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="plug"):
+    with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_finish", lambda *_: fail())
-        Trainer(config).run()
+        with pytest.raises(RuntimeError, match="plug"):
+            Trainer(config).run()
     runs.assert_equal_runs(uninterrupted, Trainer(config, resume=True).run())
     assert roadanomaly.load(config.out).calibration is not None
 
@@ -137,8 +137,8 @@ def test_a_finished_run_can_be_resumed_and_changes_nothing(uninterrupted, tmp_pa
 def test_a_resumed_run_must_be_the_same_run(uninterrupted):
     with pytest.raises(OptionError, match=r"--resume: `lr` was 0\.0001 and is 0\.5 now"):
         Trainer(runs.config(uninterrupted, lr=0.5), resume=True)
+    changed = runs.config(uninterrupted, detector={"name": "densehybrid", "beta": 1.0})
     with pytest.raises(OptionError, match="`detector` was"):
-        changed = runs.config(uninterrupted, detector={"name": "densehybrid", "beta": 1.0})
         Trainer(changed, resume=True)
 
 
@@ -154,16 +154,15 @@ def test_a_model_that_lies_in_the_folder_is_not_deleted(uninterrupted, tmp_path)
     assert (tmp_path / "model" / "weights.safetensors").exists()
 
 
-def test_a_run_that_died_before_its_first_checkpoint_starts_anew(
-    uninterrupted, tmp_path, monkeypatch
-):
+def test_a_run_that_died_before_its_first_checkpoint_starts_anew(tmp_path, monkeypatch):
     config = runs.config(tmp_path / "young")
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="plug"):
+    with monkeypatch.context() as patch:
         at_step(patch, 2, fail)
-        Trainer(config).run()
+        with pytest.raises(RuntimeError, match="plug"):
+            Trainer(config).run()
     with pytest.raises(DataError, match="nothing to resume"):
         Trainer(config, resume=True)
-    runs.assert_equal_runs(uninterrupted, Trainer(config).run())
+    assert Trainer(config).step == 0
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
@@ -189,7 +188,9 @@ def poison(monkeypatch, wanted, value):
     monkeypatch.setattr(DenseHybrid, "loss", patched)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "value", [float("nan"), pytest.param(float("inf"), marks=pytest.mark.slow)]
+)
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, monkeypatch, value):
     poison(monkeypatch, 4, value)
     with pytest.raises(TrainingDiverged) as caught:
@@ -204,11 +205,11 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, monkeypatch, value):
 
 @pytest.mark.parametrize("clip", [0.0, 1.0])
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, monkeypatch, clip):
-    poison(monkeypatch, 4, None)
-    with pytest.raises(TrainingDiverged, match="gradient became .* at step 4"):
+    poison(monkeypatch, 2, None)
+    with pytest.raises(TrainingDiverged, match=r"gradient became .* at step 2"):
         Trainer(runs.config(tmp_path / "run", clip=clip, checkpoint_every=1)).run()
     last = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")
-    assert last["step"] == 3
+    assert last["step"] == 1
     assert all(torch.isfinite(value).all() for value in last["networks"].values())
 
 
@@ -317,7 +318,7 @@ def command(*words):
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_goes_on_as_if_nothing_had_been(tmp_path):
+def test_a_run_that_was_killed_goes_on_unchanged(tmp_path):
     changes = {"steps": 40, "checkpoint_every": 3, "validate_every": 10, "workers": 1}
     whole = Trainer(runs.config(tmp_path / "whole", **changes)).run()
     path = write_config(tmp_path, **changes)

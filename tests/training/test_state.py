@@ -88,16 +88,18 @@ def test_a_write_that_fails_half_way_leaves_the_last_checkpoint(tmp_path, monkey
 
 
 def test_no_checkpoint_says_what_to_do(tmp_path):
-    with pytest.raises(DataError, match="nothing to resume: .* Start without --resume"):
+    with pytest.raises(DataError, match=r"nothing to resume: .* Start without --resume"):
         load_checkpoint(tmp_path / "last.pt")
 
 
-@pytest.mark.parametrize("part", ["empty", "half", "noise"])
+@pytest.mark.parametrize("part", ["empty", "half", "noise", "word"])
 def test_a_broken_checkpoint_is_named(tmp_path, part):
     path = tmp_path / "last.pt"
     save_checkpoint(path, {"weights": torch.randn(1000)})
     content = path.read_bytes()
-    path.write_bytes({"empty": b"", "half": content[:2000], "noise": b"no checkpoint"}[part])
+    path.write_bytes(
+        {"empty": b"", "half": content[:2000], "noise": b"no", "word": b"broken"}[part]
+    )
     with pytest.raises(DataError, match=r"last\.pt is broken"):
         load_checkpoint(path)
 

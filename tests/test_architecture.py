@@ -1,0 +1,82 @@
+"""How the package hangs together: imports run downwards, files stay short, names say something."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import roadanomaly
+
+PACKAGE = Path(roadanomaly.__file__).parent
+LEVELS = (
+    ("__init__", "__main__"),
+    ("cli",),
+    ("evaluation", "training", "video", "report"),
+    ("model",),
+    ("detectors", "negatives"),
+    ("segmenters", "flows", "generators", "data"),
+    ("calibration", "catalogue", "errors", "files", "metrics", "objects", "types"),
+)
+"""From the top down; a part imports from its own level or from those below."""
+
+HEIGHT = {name: -level for level, names in enumerate(LEVELS) for name in names}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Return the parts of the package that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        found |= {name.split(".")[1] for name in names if name.startswith("roadanomaly.")}
+    return {name if (PACKAGE / name).exists() or name in HEIGHT else "__init__" for name in found}
+
+
+def test_every_part_has_a_level():
+    parts = {part(path) for path in FILES}
+    assert parts <= set(HEIGHT), f"add to LEVELS: {sorted(parts - set(HEIGHT))}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_downwards(path):
+    own = part(path)
+    upwards = {name for name in imports(path) if HEIGHT[name] > HEIGHT[own]}
+    assert not upwards, f"{own} lies below {sorted(upwards)}"
+
+
+def test_parts_do_not_import_each_other_in_a_circle():
+    graph = {}
+    for path in FILES:
+        graph.setdefault(part(path), set()).update(imports(path) - {part(path)})
+    done = set()
+    while len(done) < len(graph):
+        free = {name for name in graph if name not in done and graph[name] <= done}
+        assert free, f"a circle among {sorted(set(graph) - done)}"
+        done |= free
+
+
+def test_files_are_short_and_say_what_they_are_for():
+    for path in FILES:
+        text = path.read_text()
+        lines = text.splitlines()
+        assert len(lines) <= 400, f"{path} has {len(lines)} lines"
+        doc = ast.get_docstring(ast.parse(text))
+        assert doc or not lines, f"{path} has no first sentence"
+
+
+def test_no_file_is_a_drawer_for_everything():
+    names = {path.stem for path in FILES} | {path.parent.name for path in FILES}
+    assert not names & {"utils", "util", "helpers", "misc", "common", "tools"}

@@ -1,0 +1,117 @@
+"""Thresholds and p-values, against NumPy's quantiles and the definition of a p-value."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from roadanomaly.calibration import Calibration, calibrate
+from roadanomaly.errors import DataError, OptionError
+
+
+def draw(count=200_000, seed=0):
+    return np.random.default_rng(seed).gumbel(3, 2, count).astype(np.float32)
+
+
+def made(scores, rate=0.01, **options):
+    return calibrate([scores], rate, "made up", **{"per_frame": 10**7, **options})
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.1, 0.05, 0.01, 1e-3, 1e-4])
+def test_the_threshold_is_numpy_s_quantile(rate):
+    scores = draw()
+    found = made(scores, rate)
+    share = (scores > found.threshold).mean()
+    assert share == pytest.approx(rate, rel=0.05)
+    low, high = np.quantile(scores, [1 - rate * 1.05, 1 - rate / 1.05])
+    assert low <= found.threshold <= high
+
+
+def test_p_values_of_inliers_are_uniform():
+    found = made(draw())
+    p = found.p_value(draw(seed=1))
+    assert p.dtype == np.float32
+    assert stats.kstest(p, "uniform").statistic < 0.03
+    for rate in (0.9, 0.5, 0.3, 0.1, 0.01):
+        assert (p <= rate).mean() == pytest.approx(rate, rel=0.05)
+    assert (p <= 1e-3).mean() == pytest.approx(1e-3, rel=0.3)
+
+
+def test_p_values_fall_as_scores_rise_and_stay_above_zero():
+    found = made(draw(1000))
+    p = found.p_value(np.array([[-1e9, 0.0], [5.0, 1e9]], np.float32))
+    assert p.shape == (2, 2)
+    assert p[0, 0] == 1
+    assert p[1, 1] == pytest.approx(1e-3)
+    assert (np.diff(found.p_value(np.linspace(-20, 60, 500))) <= 0).all()
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.01, 0.001])
+def test_the_p_value_of_a_threshold_is_its_rate(rate):
+    found = made(draw()).at(rate)
+    assert found.p_value(np.array([found.threshold]))[0] == pytest.approx(rate, rel=1e-3)
+
+
+def test_a_score_that_most_inliers_share_is_no_surprise():
+    """Saturated scores: 70 % of inliers score exactly 0, so 0 has the p-value 1."""
+    scores = np.concatenate([np.zeros(7000), np.random.default_rng(0).uniform(0.1, 1, 3000)])
+    found = made(scores)
+    p = found.p_value(np.array([0.0, 0.1, 0.55, 1.0]))
+    assert p[0] == 1
+    assert p[2] == pytest.approx(0.15, rel=0.05)
+    assert (scores > found.threshold).mean() <= 0.0105
+
+
+def test_pixels_are_drawn_frame_by_frame_and_by_seed():
+    frames = [draw(1000, seed) for seed in range(5)]
+    whole = calibrate(frames, 0.1, "x")
+    assert whole.pixels == 5000
+    some = [calibrate(frames, 0.1, "x", per_frame=100, seed=seed) for seed in (0, 0, 1)]
+    assert [one.pixels for one in some] == [500, 500, 500]
+    assert some[0] == some[1] != some[2]
+
+
+def test_a_rate_beyond_the_data_is_refused_or_raised_to_what_they_tell():
+    found = made(draw(1000))
+    with pytest.raises(OptionError, match=r"cannot be told from 1000 inlier pixels; .*more frames"):
+        found.threshold_at(1e-5)
+    with pytest.raises(OptionError, match="cannot be told"):
+        found.at(1.5)
+    assert made(draw(1000), 1e-5).rate == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("rate", [0, 1, -0.1, 2])
+def test_a_rate_is_a_share(rate):
+    with pytest.raises(OptionError, match="between 0 and 1"):
+        made(draw(10), rate)
+
+
+@pytest.mark.parametrize("frames", [[], [np.empty(0, np.float32)]])
+def test_no_pixel_is_an_error(frames):
+    with pytest.raises(DataError, match="no inlier pixel to calibrate on in made up"):
+        calibrate(frames, 0.01, "made up")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_scores_that_are_no_numbers_are_refused(value):
+    scores = draw(100)
+    scores[3] = value
+    with pytest.raises(DataError, match="not finite"):
+        made(scores)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_very_few_pixels(count):
+    found = made(np.arange(count, dtype=np.float32), 0.5)
+    assert np.isfinite(found.threshold)
+    assert 0 < found.p_value(np.array([0.0]))[0] <= 1
+
+
+def test_it_survives_json():
+    found = made(draw(1000))
+    again = Calibration.from_dict(json.loads(json.dumps(found.as_dict())))
+    assert again == found
+    assert again.at(0.1).threshold == np.float64(found.threshold_at(0.1))
