@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from argparse import ArgumentError
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Generic, TypeVar
+
+from jsonargparse import ArgumentParser
 
 from roadanomaly.errors import OptionError, UnknownName, nearest
 
@@ -82,8 +86,31 @@ class Catalogue(Generic[T]):
         """
         given = dict(options or {})
         self.check_options(name, given)
+        self.check_types(name, given)
         return self.get(name)(**given)
+
+    def check_types(self, name: str, given: Mapping[str, Any]) -> None:
+        """Refuse a value that its annotation does not allow.
+
+        Raises:
+            OptionError: names the entry, the option and what is allowed.
+        """
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_class_arguments(self.get(name), skip=set(self.options(name)) - set(given))
+        try:
+            parser.parse_object({key: _plain(value) for key, value in given.items()})
+        except ArgumentError as error:
+            reason = " ".join(str(error).replace("Parser key ", "option ").split())
+            msg = f"the {self.kind} `{name}`: {reason}"
+            raise OptionError(msg) from error
 
     def summary(self, name: str) -> str:
         """Return the first line of the entry's docstring."""
         return (inspect.getdoc(self.get(name)) or "").split("\n")[0]
+
+
+def _plain(value: Any) -> Any:
+    """Write tuples and paths as a config file would."""
+    if isinstance(value, (tuple, list)):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value

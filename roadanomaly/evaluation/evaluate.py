@@ -15,8 +15,9 @@ from roadanomaly.detectors import Detector
 from roadanomaly.errors import DataError
 from roadanomaly.evaluation.classes import class_table
 from roadanomaly.evaluation.spool import ScoreSpool
+from roadanomaly.metrics.checks import check_name
 from roadanomaly.metrics.classes import ClassConfusion
-from roadanomaly.metrics.component import Components
+from roadanomaly.metrics.component import SIZE_RULES, Components
 from roadanomaly.metrics.pixel import PixelExact, PixelOfficial
 from roadanomaly.segmenters import Segmenter
 from roadanomaly.types import Frame, Segmentation
@@ -112,8 +113,10 @@ def evaluate(
         seen: called after each frame with its scores (float32), for pictures and progress.
 
     Raises:
+        UnknownName: another track.
         DataError: the set carries no labels, or classes that the segmenter's cannot be mapped to.
     """
+    check_name("track", track, SIZE_RULES)
     counts = _ClassCounts(segmenter, frames)
     exact = {name: PixelExact() for name in detectors}
     official = {name: PixelOfficial() for name in detectors}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +31,16 @@ class WeightAverage:
                 self.state[key].lerp_(value, 1 - decay)
             else:
                 self.state[key].copy_(value)
+
+    @contextmanager
+    def put_into(self, module: nn.Module) -> Iterator[None]:
+        """Put the averaged weights into a module, and back what it held before."""
+        held = {key: value.detach().clone() for key, value in module.state_dict().items()}
+        module.load_state_dict(self.state)
+        try:
+            yield
+        finally:
+            module.load_state_dict(held)
 
     def state_dict(self) -> dict[str, int | dict[str, Tensor]]:
         """Return what `load_state_dict` restores."""

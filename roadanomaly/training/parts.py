@@ -1,0 +1,92 @@
+"""All that a config names, built and checked to fit together."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from roadanomaly.data import DATASETS, FrameSet
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.errors import DataError, OptionError
+from roadanomaly.model import Model, build_part, load
+from roadanomaly.negatives import NEGATIVES, NegativeSource
+from roadanomaly.segmenters import SEGMENTERS, Segmenter
+from roadanomaly.training.config import TrainConfig
+from roadanomaly.training.record import run_record, weights_hash
+from roadanomaly.training.validation import Validator
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run trains, and on what.
+
+    Args:
+        frames: labelled inlier frames.
+        source: of the negatives in training, or None.
+        validator: with frames and negatives of its own.
+        model: segmenter and detector.
+    """
+
+    frames: FrameSet
+    source: NegativeSource | None
+    validator: Validator
+    model: Model
+
+
+def build_parts(config: TrainConfig) -> Parts:
+    """Build the parts; the torch seed decides the weights that are not loaded.
+
+    Raises:
+        UserError: a part cannot be built, or the parts do not fit together.
+    """
+    frames = build_part(DATASETS, config.train_data)
+    source = build_part(NEGATIVES, config.negatives) if config.negatives else None
+    held_out = build_part(NEGATIVES, config.val_negatives) if config.val_negatives else None
+    val_frames = build_part(DATASETS, config.val_data)
+    validator = Validator(val_frames, held_out, config.val_frames, config.val_size)
+    model = Model(_segmenter(config), build_part(DETECTORS, config.detector))
+    parts = Parts(frames, source, validator, model)
+    _check(parts)
+    if model.detector.kind == "finetune":
+        model.segmenter.learned_from = model.detector.supervision
+    return parts
+
+
+def _segmenter(config: TrainConfig) -> Segmenter:
+    if config.start:
+        return load(config.start).segmenter
+    return build_part(SEGMENTERS, config.segmenter or {})
+
+
+def _check(parts: Parts) -> None:
+    detector = parts.model.detector
+    if detector.kind == "fit":
+        msg = "this detector is fitted, not trained: run `roadanomaly fit`."
+        raise OptionError(msg)
+    if detector.supervision == "negatives" and parts.source is None:
+        msg = "this detector trains on negatives: give `negatives:` in the config."
+        raise OptionError(msg)
+    classes = parts.model.segmenter.classes
+    for frames in (parts.frames, parts.validator.frames):
+        if frames.classes != classes:
+            msg = (
+                f"the data set has {len(frames.classes)} classes and the segmenter "
+                f"{len(classes)}, or their names differ. First of each: "
+                f"{frames.classes[:3]} and {classes[:3]}."
+            )
+            raise DataError(msg)
+
+
+def record_of(parts: Parts, config: TrainConfig, processes: int) -> dict[str, Any]:
+    """Return all that somebody needs to repeat the run."""
+    held_out = parts.validator.source
+    return run_record(
+        seed=config.seed,
+        config=asdict(config),
+        start_weights=weights_hash(parts.model.segmenter),
+        train_data=parts.frames.record(),
+        val_data=parts.validator.frames.record(),
+        negatives=parts.source.record() if parts.source else None,
+        val_negatives=held_out.record() if held_out else None,
+        processes=processes,
+    )

@@ -1,0 +1,88 @@
+"""The folder of a run: what lies where, how it begins, and that a resumed run is the same run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from roadanomaly.errors import OptionError, UserError
+from roadanomaly.training.config import TrainConfig
+
+FREE_KEYS = ("out", "workers", "accelerator", "devices", "checkpoint_every", "log_every")
+"""Keys that may change when a run is resumed: they do not change what is learned."""
+
+
+class RunFolder:
+    """Paths of a run folder.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.last = self.path / "checkpoints" / "last.pt"
+        self.model = self.path / "model"
+
+    def begin(self, config: TrainConfig, record: dict[str, Any]) -> None:
+        """Make the folder and write `config.yaml` and `record.json`.
+
+        Raises:
+            UserError: it holds a run or a model already, or cannot be written.
+        """
+        if self.last.exists():
+            msg = (
+                f"{self.path} already holds a run; continue it with --resume, give another "
+                "folder with --out, or delete it."
+            )
+            raise UserError(msg)
+        if self.model.exists():
+            msg = (
+                f"{self.path} already holds a model, and no checkpoint to continue from; give "
+                "another folder with --out, or delete it."
+            )
+            raise UserError(msg)
+        try:
+            shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            text = yaml.safe_dump(plain(config), sort_keys=False)
+            (self.path / "config.yaml").write_text(text)
+            (self.path / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+        except OSError as error:
+            msg = f"the run folder {self.path} cannot be written: {error.strerror}. Give --out."
+            raise UserError(msg) from error
+
+
+def plain(config: TrainConfig) -> dict[str, Any]:
+    """Return a config as values that YAML and JSON hold."""
+    return json.loads(json.dumps(asdict(config)))
+
+
+def check_same_run(
+    saved: dict[str, Any], processes: int, config: TrainConfig, processes_now: int
+) -> None:
+    """Refuse to resume what would be another run.
+
+    Args:
+        saved: `plain` of the config in the checkpoint.
+        processes: that wrote the checkpoint.
+        config: of the run that resumes.
+        processes_now: of the run that resumes.
+
+    Raises:
+        OptionError: names what differs.
+    """
+    before = {**saved, "number of processes": processes}
+    now = {**plain(config), "number of processes": processes_now}
+    for key, value in now.items():
+        if key not in FREE_KEYS and before.get(key) != value:
+            msg = (
+                f"--resume: `{key}` was {before.get(key)!r} and is {value!r} now. A resumed run "
+                "must be the same run: set it back, or start another with --out."
+            )
+            raise OptionError(msg)
