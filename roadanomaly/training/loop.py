@@ -226,7 +226,7 @@ class Trainer:
         saved = json.loads((self.folder.model / "model.json").read_text())["record"]
         best.save(self.folder.model, saved)
         if log:
-            log.say(f"best at step {self.best_step}; the model is in {self.folder / 'model'}")
+            log.say(f"best at step {self.best_step}; the model is in {self.folder.model}")
 
     def _card(self, values: dict[str, float]) -> dict[str, Any]:
         return {**self.record, "step": self.step, "validation": values}

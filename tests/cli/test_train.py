@@ -128,7 +128,6 @@ def test_a_value_of_the_wrong_type_names_its_key(capsys, config, changes, key):
     assert key in err
 
 
-@pytest.mark.xfail(raises=TypeError, reason="parts do not check the types of their options yet")
 def test_an_option_of_a_part_of_the_wrong_type_names_it(capsys, config):
     err = refused(capsys, config(detector={"name": "densehybrid", "beta": "much"}))
     assert "beta" in err

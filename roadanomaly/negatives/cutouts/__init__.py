@@ -50,9 +50,10 @@ def open_cutouts(root: Path, layout: str = "auto", objects: str = "components") 
         raise DataError(msg)
     if layout == "auto":
         layout = guess(root)
-    if layout == IndexMaskCutouts.format:
-        return IndexMaskCutouts(root, objects)
-    return READERS[layout](root)
+    by_objects = layout == IndexMaskCutouts.format
+    reader = IndexMaskCutouts(root, objects) if by_objects else READERS[layout](root)
+    reader.report()
+    return reader
 
 
 def guess(root: Path) -> str:

@@ -75,6 +75,7 @@ class CutoutReader(ABC):
         self.entries: list[Entry] = []
         self.images = 0
         self.skipped: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
 
     @staticmethod
     @abstractmethod
@@ -111,7 +112,13 @@ class CutoutReader(ABC):
     def skip(self, reason: str, path: Path) -> None:
         """Count something that cannot be used."""
         self.skipped[reason] += 1
-        log.warning("cut-outs: %s left out: %s", reason, path)
+        self._examples.setdefault(reason, path.name)
+
+    def report(self) -> None:
+        """Log one warning that says what was left out, if anything was."""
+        found = [f"{n} x {reason} ({self._examples[reason]})" for reason, n in self.skipped.items()]
+        if found:
+            log.warning("cut-outs of %s left out: %s", self.root.name, ", ".join(found))
 
 
 def crop(colour: np.ndarray, alpha: np.ndarray) -> Cutout | None:
