@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from roadanomaly.calibration import calibrate
-from roadanomaly.errors import TrainingDiverged
+from roadanomaly.errors import DataError, TrainingDiverged, UserError
 from roadanomaly.model import load
 from roadanomaly.training.average import WeightAverage
 from roadanomaly.training.checkpoint import load_checkpoint, save_checkpoint
@@ -106,7 +105,10 @@ class Trainer:
             self._validate(log)
         self.module.train()
         for step in range(self.step + 1, config.steps + 1):
-            losses = self.update(step, batches)
+            try:
+                losses = self.update(step, batches)
+            except DataError as error:
+                raise self._kept(error) from error
             self.step = step
             if log:
                 log.advance()
@@ -123,6 +125,13 @@ class Trainer:
                 msg = f"stopped after step {step}; continue with --resume."
                 raise Interrupted(msg)
 
+    def _kept(self, error: DataError) -> DataError:
+        """Save what was learned before a file that cannot be used, and say so."""
+        if self.step == 0 or self.fabric.world_size > 1:
+            return error
+        self._checkpoint()
+        return DataError(f"{error} Step {self.step} is saved: mend the file, then --resume.")
+
     def _stopping(self) -> bool:
         """Whether any process was asked to stop; all of them answer alike."""
         if self.fabric.world_size == 1:
@@ -131,9 +140,13 @@ class Trainer:
         return bool(torch.as_tensor(self.fabric.all_reduce(asked)) > 0)
 
     def batches(self) -> Iterator[Batch]:
-        """Return this process's mixed uint8 batches of the steps that are left."""
+        """Yield this process's mixed uint8 batches of the steps that are left.
+
+        Raises:
+            UserError: an image, label or negative cannot be used.
+        """
         fabric = self.fabric
-        loader: DataLoader[Batch] = train_loader(
+        loader = train_loader(
             self.config,
             self.parts.frames,
             self.parts.source,
@@ -141,7 +154,10 @@ class Trainer:
             rank=fabric.global_rank,
             world=fabric.world_size,
         )
-        return iter(loader)
+        for batch in loader:
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
 
     def update(self, step: int, batches: Iterator[Batch]) -> dict[str, float]:
         """Take one optimiser step; return the mean loss terms and the rate `lr` that it took."""

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.transforms import ColourJitter, Compose, Degrade, RandomFlip, RandomScaleCrop
-from roadanomaly.errors import DataError
+from roadanomaly.errors import DataError, UserError
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.training.config import TrainConfig
 from roadanomaly.types import IGNORE, Batch, Frame
@@ -20,11 +20,12 @@ from roadanomaly.types import IGNORE, Batch, Frame
 ORDER, CROP, MIX = 1, 2, 3
 
 
-class CropStream(Dataset[tuple[int, Frame]]):
+class CropStream(Dataset[tuple[int, Frame | UserError]]):
     """Crop number `n` of a run: which frame, cut where, coloured how.
 
     Because a crop depends on `(seed, n)` alone, a run resumes at any step with the same data,
-    and the number of workers changes nothing.
+    and the number of workers changes nothing. What is wrong with a file is returned, not raised:
+    the loader would bury it in a worker's traceback.
 
     Args:
         frames: labelled inlier frames.
@@ -40,10 +41,13 @@ class CropStream(Dataset[tuple[int, Frame]]):
         self.transform = transform
         self.seed = seed
 
-    def __getitem__(self, number: int) -> tuple[int, Frame]:
+    def __getitem__(self, number: int) -> tuple[int, Frame | UserError]:
         epoch, place = divmod(number, len(self.frames))
         order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(len(self.frames))
-        frame = self.frames[int(order[place])]
+        try:
+            frame = self.frames[int(order[place])]
+        except UserError as error:
+            return number, error
         return number, self.transform(frame, np.random.default_rng([self.seed, CROP, number]))
 
 
@@ -80,12 +84,20 @@ class Collate:
         self.degrade = degrade
         self.seed = seed
 
-    def __call__(self, items: Sequence[tuple[int, Frame]]) -> Batch:
-        """Return the mixed uint8 batch of numbered crops."""
+    def __call__(self, items: Sequence[tuple[int, Frame | UserError]]) -> Batch | UserError:
+        """Return the mixed uint8 batch of numbered crops, or what is wrong with one of them."""
         rng = np.random.default_rng([self.seed, MIX, items[0][0]])
-        batch = stack([frame for _, frame in items])
-        if self.source is not None and self.source.stage == "loader":
-            batch = self.source.mix(batch, rng)
+        frames = []
+        for _, frame in items:
+            if isinstance(frame, UserError):
+                return frame
+            frames.append(frame)
+        batch = stack(frames)
+        try:
+            if self.source is not None and self.source.stage == "loader":
+                batch = self.source.mix(batch, rng)
+        except UserError as error:
+            return error
         return self.degrade.batch(batch, rng)
 
 
@@ -124,7 +136,7 @@ def train_loader(
     start: int,
     rank: int,
     world: int,
-) -> DataLoader[Batch]:
+) -> DataLoader[Batch | UserError]:
     """Return the loader of mixed uint8 batches from step `start` to the run's end.
 
     With workers, OpenCV is left one thread in this process too.
@@ -134,7 +146,7 @@ def train_loader(
         cv2.setNumThreads(
             1
         )  # a worker that is forked beside OpenCV's threads waits for them forever
-    loader: DataLoader[Batch] = DataLoader(
+    loader: DataLoader[Batch | UserError] = DataLoader(
         CropStream(frames, train_transform(config), config.seed),  # type: ignore[arg-type]
         batch_size=config.batch_size,
         sampler=ShardSampler(config, start, rank, world),

@@ -169,3 +169,17 @@ def test_a_frame_without_label_counts_for_nothing():
     assert (batch.label[0] == IGNORE).all()
     assert (batch.label[1] == 0).all()
     assert batch.ids == ("a", "b")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_cannot_be_used_comes_as_it_is_not_as_a_traceback(workers):
+    class Broken(Streets):
+        def __getitem__(self, index):
+            msg = "the image a.jpg is truncated."
+            raise DataError(msg)
+
+    frames = Broken("train", count=2, height=64, width=64)
+    made = config(crop=(32, 32), batch_size=2, workers=workers)
+    (first,) = itertools.islice(train_loader(made, frames, None, start=0, rank=0, world=1), 1)
+    assert isinstance(first, DataError)
+    assert str(first) == "the image a.jpg is truncated."
