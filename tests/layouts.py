@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -73,3 +75,164 @@ def folder(root: Path, count: int = 3, ending: str = "_labels_semantic") -> Path
         write_photo(root / "images" / f"validation{i:04d}.png", i)
         write_ids(root / "masks" / f"validation{i:04d}{ending}.png", (0, 1, 255, 0))
     return root
+
+
+def write_all(folder: Path, names: Iterable[str], ids: tuple[int, ...] | None = None) -> None:
+    """Write one content under many names: a photo, or a label of stripes where `ids` are given."""
+    names = sorted(names)
+    for name in names[:1]:
+        if ids is None:
+            write_photo(folder / name, 0)
+        else:
+            write_ids(folder / name, ids)
+    for name in names[1:]:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((folder / names[0]).read_bytes())
+
+
+ANOMALY_TEST = ("cow0000", "carriage0000", "carriage0001", "tent0000")
+OBSTACLE_TEST = ("gravel_boot_1", "darkasphalt2_dog_1", "snowstorm1_00_03", "driveway_carton_3")
+
+
+def track(root: Path, ids: Iterable[str], labelled: Iterable[str], suffix: str) -> Path:
+    """`images/<id><suffix>`, `labels_masks/<id>_labels_semantic.png`."""
+    write_all(root / "images", (i + suffix for i in ids))
+    masks = [f"{i}_labels_semantic.png" for i in labelled]
+    write_all(root / "labels_masks", masks, (0, 1, 255, 0))
+    write_all(root / "labels_masks", [m.replace(".png", "_color.png") for m in masks], (7, 8))
+    return root
+
+
+def smiyc_anomaly(root: Path, test: Iterable[str] = ANOMALY_TEST, suffix: str = ".jpg") -> Path:
+    """AnomalyTrack below `dataset_AnomalyTrack/`: ten validation frames with truth, some test."""
+    shown = [f"validation{i:04d}" for i in range(10)]
+    track(root / "dataset_AnomalyTrack", [*test, *shown], shown, suffix)
+    return root
+
+
+def smiyc_obstacle(root: Path, test: Iterable[str] = OBSTACLE_TEST, suffix: str = ".webp") -> Path:
+    """ObstacleTrack below `dataset_ObstacleTrack/`: thirty validation frames with truth."""
+    shown = [f"validation_{i}" for i in (*range(1, 19), 20, *range(30, 41))]
+    track(root / "dataset_ObstacleTrack", [*test, *shown], shown, suffix)
+    return root
+
+
+def oodis_roadanomaly(root: Path) -> Path:
+    """AnomalyTrack with the test's truth too, as only the server has it."""
+    track(root / "dataset_AnomalyTrack", ANOMALY_TEST, ANOMALY_TEST, ".jpg")
+    return root
+
+
+def oodis_roadobstacle(root: Path) -> Path:
+    """ObstacleTrack with the test's truth too, as only the server has it."""
+    track(root / "dataset_ObstacleTrack", OBSTACLE_TEST, OBSTACLE_TEST, ".webp")
+    return root
+
+
+LAF_TEST = (
+    *(f"02_Hanns_Klemm_Str_44_000000_{i:06d}" for i in (10, 20)),
+    "04_Maurener_Weg_8_000000_000030",
+    "15_Rechbergstr_Deckenpfronn_000001_000280",
+)
+LAF_TRAIN = ("01_Hanns_Klemm_Str_45_000006_000240", "13_Elly_Beinhorn_Str_000002_000100")
+LAF_IDS = (0, 1, 2, 39, 200)
+
+
+def laf(
+    root: Path,
+    test: Iterable[str] = LAF_TEST,
+    train: Iterable[str] = LAF_TRAIN,
+    suffix: str = ".png",
+) -> Path:
+    """`leftImg8bit/<part>/<scene>/`, `gtCoarse/<part>/<scene>/` in `dataset_LostAndFound/`."""
+    top = root / "dataset_LostAndFound"
+    for part, ids in (("test", test), ("train", train)):
+        places = [f"{i[:-14]}/{i}" for i in ids]
+        images = (f"{place}_leftImg8bit{suffix}" for place in places)
+        write_all(top / "leftImg8bit" / part, images)
+        for kind, values in (("labelIds", LAF_IDS), ("color", (9, 9))):
+            labels = (f"{place}_gtCoarse_{kind}.png" for place in places)
+            write_all(top / "gtCoarse" / part, labels, values)
+    return root
+
+
+laf_noknown = laf
+
+
+def oodis_fishyscapes(root: Path) -> Path:
+    """LostAndFound, and instance maps of 16 bits for its test."""
+    laf(root)
+    values = np.array([0, 1, 1000, 24001], np.uint16)[np.arange(WIDTH) // 8]
+    for i in LAF_TEST:
+        folder = root / "dataset_LostAndFound" / "gtCoarse" / "test" / i[:-14]
+        path = folder / f"{i}_gtCoarse_instanceIds.png"
+        assert cv2.imwrite(str(path), np.tile(values, (HEIGHT, 1)))
+    return root
+
+
+def fishyscapes_laf(root: Path, ids: Iterable[str] = (*LAF_TEST[:2], LAF_TRAIN[1])) -> Path:
+    """Fishyscapes' label archive in `fishyscapes/`, LostAndFound beside it."""
+    laf(root)
+    labels = (f"{n:04d}_{i}_labels.png" for n, i in enumerate(ids))
+    write_all(root / "fishyscapes" / "fishyscapes_lostandfound", labels, (0, 1, 255, 0))
+    return root
+
+
+STATIC_IDS = ("0000_frankfurt_000001_046504", "0001_lindau_000002_000019")
+
+
+def fishyscapes_static(root: Path) -> Path:
+    """`fs_val_v3/` with overlays and labels, and the Cityscapes images that they belong to."""
+    top = root / "fishyscapes"
+    write_all(top / "fs_val_v3", (f"{i}_labels.png" for i in STATIC_IDS), (0, 1, 255, 0))
+    overlay = np.zeros((HEIGHT, WIDTH, 3), np.int16)
+    overlay[:, WIDTH // 4 : WIDTH // 2] = 300, -300, 0
+    for i in STATIC_IDS:
+        np.savez_compressed(top / "fs_val_v3" / f"{i}_rgb.npz", rgb=overlay)
+        city = i.split("_")[1]
+        below = Path("leftImg8bit", "val", city, f"{i[5:]}_leftImg8bit.png")
+        write_photo(root / "cityscapes" / below, 3)
+    return root
+
+
+def streethazards(root: Path) -> Path:
+    """`test/images/test/<town>/`, `train/images/<training|validation>/<town>/`, annotations."""
+    places = {
+        "train/{}/training/t1": ("100", "101"),
+        "train/{}/validation/t3": ("100",),
+        "test/{}/test/t5": ("300", "301"),
+        "test/{}/test/t6": ("300",),
+    }
+    for place, names in places.items():
+        files = [f"{name}.png" for name in names]
+        ids = tuple(range(1, 15 if "test" in place else 14))
+        write_all(root / "streethazards" / place.format("images"), files)
+        write_all(root / "streethazards" / place.format("annotations"), files, ids)
+    return root
+
+
+def bdd_anomaly(root: Path) -> Path:
+    """The 2018 release of BDD100K: `seg/images/`, `seg/labels/<id>_train_id.png`."""
+    top = root / "bdd100k" / "seg"
+    for part, shown in (("train", (0, 17, 255)), ("train", (0, 15)), ("val", (13, 16, 18, 2))):
+        name = f"{part[0]}{shown[0]}{len(shown)}-0000"
+        write_all(top / "images" / part, [f"{name}.jpg"])
+        write_all(top / "labels" / part, [f"{name}_train_id.png"], shown)
+    return root
+
+
+def issu(root: Path) -> Path:
+    """`dataset_ISSUTrack/images/`, `labels_masks/` under the same names."""
+    names = ("static_0_009599.png", "static_0_020764.png", "temporal_99_520.png")
+    write_all(root / "dataset_ISSUTrack" / "images", names)
+    write_all(root / "dataset_ISSUTrack" / "labels_masks", names, (*range(19), 254, 255))
+    return root
+
+
+def __getattr__(name: str) -> Any:
+    """Find a layout by its name in the catalogue, which has hyphens."""
+    found = globals().get(name.replace("-", "_")) if "-" in name else None
+    if found is None:
+        raise AttributeError(name)
+    return found

@@ -6,10 +6,22 @@ from roadanomaly.data.base import FrameSet
 DATASETS: Catalogue[FrameSet] = Catalogue(
     "data set",
     {
+        "bdd-anomaly": "roadanomaly.data.bdd_anomaly:BddAnomaly",
         "camvid": "roadanomaly.data.camvid:CamVid",
         "cityscapes": "roadanomaly.data.cityscapes:Cityscapes",
+        "fishyscapes-laf": "roadanomaly.data.fishyscapes:FishyscapesLostAndFound",
+        "fishyscapes-static": "roadanomaly.data.fishyscapes:FishyscapesStatic",
         "folder": "roadanomaly.data.folder:Folder",
+        "issu": "roadanomaly.data.issu:Issu",
+        "laf": "roadanomaly.data.lost_and_found:LostAndFound",
+        "laf-noknown": "roadanomaly.data.lost_and_found:LostAndFoundNoKnown",
+        "oodis-fishyscapes": "roadanomaly.data.oodis:OodisFishyscapes",
+        "oodis-roadanomaly": "roadanomaly.data.oodis:OodisRoadAnomaly",
+        "oodis-roadobstacle": "roadanomaly.data.oodis:OodisRoadObstacle",
         "roadanomaly": "roadanomaly.data.roadanomaly:RoadAnomaly",
+        "smiyc-anomaly": "roadanomaly.data.smiyc:SmiycAnomaly",
+        "smiyc-obstacle": "roadanomaly.data.smiyc:SmiycObstacle",
+        "streethazards": "roadanomaly.data.streethazards:StreetHazards",
         "streets": "roadanomaly.data.streets:Streets",
     },
 )

@@ -41,6 +41,10 @@ class FrameSet(ABC):
     def record(self) -> dict[str, Any]:
         """Return name, split, count and root's last folder, for the run's record."""
 
+    def hidden(self, frame_id: str) -> str | None:
+        """Say why a frame has no truth here, or None where nothing is kept back."""
+        return None
+
     def __iter__(self) -> Iterator[Frame]:
         for index in range(len(self)):
             yield self[index]

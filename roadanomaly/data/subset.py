@@ -33,6 +33,10 @@ class Subset(FrameSet):
     def __getitem__(self, index: int) -> Frame:
         return self.frames[self.numbers[index]]
 
+    def hidden(self, frame_id: str) -> str | None:
+        """Ask the whole set."""
+        return self.frames.hidden(frame_id)
+
     def record(self) -> dict[str, Any]:
         """Return the whole set's record, with the number of frames that are used."""
         return {**self.frames.record(), "used": len(self)}

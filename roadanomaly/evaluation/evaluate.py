@@ -126,7 +126,8 @@ def evaluate(
     with ScoreSpool() as spool:
         for frame in frames:
             if frame.truth is None:
-                msg = f"frame {frame.id} has no label, so nothing can be scored; use `predict`."
+                why = frames.hidden(frame.id) or "it has no label; use `predict`."
+                msg = f"frame {frame.id} cannot be scored: {why}"
                 raise DataError(msg)
             segmentation, scores, spent = _score(segmenter, detectors, needs, frame)
             counts.update(segmentation, frame)
