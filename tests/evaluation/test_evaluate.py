@@ -136,7 +136,7 @@ def test_the_result_is_plain_json(segmenter):
 
 
 def test_frames_without_a_label_are_refused(segmenter):
-    with pytest.raises(DataError, match="scene_0 has no label"):
+    with pytest.raises(DataError, match="scene_0 cannot be scored: it has no label"):
         evaluate(segmenter, attached(segmenter), Scenes(labelled=False))
 
 
