@@ -21,6 +21,7 @@ setup(
         "torchvision",
         "lightning>=2.4,!=2.6.2,!=2.6.3",
         "jsonargparse[signatures]>=4.40",
+        "h5py>=3.8",
         "numpy>=2.0",
         "scipy>=1.11",
         "opencv-python-headless>=4.10",
@@ -34,6 +35,7 @@ setup(
         "smp": ["segmentation-models-pytorch>=0.5"],
         "dev": [
             "segmentation-models-pytorch>=0.5",
+            "cityscapesscripts>=2.3",
             "scikit-learn>=1.5",
             "psutil>=5.9",
             "pytest>=8",

@@ -17,7 +17,7 @@ LEVELS = (
     ("model",),
     ("detectors", "negatives"),
     ("segmenters", "flows", "generators", "data"),
-    ("calibration", "catalogue", "errors", "files", "metrics", "objects", "types"),
+    ("calibration", "catalogue", "errors", "files", "metrics", "objects", "scores", "types"),
 )
 """From the top down; a part imports from its own level or from those below."""
 

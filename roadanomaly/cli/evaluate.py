@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.images import write_image
 from roadanomaly.detectors import DETECTORS
-from roadanomaly.evaluation.evaluate import Evaluation, evaluate
+from roadanomaly.evaluation.evaluate import Evaluation, Seen, evaluate
+from roadanomaly.evaluation.stored import evaluate_stored
 from roadanomaly.model import build_part
 from roadanomaly.report.pictures import caption, column, heat, overlay, rgb, row, truth_picture
 from roadanomaly.report.table import format_spread, format_table, write_results
+from roadanomaly.scores import open_scores
 from roadanomaly.types import Frame
 
 EXAMPLES = """
@@ -28,6 +31,7 @@ roadanomaly evaluate runs/a runs/b --detectors msp,energy --on roadanomaly --pic
 roadanomaly evaluate --segmenter.name espnetv2 --segmenter.scale 2.0 \\
     --segmenter.weights espnetv2_s_2.0_city_1024x512.pth --on roadanomaly
 roadanomaly evaluate runs/a --on camvid --data.split val --data.classes camvid
+roadanomaly evaluate --scores my/score_maps --on smiyc-anomaly --data.split validation
 roadanomaly evaluate runs/a --on folder --data.images my/images --data.labels my/masks
 """
 POSTHOC = ("msp", "max_logit", "entropy", "energy")
@@ -49,6 +53,9 @@ def run(arguments: Sequence[str]) -> None:
         default=",".join(POSTHOC),
         help=f"besides the runs' own, comma-separated, or `none`; all: {', '.join(DETECTORS)}",
     )
+    parser.add_argument(
+        "--scores", type=str, default=None, help="folder of score maps named by frame id, no model"
+    )
     parser.add_argument("--track", type=str, default="anomaly", help="or obstacle: size rules")
     parser.add_argument("--pictures", type=int, default=5, help="how many frames to draw")
     parser.add_argument("--out", type=str, default="runs/evaluation", help="folder to write into")
@@ -58,6 +65,9 @@ def run(arguments: Sequence[str]) -> None:
     torch.manual_seed(given.seed)
     root = {"root": given.root} if given.root else {}
     frames = build_part(DATASETS, {"name": given.on, **root, **given.data})
+    if given.scores:
+        _stored(given.scores, frames, given.track, given.pictures, given.out)
+        return
     names = [name for name in given.detectors.split(",") if name and name != "none"]
     groups = gather(given.runs, given.segmenter, names, pick_device(given.device))
     found = [_evaluate(group, frames, given.track, given.pictures, given.out) for group in groups]
@@ -70,11 +80,31 @@ def run(arguments: Sequence[str]) -> None:
     sys.stdout.write(f"written to {given.out}: results.json, results.csv, pictures/\n")
 
 
+def _stored(scores: str, frames: FrameSet, track: str, pictures: int, out: str) -> None:
+    """Score maps from files instead of a model."""
+    maps = open_scores(Path(scores))
+    with _seen(frames, pictures, out) as seen:
+        found, doubts = evaluate_stored(
+            maps, frames, name=Path(scores).name, track=track, seen=seen
+        )
+    sys.stdout.write(format_table(found) + "\n")
+    sys.stdout.writelines(f"warning: {doubt}\n" for doubt in doubts)
+    write_results(Path(out), found)
+    sys.stdout.write(f"\nwritten to {out}: results.json, results.csv, pictures/\n")
+
+
 def _folder(out: str, place: int, count: int) -> Path:
     return Path(out) if count == 1 else Path(out) / f"segmenter{place + 1}"
 
 
 def _evaluate(group: Group, frames: FrameSet, track: str, pictures: int, out: str) -> Evaluation:
+    with _seen(frames, pictures, out) as seen:
+        return evaluate(group.segmenter, group.detectors, frames, track=track, seen=seen)
+
+
+@contextmanager
+def _seen(frames: FrameSet, pictures: int, out: str) -> Iterator[Seen]:
+    """Show progress, and draw some frames as they pass."""
     bar = tqdm(total=len(frames), unit="frame", disable=not sys.stderr.isatty(), leave=False)
     step = max(1, len(frames) // pictures) if pictures else len(frames) + 1
 
@@ -85,7 +115,7 @@ def _evaluate(group: Group, frames: FrameSet, track: str, pictures: int, out: st
         bar.refresh()
 
     with bar:
-        return evaluate(group.segmenter, group.detectors, frames, track=track, seen=seen)
+        yield seen
 
 
 def draw(folder: Path, frame: Frame, scores: dict[str, np.ndarray]) -> None:

@@ -95,14 +95,14 @@ def frame_objects(predicted: np.ndarray, label: np.ndarray, rule: SizeRule) -> F
     """
     truth = label == 1
     predicted = predicted & (label != 255)
-    truth_map, truth_size = _label(truth)
-    predicted_map, predicted_size = _label(predicted)
+    truth_map, truth_size = label_components(truth)
+    predicted_map, predicted_size = label_components(predicted)
     truth_kept = truth_size >= rule.truth
     at_truth, at_predicted = truth_map[predicted], predicted_map[predicted]
     counted = (predicted_size >= rule.predicted)[at_predicted] & truth_kept[at_truth]
     at_predicted, at_truth = at_predicted[counted], at_truth[counted]
     predicted_size = np.bincount(at_predicted, minlength=predicted_size.size)
-    siou, hit = _overlaps(at_truth, at_predicted, truth_size, predicted_size)
+    siou, hit = overlaps(at_truth, at_predicted, truth_size, predicted_size)
     truth_kept[0] = False
     left = predicted_size > 0
     return FrameObjects(
@@ -113,7 +113,7 @@ def frame_objects(predicted: np.ndarray, label: np.ndarray, rule: SizeRule) -> F
     )
 
 
-def _label(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def label_components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Number 8-connected components from 1, and count the pixels of each, 0 being the rest."""
     count, numbers = cv2.connectedComponents(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     sizes = np.bincount(numbers[mask], minlength=count)
@@ -121,7 +121,7 @@ def _label(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return numbers, sizes
 
 
-def _overlaps(
+def overlaps(
     at_truth: np.ndarray,
     at_predicted: np.ndarray,
     truth_size: np.ndarray,

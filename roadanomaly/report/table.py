@@ -25,6 +25,7 @@ COLUMNS = (
     ("f1", "mean F1 ↑"),
 )
 GAP = 0.003
+LEARNED = {"none": "inliers", "unknown": "unknown"}
 
 
 def format_table(evaluation: Evaluation) -> str:
@@ -78,8 +79,8 @@ def _grid(rows: Sequence[Row]) -> list[str]:
         [
             row.detector,
             *(_percent(getattr(row, key)) for key, _ in COLUMNS),
-            f"{row.ms:.0f}",
-            "inliers" if row.supervision == "none" else f"inliers, {row.supervision}",
+            "–" if math.isnan(row.ms) else f"{row.ms:.0f}",
+            LEARNED.get(row.supervision, f"inliers, {row.supervision}"),
         ]
         for row in rows
     ]

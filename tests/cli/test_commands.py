@@ -130,6 +130,30 @@ def test_two_runs_with_other_weights_are_two_tables_and_a_spread(command, model_
     assert (tmp_path / "e" / "segmenter2" / "results.json").exists()
 
 
+def test_stored_maps_score_as_the_model_that_made_them(command, model_folder, tmp_path):
+    model = ra.load(model_folder)
+    maps = tmp_path / "energy"
+    maps.mkdir()
+    for frame in Streets("test", count=3, height=64, width=128):
+        np.save(maps / f"{frame.id}.npy", model(frame.image).score)
+    words = (*STREETS, "--data.width", 128, "--pictures", 0)
+    direct, stored = tmp_path / "direct", tmp_path / "stored"
+    names = ("--detectors", "none", "--out", direct)
+    assert command("evaluate", model_folder, *words, *names)[0] == 0
+    code, out, _ = command("evaluate", "--scores", maps, *words, "--out", stored)
+    assert code == 0
+    assert "energy" in out
+    first, second = (
+        next(csv.DictReader((folder / "results.csv").open())) for folder in (direct, stored)
+    )
+    for key in ("ap", "ap_exact", "fpr95", "auroc", "best_f1", "siou", "ppv", "f1"):
+        assert first[key] == second[key]
+    (maps / "test_0001.npy").unlink()
+    code, _, err = command("evaluate", "--scores", maps, *words, "--out", stored)
+    assert code == 2
+    assert "test_0001" in err
+
+
 def test_fit_saves_a_model_that_evaluate_takes(command, model_folder, tmp_path):
     small = ("--data.name", "streets", "--data.count", 3, "--data.height", 64, "--data.width", 128)
     words = ("--detector.name", "mahalanobis", "--false_alarms", 0.1, "--out", tmp_path / "fit")
