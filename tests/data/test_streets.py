@@ -100,6 +100,7 @@ def test_val_holds_no_anomaly():
     assert not any((frame.label == NEGATIVE).any() for frame in Streets("val", count=20, **SMALL))
 
 
+@pytest.mark.slow
 def test_every_class_occurs():
     seen = set()
     for frame in Streets("train", count=150, **SMALL):
