@@ -1,0 +1,40 @@
+"""The untrained published network on real frames scores what the official tool says it does."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import roadanomaly as ra
+from roadanomaly.data.roadanomaly import RoadAnomaly
+from roadanomaly.evaluation.evaluate import evaluate
+
+WEIGHTS = "espnetv2_s_2.0_city_1024x512.pth"
+OFFICIAL = {
+    "energy": (20.904, 65.155, 72.738, 29.205, 11.501, 13.038, 2.509),
+    "entropy": (18.347, 76.468, 66.330, 26.159, 10.640, 12.562, 2.375),
+    "max_logit": (20.771, 65.645, 72.099, 28.578, 10.258, 11.573, 2.842),
+    "msp": (17.248, 77.015, 64.685, 24.105, 8.993, 15.149, 3.128),
+}
+"""AP, FPR95, AUROC, best F1, sIoU, PPV and mean F1 in percent, of the official tool (revision
+1c7804e) on the half-precision scores of 30 RoadAnomaly frames at 1280×720."""
+
+PIXEL, COMPONENT = 0.1, 0.3
+"""How far a figure may be off, in points, on another CPU."""
+
+
+@pytest.mark.slow
+def test_untrained_espnetv2_equals_the_official_evaluation():
+    root = os.environ.get("ROADANOMALY_DATA")
+    if root is None or not (Path(root) / "roadanomaly").is_dir():
+        pytest.skip("needs ROADANOMALY_DATA with roadanomaly/ and the ESPNetv2 weights")
+    frames = RoadAnomaly()
+    if len(frames) != 30:
+        pytest.skip(f"the official values are of 30 frames, here are {len(frames)}")
+    segmenter = ra.segmenter("espnetv2", scale=2.0, weights=WEIGHTS)
+    detectors = {name: ra.Model(segmenter, ra.detector(name)).detector for name in OFFICIAL}
+    for row in evaluate(segmenter, detectors, frames).rows:
+        found = (row.ap, row.fpr95, row.auroc, row.best_f1, row.siou, row.ppv, row.f1)
+        percent = [100 * value for value in found]
+        assert percent[:4] == pytest.approx(OFFICIAL[row.detector][:4], abs=PIXEL)
+        assert percent[4:] == pytest.approx(OFFICIAL[row.detector][4:], abs=COMPONENT)
