@@ -19,8 +19,9 @@ OFFICIAL = {
 """AP, FPR95, AUROC, best F1, sIoU, PPV and mean F1 in percent, of the official tool (revision
 1c7804e) on the half-precision scores of 30 RoadAnomaly frames at 1280×720."""
 
-PIXEL, COMPONENT = 0.1, 0.3
-"""How far a figure may be off, in points, on another CPU."""
+PIXEL, COMPONENT = 0.1, 1.0
+"""How far a figure may be off, in points, on another CPU or with other threads: logits differ in
+their last digit there, which can move the best-F1 threshold by a bin and components with it."""
 
 
 @pytest.mark.slow
