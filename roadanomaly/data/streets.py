@@ -10,6 +10,7 @@ import torch
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.data.memory import Memory
+from roadanomaly.data.procedural.anomalies import OUTLIER_KINDS, TEST_KINDS
 from roadanomaly.data.procedural.render import render
 from roadanomaly.data.procedural.scene import Scene
 from roadanomaly.errors import OptionError, nearest
@@ -20,8 +21,12 @@ SPLITS: dict[str, tuple[int, int]] = {
     "val": (2, 60),
     "test": (3, 60),
     "sequence": (22, 50),
+    "outliers": (5, 400),
 }
 """Split: its number in the seed, and how many frames it has unless told otherwise."""
+
+ANOMALIES = {"test": TEST_KINDS, "sequence": TEST_KINDS, "outliers": OUTLIER_KINDS}
+"""Split: the kinds of strange objects in it; the first two share none with the last."""
 
 
 class Streets(FrameSet):
@@ -29,12 +34,13 @@ class Streets(FrameSet):
 
     `train` and `val` show known classes only. `test` puts one to three strange objects, labelled
     `NEGATIVE`, on the ground of about six frames in seven. `sequence` is one drive past such
-    objects, frame after frame. A frame depends on nothing but the arguments and its index; what
+    objects, frame after frame. `outliers` is like `test`, with objects of other kinds: negatives
+    to learn from. A frame depends on nothing but the arguments and its index; what
     was drawn is kept, up to 512 MB.
 
     Args:
-        split: `"train"`, `"val"`, `"test"` or `"sequence"`.
-        count: frames; None takes 400, 60, 60 or 50.
+        split: `"train"`, `"val"`, `"test"`, `"sequence"` or `"outliers"`.
+        count: frames; None takes 400, 60, 60, 50 or 400.
         height: image rows.
         width: image columns.
         seed: of the whole set; each seed is another set.
@@ -105,7 +111,7 @@ class Streets(FrameSet):
             (self.seed, SPLITS[self.split][0], index),
             self.height,
             self.width,
-            anomalies=self.split in ("test", "sequence"),
+            anomalies=ANOMALIES.get(self.split, ()),
             moving=self.split == "sequence",
         )
 

@@ -192,7 +192,7 @@ def test_a_drive_is_smooth():
 
 
 def test_things_keep_their_identity_and_grow_as_we_approach():
-    scene = Scene((0, 4, 0), 96, 192, anomalies=True, moving=True)
+    scene = Scene((0, 4, 0), 96, 192, anomalies=KINDS, moving=True)
     ahead = {thing.key: thing for thing in scene.strange(0)}
     later = {thing.key: thing for thing in scene.strange(6)}
     shared = ahead.keys() & later.keys()
@@ -222,7 +222,7 @@ def test_an_object_ahead_covers_more_pixels_the_nearer_it_is():
 
 def test_nothing_strange_lies_in_the_path_of_a_drive():
     for seed in range(5):
-        scene = Scene((seed, 4, 0), 96, 192, anomalies=True, moving=True)
+        scene = Scene((seed, 4, 0), 96, 192, anomalies=KINDS, moving=True)
         for time in range(0, 60, 20):
             for thing in scene.strange(time):
                 assert abs(thing.x - scene.start.x) >= thing.half[0] + 1.2

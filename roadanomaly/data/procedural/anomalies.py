@@ -53,6 +53,12 @@ FLATS: dict[str, tuple[Flat, float, float]] = {
 
 KINDS: tuple[str, ...] = (*SOLIDS, *FLATS)
 
+OUTLIER_KINDS: tuple[str, ...] = KINDS[1::2]
+"""Kinds that a detector may learn from."""
+
+TEST_KINDS: tuple[str, ...] = KINDS[::2]
+"""Kinds that it meets in tests alone."""
+
 
 @dataclass(frozen=True)
 class Anomaly(Thing):
@@ -119,10 +125,15 @@ class Anomaly(Thing):
 
 
 def random_anomaly(
-    rng: np.random.Generator, key: int, x: float, s: float, size: float | None = None
+    rng: np.random.Generator,
+    kinds: tuple[str, ...],
+    key: int,
+    x: float,
+    s: float,
+    size: float | None = None,
 ) -> Anomaly:
-    """Draw an object of any kind, tiny to large, for a place on the ground."""
-    kind = KINDS[int(rng.integers(len(KINDS)))]
+    """Draw an object of one of some kinds, tiny to large, for a place on the ground."""
+    kind = kinds[int(rng.integers(len(kinds)))]
     factor = float(np.exp(rng.normal(0.1, 0.35))) if size is None else size
     heading = float(rng.uniform(-np.pi, np.pi))
     return Anomaly(key, x, s, kind=kind, size=float(np.clip(factor, 0.45, 2.4)), heading=heading)

@@ -36,14 +36,14 @@ class Scene:
         seed: numbers that decide everything.
         height: image rows.
         width: image columns.
-        anomalies: whether strange things lie on it.
+        anomalies: kinds of strange things that lie on it; none for an ordinary road.
         moving: whether the camera drives; then nothing stands in its way.
     """
 
     seed: tuple[int, ...]
     height: int
     width: int
-    anomalies: bool = False
+    anomalies: tuple[str, ...] = ()
     moving: bool = False
     _blocks: dict[int, Block] = field(default_factory=dict, compare=False, repr=False)
 
@@ -175,17 +175,18 @@ class Scene:
             left = max(road.left - 0.6 * road.walk[0], camera.x - bend - view)
             right = min(road.right + 0.6 * road.walk[1], camera.x - bend + view)
             x = float(rng.uniform(min(left, camera.x - 1.0), max(right, camera.x + 1.0)))
-            found.append(random_anomaly(rng, int(rng.integers(2**31)), x, camera.s + gap))
+            found.append(self._any(rng, x, camera.s + gap))
         return found
+
+    def _any(self, rng: np.random.Generator, x: float, s: float) -> Anomaly:
+        return random_anomaly(rng, self.anomalies, int(rng.integers(2**31)), x, s)
 
     def _roadside(self, number: int) -> Anomaly | None:
         """The anomaly of one stretch of a drive, next to the camera's path."""
         rng = self.rng(8, number + 1000)
         if 14 * number < START + 6 or rng.random() < 0.25:
             return None
-        thing = random_anomaly(
-            rng, int(rng.integers(2**31)), 0.0, 14 * (number + rng.uniform(0.2, 0.8))
-        )
+        thing = self._any(rng, 0.0, 14 * (number + rng.uniform(0.2, 0.8)))
         gap = thing.half[0] + 1.35
         left = self.road.left - 0.5 * self.road.walk[0] + thing.half[0]
         if self.busy:
