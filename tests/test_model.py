@@ -194,7 +194,8 @@ def test_an_empty_folder_may_be_filled(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").mkdir()
     model.save("model")
-    roadanomaly.load("model")
+    image = np.full((32, 48, 3), 90, np.uint8)
+    np.testing.assert_array_equal(roadanomaly.load("model")(image).score, model(image).score)
 
 
 def test_a_place_below_a_file_cannot_be_written(model, tmp_path):

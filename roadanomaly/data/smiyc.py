@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -58,9 +59,9 @@ class _Track(BenchmarkSet):
         return {key: one for key, one in found.items() if one.image and split in cls.splits_of(key)}
 
     @classmethod
+    @abstractmethod
     def splits_of(cls, frame_id: str) -> frozenset[str]:
         """Return the splits that an id belongs to."""
-        raise NotImplementedError
 
     @classmethod
     def is_public(cls, frame_id: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -125,13 +125,9 @@ def evaluate(
     judged = 0
     with ScoreSpool() as spool:
         for frame in frames:
-            if frame.truth is None:
-                why = frames.hidden(frame.id) or "it has no label; use `predict`."
-                msg = f"frame {frame.id} cannot be scored: {why}"
-                raise DataError(msg)
+            truth = truth_of(frames, frame)
             segmentation, scores, spent = _score(segmenter, detectors, needs, frame)
             counts.update(segmentation, frame)
-            truth = frame.truth.numpy()
             halves = {name: official_scores(score) for name, score in scores.items()}
             for name, score in scores.items():
                 times[name].append(spent[name])
@@ -146,6 +142,19 @@ def evaluate(
             for name, detector in detectors.items()
         )
     return Evaluation(frames.record(), track, judged, rows, counts.miou, counts.iou)
+
+
+def truth_of(frames: FrameSet, frame: Frame) -> np.ndarray:
+    """Return a frame's truth, `(H, W)` uint8 of 0 inlier, 1 anomaly, 255 ignore.
+
+    Raises:
+        DataError: there is none; says why.
+    """
+    if frame.truth is None:
+        why = frames.hidden(frame.id) or "it has no label; use `predict`."
+        msg = f"frame {frame.id} cannot be scored: {why}"
+        raise DataError(msg)
+    return frame.truth.numpy()
 
 
 def official_scores(score: np.ndarray) -> np.ndarray:
@@ -185,23 +194,48 @@ def _row(
     track: str,
     times: Mapping[str, list[float]],
 ) -> Row:
-    pixel = official[name].compute()
+    ms = float(np.median(times[name])) if times[name] else float("nan")
+    again = spool.read(name)
+    return make_row(name, supervision, official[name], exact[name], again, track, ms)
+
+
+def make_row(
+    name: str,
+    supervision: str,
+    official: PixelOfficial,
+    exact: PixelExact,
+    again: Iterable[tuple[str, np.ndarray, np.ndarray]],
+    track: str,
+    ms: float,
+) -> Row:
+    """Finish a row: its components need the threshold that all pixels together give.
+
+    Args:
+        name: of the detector.
+        supervision: what it learned from.
+        official: of all frames.
+        exact: of all frames.
+        again: id, half-precision score and truth of each frame, a second time.
+        track: size rules of the components.
+        ms: a frame, milliseconds.
+    """
+    pixel = official.compute()
     components = Components(track, pixel.best_f1_threshold, mode="official")
-    for frame_id, score, truth in spool.read(name):
+    for frame_id, score, truth in again:
         components.update(frame_id, score, truth)
     found = components.compute()
     return Row(
         detector=name,
         supervision=supervision,
         ap=pixel.ap,
-        ap_exact=exact[name].compute().ap,
+        ap_exact=exact.compute().ap,
         fpr95=pixel.fpr95,
         auroc=pixel.auroc,
         best_f1=pixel.best_f1,
         siou=found.siou,
         ppv=found.ppv,
         f1=found.f1,
-        ms=float(np.median(times[name])) if times[name] else float("nan"),
+        ms=ms,
     )
 
 

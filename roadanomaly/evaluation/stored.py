@@ -7,10 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from roadanomaly.data.base import FrameSet
-from roadanomaly.errors import DataError
-from roadanomaly.evaluation.evaluate import Evaluation, Row, official_scores
+from roadanomaly.evaluation.evaluate import Evaluation, make_row, official_scores, truth_of
 from roadanomaly.metrics.checks import check_name
-from roadanomaly.metrics.component import SIZE_RULES, Components
+from roadanomaly.metrics.component import SIZE_RULES
 from roadanomaly.metrics.pixel import PixelExact, PixelOfficial
 from roadanomaly.scores import ScoreDoubts, ScoreFolder
 from roadanomaly.types import Frame
@@ -45,7 +44,7 @@ def evaluate_stored(
     doubts, official, exact = ScoreDoubts(), PixelOfficial(), PixelExact()
     scores.check(_ids(frames))
     for frame in frames:
-        truth = _truth(frames, frame)
+        truth = truth_of(frames, frame)
         score = scores.read(frame.id, truth.shape)
         doubts.update(score)
         official.update(frame.id, official_scores(score), truth)
@@ -53,24 +52,11 @@ def evaluate_stored(
         truths[frame.id] = truth
         if seen:
             seen(frame, {name: score})
-    pixel = official.compute()
-    components = Components(track, pixel.best_f1_threshold, mode="official")
-    for frame_id, truth in truths.items():
-        components.update(frame_id, official_scores(scores.read(frame_id, truth.shape)), truth)
-    found = components.compute()
-    row = Row(
-        detector=name,
-        supervision="unknown",
-        ap=pixel.ap,
-        ap_exact=exact.compute().ap,
-        fpr95=pixel.fpr95,
-        auroc=pixel.auroc,
-        best_f1=pixel.best_f1,
-        siou=found.siou,
-        ppv=found.ppv,
-        f1=found.f1,
-        ms=float("nan"),
+    again = (
+        (frame_id, official_scores(scores.read(frame_id, truth.shape)), truth)
+        for frame_id, truth in truths.items()
     )
+    row = make_row(name, "unknown", official, exact, again, track, float("nan"))
     evaluation = Evaluation(frames.record(), track, len(truths), (row,), None, {})
     return evaluation, doubts.warnings()
 
@@ -79,11 +65,3 @@ def _ids(frames: FrameSet) -> list[str]:
     """Return the ids of all frames; sets that list theirs are not read for it."""
     listed = getattr(frames, "ids", None)
     return list(listed) if listed is not None else [frame.id for frame in frames]
-
-
-def _truth(frames: FrameSet, frame: Frame) -> np.ndarray:
-    if frame.truth is None:
-        why = frames.hidden(frame.id) or "it has no label."
-        msg = f"frame {frame.id} cannot be scored: {why}"
-        raise DataError(msg)
-    return frame.truth.numpy()
