@@ -24,6 +24,7 @@ from roadanomaly.metrics.pixel import FrameCurve
 FOLDER = "findings"
 CURVE_ARRAYS = ("thresholds", "tp", "fp")
 OBJECT_ARRAYS = ("siou", "truth_size", "ppv", "predicted_size")
+FRAME_NUMBERS = ("ap", "fpr95", "f1", "ms")
 PLOT_ARRAYS = ("thresholds", "recall", "precision", "fpr", "f1")
 
 
@@ -213,7 +214,9 @@ def _arrays(found: Findings) -> dict[str, np.ndarray]:
     frames = found.per_frame
     arrays = {
         "ids": np.array([frame.id for frame in frames], dtype=str),
-        "frame_numbers": np.array([[f.ap, f.fpr95, f.f1, f.ms] for f in frames]).reshape(-1, 4),
+        "frame_numbers": np.array(
+            [[getattr(frame, name) for name in FRAME_NUMBERS] for frame in frames]
+        ).reshape(-1, len(FRAME_NUMBERS)),
         "histogram_edges": found.histogram.edges,
         "histogram_inlier": found.histogram.inlier,
         "histogram_anomaly": found.histogram.anomaly,
@@ -233,9 +236,9 @@ def _from_arrays(held: dict[str, np.ndarray]) -> dict[str, Any]:
     frames = tuple(
         FrameFinding(
             str(frame_id),
-            *(float(number) for number in held["frame_numbers"][place]),
-            FrameCurve(**{name: curves[name][place] for name in CURVE_ARRAYS}),
-            FrameObjects(**{name: objects[name][place] for name in OBJECT_ARRAYS}),
+            **dict(zip(FRAME_NUMBERS, held["frame_numbers"][place].tolist(), strict=True)),
+            curve=FrameCurve(**{name: curves[name][place] for name in CURVE_ARRAYS}),
+            objects=FrameObjects(**{name: objects[name][place] for name in OBJECT_ARRAYS}),
         )
         for place, frame_id in enumerate(held["ids"])
     )
