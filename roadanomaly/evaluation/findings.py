@@ -167,7 +167,7 @@ def save_findings(folder: Path, found: Findings) -> None:
     """
     base = folder / FOLDER / found.set / found.detector
     content = io.BytesIO()
-    np.savez_compressed(content, **_arrays(found))
+    np.savez_compressed(content, **_arrays(found))  # type: ignore[arg-type]
     write_bytes(base.with_name(f"{base.name}.npz"), content.getvalue())
     left_out = {"curves", "histogram", "per_frame"}
     values = {key: value for key, value in asdict_shallow(found).items() if key not in left_out}
