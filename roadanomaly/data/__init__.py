@@ -23,6 +23,7 @@ DATASETS: Catalogue[FrameSet] = Catalogue(
         "smiyc-obstacle": "roadanomaly.data.smiyc:SmiycObstacle",
         "streethazards": "roadanomaly.data.streethazards:StreetHazards",
         "streets": "roadanomaly.data.streets:Streets",
+        "union": "roadanomaly.data.union:Union",
     },
 )
 

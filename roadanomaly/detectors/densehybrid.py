@@ -28,6 +28,8 @@ class DenseHybrid(Detector):
         hidden: width of a 3x3 convolution before the posterior's last layer, on maps of stride 8
             and above; 0 leaves it out, as in the paper.
         score_by: `"hybrid"`, or one of its halves `"density"`, `"posterior"`, to compare.
+        smooth: side of the square window, in cells of the logits' grid, over which the score is
+            averaged; odd, 1 leaves it as it is.
 
     Source: Grcic et al., 2022, DenseHybrid, equations 8 to 13. Differs from the public code:
     void pixels do not train the dataset posterior; a batch without negatives costs nothing
@@ -35,7 +37,7 @@ class DenseHybrid(Detector):
     no gradient, is left out; the head may read several maps: each is projected at its own stride
     and the results are added, which equals one 1x1 convolution of the maps upsampled and stacked;
     the score is computed at the logits' stride and brought to image size, not the logits, which
-    makes it cheap.
+    makes it cheap; `smooth` is not in the paper (others blur their scores: PEBAL, RPL, SML).
     """
 
     kind = "finetune"
@@ -51,6 +53,7 @@ class DenseHybrid(Detector):
         beta: float = 0.03,
         hidden: int = 0,
         score_by: Score = "hybrid",
+        smooth: int = 1,
     ) -> None:
         super().__init__()
         if beta < 0:
@@ -59,10 +62,14 @@ class DenseHybrid(Detector):
         if score_by not in SCORES:
             msg = f"densehybrid: `score_by` {score_by!r} is unknown; {nearest(score_by, SCORES)}"
             raise OptionError(msg)
+        if smooth < 1 or smooth % 2 == 0:
+            msg = f"densehybrid: `smooth` must be an odd number of cells, 1 for none, not {smooth}."
+            raise OptionError(msg)
         self.features = tuple(features) if features else ()
         self.beta = beta
         self.hidden = hidden
         self.score_by = score_by
+        self.smooth = smooth
         self.register_buffer("trained", torch.tensor(False))
 
     def options(self) -> dict[str, Any]:
@@ -72,6 +79,7 @@ class DenseHybrid(Detector):
             "beta": self.beta,
             "hidden": self.hidden,
             "score_by": self.score_by,
+            "smooth": self.smooth,
         }
 
     def attach(self, segmenter: Segmenter) -> None:
@@ -131,10 +139,23 @@ class DenseHybrid(Detector):
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return `-ln sum_k exp s_k + ln P(out|x)`, `(B, H, W)`, or one of the two."""
         self.require(bool(self.trained), "densehybrid")
+        return segmentation.to_image(window_mean(self._raw_score(segmentation), self.smooth))
+
+    def _raw_score(self, segmentation: Segmentation) -> Tensor:
+        if self.score_by == "posterior":
+            return self.log_posterior(segmentation)[:, 1]
         density = -segmentation.logits.float().logsumexp(1)
         if self.score_by == "density":
-            return segmentation.to_image(density)
-        posterior = self.log_posterior(segmentation)[:, 1]
-        if self.score_by == "posterior":
-            return segmentation.to_image(posterior)
-        return segmentation.to_image(density + posterior)
+            return density
+        return density + self.log_posterior(segmentation)[:, 1]
+
+
+def window_mean(values: Tensor, side: int) -> Tensor:
+    """Mean of `(B, h, w)` over a square window of `side` cells, of those inside the map."""
+    if side == 1:
+        return values
+    mean = values[:, None]
+    for window in ((side, 1), (1, side)):
+        margin = (window[0] // 2, window[1] // 2)
+        mean = functional.avg_pool2d(mean, window, 1, margin, count_include_pad=False)
+    return mean[:, 0]

@@ -1,0 +1,88 @@
+"""Several sets as one, to train on: each takes a given share of the frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from roadanomaly.data.base import FrameSet
+from roadanomaly.errors import OptionError
+from roadanomaly.types import Frame
+
+
+class Union(FrameSet):
+    """Labelled sets of the same classes, side by side; small ones repeat to keep their share.
+
+    The union is as long as it takes to hold every frame at least once.
+
+    Args:
+        sets: one mapping a set: `name`, out of the catalogue, `share` of the frames, and the
+            options of that set. Shares are relative: 2 and 1 are two thirds and one third.
+
+    Raises:
+        OptionError: no set, a share that is not positive, or sets of different classes.
+        UnknownName: no set is called so.
+    """
+
+    source = "several sets"
+    licence = "that of each set"
+
+    def __init__(self, sets: Sequence[Mapping[str, Any]]) -> None:
+        if not sets:
+            msg = "`sets` of a union is empty. List at least one, as {name: camvid, share: 1}."
+            raise OptionError(msg)
+        shares = [_share(options) for options in sets]
+        self.sets = [_build(options) for options in sets]
+        self.classes = self.sets[0].classes
+        for one in self.sets:
+            if one.classes != self.classes:
+                msg = (
+                    f"the sets of a union must label the same classes, but {one.record()} has "
+                    f"{len(one.classes)} and the first set {len(self.classes)}; see the option "
+                    "`classes` of each."
+                )
+                raise OptionError(msg)
+        self.shares = [share / sum(shares) for share in shares]
+        whole = max(len(one) / share for one, share in zip(self.sets, self.shares, strict=True))
+        self.places = [
+            (number, place % len(one))
+            for number, one in enumerate(self.sets)
+            for place in range(math.ceil(whole * self.shares[number] - 1e-9))
+        ]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> Frame:
+        number, place = self.places[index]
+        return self.sets[number][place]
+
+    def record(self) -> dict[str, Any]:
+        """Return each set's record with its share."""
+        return {
+            "name": "union",
+            "count": len(self),
+            "sets": [
+                {"share": share, **one.record()}
+                for share, one in zip(self.shares, self.sets, strict=True)
+            ],
+        }
+
+
+def _share(options: Mapping[str, Any]) -> float:
+    share = options.get("share", 1)
+    if not (isinstance(share, int | float) and 0 < share < float("inf")):
+        msg = f"the share of a set of a union is {share!r}; it must be a number above 0."
+        raise OptionError(msg)
+    return float(share)
+
+
+def _build(options: Mapping[str, Any]) -> FrameSet:
+    from roadanomaly.data import DATASETS
+
+    if "name" not in options:
+        msg = f"a set of a union has no `name`: {dict(options)}. Give one, such as `camvid`."
+        raise OptionError(msg)
+    rest = {key: value for key, value in options.items() if key not in ("name", "share")}
+    return DATASETS.build(options["name"], rest)
