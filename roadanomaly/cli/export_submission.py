@@ -23,7 +23,7 @@ from roadanomaly.evaluation.submission import BENCHMARKS, Submission
 from roadanomaly.evaluation.submission.base import Settings, Track
 from roadanomaly.evaluation.submission.export import Export, Report
 from roadanomaly.evaluation.submission.frames import choose_tracks, open_frames
-from roadanomaly.evaluation.submission.plan import State, restart
+from roadanomaly.evaluation.submission.plan import State
 from roadanomaly.evaluation.submission.proof import as_lines
 from roadanomaly.evaluation.submission.source import ModelScores, Source, StoredMaps
 from roadanomaly.model import Model, load, name_of
@@ -47,6 +47,9 @@ def run(arguments: Sequence[str]) -> None:
     if (given.model is None) == (given.scores is None):
         msg = "give a MODEL, or --scores with a folder of score maps, one of both."
         raise OptionError(msg)
+    if given.out is None:
+        msg = "give a new folder to write the submission into: --out DIR"
+        raise OptionError(msg)
     tracks = _open(kind, given)
     model = None if given.model is None else load(given.model, pick_device(given.device))
     submission = kind(Path(given.out), _settings(given, model))
@@ -55,7 +58,7 @@ def run(arguments: Sequence[str]) -> None:
         _rehearse(export, State.NEW if given.restart else export.state())
         return
     if given.restart:
-        restart(submission.out)
+        export.restart()
     elif export.state() is State.BEGUN:
         sys.stdout.write(f"{given.out}: going on where the last run stopped\n")
     _print(export.run(), submission)
@@ -68,9 +71,9 @@ def _parser() -> Any:
     )
     parser.add_argument("model", nargs="?", default=None, help="folder of a trained or fitted run")
     parser.add_argument("--scores", type=str, default=None, help="folder of score maps, no model")
-    parser.add_argument("--for", required=True, type=str, help=", ".join(BENCHMARKS))
+    parser.add_argument("--for", default=None, type=str, help=", ".join(BENCHMARKS))
     parser.add_argument("--root", type=str, default=None, help="folder that holds the sets")
-    parser.add_argument("--out", required=True, type=str, help="new folder to write into")
+    parser.add_argument("--out", default=None, type=str, help="new folder to write into")
     parser.add_argument("--method", type=str, default=None, help="name; default: of the run folder")
     parser.add_argument("--track", type=str, default=None, help="some of several, comma-separated")
     parser.add_argument("--split", type=str, default=None, help="laf: test or testNoKnown")
@@ -90,7 +93,10 @@ def _parser() -> Any:
     return parser
 
 
-def _benchmark(name: str) -> type[Submission]:
+def _benchmark(name: str | None) -> type[Submission]:
+    if name is None:
+        msg = f"say which benchmark it is for: --for {', '.join(BENCHMARKS)}"
+        raise OptionError(msg)
     if name not in BENCHMARKS:
         msg = f"--for {name!r} is no benchmark that is submitted to; {nearest(name, BENCHMARKS)}"
         raise OptionError(msg)
@@ -146,7 +152,7 @@ def _method(given: Any) -> str:
 
 def _source(given: Any, model: Model | None, kind: type[Submission]) -> Source:
     if model is None:
-        return StoredMaps(Path(given.scores))
+        return StoredMaps(Path(given.scores), with_classes=kind.wants_classes)
     from roadanomaly.detectors import DETECTORS
 
     name = name_of(DETECTORS, model.detector)
@@ -160,8 +166,7 @@ def _progress(ids: Sequence[str], what: str) -> Iterable[str]:
 
 def _rehearse(export: Export, state: State) -> None:
     """Validate, and print what would be written."""
-    if isinstance(export.source, StoredMaps):
-        export.validate()
+    export.rehearse()
     for track, frames in export.tracks:
         hidden = sum(frames.hidden(frame_id) is not None for frame_id in frames.ids)
         folder = export.submission.writer(track, frames).folder()

@@ -23,8 +23,7 @@ PACKAGES = (
     "opencv-python-headless",
     "pillow",
     "safetensors",
-    "jsonargparse",
-    "typeshed-client",
+    "jsonargparse[signatures]",
     "pyyaml",
     "tqdm",
     "h5py",
@@ -142,7 +141,7 @@ def _requirements(description: Path) -> str:
     lines = []
     for name in names:
         try:
-            lines.append(f"{name}=={importlib.metadata.version(name).split('+')[0]}")
+            lines.append(f"{name}=={importlib.metadata.version(name.split('[')[0]).split('+')[0]}")
         except importlib.metadata.PackageNotFoundError:
             lines.append(name)
     return "\n".join(lines) + "\n"

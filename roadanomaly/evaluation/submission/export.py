@@ -87,6 +87,14 @@ class Export:
         """
         return plans.find_state(self.out, self.plan())
 
+    def restart(self) -> None:
+        """Remove the export that the folder holds, whole or begun, if any.
+
+        Raises:
+            UserError: something cannot be removed.
+        """
+        plans.restart(self.out, self.plan())
+
     def need(self) -> float:
         """Return the bytes that the export may take on disk, estimated from above."""
         each = self.source.bytes_per_pixel + self.submission.bytes_per_pixel
@@ -96,21 +104,16 @@ class Export:
             pixels += height * width * len(frames)
         return float(each * pixels)
 
-    def validate(self) -> None:
-        """Read every stored map, as an export would, and write nothing.
+    def rehearse(self) -> None:
+        """Find what would be refused, and write nothing.
 
         Raises:
             DataError: a map is missing, superfluous or cannot be used.
+            UserError: there is too little room.
         """
         for track, frames in self.tracks:
-            found = ScoredTrack(
-                track,
-                frames,
-                self.source.maps(track, frames, self.out / plans.WORK, self.progress),
-                self.submission.wants_classes,
-            )
-            for frame_id in self.progress(frames.ids, f"validate {track.name}"):
-                found.read(frame_id)
+            self.source.rehearse(track, frames, self.progress)
+        self._require_room()
 
     def run(self) -> Report:
         """Write, or continue; a whole export is only looked at.

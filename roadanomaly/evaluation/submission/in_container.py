@@ -19,25 +19,26 @@ from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.data.images import list_images
 from roadanomaly.errors import UserError
 from roadanomaly.evaluation.classes import class_table
-from roadanomaly.model import ImageLike, Model, load
+from roadanomaly.model import ImageLike, Model, Result, load
 from roadanomaly.scores.write import write_fishyscapes
 
 SEED = 0
 """Set before each frame, so that neither their order nor a restart changes a score."""
 
 
-def score_pair(model: Model, image: ImageLike) -> tuple[np.ndarray, np.ndarray]:
-    """Score one image.
+def score_image(model: Model, image: ImageLike) -> Result:
+    """Score one image, from the same state of the random generator as every other."""
+    torch.manual_seed(SEED)
+    return model(image)
 
-    Returns:
-        scores `(H, W)` float32 and Cityscapes train ids `(H, W)` uint8.
+
+def train_ids(model: Model, result: Result) -> np.ndarray:
+    """Return the classes as Cityscapes train ids, `(H, W)` uint8.
 
     Raises:
-        DataError: the segmenter's classes have no known map to Cityscapes'.
+        DataError: no map from the segmenter's classes to Cityscapes' is known.
     """
-    torch.manual_seed(SEED)
-    result = model(image)
-    return result.score, class_table(model.segmenter.classes, CITYSCAPES)[result.classes]
+    return class_table(model.segmenter.classes, CITYSCAPES)[result.classes]
 
 
 def output_name(image: Path) -> str:
@@ -61,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model = load(given.model, "cuda" if torch.cuda.is_available() else "cpu")
         images = list_images(given.input)
         for number, image in enumerate(images, 1):
-            write_fishyscapes(given.output, output_name(image), *score_pair(model, image))
+            result = score_image(model, image)
+            classes = train_ids(model, result)
+            write_fishyscapes(given.output, output_name(image), result.score, classes)
             sys.stdout.write(f"{number} of {len(images)}: {image.name}\n")
             sys.stdout.flush()
     except (UserError, OSError) as error:

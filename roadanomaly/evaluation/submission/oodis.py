@@ -15,7 +15,7 @@ from roadanomaly.data.images import write_image
 from roadanomaly.data.oodis import OodisFishyscapes, OodisRoadAnomaly, OodisRoadObstacle
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.evaluation.submission.base import Settings, Submission, Track, TrackWriter
-from roadanomaly.evaluation.submission.objects import predicted_objects
+from roadanomaly.evaluation.submission.instances import predicted_objects
 from roadanomaly.evaluation.submission.proof import compare
 from roadanomaly.files import write_text
 from roadanomaly.metrics.instance import Instances, PredictedInstance
@@ -161,7 +161,7 @@ class Oodis(Submission):
 
     name = "oodis"
     tracks: ClassVar = (
-        Track("fishyscapes", "oodis-fishyscapes", "all", splits=("test", "train")),
+        Track("fishyscapes", "oodis-fishyscapes", "all"),
         Track("roadanomaly", "oodis-roadanomaly", "test", maps=("AnomalyTrack-all",)),
         Track("roadobstacle", "oodis-roadobstacle", "test", maps=("ObstacleTrack-all",)),
     )

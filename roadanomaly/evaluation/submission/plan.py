@@ -75,8 +75,8 @@ def begin(out: Path, plan: Mapping[str, Any]) -> None:
     write_text(out / WORK / "plan.json", json.dumps(plan, indent=1) + "\n")
 
 
-def restart(out: Path) -> None:
-    """Remove an export, whole or begun, and nothing else.
+def restart(out: Path, plan: Mapping[str, Any]) -> None:
+    """Remove an export, whole or begun, and nothing else; begin with another plan in its place.
 
     Raises:
         UserError: something cannot be removed.
@@ -97,6 +97,7 @@ def restart(out: Path) -> None:
     except OSError as error:
         msg = f"{error.filename} cannot be removed: {error.strerror}. Give another --out."
         raise UserError(msg) from error
+    begin(out, plan)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -109,8 +110,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _require_same(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     first, second = _flat(before), _flat(json.loads(json.dumps(now)))
-    for key in sorted(first.keys() | second.keys()):
-        if first.get(key) != second.get(key):
+    for key in first | second:
+        if key != "contents" and first.get(key) != second.get(key):
             msg = (
                 f"--out {out} holds an export of something else: {key} was {first.get(key)!r} and "
                 f"is {second.get(key)!r} now. Give another --out, or begin anew with --restart, "

@@ -12,10 +12,10 @@ import numpy as np
 from roadanomaly.data.benchmark import BenchmarkSet
 from roadanomaly.evaluation.submission.base import Track
 from roadanomaly.evaluation.submission.fishyscapes import read_classes
-from roadanomaly.evaluation.submission.in_container import score_pair
+from roadanomaly.evaluation.submission.in_container import score_image, train_ids
 from roadanomaly.evaluation.submission.plan import fingerprint
 from roadanomaly.files import write_array
-from roadanomaly.model import Model
+from roadanomaly.model import Model, Result
 from roadanomaly.scores.folder import ScoreFolder, open_scores
 from roadanomaly.scores.read import check_values
 from roadanomaly.scores.write import write_fishyscapes
@@ -81,16 +81,26 @@ class Source(ABC):
             DataError: a map is missing, superfluous or cannot be used.
         """
 
+    @abstractmethod
+    def rehearse(self, track: Track, frames: BenchmarkSet, progress: Progress) -> None:
+        """Find what would be refused, as far as that can be known without writing anything.
+
+        Raises:
+            DataError: a map is missing, superfluous or cannot be used, or the model's is none.
+        """
+
 
 class StoredMaps(Source):
     """Score maps in files.
 
     Args:
         folder: that holds them, or a folder a track (by the track's name, or the official one).
+        with_classes: segmentations lie beside them.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, with_classes: bool) -> None:
         self.folder = folder
+        self.with_classes = with_classes
 
     def find(self, track: Track, frames: BenchmarkSet) -> ScoreFolder:
         """Return the maps of a track, each frame's and no stranger's.
@@ -114,6 +124,12 @@ class StoredMaps(Source):
     ) -> ScoreFolder:
         """Find them; nothing is copied."""
         return self.find(track, frames)
+
+    def rehearse(self, track: Track, frames: BenchmarkSet, progress: Progress) -> None:
+        """Read every map."""
+        found = ScoredTrack(track, frames, self.find(track, frames), self.with_classes)
+        for frame_id in progress(frames.ids, f"read {track.name}"):
+            found.read(frame_id)
 
 
 class ModelScores(Source):
@@ -143,10 +159,22 @@ class ModelScores(Source):
         paths = {key: kept / f"{key}{ending}.npy" for key in frames.ids}
         missing = [key for key, path in paths.items() if not path.exists()]
         for frame_id in progress(missing, f"score {track.name}"):
-            score, classes = score_pair(self.model, frames.picture(frames.files[frame_id]))
-            check_values(f"the score of {frame_id}", score)
+            result = self._score(frames, frame_id)
             if self.with_classes:
-                write_fishyscapes(kept, frame_id, score, classes)
+                classes = train_ids(self.model, result)
+                write_fishyscapes(kept, frame_id, result.score, classes)
             else:
-                write_array(paths[frame_id], score)
+                write_array(paths[frame_id], result.score)
         return ScoreFolder(kept, paths)
+
+    def _score(self, frames: BenchmarkSet, frame_id: str) -> Result:
+        result = score_image(self.model, frames.picture(frames.files[frame_id]))
+        check_values(f"the score of {frame_id}", result.score)
+        return result
+
+    def rehearse(self, track: Track, frames: BenchmarkSet, progress: Progress) -> None:
+        """Score one frame."""
+        for frame_id in progress(frames.ids[:1], f"try {track.name}"):
+            result = self._score(frames, frame_id)
+            if self.with_classes:
+                train_ids(self.model, result)

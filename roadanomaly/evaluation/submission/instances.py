@@ -32,7 +32,7 @@ def predicted_objects(
         return [_highest_region(score, threshold, min_area)]
     _, regions = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     sizes = np.bincount(regions.ravel())
-    means = np.bincount(regions.ravel(), score.ravel().astype(np.float64)) / sizes
+    means = np.bincount(regions.ravel(), score.ravel()) / np.maximum(sizes, 1)
     order = sorted(range(1, sizes.size), key=lambda index: (-means[index], index))
     return [
         PredictedInstance(regions == index, float(means[index])) for index in order[:MOST_OBJECTS]
