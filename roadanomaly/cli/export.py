@@ -35,6 +35,7 @@ def run(arguments: Sequence[str]) -> None:
         sys.exit(0)
     name = arguments[0] if arguments else ""
     if name not in ACTIONS:
-        msg = f"`export {name}` is unknown; {nearest(name, ACTIONS)} See --help."
+        what = f"`export {name}` is unknown" if name else "say what to export"
+        msg = f"{what}; {nearest(name, ACTIONS)} (`roadanomaly export --help`)"
         raise OptionError(msg)
     importlib.import_module(f"roadanomaly.cli.export_{name}").run(arguments[1:])

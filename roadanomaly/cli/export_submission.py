@@ -7,6 +7,7 @@ on where it was.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -18,6 +19,7 @@ from tqdm import tqdm
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data.benchmark import BenchmarkSet
+from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import DataError, OptionError, nearest
 from roadanomaly.evaluation.submission import BENCHMARKS, Submission
 from roadanomaly.evaluation.submission.base import Settings, Track
@@ -111,9 +113,16 @@ def _open(kind: type[Submission], given: Any) -> list[tuple[Track, BenchmarkSet]
             opened.append((track, open_frames(track, given.root, incomplete=given.incomplete)))
         except DataError as error:
             if not track.optional or given.track is not None:
-                raise
+                raise _with_advice(error, kind, given.track) from error
             sys.stdout.write(f"without {track.name}: {error}\n")
     return opened
+
+
+def _with_advice(error: DataError, kind: type[Submission], chosen: str | None) -> DataError:
+    if len(kind.tracks) == 1 or chosen is not None:
+        return error
+    names = ",".join(track.name for track in kind.tracks)
+    return DataError(f"{error} To export some tracks alone, name them: --track {names}.")
 
 
 def _settings(given: Any, model: Model | None) -> Settings:
@@ -153,10 +162,9 @@ def _method(given: Any) -> str:
 def _source(given: Any, model: Model | None, kind: type[Submission]) -> Source:
     if model is None:
         return StoredMaps(Path(given.scores), with_classes=kind.wants_classes)
-    from roadanomaly.detectors import DETECTORS
-
-    name = name_of(DETECTORS, model.detector)
-    identity = f"{name} {model.detector.options()} {weights_hash(model.networks)}"
+    parts = (model.segmenter.options(), model.detector.options(), weights_hash(model.networks))
+    digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    identity = f"{name_of(DETECTORS, model.detector)} {digest}"
     return ModelScores(model, identity, with_classes=kind.wants_classes)
 
 
@@ -199,7 +207,8 @@ def _print(report: Report, submission: Submission) -> None:
         )
         lines += as_lines(name, track["proof"])
         lines += [f"warning: {name}: {warning}" for warning in track["warnings"]]
-        lines += [f"incomplete, a trial only: {track['missing']}"] if track["missing"] else []
+        if not track["whole"]:
+            lines.append(f"{name}: only {track['frames']} of {track['published']} frames: a trial")
     if not card["complete"]:
         lines.append("warning: this is not the whole submission; the benchmark asks for all of it")
     archive = card["archive"]

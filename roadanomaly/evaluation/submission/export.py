@@ -15,7 +15,7 @@ from roadanomaly.errors import DataError, UserError
 from roadanomaly.evaluation.submission import plan as plans
 from roadanomaly.evaluation.submission.archive import pack, sha256
 from roadanomaly.evaluation.submission.base import Submission, Track, TrackWriter
-from roadanomaly.evaluation.submission.frames import missing_frames
+from roadanomaly.evaluation.submission.frames import is_whole, published_frames
 from roadanomaly.evaluation.submission.plan import State, fingerprint
 from roadanomaly.evaluation.submission.source import Progress, ScoredTrack, Source
 from roadanomaly.files import remove_partial, write_text
@@ -139,7 +139,7 @@ class Export:
         card = {
             "benchmark": self.submission.name,
             "method": self.submission.settings.method,
-            "complete": not any(one["missing"] for one in tracks.values()) and self._all_tracks(),
+            "complete": all(one["whole"] for one in tracks.values()) and self._all_tracks(),
             "tracks": tracks,
             "archive": {
                 "name": archive.name,
@@ -224,7 +224,8 @@ def _track_card(
         "frames": len(frames),
         "hidden": hidden,
         "files": len(writer.names()),
-        "missing": missing_frames(track, frames) or "",
+        "published": published_frames(track, frames),
+        "whole": is_whole(track, frames),
         "proof": proof,
         "warnings": list(writer.warnings()),
     }

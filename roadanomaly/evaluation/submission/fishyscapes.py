@@ -33,7 +33,7 @@ class PairWriter(TrackWriter):
     def __init__(self, track: Track, frames: BenchmarkSet, folder: Path) -> None:
         super().__init__(track, frames)
         self._folder = folder
-        self._proof = PixelProof()
+        self._proof = PixelProof(binned=False)
 
     def write(self, frame_id: str, score: np.ndarray, classes: np.ndarray | None) -> None:
         """Write the pair, unless it is there and holds this."""

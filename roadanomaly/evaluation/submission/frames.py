@@ -25,27 +25,34 @@ def open_frames(track: Track, root: str | Path | None, *, incomplete: bool) -> B
     kind = DATASETS.get(track.data)
     assert issubclass(kind, BenchmarkSet)
     frames = kind(split=track.split, root=root)
-    missing = missing_frames(track, frames)
-    if missing and not incomplete:
-        raise DataError(missing)
+    if not incomplete and not is_whole(track, frames):
+        raise _missing(track, frames)
     return frames
 
 
-def missing_frames(track: Track, frames: BenchmarkSet) -> str | None:
-    """Say which frames of the split are not on disk, or return None."""
-    card = frames.card
-    published = card.splits[track.split].frames
-    official = frames.official(track.split)
-    absent = sorted(official - set(frames.ids)) if official else []
-    if not absent and (published is None or len(frames) >= published):
-        return None
+def published_frames(track: Track, frames: BenchmarkSet) -> int:
+    """Return how many frames the split has as published; where unknown, as many as are here."""
+    return frames.card.splits[track.split].frames or len(frames)
+
+
+def is_whole(track: Track, frames: BenchmarkSet) -> bool:
+    """Tell whether every frame of the split is on disk."""
+    official = frames.official(track.split) or frozenset()
+    return official <= set(frames.ids) and len(frames) >= published_frames(track, frames)
+
+
+def _missing(track: Track, frames: BenchmarkSet) -> DataError:
+    card, official = frames.card, frames.official(track.split) or frozenset()
+    published = published_frames(track, frames)
+    absent = sorted(official - set(frames.ids))
     which = f" Missing: {shorten(absent)}." if absent else ""
-    return (
+    msg = (
         f"{frames.root.absolute()} holds {len(frames)} of the {published} frames of {card.name} "
         f"`{track.split}`, but a submission needs all of them, also those with hidden truth "
         f"({card.sums[0]}).{which} Get the rest ({card.where}); `roadanomaly data check "
         f"{card.name}` says what is there. To try the export on what is there, add --incomplete."
     )
+    return DataError(msg)
 
 
 def choose_tracks(

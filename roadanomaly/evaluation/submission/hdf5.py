@@ -39,7 +39,7 @@ class Hdf5Writer(TrackWriter):
         self._folder = folder
         self._sketch = RankSketch()
         self._fitted: HalfMap | None = None
-        self._proof, self._doubts = PixelProof(), ScoreDoubts()
+        self._proof, self._doubts = PixelProof(binned=True), ScoreDoubts()
         split = track.proof
         members = frames.members(split, frames.files) if split else frames.files
         self._proved = set(members)

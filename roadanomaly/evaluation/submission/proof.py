@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from roadanomaly.data.benchmark import BenchmarkSet
+from roadanomaly.data.benchmark import BenchmarkSet, look_up
+from roadanomaly.data.images import read_label
 from roadanomaly.errors import DataError
 from roadanomaly.metrics.pixel import PixelExact, PixelOfficial
 
@@ -20,11 +21,15 @@ OFFICIAL = "official_"
 
 
 def public_truth(frames: BenchmarkSet, frame_id: str) -> np.ndarray | None:
-    """Return a frame's truth, `(H, W)` uint8 of 0, 1, 255, or None where it is hidden."""
-    if frames.hidden(frame_id) is not None:
-        return None
-    truth = frames[frames.ids.index(frame_id)].truth
-    return None if truth is None else truth.numpy()
+    """Return a frame's truth, `(H, W)` uint8 of 0, 1, 255, or None where it is hidden.
+
+    The image is not read.
+
+    Raises:
+        DataError: the label file cannot be read.
+    """
+    path = frames.files[frame_id].label
+    return None if path is None else look_up(read_label(path), frames.anomaly_table).numpy()
 
 
 def compare(frames: int, before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, Any]:
@@ -61,31 +66,34 @@ def compare(frames: int, before: Mapping[str, float], after: Mapping[str, float]
 class _Numbers:
     """Pixel metrics of one state of the scores."""
 
-    def __init__(self) -> None:
-        self._exact, self._official = PixelExact(), PixelOfficial()
+    def __init__(self, *, binned: bool) -> None:
+        self._metrics: dict[str, PixelExact | PixelOfficial] = {"": PixelExact()}
+        if binned:
+            self._metrics[OFFICIAL] = PixelOfficial()
 
     def update(self, frame_id: str, score: np.ndarray, truth: np.ndarray) -> None:
-        self._exact.update(frame_id, score, truth)
-        self._official.update(frame_id, score, truth)
+        for metric in self._metrics.values():
+            metric.update(frame_id, score, truth)
 
     def as_dict(self) -> dict[str, float]:
-        exact, official = self._exact.compute(), self._official.compute()
-        return {
-            "ap": exact.ap,
-            "fpr95": exact.fpr95,
-            f"{OFFICIAL}ap": official.ap,
-            f"{OFFICIAL}fpr95": official.fpr95,
-        }
+        found: dict[str, float] = {}
+        for prefix, metric in self._metrics.items():
+            result = metric.compute()
+            found |= {f"{prefix}ap": result.ap, f"{prefix}fpr95": result.fpr95}
+        return found
 
 
 class PixelProof:
     """Pixel metrics on the frames with public truth, of the scores and of what was written.
 
     Keeps every counted score, twice.
+
+    Args:
+        binned: add SegmentMeIfYouCan's own figures, which it takes on bins.
     """
 
-    def __init__(self) -> None:
-        self._before, self._after = _Numbers(), _Numbers()
+    def __init__(self, *, binned: bool) -> None:
+        self._before, self._after = _Numbers(binned=binned), _Numbers(binned=binned)
         self._frames = 0
 
     def update(

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from roadanomaly.cli.main import main
 from tests import layouts
 from tests.evaluation.submission import sets
 
@@ -69,6 +70,7 @@ CASES = {
     "oodis with a threshold that is none": (use(OODIS, threshold="nan"), "nan"),
     "a rate without a model": (use(OODIS, false_alarms="0.1"), "needs a calibrated model"),
     "oodis lacks a track": (use(ALL, for_="oodis", threshold="1"), "oodis-fishyscapes"),
+    "oodis lacks a track, says what to do": (use(ALL, for_="oodis"), "--track fishyscapes,road"),
     "fishyscapes without classes": (FISHY, "asks for a segmentation too"),
 }
 
@@ -165,6 +167,15 @@ def test_a_folder_without_permission(places, export, tmp_path):
     code, _, err = export(*words)
     assert code == 2
     assert "cannot be written" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [((), "say what to export; known: submission"), (("submision",), "did you mean `submission`?")],
+)
+def test_what_is_exported_must_be_said(words, expected, capsys):
+    assert main(["export", *words]) == 2
+    assert expected in capsys.readouterr().err
 
 
 def test_too_little_room_is_said_before_any_work(places, export, tmp_path, monkeypatch):
