@@ -20,7 +20,7 @@ import numpy as np
 
 import roadanomaly as ra
 from roadanomaly.data.roadanomaly import RoadAnomaly
-from roadanomaly.metrics.pixel import PixelExact
+from roadanomaly.metrics import PixelExact
 from roadanomaly.scores import RankSketch, verify_map, write_hdf5
 from roadanomaly.training.record import machine
 

@@ -1,4 +1,4 @@
-"""`roadanomaly export`: files for others to use; each kind has its own page of options."""
+"""`roadanomaly export`: write what others read; each kind has its own page of options."""
 
 from __future__ import annotations
 
@@ -8,34 +8,26 @@ from collections.abc import Sequence
 
 from roadanomaly.errors import OptionError, nearest
 
-ACTIONS: dict[str, str] = {
-    "submission": "the files that a benchmark accepts, checked, proven and packed",
+KINDS = {
+    "submission": ("export_submission", "the files that a benchmark accepts, checked and packed"),
 }
-"""What can be exported; `cli/export_<name>.py` holds each."""
-
-
-def usage() -> str:
-    """Return the page that `roadanomaly export --help` shows."""
-    width = max(map(len, ACTIONS))
-    lines = "\n".join(f"  {name:<{width}}  {text}" for name, text in ACTIONS.items())
-    return (
-        f"usage: roadanomaly export WHAT ...\n\n{__doc__}\n\nwhat:\n{lines}\n\n"
-        "examples:\n  roadanomaly export submission --help\n"
-    )
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run one export.
+    """Find what is to be exported.
 
     Raises:
-        OptionError: nothing or something unknown is to be exported.
+        OptionError: nothing of that kind is exported.
     """
-    if arguments and arguments[0] in ("-h", "--help"):
-        sys.stdout.write(usage())
-        sys.exit(0)
-    name = arguments[0] if arguments else ""
-    if name not in ACTIONS:
-        what = f"`export {name}` is unknown" if name else "say what to export"
-        msg = f"{what}; {nearest(name, ACTIONS)} (`roadanomaly export --help`)"
+    lines = "\n".join(f"  {name}  {text}" for name, (_, text) in KINDS.items())
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(
+            f"usage: roadanomaly export KIND ...\n\nkinds:\n{lines}\n\n"
+            "`roadanomaly export KIND --help` shows options with examples.\n"
+        )
+        sys.exit(0 if arguments else 2)
+    if arguments[0] not in KINDS:
+        msg = f"{arguments[0]!r} cannot be exported; {nearest(arguments[0], KINDS)}"
         raise OptionError(msg)
-    importlib.import_module(f"roadanomaly.cli.export_{name}").run(arguments[1:])
+    module, _ = KINDS[arguments[0]]
+    importlib.import_module(f"roadanomaly.cli.{module}").run(arguments[1:])

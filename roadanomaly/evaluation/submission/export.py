@@ -160,7 +160,7 @@ class Export:
     def _look_at(self) -> Report:
         card = json.loads((self.out / plans.CARD).read_text())
         archive = self.submission.archive()
-        if not archive.exists() or sha256(archive) != card["archive"]["sha256"]:
+        if not archive.exists() or sha256(archive) != card.get("archive", {}).get("sha256"):
             msg = (
                 f"{archive} is missing or was changed since it was exported; add --restart to "
                 "write it anew."

@@ -11,7 +11,7 @@ import numpy as np
 from roadanomaly.data.benchmark import BenchmarkSet, look_up
 from roadanomaly.data.images import read_label
 from roadanomaly.errors import DataError
-from roadanomaly.metrics.pixel import PixelExact, PixelOfficial
+from roadanomaly.metrics import PixelExact, PixelOfficial
 
 MOST_LOST = 1e-4
 """Exact AP and FPR95 may change by this much, a hundredth of a point."""
