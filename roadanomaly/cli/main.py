@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "demo": "the main job from end to end: train, compare before and after, draw pictures",
     "list": "show segmenters, detectors, negative sources and data sets with their options",
     "data": "check a data set on disk",
+    "export": "write what a benchmark accepts, checked and packed",
 }
 USER_MISTAKE = 2
 INTERRUPTED = 130

@@ -15,7 +15,13 @@ from torch import Tensor
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.cards import Card, find_top
-from roadanomaly.data.images import check_same_size, list_images, read_image, read_label
+from roadanomaly.data.images import (
+    check_same_size,
+    image_size,
+    list_images,
+    read_image,
+    read_label,
+)
 from roadanomaly.data.roots import shorten
 from roadanomaly.errors import DataError, OptionError, nearest
 from roadanomaly.types import IGNORE, Frame
@@ -170,6 +176,12 @@ class BenchmarkSet(FrameSet):
             msg = f"the label {files.label} has no image; download the images again."
             raise DataError(msg)
         return read_image(files.image)
+
+    def size(self, frame_id: str) -> tuple[int, int]:
+        """Return a frame's `(H, W)` without reading its pixels."""
+        image = self.files[frame_id].image
+        assert image is not None
+        return image_size(image)
 
     def hidden(self, frame_id: str) -> str | None:
         """Return why a frame of this split cannot be scored, or None where its truth is at hand."""

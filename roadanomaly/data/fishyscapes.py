@@ -12,7 +12,7 @@ from torch import Tensor
 
 from roadanomaly.data.benchmark import BenchmarkSet, Files, id_table, named, pair
 from roadanomaly.data.cards import Card, Split
-from roadanomaly.data.images import read_image, to_array, to_tensor
+from roadanomaly.data.images import image_size, read_image, to_array, to_tensor
 from roadanomaly.data.roots import shorten
 from roadanomaly.errors import DataError
 from roadanomaly.types import IGNORE
@@ -215,6 +215,13 @@ class FishyscapesStatic(_Validation):
             )
             raise DataError(msg)
         return to_tensor(np.clip(base + overlay, 0, 255).astype(np.uint8))
+
+    def size(self, frame_id: str) -> tuple[int, int]:
+        """Return a frame's `(H, W)`; of an overlay, that of its Cityscapes image."""
+        image = self.files[frame_id].image
+        if image is None or image.suffix != ".npz":
+            return super().size(frame_id)
+        return image_size(self._city_image(image))
 
     def _city_image(self, overlay: Path) -> Path:
         name = overlay.name.removesuffix("_rgb.npz").split("_", 1)[1]

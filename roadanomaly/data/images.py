@@ -77,6 +77,23 @@ def read_label(path: str | Path) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.uint8))
 
 
+def image_size(path: Path) -> tuple[int, int]:
+    """Read an image's `(H, W)` from its header alone.
+
+    Raises:
+        DataError: the file is missing or no image.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        msg = (
+            f"{path} cannot be opened as an image ({error}): it is missing, damaged or no image. "
+            f"Readable are {', '.join(SUFFIXES)}; download it again."
+        )
+        raise DataError(msg) from error
+
+
 def write_image(path: str | Path, array: np.ndarray) -> None:
     """Write a PNG in one step: readers see the old file or the new one, never a part.
 

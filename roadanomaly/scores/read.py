@@ -42,9 +42,18 @@ def read_map(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarra
             the same value everywhere.
     """
     path = Path(path)
-    score = _squeeze(path, _load(path))
-    _check_values(path, score)
+    score = load_map(path)
+    check_values(path, score)
     return score if size is None else fit(path, score, size)
+
+
+def load_map(path: Path) -> np.ndarray:
+    """Read a map without judging its values; everything else as `read_map`.
+
+    Raises:
+        DataError: missing, truncated or of another kind; wrong key, type or shape.
+    """
+    return _squeeze(path, _load(path))
 
 
 def fit(path: Path, score: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -178,7 +187,16 @@ def _squeeze(path: Path, score: np.ndarray) -> np.ndarray:
     return squeezed
 
 
-def _check_values(path: Path, score: np.ndarray) -> None:
+def check_values(path: object, score: np.ndarray) -> None:
+    """Refuse a map that ranks nothing or not everywhere.
+
+    Args:
+        path: of the map, or its frame, for the message.
+        score: `(H, W)` float.
+
+    Raises:
+        DataError: a score is NaN or infinite, or all are equal.
+    """
     low, high = _extremes(score)
     if not (np.isfinite(low) and np.isfinite(high)):
         nan, infinite = int(np.isnan(score).sum()), int(np.isinf(score).sum())

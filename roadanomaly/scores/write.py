@@ -9,7 +9,7 @@ import numpy as np
 
 from roadanomaly.errors import DataError
 from roadanomaly.files import write_array, write_bytes
-from roadanomaly.scores.read import KEY, read_map
+from roadanomaly.scores.read import KEY, load_map
 
 _GZIP = 9
 
@@ -81,17 +81,20 @@ def _check(score: np.ndarray, kind: type[np.floating]) -> None:
         raise DataError(msg)
 
 
-def verify_map(path: str | Path, score: np.ndarray) -> None:
+def verify_map(path: str | Path, score: np.ndarray) -> np.ndarray:
     """Read a map back and compare it bit by bit.
 
     Args:
         path: what was written.
         score: `(H, W)` what it should hold.
 
+    Returns:
+        what was read.
+
     Raises:
         DataError: it cannot be read, or holds something else.
     """
-    stored = read_map(path)
+    stored = load_map(Path(path))
     if stored.dtype != score.dtype or stored.shape != score.shape:
         msg = (
             f"{path} holds {stored.dtype} of shape {stored.shape} instead of {score.dtype} of "
@@ -105,3 +108,4 @@ def verify_map(path: str | Path, score: np.ndarray) -> None:
             "or a copy damaged it. Delete it and write it again."
         )
         raise DataError(msg)
+    return stored

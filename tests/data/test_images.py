@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from roadanomaly.data.images import (
+    image_size,
     list_images,
     read_image,
     read_label,
@@ -189,3 +190,15 @@ def test_listing_is_sorted_and_leaves_out_other_files(tmp_path: Path):
         path.touch()
     assert [path.name for path in list_images(tmp_path)] == ["a.JPG", "b.png"]
     assert len(list_images(tmp_path, recursive=True)) == 3
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_size_is_height_and_width(tmp_path: Path, suffix):
+    write_photo(tmp_path / f"a{suffix}", 0, (12, 16))
+    assert image_size(tmp_path / f"a{suffix}") == (12, 16)
+
+
+def test_size_of_what_is_no_image_is_refused(tmp_path: Path):
+    (tmp_path / "a.png").write_bytes(b"text")
+    with pytest.raises(DataError, match=r"a\.png cannot be opened as an image"):
+        image_size(tmp_path / "a.png")

@@ -1,0 +1,77 @@
+"""What the Fishyscapes container runs: every image of a folder to scores and classes.
+
+`run.py` in the exported recipe is a copy of this file. Of an input `DDDD_*.png` it writes
+`DDDD_anomaly.npy` and `DDDD_segmentation.npy`, as fishyscapes.com/submission asks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from roadanomaly.data.class_names import CITYSCAPES
+from roadanomaly.data.images import list_images
+from roadanomaly.errors import UserError
+from roadanomaly.evaluation.classes import class_table
+from roadanomaly.model import ImageLike, Model, Result, load
+from roadanomaly.scores.write import write_fishyscapes
+
+SEED = 0
+"""Set before each frame, so that neither their order nor a restart changes a score."""
+
+
+def score_image(model: Model, image: ImageLike) -> Result:
+    """Score one image, from the same state of the random generator as every other."""
+    torch.manual_seed(SEED)
+    return model(image)
+
+
+def train_ids(model: Model, result: Result) -> np.ndarray:
+    """Return the classes as Cityscapes train ids, `(H, W)` uint8.
+
+    Raises:
+        DataError: no map from the segmenter's classes to Cityscapes' is known.
+    """
+    return class_table(model.segmenter.classes, CITYSCAPES)[result.classes]
+
+
+def output_name(image: Path) -> str:
+    """Return the number that an image's name begins with, or its stem where it has none.
+
+    >>> output_name(Path("0000_04_Maurener_Weg_8_000000_000030_rgb.png"))
+    '0000'
+    """
+    numbered = re.match(r"(\d+)_", image.stem)
+    return numbered[1] if numbered else image.stem
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Score a folder; returns 0, or 2 with the reason."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--input", type=Path, default=Path("/input"))
+    parser.add_argument("--output", type=Path, default=Path("/output"))
+    parser.add_argument("--model", type=Path, default=Path(__file__).parent / "model")
+    given = parser.parse_args(arguments)
+    try:
+        model = load(given.model, "cuda" if torch.cuda.is_available() else "cpu")
+        images = list_images(given.input)
+        for number, image in enumerate(images, 1):
+            result = score_image(model, image)
+            classes = train_ids(model, result)
+            write_fishyscapes(given.output, output_name(image), result.score, classes)
+            sys.stdout.write(f"{number} of {len(images)}: {image.name}\n")
+            sys.stdout.flush()
+    except (UserError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

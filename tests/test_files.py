@@ -1,0 +1,44 @@
+"""Files appear whole or not at all."""
+
+import pytest
+
+from roadanomaly.errors import UserError
+from roadanomaly.files import remove_partial, replacing, write_bytes
+
+
+def half_written(path):
+    with replacing(path) as partial:
+        partial.write_bytes(b"ne")
+        raise ZeroDivisionError
+
+
+def test_an_error_inside_the_block_keeps_the_old_file_and_no_rest(tmp_path):
+    path = tmp_path / "deep" / "file"
+    write_bytes(path, b"old")
+    with pytest.raises(ZeroDivisionError):
+        half_written(path)
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_new_file_is_not_seen_before_the_block_ends(tmp_path):
+    path = tmp_path / "file"
+    with replacing(path) as partial:
+        partial.write_bytes(b"new")
+        assert not path.exists()
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match="cannot be written"):
+        write_bytes(tmp_path / "file" / "below", b"x")
+
+
+def test_rests_of_killed_writers_are_removed_and_nothing_else(tmp_path):
+    kept = [tmp_path / "a", tmp_path / "b" / ".hidden", tmp_path / "b" / "c.partial"]
+    for path in (*kept, tmp_path / "b" / ".c.7.partial"):
+        write_bytes(path, b"x")
+    remove_partial(tmp_path)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
