@@ -1,0 +1,70 @@
+"""Training sets side by side, each with its share."""
+
+from collections import Counter
+
+import pytest
+
+from roadanomaly.data import DATASETS
+from roadanomaly.errors import OptionError, UnknownName
+
+
+def union(*sets):
+    return DATASETS.build("union", {"sets": list(sets)})
+
+
+def streets(count, seed, **options):
+    return {"name": "streets", "count": count, "seed": seed, "height": 48, "width": 64, **options}
+
+
+def test_shares_hold_and_every_frame_occurs():
+    both = union(streets(10, 0, share=2), streets(2, 1, share=1))
+    counts = Counter(number for number, _ in both.places)
+    assert counts == {0: 10, 1: 5}
+    assert {place for number, place in both.places if number == 1} == {0, 1}
+    assert len(both) == len(list(both)) == 15
+
+
+def test_a_small_share_of_a_large_set_still_holds_every_frame():
+    both = union(streets(3, 0, share=0.9), streets(4, 1, share=0.1))
+    counts = Counter(number for number, _ in both.places)
+    assert counts == {0: 36, 1: 4}
+    assert {place for number, place in both.places if number == 0} == {0, 1, 2}
+
+
+def test_frames_are_those_of_the_sets():
+    alone = DATASETS.build("streets", {"count": 2, "seed": 1, "height": 48, "width": 64})
+    both = union(streets(2, 0), streets(2, 1))
+    assert both[2].image.equal(alone[0].image)
+    assert both.record()["sets"][1] == {"share": 0.5, **alone.record()}
+
+
+@pytest.mark.parametrize(
+    ("sets", "error", "match"),
+    [
+        ([], OptionError, "List at least one"),
+        ([{"share": 1}], OptionError, "no `name`"),
+        ([{"name": "streets", "share": 0}], OptionError, "share .* is 0; .* above 0"),
+        ([{"name": "steets"}], UnknownName, "did you mean `streets`"),
+    ],
+)
+def test_refusals(sets, error, match):
+    with pytest.raises(error, match=match):
+        union(*sets)
+
+
+def test_sets_of_other_classes_are_refused(tmp_path):
+    import numpy as np
+
+    from roadanomaly.data.images import write_image
+
+    for folder in ("images", "labels"):
+        write_image(tmp_path / folder / "a.png", np.zeros((48, 64), np.uint8))
+    folder = {
+        "name": "folder",
+        "images": str(tmp_path / "images"),
+        "labels": str(tmp_path / "labels"),
+        "kind": "classes",
+        "classes": ["road", "sky"],
+    }
+    with pytest.raises(OptionError, match="same classes.* 2 and the first set 19"):
+        union(streets(2, 0), folder)
