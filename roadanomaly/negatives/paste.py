@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +16,6 @@ from roadanomaly.negatives.cutouts import Cutout, CutoutReader, Entry, open_cuto
 from roadanomaly.negatives.cutouts.names import ROAD_CLASSES
 from roadanomaly.negatives.patches import Look, Patch, PatchSource, check_part, check_range
 from roadanomaly.negatives.sets import find_set, in_part
-from roadanomaly.types import NEGATIVE
 
 ATTEMPTS = 100
 """Cut-outs drawn in a row that may be unreadable before the set counts as broken."""
@@ -32,9 +30,6 @@ class Paste(PatchSource):
     Pixels with alpha >= 0.5 become `NEGATIVE`, whatever their label was, void included; those with
     alpha from 0.1 to 0.5 show both and become `IGNORE`.
 
-    A posterior of negatives soon learns how pasting looks. Decoys take that cue away: objects of
-    known classes out of the same set, pasted in the same way, which keep the label of their class.
-
     Args:
         root: the set's folder, or the name of a folder under `$ROADANOMALY_DATA` or `datasets/`.
         format: `"coco"`, `"yolo"`, `"index_mask"`, `"rgba"`, or `"auto"` to guess by the layout.
@@ -43,10 +38,7 @@ class Paste(PatchSource):
         objects: of index masks: `"components"` or `"classes"` (all pixels of a class of an image).
         part: `"train"` and `"held_out"` share no image, `"all"` is both.
         held_out: share of the images in `"held_out"`, chosen by a hash of their names.
-        decoys: set's class name to the segmenter's class index, as `{person: 11, car: 13}`; such
-            objects are pasted too, as inliers. `min_area` and `part` hold for them.
-        decoy_share: share of the pasted objects that are decoys, 0..1; 0 where there are none.
-        count: fewest and most objects in a crop.
+        count: fewest and most negatives in a crop.
         side: least and greatest longest side, in pixels of the crop, drawn log-uniformly.
         flip: share that is mirrored.
         rotate: degrees to either side, drawn uniformly.
@@ -72,8 +64,6 @@ class Paste(PatchSource):
         objects: str = "components",
         part: str = "all",
         held_out: float = 0.2,
-        decoys: Mapping[str, int] | None = None,
-        decoy_share: float = 0.4,
         count: Sequence[int] = (1, 3),
         side: Sequence[float] = (24, 330),
         flip: float = 0.5,
@@ -101,33 +91,18 @@ class Paste(PatchSource):
         )
         check_part(part, held_out)
         check_range("min_area", (min_area, min_area), 0, 1)
-        check_range("decoy_share", (decoy_share, decoy_share), 0, 1)
         self.part = part
         self.reader = open_cutouts(find_set(root), format, objects)
-        left_out = left_out_classes(self.reader, exclude, decoys or {})
-        usable = Filters(min_area, part, held_out)
-        self.entries = usable.select(
-            self.reader, "exclude", lambda entry: entry.category not in left_out
-        )
-        self.decoy_labels = dict(decoys or {})
-        self.decoy_share = decoy_share if decoys else 0.0
-        self.decoys = (
-            usable.select(self.reader, "decoys", lambda entry: entry.category in self.decoy_labels)
-            if decoys
-            else []
-        )
+        self.entries = select(self.reader, exclude, min_area, part, held_out)
         self._memory: Memory[Cutout] = Memory()
 
     def draw(self, side: int, rng: np.random.Generator) -> Patch:
         """Draw one cut-out, its longest side `side` pixels."""
-        decoy = bool(self.decoys) and rng.random() < self.decoy_share
-        entries = self.decoys if decoy else self.entries
         for _ in range(ATTEMPTS):
-            entry = entries[rng.integers(len(entries))]
+            entry = self.entries[rng.integers(len(self.entries))]
             cutout = self._memory.get(entry, partial(self._read, entry))
             if cutout is not None:
-                label = self.decoy_labels[entry.category] if decoy else NEGATIVE
-                return resize(cutout, side, label)
+                return resize(cutout, side)
         msg = (
             f"of {ATTEMPTS} cut-outs drawn from {str(self.reader.root)!r} none could be "
             "read; see the warnings in the log, and repair the files."
@@ -136,6 +111,7 @@ class Paste(PatchSource):
 
     def record(self) -> dict[str, Any]:
         """Return the set's name, and how many cut-outs of which classes and how many images."""
+        classes = Counter(entry.category for entry in self.entries)
         return {
             "name": "paste",
             "root": self.reader.root.resolve().name,
@@ -143,9 +119,7 @@ class Paste(PatchSource):
             "part": self.part,
             "images": len({entry.image for entry in self.entries}),
             "cutouts": len(self.entries),
-            "classes": _counts(self.entries),
-            "decoys": _counts(self.decoys),
-            "decoy_share": self.decoy_share,
+            "classes": dict(sorted(classes.items())),
             "skipped": dict(self.reader.skipped),
         }
 
@@ -154,70 +128,45 @@ class Paste(PatchSource):
         return None if cutout is None else shrink(cutout, round(self.look.side[1]))
 
 
-def left_out_classes(
-    reader: CutoutReader, exclude: Sequence[str] | None, decoys: Mapping[str, int]
-) -> frozenset[str]:
-    """Return the classes that are no negatives: the excluded ones and the decoys.
+def select(
+    reader: CutoutReader,
+    exclude: Sequence[str] | None,
+    min_area: float,
+    part: str,
+    held_out: float,
+) -> list[Entry]:
+    """Return the entries that all filters leave; `Paste` says what they are.
 
     Raises:
-        OptionError: a class that the set does not define, or a decoy's label that is no class.
+        DataError: none is left; says how many each filter removed.
+        OptionError: an excluded class that the set does not define.
     """
-    for option, names in (("exclude", exclude or ()), ("decoys", decoys)):
-        for name in names:
-            if reader.names and name not in reader.names:
-                msg = (
-                    f"`{option}` names the class {name!r}, which {str(reader.root)!r} does not "
-                    f"define; {nearest(name, reader.names)}"
-                )
-                raise OptionError(msg)
-    for name, label in decoys.items():
-        if not (isinstance(label, int) and 0 <= label < NEGATIVE):
+    for name in exclude or ():
+        if reader.names and name not in reader.names:
             msg = (
-                f"`decoys` gives {name!r} the label {label!r}; it must be the index of a class of "
-                f"the segmenter, 0 to {NEGATIVE - 1}."
+                f"`exclude` names the class {name!r}, which {str(reader.root)!r} does not define; "
+                f"{nearest(name, reader.names)}"
             )
             raise OptionError(msg)
-    return (ROAD_CLASSES if exclude is None else frozenset(exclude)) | frozenset(decoys)
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Which objects of a set are used; `Paste` says what the options are."""
-
-    min_area: float
-    part: str
-    held_out: float
-
-    def select(
-        self, reader: CutoutReader, option: str, wanted: Callable[[Entry], bool]
-    ) -> list[Entry]:
-        """Return the entries that are wanted and pass.
-
-        Raises:
-            DataError: none is left; says how many each filter removed.
-        """
-        filters: dict[str, Callable[[Entry], bool]] = {
-            option: wanted,
-            "min_area": lambda entry: entry.share >= self.min_area,
-            f"part={self.part}": lambda entry: in_part(entry.image.stem, self.part, self.held_out),
-        }
-        entries, removed = reader.entries, {}
-        for name, keep in filters.items():
-            kept = [entry for entry in entries if keep(entry)]
-            removed[name] = len(entries) - len(kept)
-            entries = kept
-        if not entries:
-            by = ", ".join(f"`{name}` removed {count}" for name, count in removed.items() if count)
-            msg = (
-                f"no cut-out is left of the {len(reader.entries)} in {str(reader.root)!r}: {by}. "
-                "Loosen that option."
-            )
-            raise DataError(msg)
-        return entries
-
-
-def _counts(entries: Sequence[Entry]) -> dict[str, int]:
-    return dict(sorted(Counter(entry.category for entry in entries).items()))
+    left_out = ROAD_CLASSES if exclude is None else frozenset(exclude)
+    filters: dict[str, Callable[[Entry], bool]] = {
+        "exclude": lambda entry: entry.category not in left_out,
+        "min_area": lambda entry: entry.share >= min_area,
+        f"part={part}": lambda entry: in_part(entry.image.stem, part, held_out),
+    }
+    entries, removed = reader.entries, {}
+    for name, keep in filters.items():
+        kept = [entry for entry in entries if keep(entry)]
+        removed[name] = len(entries) - len(kept)
+        entries = kept
+    if not entries:
+        by = ", ".join(f"`{name}` removed {number}" for name, number in removed.items() if number)
+        msg = (
+            f"no cut-out is left of the {len(reader.entries)} in {str(reader.root)!r}: {by}. "
+            "Loosen that option."
+        )
+        raise DataError(msg)
+    return entries
 
 
 def shrink(cutout: Cutout, side: int) -> Cutout:
@@ -228,7 +177,7 @@ def shrink(cutout: Cutout, side: int) -> Cutout:
     return Cutout(*(cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in cutout))
 
 
-def resize(cutout: Cutout, side: int, label: int = NEGATIVE) -> Patch:
+def resize(cutout: Cutout, side: int) -> Patch:
     """Return the cut-out with its longest side `side` pixels, or less where `GROWTH` forbids it."""
     longest = max(cutout.alpha.shape)
     side = min(side, round(GROWTH * longest))
@@ -238,7 +187,7 @@ def resize(cutout: Cutout, side: int, label: int = NEGATIVE) -> Patch:
     if side > longest:
         blur = side / longest / 2
         colour, alpha = (cv2.GaussianBlur(part, (0, 0), blur) for part in (colour, alpha))
-    return Patch(colour.astype(np.float32), alpha.astype(np.float32) / 255, label)
+    return Patch(colour.astype(np.float32), alpha.astype(np.float32) / 255)
 
 
 def _size(shape: tuple[int, ...], side: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import torch
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.negatives.base import NegativeSource
 from roadanomaly.negatives.blending import CORE, blend, feather, mark, match_colour, overlap
-from roadanomaly.types import NEGATIVE, Batch
+from roadanomaly.types import Batch
 
 LEAST_VISIBLE = 16
 """Pixels a side, and pixels in all, that must be seen of a negative."""
@@ -97,17 +97,15 @@ def check_part(part: str, held_out: float) -> None:
 
 @dataclass(frozen=True)
 class Patch:
-    """One object at the size at which it is pasted.
+    """One negative at the size at which it is pasted.
 
     Args:
         colour: `(h, w, 3)` float32 in 0..255, multiplied by alpha.
         alpha: `(h, w)` float32 in 0..1.
-        label: `NEGATIVE`, or the class index of a decoy.
     """
 
     colour: np.ndarray
     alpha: np.ndarray
-    label: int = NEGATIVE
 
 
 class PatchSource(NegativeSource):
@@ -166,7 +164,7 @@ class PatchSource(NegativeSource):
         alpha = alpha[here]
         colour = match_colour(colour, alpha, image[there], strength)
         corner = there[0].start, there[1].start
-        return blend(image, colour, alpha, *corner), mark(label, alpha, *corner, patch.label)
+        return blend(image, colour, alpha, *corner), mark(label, alpha, *corner)
 
     def _foot(self, label: np.ndarray, rng: np.random.Generator) -> tuple[int, int, float] | None:
         """Draw row, column and height in 0..1 (1 = lowest ground) of a pixel of the ground."""
@@ -181,7 +179,7 @@ class PatchSource(NegativeSource):
         mirrored = rng.random() < self.look.flip
         angle = rng.uniform(-1, 1) * self.look.rotate
         if mirrored:
-            patch = replace(patch, colour=patch.colour[:, ::-1], alpha=patch.alpha[:, ::-1])
+            patch = Patch(patch.colour[:, ::-1], patch.alpha[:, ::-1])
         return rotate(patch, angle) if angle else patch
 
     @staticmethod
@@ -233,5 +231,4 @@ def rotate(patch: Patch, angle: float) -> Patch:
     )
     turn[:, 2] += (size[0] - columns) / 2, (size[1] - rows) / 2
     colour = cv2.warpAffine(np.ascontiguousarray(patch.colour), turn, size)
-    alpha = cv2.warpAffine(np.ascontiguousarray(patch.alpha), turn, size)
-    return replace(patch, colour=colour, alpha=alpha)
+    return Patch(colour, cv2.warpAffine(np.ascontiguousarray(patch.alpha), turn, size))

@@ -114,38 +114,6 @@ def test_excluded_classes_never_appear(tmp_path):
         Paste(root, exclude=["zerba"])
 
 
-def test_decoys_carry_their_class_and_negatives_stay_negatives(tmp_path):
-    root = str(tiny.yolo(tmp_path))
-    source = Paste(root, decoys={"car": 13}, decoy_share=0.5, exclude=[], count=(1, 1))
-    assert {e.category for e in source.entries} == {"dog"}
-    assert {e.category for e in source.decoys} == {"car"}
-    batch = tiny.batch(size=200)
-    mixed = source.mix(batch, np.random.default_rng(0))
-    shown = [
-        set(label[label != old].tolist()) - {IGNORE}
-        for label, old in zip(mixed.label, batch.label, strict=True)
-    ]
-    assert set(map(frozenset, shown)) == {frozenset({13}), frozenset({NEGATIVE})}
-    assert 70 < sum(13 in values for values in shown) < 130
-    changed = (mixed.image != batch.image).any(1)
-    assert changed[(mixed.label == 13) & (batch.label != 13)].float().mean() > 0.98
-    assert source.record()["decoys"] == {"car": 3}
-
-
-def test_decoys_alone_make_no_negative(tmp_path):
-    source = Paste(str(tiny.yolo(tmp_path)), decoys={"car": 13}, decoy_share=1.0)
-    assert not source.mix(tiny.batch(), np.random.default_rng(0)).negative.any()
-
-
-@pytest.mark.parametrize(
-    ("decoys", "match"),
-    [({"catt": 13}, "did you mean `cat`"), ({"car": 254}, "'car' the label 254.* 0 to 253")],
-)
-def test_decoys_that_cannot_be(tmp_path, decoys, match):
-    with pytest.raises(OptionError, match=match):
-        Paste(str(tiny.yolo(tmp_path)), decoys=decoys)
-
-
 def test_filters_that_leave_nothing_say_what_they_removed(tmp_path):
     root = str(tiny.yolo(tmp_path))
     with pytest.raises(DataError, match=r"of the 6 .*`exclude` removed 3, `min_area` removed 3"):
@@ -240,8 +208,6 @@ def test_record(tmp_path):
         "images": 3,
         "cutouts": 3,
         "classes": {"dog": 3},
-        "decoys": {},
-        "decoy_share": 0.0,
         "skipped": {},
     }
 
