@@ -66,5 +66,5 @@ def test_sets_of_other_classes_are_refused(tmp_path):
         "kind": "classes",
         "classes": ["road", "sky"],
     }
-    with pytest.raises(OptionError, match="same classes.* 2 and the first set 19"):
+    with pytest.raises(OptionError, match=r"same classes.* 2 and the first set 19"):
         union(streets(2, 0), folder)

@@ -1,0 +1,59 @@
+"""`roadanomaly label`: class maps of unlabelled images, which train as a folder of labels."""
+
+import numpy as np
+import pytest
+import torch
+
+from roadanomaly.cli.label import sure_classes
+from roadanomaly.cli.main import main
+from roadanomaly.data import DATASETS
+from roadanomaly.data.images import write_image
+from roadanomaly.types import IGNORE
+from tests.contracts.toy import ToySegmenter
+
+
+def test_unsure_pixels_are_ignored_and_the_others_carry_the_most_likely_class():
+    segmenter = ToySegmenter().eval()
+    image = torch.randint(0, 256, (3, 32, 48), dtype=torch.uint8)
+    with torch.inference_mode():
+        chances = segmenter(image[None].float() / 255).image_logits()[0].softmax(0).numpy()
+    least = float(np.median(chances.max(0)))
+    label = sure_classes(segmenter, image, least)
+    sure = chances.max(0) >= least
+    assert (label[sure] == chances.argmax(0)[sure]).all()
+    assert (label[~sure] == IGNORE).all()
+    assert 0.3 < sure.mean() < 0.7
+
+
+@pytest.mark.slow
+def test_what_it_writes_is_a_training_set(tmp_path, capsys):
+    for name in "ab":
+        picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+        write_image(tmp_path / "images" / f"{name}.png", picture)
+    out = tmp_path / "labels"
+    given = [str(tmp_path / "images"), "--least", "0", "--out", str(out)]
+    network = ["--segmenter.name", "espnetv2", "--segmenter.scale", "0.5"]
+    assert main(["label", *given, *network]) == 0
+    assert "2 class maps" in capsys.readouterr().out
+    frames = DATASETS.build(
+        "folder", {"images": str(tmp_path / "images"), "labels": str(out), "kind": "classes"}
+    )
+    assert [frame.id for frame in frames] == ["a", "b"]
+    assert frames[0].label is not None
+    assert frames[0].label.max() < 19
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (["--least", "1.5"], "--least 1.5 must lie between 0 and 1"),
+        ([], "names occur twice (a)"),
+    ],
+)
+def test_refusals(tmp_path, capsys, arguments, match):
+    for folder in ("one", "two"):
+        write_image(tmp_path / folder / "a.png", np.zeros((8, 8, 3), np.uint8))
+    given = [str(tmp_path / "one"), str(tmp_path / "two"), "--out", str(tmp_path / "out")]
+    assert main(["label", *given, "--segmenter.name", "espnetv2", *arguments]) == 2
+    assert match in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
