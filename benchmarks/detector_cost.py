@@ -23,7 +23,7 @@ from roadanomaly.training.record import machine
 
 
 def build(detector: str, scale: float, weights: str | None, features: list[str]):
-    options = {"features": features} if detector == "densehybrid" else {}
+    options = {"features": features, "smooth": 11} if detector == "densehybrid" else {}
     segmenter = ra.segmenter("espnetv2", scale=scale, weights=weights)
     model = ra.Model(segmenter, ra.detector(detector, **options))
     if detector == "densehybrid":
@@ -68,7 +68,7 @@ def peak_memory(arguments: list[str], what: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--detector", default="densehybrid")
-    parser.add_argument("--features", default="decoder2,decoder8,encoder16")
+    parser.add_argument("--features", default="decoder4,decoder8,encoder16")
     parser.add_argument("--scale", type=float, default=2.0)
     parser.add_argument("--weights", default=None)
     parser.add_argument("--height", type=int, default=512)
