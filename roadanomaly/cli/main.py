@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "train": "train a detector on a segmenter, or a segmenter alone, from a config",
     "fit": "fit a detector's statistics, and calibrate its threshold, on inlier frames",
     "evaluate": "score detectors on a labelled set as the benchmarks do",
+    "compare": "put evaluations side by side, with intervals over frames",
     "predict": "write score, mask, overlay and components of images",
     "demo": "the main job from end to end: train, compare before and after, draw pictures",
     "list": "show segmenters, detectors, negative sources and data sets with their options",

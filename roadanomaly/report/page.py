@@ -14,8 +14,8 @@ from roadanomaly.report.render import render
 from roadanomaly.report.table import by_set, describe
 from roadanomaly.report.tables.results import (
     extra_tables,
+    mixed_supervision,
     results_table,
-    supervision_notes,
     threshold_table,
     time_table,
 )
@@ -73,7 +73,7 @@ def warnings_of(findings: Sequence[Findings]) -> list[str]:
         for members in by_set(findings).values()
         if members[0].frames != members[0].listed
     ]
-    return parts + about + supervision_notes(findings)
+    return parts + about + mixed_supervision(findings)
 
 
 def read_record(folder: Path) -> dict[str, Any]:

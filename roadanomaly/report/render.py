@@ -25,6 +25,7 @@ def render(template: str, **values: Any) -> str:
         undefined=StrictUndefined,
     )
     environment.filters["show"] = show
+    environment.globals["zip"] = zip
     environment.globals["whole"] = lambda name: _whole(environment, name)
     return environment.get_template(template).render(**values)
 

@@ -9,8 +9,8 @@ from roadanomaly.evaluation.findings import Findings
 from roadanomaly.report.tables.formats import to_text, write_table
 from roadanomaly.report.tables.results import (
     extra_tables,
+    mixed_supervision,
     results_table,
-    supervision_notes,
     threshold_table,
 )
 
@@ -65,7 +65,7 @@ def _of_set(findings: Sequence[Findings]) -> str:
     for group, table in extra_tables(findings).items():
         lines += ["", f"{group}:", to_text(table.without("set"))]
     texts = [f"{found.detector}: {text}" for found in findings for text in found.warnings]
-    texts += supervision_notes(findings)
+    texts += mixed_supervision(findings)
     if texts:
         lines += ["", *(f"warning: {text}" for text in texts)]
     return "\n".join(lines)

@@ -25,6 +25,8 @@ IMAGE_WIDTH, SCORE_WIDTH = 480, 320
 IMAGE_BYTES, SCORE_BYTES = 22_000, 9_000
 LEVELS = 65
 """Greys whose scores are kept; those between are interpolated."""
+SAMPLE = 30_000
+"""Scores of a frame that its ranks are taken from."""
 COVERED = 0.2
 """Share of a thumbnail's pixel that a labelled anomaly must cover to be seen in it."""
 
@@ -103,14 +105,14 @@ def read_score(folder: Path, set_name: str, detector: str, frame_id: str) -> Sco
 def encode_score(score: np.ndarray) -> ScorePicture:
     """Turn `(H, W)` scores into greys and the scores that they stand for."""
     step = max(1, score.shape[1] // (2 * SCORE_WIDTH))
-    taken = np.nan_to_num(score[::step, ::step].astype(np.float64), posinf=np.inf, neginf=-np.inf)
+    taken = score[::step, ::step].astype(np.float64)
     finite = taken[np.isfinite(taken)]
     if finite.size == 0:
         finite = np.zeros(1)
     low, high = finite.min(), finite.max()
-    taken = np.clip(taken, low, high)
     height = np.linspace(0, 1, 257)
-    quantiles = np.quantile(finite, 1 - (1 - height) ** 2)
+    sample = np.concatenate([finite[:: 1 + finite.size // SAMPLE], [low, high]])
+    quantiles = np.quantile(sample, 1 - (1 - height) ** 2)
     even = (quantiles - low) / (high - low) if high > low else np.zeros(257)
     greys = 255 * (even + height) / 2
     grey = np.interp(taken, quantiles, greys) if high > low else np.zeros(taken.shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -77,7 +77,7 @@ def results_table(findings: Sequence[Findings], mode: Mode = "official") -> Tabl
     columns = (SET, DETECTOR, METRICS[0], *extra, *METRICS[1:], TIME, LEARNED)
     rows = tuple(_result(found, mode, columns) for found in findings)
     best = find_best(columns, rows, [found.set for found in findings])
-    return Table(columns, rows, best, tuple(supervision_notes(findings)))
+    return Table(columns, rows, best, tuple(mixed_supervision(findings)))
 
 
 def _result(found: Findings, mode: Mode, columns: tuple[Column, ...]) -> Row:
@@ -111,17 +111,26 @@ def median_ms(found: Findings) -> float:
     return float(np.median(times)) if times.size else NAN
 
 
-def supervision_notes(findings: Sequence[Findings]) -> list[str]:
-    """Warn where rows of one table learned from different kinds of data."""
+def supervision_notes(rows: Iterable[tuple[str, str]]) -> list[str]:
+    """Warn where rows of one table learned from different kinds of data.
+
+    Args:
+        rows: name of each row, and its supervision.
+    """
     kinds: dict[str, list[str]] = {}
-    for found in findings:
-        names = kinds.setdefault(learned_from(found.supervision), [])
-        if found.detector not in names:
-            names.append(found.detector)
+    for name, supervision in rows:
+        names = kinds.setdefault(learned_from(supervision), [])
+        if name not in names:
+            names.append(name)
     if len(kinds) < 2:
         return []
     parts = "; ".join(f"{', '.join(names)}: {kind}" for kind, names in kinds.items())
     return [f"These rows did not learn from the same data ({parts}); compare within one kind."]
+
+
+def mixed_supervision(findings: Sequence[Findings]) -> list[str]:
+    """Warn where an evaluation's detectors learned from different kinds of data."""
+    return supervision_notes((found.detector, found.supervision) for found in findings)
 
 
 def threshold_table(findings: Sequence[Findings]) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Cell = str | float
@@ -51,12 +51,14 @@ class Table:
         rows: one cell a column; NaN where undefined.
         best: `(row, column)` of the cells that are best among those they compete with.
         notes: what must be known to read it, a sentence each.
+        quiet: rows that are shown for orientation only, such as published numbers.
     """
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     best: frozenset[tuple[int, int]] = frozenset()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    quiet: frozenset[int] = frozenset()
 
     def without(self, key: str) -> Table:
         """Return the table without a column, or itself where it has none of that key."""

@@ -101,6 +101,32 @@ function drawMask(canvas, shot, threshold) {
   canvas.dataset.called = called;
 }
 
+// One range of scores for all heat maps of a detector: from where inliers lie to where anomalies lie.
+function heatRange({ histogram: { edges, inlier, anomaly } }) {
+  const quantile = (counts, share) => {
+    let left = share * counts.reduce((sum, one) => sum + one, 0);
+    for (let i = 0; i < counts.length; i++) { left -= counts[i]; if (left <= 0) return edges[i]; }
+    return edges[edges.length - 1];
+  };
+  const both = inlier.map((count, i) => count + anomaly[i]);
+  return [quantile(both, 0.02), Math.max(quantile(both, 0.995), quantile(anomaly, 0.5))];
+}
+
+// A row of pictures of one frame, drawn when it comes near the view. `parts` are
+// { caption, score, draw(canvas, shot) }, the score being the one that `draw` needs, if any.
+function pictureRow(id, picture, parts) {
+  if (!picture) return make("p", { className: "muted", textContent: "No picture of this frame is in the page." });
+  const holder = make("div", { className: "four" });
+  const canvases = parts.map(({ caption }) => {
+    const canvas = make("canvas", { width: 480, height: 270, role: "img" });
+    canvas.setAttribute("aria-label", `${caption} of ${id}`);
+    holder.append(make("figure", {}, canvas, make("figcaption", { textContent: caption })));
+    return canvas;
+  });
+  whenSeen(holder, () => parts.forEach(async (part, i) => part.draw(canvases[i], await decode(picture, part.score))));
+  return holder;
+}
+
 // Calls `draw` when an element first comes near the view.
 const waiting = new IntersectionObserver(entries => {
   for (const entry of entries) if (entry.isIntersecting) { waiting.unobserve(entry.target); entry.target.show(); }

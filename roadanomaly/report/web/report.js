@@ -1,6 +1,5 @@
 // The page of one evaluation: the chosen set, detector and threshold, and all that follows them.
 const state = { set: DATA.sets[0], detector: null, mode: "official", threshold: NaN, way: null, hidden: new Set() };
-const names = { ap: "AP", f1: "F1", siou: "sIoU", fpr95: "FPR95" };
 
 function chooseSet(place) {
   state.set = DATA.sets[place];
@@ -174,41 +173,20 @@ function redrawMasks() {
   redrawing = requestAnimationFrame(() => { for (const mask of masks) { if (mask.isConnected) mask.redraw(); else masks.delete(mask); } });
 }
 
-// One range of scores for all heat maps of a detector: from where inliers lie to where anomalies lie.
-function heatRange(detector) {
-  const { edges, inlier, anomaly } = detector.histogram;
-  const quantile = (counts, share) => {
-    let left = share * counts.reduce((sum, one) => sum + one, 0);
-    for (let i = 0; i < counts.length; i++) { left -= counts[i]; if (left <= 0) return edges[i]; }
-    return edges[edges.length - 1];
-  };
-  const both = counts => counts.map((count, i) => count + anomaly[i]);
-  return [quantile(both(inlier), 0.02), Math.max(quantile(both(inlier), 0.995), quantile(anomaly, 0.5))];
-}
-
 function fourPictures(id) {
   const picture = state.set.images[id], score = state.set.scores[state.detector.name][id];
-  if (!picture) return make("p", { className: "muted", textContent: "No picture of this frame is in the page." });
   const detector = state.detector;
-  const holder = make("div", { className: "four" });
-  const add = caption => {
-    const canvas = make("canvas", { width: 480, height: 270, role: "img" });
-    canvas.setAttribute("aria-label", `${caption} of ${id}`);
-    holder.append(make("figure", {}, canvas, make("figcaption", { textContent: caption })));
-    return canvas;
-  };
-  const image = add("image"), heat = score && add("score"), mask = score && add("mask"), truth = picture.truth && add("truth");
-  whenSeen(holder, async () => {
-    const shot = await decode(picture, score);
-    drawImage(image, shot);
-    if (truth) drawTruth(truth, shot);
-    if (!score) return;
-    drawHeat(heat, shot, heatRange(detector));
-    mask.redraw = () => drawMask(mask, shot, state.threshold);
-    mask.redraw();
-    masks.add(mask);
-  });
-  return holder;
+  const parts = [{ caption: "image", draw: drawImage }];
+  if (score) {
+    parts.push({ caption: "score", score, draw: (canvas, shot) => drawHeat(canvas, shot, heatRange(detector)) });
+    parts.push({ caption: "mask", score, draw: (canvas, shot) => {
+      canvas.redraw = () => drawMask(canvas, shot, state.threshold);
+      canvas.redraw();
+      masks.add(canvas);
+    } });
+  }
+  if (picture && picture.truth) parts.push({ caption: "truth", draw: drawTruth });
+  return pictureRow(id, picture, parts);
 }
 
 function about(frame) {
@@ -227,7 +205,7 @@ function drawWorst() {
   if (!frames.length) find("worst").textContent = "No frame has this number.";
 }
 
-const COLUMNS = [["ap", "AP ↑", percent], ["fpr95", "FPR95 ↓", percent], ["f1", "F1 ↑", percent], ["siou", "sIoU ↑", percent], ["ppv", "PPV ↑", percent], ["objects", "labelled objects", plain], ["found", "predicted objects", plain], ["pixels", "anomaly pixels", value => value.toLocaleString("en")], ["ms", "ms", plain]];
+const COLUMNS = [["ap", "AP\u00a0↑", percent], ["fpr95", "FPR95\u00a0↓", percent], ["f1", "F1\u00a0↑", percent], ["siou", "sIoU\u00a0↑", percent], ["ppv", "PPV\u00a0↑", percent], ["objects", "labelled objects", plain], ["found", "predicted objects", plain], ["pixels", "anomaly pixels", value => value.toLocaleString("en")], ["ms", "ms", plain]];
 
 function drawFrameTable() {
   const table = find("frame-table"), frames = state.detector.frames;
