@@ -14,6 +14,7 @@ from roadanomaly.report.render import render
 from roadanomaly.report.table import by_set, describe
 from roadanomaly.report.tables.results import (
     extra_tables,
+    main_mode,
     mixed_supervision,
     results_table,
     threshold_table,
@@ -46,13 +47,15 @@ def report_text(folder: Path, findings: Sequence[Findings]) -> str:
     """Return the page as text; arguments as `write_report`."""
     sets = by_set(findings)
     hidden = "set" if len(sets) == 1 else ""
+    mode = main_mode(findings)
     exact = results_table(findings, "exact").without(hidden)
     return render(
         "report.html.jinja",
         title=folder.resolve().name,
         sets=[describe(members[0]) for members in sets.values()],
         results=results_table(findings).without(hidden),
-        exact=exact if any(found.exact for found in findings) else None,
+        mode=mode,
+        exact=exact if mode == "official" and any(found.exact for found in findings) else None,
         extras={name: table.without(hidden) for name, table in extra_tables(findings).items()},
         thresholds=threshold_table(findings).without(hidden),
         times=time_table(findings).without(hidden),

@@ -9,6 +9,7 @@ from roadanomaly.evaluation.findings import Findings
 from roadanomaly.report.tables.formats import to_text, write_table
 from roadanomaly.report.tables.results import (
     extra_tables,
+    main_mode,
     mixed_supervision,
     results_table,
     threshold_table,
@@ -28,6 +29,10 @@ def format_thresholds(findings: Sequence[Findings]) -> str:
         if any(found.thresholds for found in members)
     ]
     return "\n\n".join(parts)
+
+
+WIDE = 8
+"""Further numbers that a terminal shows in one table; longer ones stand in the page."""
 
 
 def write_tables(path: Path, findings: Sequence[Findings]) -> None:
@@ -56,14 +61,15 @@ def describe(found: Findings) -> str:
     part = "" if found.frames == found.listed else f" of {found.listed}"
     return (
         f"{found.title}: {found.frames}{part} frames, {found.track} track's component sizes, "
-        f"{found.averaging}"
+        f"{main_mode([found])}, {found.averaging}"
     )
 
 
 def _of_set(findings: Sequence[Findings]) -> str:
     lines = [describe(findings[0]), "", to_text(results_table(findings).without("set"))]
     for group, table in extra_tables(findings).items():
-        lines += ["", f"{group}:", to_text(table.without("set"))]
+        if len(table.columns) <= WIDE:
+            lines += ["", f"{group}:", to_text(table.without("set"))]
     texts = [f"{found.detector}: {text}" for found in findings for text in found.warnings]
     texts += mixed_supervision(findings)
     if texts:

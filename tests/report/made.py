@@ -127,17 +127,23 @@ def _threshold(way, on, stated, threshold, inlier, anomaly, components) -> Thres
         fitted_on=on,
         stated=stated,
         threshold=threshold,
-        tpr=hits / anomaly.size,
-        fpr=wrong / inlier.size,
-        precision=hits / (hits + wrong),
-        f1=2 * hits / (hits + wrong + anomaly.size),
+        tpr=_ratio(hits, anomaly.size),
+        fpr=_ratio(wrong, inlier.size),
+        precision=_ratio(hits, hits + wrong),
+        f1=_ratio(2 * hits, hits + wrong + anomaly.size),
         siou=components.get("siou", NAN),
         ppv=components.get("ppv", NAN),
         component_f1=components.get("f1", NAN),
     )
 
 
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else NAN
+
+
 def _plot(result: PixelResult) -> PlotCurve:
+    if result.tpr.size == 0:
+        return PlotCurve(*[np.empty(0)] * 5)
     kept = np.unique(np.linspace(0, result.tpr.size - 1, 900).astype(int))
     best = np.searchsorted(-result.thresholds, -result.best_f1_threshold)
     kept = np.union1d(kept, best)
@@ -148,7 +154,8 @@ def _plot(result: PixelResult) -> PlotCurve:
 
 
 def _histogram(inlier: np.ndarray, anomaly: np.ndarray) -> Histogram:
-    edges = np.linspace(*np.quantile(np.concatenate([inlier, anomaly]), (0.001, 0.999)), 61)
+    scores = np.concatenate([inlier, anomaly])
+    edges = np.linspace(*np.quantile(scores[np.isfinite(scores)], (0.001, 0.999)), 61)
     return Histogram(
         edges,
         *(

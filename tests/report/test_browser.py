@@ -89,6 +89,32 @@ def test_errors_and_requests_of_a_page_are_noticed(driver, tmp_path):
     assert any("missing is not defined" in text for text in visit.errors())
 
 
+@pytest.mark.parametrize("kind", ["constant", "no anomaly", "infinite", "exact only", "one frame"])
+def test_odd_evaluations_have_a_page(kind, driver, tmp_path):
+    frames = make_frames(1 if kind in ("no anomaly", "one frame") else 3, seed=3)
+    if kind == "one frame":
+        frames = make_frames(2)[1:]
+    scores = smooth_scores(frames, 2.0, 0)
+    if kind == "constant":
+        scores = {name: np.zeros_like(score) for name, score in scores.items()}
+    if kind == "infinite":
+        scores = {name: np.where(score > 1, np.inf, score) for name, score in scores.items()}
+    changes = {"official": {}, "thresholds": ()} if kind == "exact only" else {}
+    found = make_findings(frames, scores, **changes)
+    if kind == "exact only":
+        found.curves.pop("official")
+    save_findings(tmp_path, found)
+    for frame in frames:
+        write_thumbnails(tmp_path, "roadanomaly", frame, {"energy": scores[frame.id]})
+    visit = Visit(driver, write_report(tmp_path), 1280)
+    visit.run(
+        "const s = document.getElementById('threshold'); s.value = 300;"
+        "s.dispatchEvent(new Event('input')); document.querySelector('button.frame').click()"
+    )
+    visit.until("document.querySelector('#viewer figure:nth-child(3) canvas').dataset.called")
+    assert visit.errors() == []
+
+
 def test_a_header_sorts_and_sorts_back(report, driver):
     visit = Visit(driver, report, 1280)
     cells = "#frame-table tbody tr td:nth-child(4)"
@@ -111,8 +137,8 @@ def test_a_header_sorts_and_sorts_back(report, driver):
 
 def test_results_sort_by_name_and_number(report, driver):
     visit = Visit(driver, report, 1280)
-    column = "#results-official tbody td:nth-child(2)"
-    visit.click("#results-official th:nth-child(2) button")
+    column = "#results tbody td:nth-child(2)"
+    visit.click("#results th:nth-child(2) button")
     aps = [float(text) for text in visit.texts(column)]
     assert aps == sorted(aps, reverse=True)
 

@@ -100,7 +100,7 @@ def test_terminal_table_groups_sets_and_warns(findings):
     )  # fmt: skip
     text = format_table([*findings, other])
     first, second = text.split("laf made")
-    assert "roadanomaly made: 5 frames, anomaly track's component sizes, pooled" in first
+    assert "roadanomaly made: 5 frames, anomaly track's component sizes, official, pooled" in first
     assert f"{100 * findings[1].official['ap']:.2f}" in first
     assert "did not learn from the same data (energy: inliers; dense_hybrid: inliers, neg" in first
     assert "3 of 1043 frames" in second
@@ -137,6 +137,26 @@ def test_an_evaluation_without_exact_numbers_has_a_table(findings):
     frames = make_frames(3)
     official = make_findings(frames, make_scores(frames, 3.0), exact={})
     assert math.isnan(results_table([official]).rows[0][3])
+
+
+def test_an_exact_evaluation_shows_exact_numbers():
+    frames = make_frames(3)
+    found = make_findings(frames, make_scores(frames, 3.0), official={})
+    assert results_table([found]).rows[0][2] == found.exact["ap"]
+    assert "component sizes, exact, pooled" in format_table([found])
+
+
+def test_long_groups_are_left_to_the_page():
+    frames = make_frames(3)
+    classes = {f"class{number}": 0.5 for number in range(19)}
+    open_set = {"open_miou": 0.25, "threshold": -3.5, "odd_threshold": 0.5}
+    found = make_findings(
+        frames, make_scores(frames, 3.0), extra={"IoU": classes, "open set": open_set}
+    )
+    text = format_table([found])
+    assert "class3" not in text
+    assert "open mIoU" in text
+    assert extra_tables([found])["open set"].texts()[0][2:] == ["25.00", "-3.5", "0.5"]
 
 
 def test_files_are_written_by_their_ending(findings, tmp_path):

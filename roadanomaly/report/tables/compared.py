@@ -17,6 +17,7 @@ from roadanomaly.report.tables.results import (
     SET,
     TIME,
     learned_from,
+    main_numbers,
     median_ms,
     number,
     supervision_notes,
@@ -90,7 +91,7 @@ def set_names(comparison: Comparison) -> list[str]:
 
 def _own(entry: Entry) -> Row:
     found = entry.found
-    values: dict[str, Cell] = {m.key: number(found.official, m.key) for m in METRICS}
+    values: dict[str, Cell] = {m.key: number(main_numbers(found), m.key) for m in METRICS}
     values |= {
         "set": found.set,
         "run": entry.run,

@@ -53,6 +53,15 @@ TIMES = (
     Column("slowest", "slowest ms", "milliseconds"),
     Column("frames", "frames", "count"),
 )
+TITLES = {
+    "ap50": "AP50",
+    "closed_miou": "closed mIoU",
+    "open_miou": "open mIoU",
+    "anomaly_iou": "anomaly IoU",
+    "miou": "mIoU",
+}
+"""Of further numbers whose keys are not words."""
+
 WORDS = {
     "none": "inliers",
     "unknown": "unknown",
@@ -71,17 +80,32 @@ def learned_from(supervision: str) -> str:
     return WORDS.get(supervision, f"inliers, {supervision}")
 
 
-def results_table(findings: Sequence[Findings], mode: Mode = "official") -> Table:
-    """Return one row a detector and set; the official table also shows the exact AP."""
-    extra = (EXACT_AP,) if mode == "official" else ()
+def main_numbers(found: Findings) -> dict[str, float]:
+    """Return the official numbers, or the exact ones of an evaluation that took no others."""
+    return found.official or found.exact
+
+
+def main_mode(findings: Sequence[Findings]) -> Mode:
+    """Return whose numbers `main_numbers` gives of an evaluation."""
+    return "official" if any(found.official for found in findings) else "exact"
+
+
+def results_table(findings: Sequence[Findings], mode: Mode | None = None) -> Table:
+    """Return one row a detector and set.
+
+    Args:
+        findings: of an evaluation.
+        mode: whose numbers; None for the main ones, with the exact AP beside.
+    """
+    extra = () if mode else (EXACT_AP,)
     columns = (SET, DETECTOR, METRICS[0], *extra, *METRICS[1:], TIME, LEARNED)
     rows = tuple(_result(found, mode, columns) for found in findings)
     best = find_best(columns, rows, [found.set for found in findings])
     return Table(columns, rows, best, tuple(mixed_supervision(findings)))
 
 
-def _result(found: Findings, mode: Mode, columns: tuple[Column, ...]) -> Row:
-    numbers = getattr(found, mode)
+def _result(found: Findings, mode: Mode | None, columns: tuple[Column, ...]) -> Row:
+    numbers = getattr(found, mode) if mode else main_numbers(found)
     row: dict[str, Cell] = {metric.key: number(numbers, metric.key) for metric in METRICS}
     row |= {
         "set": found.set,
@@ -180,7 +204,8 @@ def _kind(key: str, value: float | None) -> Kind:
 def _extra(findings: Sequence[Findings], group: str, kinds: dict[str, Kind]) -> Table:
     known = {metric.key: metric for metric in METRICS}
     columns = [
-        known.get(key, Column(key, key.replace("_", " "), kind)) for key, kind in kinds.items()
+        known.get(key, Column(key, TITLES.get(key, key.replace("_", " ")), kind))
+        for key, kind in kinds.items()
     ]
     rows: tuple[Row, ...] = tuple(
         (found.set, found.detector, *(number(found.extra[group], key) for key in kinds))

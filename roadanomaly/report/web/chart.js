@@ -10,6 +10,7 @@ function shape(tag, settings, text) {
 }
 
 function niceTicks([low, high], count) {
+  if (!(high > low)) return [low];
   const rough = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 2.5, 5, 10].find(factor => factor * power >= rough * 0.999);
@@ -106,6 +107,7 @@ function drawSeries(body, series, x, y, inner) {
 }
 
 function drawMark(body, mark, x, y, inner) {
+  if (!known(mark.x) || !known(mark.y)) return;
   const right = x(mark.x) > (inner.left + inner.right) / 2;
   body.append(shape("circle", { cx: x(mark.x), cy: y(mark.y), r: 5, class: "ring", style: `stroke:${mark.colour}` }));
   if (mark.name) body.append(shape("text", { class: "label", x: x(mark.x) + (right ? -10 : 10), y: y(mark.y) + (mark.below ? 17 : -9), "text-anchor": right ? "end" : "start" }, mark.name));

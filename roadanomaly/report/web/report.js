@@ -28,7 +28,7 @@ const ways = () => state.detector.thresholds.filter(way => known(way.threshold))
 
 function chooseWay(place) {
   state.way = ways()[place] || null;
-  setThreshold(state.way ? state.way.threshold : state.detector.official.best_f1_threshold);
+  setThreshold(state.way ? state.way.threshold : (state.detector.official.best_f1_threshold ?? state.detector.exact.best_f1_threshold));
 }
 
 function range() {
