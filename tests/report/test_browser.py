@@ -73,6 +73,8 @@ def test_page_loads_alone_and_fits(page, width, dark, driver, request):
     assert visit.run("return document.documentElement.dataset.theme") == ["light", "dark"][dark]
     drawn = visit.run("return document.querySelectorAll('#pr svg path').length")
     assert drawn == len(visit.texts("#legend button")) > 0
+    ids = visit.run("return [...document.querySelectorAll('[id]')].map(one => one.id)")
+    assert len(set(ids)) == len(ids)
     assert visit.run("return document.querySelectorAll('.chart:empty').length") == 0
     visit.run("scrollTo(0, document.body.scrollHeight)")
     assert visit.run("return document.documentElement.scrollWidth") <= width
@@ -137,8 +139,8 @@ def test_a_header_sorts_and_sorts_back(report, driver):
 
 def test_results_sort_by_name_and_number(report, driver):
     visit = Visit(driver, report, 1280)
-    column = "#results tbody td:nth-child(2)"
-    visit.click("#results th:nth-child(2) button")
+    column = "#results-main tbody td:nth-child(2)"
+    visit.click("#results-main th:nth-child(2) button")
     aps = [float(text) for text in visit.texts(column)]
     assert aps == sorted(aps, reverse=True)
 
