@@ -15,12 +15,8 @@ function drawLegend() {
 
 function drawCurves() {
   drawLegend();
-  const series = (x, y) => entriesOfSet().map((entry, i) => [entry, i]).filter(([entry]) => !view.hidden.has(entry.name)).map(([entry, i]) => {
-    const curve = entry.curves[view.mode] || Object.values(entry.curves)[0];
-    return { name: entry.name, kind: "line", colour: colour(i), x: curve[x], y: curve[y], say: at => `threshold ${plain(curve.thresholds[at])}\nrecall ${percent(curve.recall[at])} %, precision ${percent(curve.precision[at])} %\nFPR ${percent(curve.fpr[at])} %, F1 ${percent(curve.f1[at])} %` };
-  });
-  drawChart(find("pr"), { about: "Precision over recall", x: { ...SHARE, label: "recall, %" }, y: { ...SHARE, label: "precision, %" }, series: series("recall", "precision") });
-  drawChart(find("roc"), { about: "True-positive rate over false-positive rate", x: { ...SHARE, label: "false-positive rate, %" }, y: { ...SHARE, label: "true-positive rate, %" }, series: series("fpr", "recall") });
+  const shown = entriesOfSet().map((entry, i) => ({ name: entry.name, curve: entry.curves[view.mode] || Object.values(entry.curves)[0], colour: colour(i) }));
+  drawRates(shown.filter(line => !view.hidden.has(line.name)));
 }
 
 function sharedFrames() {

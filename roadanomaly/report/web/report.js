@@ -111,21 +111,11 @@ function drawLegend() {
   }));
 }
 
-function curveSeries(x, y) {
-  return state.set.detectors.map((detector, i) => ({ detector, i })).filter(({ detector }) => !state.hidden.has(detector.name)).map(({ detector, i }) => {
-    const curve = curveOf(detector);
-    return {
-      name: detector.name, kind: "line", colour: colour(i), faint: detector !== state.detector, x: curve[x], y: curve[y],
-      say: at => `threshold ${plain(curve.thresholds[at])}\nrecall ${percent(curve.recall[at])} %, precision ${percent(curve.precision[at])} %\nFPR ${percent(curve.fpr[at])} %, F1 ${percent(curve.f1[at])} %`,
-    };
-  });
-}
-
 function drawCurves() {
   const at = state.way || ratesAt(state.detector, state.threshold);
   const own = colour(state.set.detectors.indexOf(state.detector));
-  drawChart(find("pr"), { about: "Precision over recall", x: { ...SHARE, label: "recall, %" }, y: { ...SHARE, label: "precision, %" }, series: curveSeries("recall", "precision"), marks: [{ x: at.tpr, y: at.precision, colour: own }] });
-  drawChart(find("roc"), { about: "True-positive rate over false-positive rate", x: { ...SHARE, label: "false-positive rate, %" }, y: { ...SHARE, label: "true-positive rate, %" }, series: curveSeries("fpr", "recall"), marks: [{ x: at.fpr, y: at.tpr, colour: own }] });
+  const shown = state.set.detectors.map((detector, i) => ({ name: detector.name, curve: curveOf(detector), colour: colour(i), faint: detector !== state.detector }));
+  drawRates(shown.filter(line => !state.hidden.has(line.name)), { tpr: at.tpr, fpr: at.fpr, precision: at.precision, colour: own });
   const curve = curveOf(state.detector), [low, high] = range();
   const inside = curve.thresholds.map((value, i) => i).filter(i => known(curve.thresholds[i]) && curve.thresholds[i] >= low && curve.thresholds[i] <= high);
   const pick = name => inside.map(i => curve[name][i]);
