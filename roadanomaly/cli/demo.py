@@ -26,8 +26,8 @@ from roadanomaly.errors import UserError
 from roadanomaly.evaluation.evaluate import Evaluation, Seen, evaluate
 from roadanomaly.model import Model, build_part, load
 from roadanomaly.objects import find_components
+from roadanomaly.report.evaluation_table import format_table, write_results
 from roadanomaly.report.gallery import Exhibit, draw_gallery
-from roadanomaly.report.table import format_table, write_results
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.loop import Trainer
 from roadanomaly.types import Frame

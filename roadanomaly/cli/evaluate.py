@@ -20,8 +20,8 @@ from roadanomaly.detectors import DETECTORS
 from roadanomaly.evaluation.evaluate import Evaluation, Seen, evaluate
 from roadanomaly.evaluation.stored import evaluate_stored
 from roadanomaly.model import build_part
+from roadanomaly.report.evaluation_table import format_spread, format_table, write_results
 from roadanomaly.report.pictures import caption, column, heat, overlay, rgb, row, truth_picture
-from roadanomaly.report.table import format_spread, format_table, write_results
 from roadanomaly.scores import open_scores
 from roadanomaly.types import Frame
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +27,8 @@ FOLDER = "findings"
 CURVE_ARRAYS = ("thresholds", "tp", "fp")
 OBJECT_ARRAYS = ("siou", "truth_size", "ppv", "predicted_size")
 FRAME_NUMBERS = ("ap", "fpr95", "f1", "ms")
+BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What reading a cut or foreign file raises."""
 PLOT_ARRAYS = ("thresholds", "recall", "precision", "fpr", "f1")
 
 
@@ -204,7 +208,7 @@ def _load(path: Path) -> Findings:
         values["thresholds"] = tuple(ThresholdFinding(**row) for row in values["thresholds"])
         values["warnings"] = tuple(values["warnings"])
         return Findings(**values, **_from_arrays(held))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except BROKEN as error:
         msg = f"{path} is broken: {error}. Run that evaluation again."
         raise DataError(msg) from error
 

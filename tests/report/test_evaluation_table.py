@@ -5,7 +5,7 @@ import pytest
 
 from roadanomaly.errors import UserError
 from roadanomaly.evaluation.evaluate import Evaluation, Row
-from roadanomaly.report.table import format_spread, format_table, write_results
+from roadanomaly.report.evaluation_table import format_spread, format_table, write_results
 
 NAN = float("nan")
 

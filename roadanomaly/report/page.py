@@ -1,0 +1,88 @@
+"""The page of an evaluation, `report.html`: one file that opens offline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from roadanomaly.evaluation.findings import Findings, load_findings
+from roadanomaly.files import write_text
+from roadanomaly.report.page_data import report_data, to_json
+from roadanomaly.report.render import render
+from roadanomaly.report.table import by_set, describe
+from roadanomaly.report.tables.results import (
+    extra_tables,
+    main_mode,
+    mixed_supervision,
+    results_table,
+    threshold_table,
+    time_table,
+)
+
+NAME = "report.html"
+RECORD = "record.json"
+
+
+def write_report(folder: Path) -> Path:
+    """Write the page of an evaluation's folder from its findings, record and small pictures.
+
+    Args:
+        folder: what `roadanomaly evaluate --out` wrote.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        DataError: the folder holds no findings, or broken ones.
+        UserError: the page cannot be written.
+    """
+    path = folder / NAME
+    write_text(path, report_text(folder, load_findings(folder)))
+    return path
+
+
+def report_text(folder: Path, findings: Sequence[Findings]) -> str:
+    """Return the page as text; arguments as `write_report`."""
+    sets = by_set(findings)
+    hidden = "set" if len(sets) == 1 else ""
+    mode = main_mode(findings)
+    exact = results_table(findings, "exact").without(hidden)
+    return render(
+        "report.html.jinja",
+        title=folder.resolve().name,
+        sets=[describe(members[0]) for members in sets.values()],
+        results=results_table(findings).without(hidden),
+        mode=mode,
+        exact=exact if mode == "official" and any(found.exact for found in findings) else None,
+        extras={name: table.without(hidden) for name, table in extra_tables(findings).items()},
+        thresholds=threshold_table(findings).without(hidden),
+        times=time_table(findings).without(hidden),
+        warnings=warnings_of(findings),
+        record=read_record(folder),
+        data=to_json(report_data(folder, findings)),
+    )
+
+
+def warnings_of(findings: Sequence[Findings]) -> list[str]:
+    """Return every reason to doubt a number, with the detector and set that it is about."""
+    about = [
+        f"{found.detector} on {found.set}: {text}" for found in findings for text in found.warnings
+    ]
+    parts = [
+        f"{members[0].set}: {members[0].frames} of the split's {members[0].listed} frames were "
+        "scored; the numbers cannot be compared with those of the whole split."
+        for members in by_set(findings).values()
+        if members[0].frames != members[0].listed
+    ]
+    return parts + about + mixed_supervision(findings)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return the run's record, empty where there is none or it is broken."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}

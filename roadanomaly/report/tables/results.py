@@ -1,0 +1,215 @@
+"""The tables of an evaluation: results, thresholds, further numbers, times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+
+from roadanomaly.evaluation.findings import Findings
+from roadanomaly.report.tables.table import Cell, Column, Kind, Row, Table, find_best
+
+Mode = Literal["official", "exact"]
+NAN = float("nan")
+METRICS = (
+    Column("ap", "AP", "percent", "higher"),
+    Column("fpr95", "FPR95", "percent", "lower"),
+    Column("auroc", "AUROC", "percent", "higher"),
+    Column("best_f1", "best F1", "percent", "higher"),
+    Column("siou", "sIoU", "percent", "higher"),
+    Column("ppv", "PPV", "percent", "higher"),
+    Column("f1", "mean F1", "percent", "higher"),
+)
+"""What `score_frames` gives, in the leaderboard's order."""
+
+SET = Column("set", "set", "text")
+DETECTOR = Column("detector", "detector", "text")
+EXACT_AP = Column("ap_exact", "AP exact", "percent", "higher")
+TIME = Column("ms", "ms/frame", "milliseconds")
+LEARNED = Column("learned_from", "learned from", "text")
+THRESHOLDS = (
+    SET,
+    DETECTOR,
+    Column("way", "threshold by", "text"),
+    Column("fitted_on", "chosen on", "text"),
+    Column("stated", "stated FPR"),
+    Column("fpr", "measured FPR"),
+    Column("threshold", "threshold", "score"),
+    Column("tpr", "TPR", "percent", "higher"),
+    Column("precision", "precision", "percent", "higher"),
+    Column("f1", "F1", "percent", "higher"),
+    Column("siou", "sIoU", "percent", "higher"),
+    Column("ppv", "PPV", "percent", "higher"),
+    Column("component_f1", "mean F1", "percent", "higher"),
+)
+TIMES = (
+    SET,
+    DETECTOR,
+    Column("median", "median ms", "milliseconds"),
+    Column("mean", "mean ms", "milliseconds"),
+    Column("p95", "95th percentile ms", "milliseconds"),
+    Column("slowest", "slowest ms", "milliseconds"),
+    Column("frames", "frames", "count"),
+)
+TITLES = {
+    "ap50": "AP50",
+    "closed_miou": "closed mIoU",
+    "open_miou": "open mIoU",
+    "anomaly_iou": "anomaly IoU",
+    "miou": "mIoU",
+}
+"""Of further numbers whose keys are not words."""
+
+WORDS = {
+    "none": "inliers",
+    "unknown": "unknown",
+    "negatives": "inliers, negatives",
+    "void": "inliers, void regions",
+    "anomalies": "inliers, labelled anomalies",
+}
+
+
+def learned_from(supervision: str) -> str:
+    """Say what a detector learned from.
+
+    >>> learned_from("none"), learned_from("pasted objects")
+    ('inliers', 'inliers, pasted objects')
+    """
+    return WORDS.get(supervision, f"inliers, {supervision}")
+
+
+def main_numbers(found: Findings) -> dict[str, float]:
+    """Return the official numbers, or the exact ones of an evaluation that took no others."""
+    return found.official or found.exact
+
+
+def main_mode(findings: Sequence[Findings]) -> Mode:
+    """Return whose numbers `main_numbers` gives of an evaluation."""
+    return "official" if any(found.official for found in findings) else "exact"
+
+
+def results_table(findings: Sequence[Findings], mode: Mode | None = None) -> Table:
+    """Return one row a detector and set.
+
+    Args:
+        findings: of an evaluation.
+        mode: whose numbers; None for the main ones, with the exact AP beside.
+    """
+    extra = () if mode else (EXACT_AP,)
+    columns = (SET, DETECTOR, METRICS[0], *extra, *METRICS[1:], TIME, LEARNED)
+    rows = tuple(_result(found, mode, columns) for found in findings)
+    best = find_best(columns, rows, [found.set for found in findings])
+    return Table(columns, rows, best, tuple(mixed_supervision(findings)))
+
+
+def _result(found: Findings, mode: Mode | None, columns: tuple[Column, ...]) -> Row:
+    numbers = getattr(found, mode) if mode else main_numbers(found)
+    row: dict[str, Cell] = {metric.key: number(numbers, metric.key) for metric in METRICS}
+    row |= {
+        "set": found.set,
+        "detector": found.detector,
+        "ap_exact": number(found.exact, "ap"),
+        "ms": median_ms(found),
+        "learned_from": learned_from(found.supervision),
+    }
+    return tuple(row[column.key] for column in columns)
+
+
+def number(values: dict[str, float], key: str) -> float:
+    """Return a number, NaN where it is absent or was stored as nothing."""
+    value = values.get(key)
+    return NAN if value is None else float(value)
+
+
+def frame_times(found: Findings) -> np.ndarray:
+    """Return the known times of frames, milliseconds, in the order of frames."""
+    times = np.array([frame.ms for frame in found.per_frame], float)
+    return times[~np.isnan(times)]
+
+
+def median_ms(found: Findings) -> float:
+    """Return the median time of a frame, NaN for stored maps."""
+    times = frame_times(found)
+    return float(np.median(times)) if times.size else NAN
+
+
+def supervision_notes(rows: Iterable[tuple[str, str]]) -> list[str]:
+    """Warn where rows of one table learned from different kinds of data.
+
+    Args:
+        rows: name of each row, and its supervision.
+    """
+    kinds: dict[str, list[str]] = {}
+    for name, supervision in rows:
+        names = kinds.setdefault(learned_from(supervision), [])
+        if name not in names:
+            names.append(name)
+    if len(kinds) < 2:
+        return []
+    parts = "; ".join(f"{', '.join(names)}: {kind}" for kind, names in kinds.items())
+    return [f"These rows did not learn from the same data ({parts}); compare within one kind."]
+
+
+def mixed_supervision(findings: Sequence[Findings]) -> list[str]:
+    """Warn where an evaluation's detectors learned from different kinds of data."""
+    return supervision_notes((found.detector, found.supervision) for found in findings)
+
+
+def threshold_table(findings: Sequence[Findings]) -> Table:
+    """Return what each way to choose a threshold gives, stated against measured rate."""
+    rows = tuple(
+        (found.set, found.detector, *(getattr(row, column.key) for column in THRESHOLDS[2:]))
+        for found in findings
+        for row in found.thresholds
+    )
+    return Table(THRESHOLDS, rows)
+
+
+def time_table(findings: Sequence[Findings]) -> Table:
+    """Return how long frames took; nothing for stored maps."""
+    rows: list[Row] = []
+    for found in findings:
+        times = frame_times(found)
+        if times.size:
+            summary = (np.median(times), times.mean(), np.percentile(times, 95), times.max())
+            rows.append((found.set, found.detector, *map(float, summary), float(times.size)))
+    return Table(TIMES, tuple(rows))
+
+
+def extra_tables(findings: Sequence[Findings]) -> dict[str, Table]:
+    """Return the further numbers, a table for each of their groups.
+
+    A fraction is shown in percent; a whole number as a count; what a key calls a threshold, or
+    lies outside 0..1, as it is.
+    """
+    groups: dict[str, dict[str, Kind]] = {}
+    for found in findings:
+        for group, values in found.extra.items():
+            known = groups.setdefault(group, {})
+            for key, value in values.items():
+                kind = _kind(key, value)
+                known[key] = kind if known.get(key, "percent") == "percent" else known[key]
+    return {group: _extra(findings, group, kinds) for group, kinds in groups.items()}
+
+
+def _kind(key: str, value: float | None) -> Kind:
+    if isinstance(value, int):
+        return "count"
+    outside = value is not None and not math.isnan(value) and not -1 <= value <= 1
+    return "score" if "threshold" in key or outside else "percent"
+
+
+def _extra(findings: Sequence[Findings], group: str, kinds: dict[str, Kind]) -> Table:
+    known = {metric.key: metric for metric in METRICS}
+    columns = [
+        known.get(key, Column(key, TITLES.get(key, key.replace("_", " ")), kind))
+        for key, kind in kinds.items()
+    ]
+    rows: tuple[Row, ...] = tuple(
+        (found.set, found.detector, *(number(found.extra[group], key) for key in kinds))
+        for found in findings
+        if group in found.extra
+    )
+    return Table((SET, DETECTOR, *columns), rows)
