@@ -10,7 +10,8 @@ import numpy as np
 
 from roadanomaly.metrics.checks import MODES, check_name
 from roadanomaly.metrics.component import SIZE_RULES, Components
-from roadanomaly.metrics.pixel import PixelExact, PixelOfficial
+from roadanomaly.metrics.exact import PixelExact
+from roadanomaly.metrics.pixel import PixelOfficial
 
 Scores = tuple[np.ndarray, np.ndarray]
 """Score `(H, W)` float and label `(H, W)` uint8 of one frame."""
