@@ -23,13 +23,19 @@ from roadanomaly.data.images import write_image
 from roadanomaly.data.subset import Subset
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import UserError
-from roadanomaly.evaluation.evaluate import Evaluation, Seen, evaluate
+from roadanomaly.evaluation.evaluate import Seen, evaluate
+from roadanomaly.evaluation.findings import Findings
+from roadanomaly.evaluation.folder import EvaluationFolder
+from roadanomaly.evaluation.job import Job
+from roadanomaly.evaluation.protocols import PROTOCOLS
+from roadanomaly.evaluation.sources import NetworkScores
 from roadanomaly.model import Model, build_part, load
 from roadanomaly.objects import find_components
 from roadanomaly.report.gallery import Exhibit, draw_gallery
-from roadanomaly.report.table import format_table, write_results
+from roadanomaly.report.table import format_table, write_tables
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.loop import Trainer
+from roadanomaly.training.record import run_record
 from roadanomaly.types import Frame
 
 EXAMPLES = """
@@ -129,7 +135,7 @@ def _compare(out: Path, before: Model, after: Model, test: FrameSet) -> None:
     wanted = set(_shown(test))
 
     def keep(key: str, detector: str) -> Seen:
-        def seen(frame: Frame, scores: dict[str, np.ndarray]) -> None:
+        def seen(_: int, frame: Frame, scores: dict[str, np.ndarray]) -> None:
             if frame.id in wanted:
                 kept.setdefault(frame.id, {})[key] = scores[detector]
 
@@ -138,7 +144,8 @@ def _compare(out: Path, before: Model, after: Model, test: FrameSet) -> None:
     first = _evaluate(before, inliers, test, keep("before", "max_logit"))
     second = _evaluate(after, inliers, test, keep("after", "densehybrid"))
     for title, found in (("before", first), ("after", second)):
-        write_results(out / title, found)
+        EvaluationFolder(out / title).publish(found, run_record(data=test.record()), [])
+        write_tables(out / title / "results.csv", found)
         sys.stdout.write(f"\n{title.upper()} fine-tuning\n{format_table(found)}\n")
     exhibits = [_exhibit(frame, kept[frame.id], after) for frame in test if frame.id in kept]
     titles = ("image", "max logit before", "DenseHybrid after", "found at 1 % false alarms")
@@ -150,7 +157,7 @@ def _training_set(model: Model) -> FrameSet:
     return build_part(DATASETS, {"name": name, "split": "train"})
 
 
-def _evaluate(model: Model, inliers: FrameSet, test: FrameSet, seen: Seen) -> Evaluation:
+def _evaluate(model: Model, inliers: FrameSet, test: FrameSet, seen: Seen) -> list[Findings]:
     detectors = {}
     for name in POSTHOC:
         detectors[name] = Model(model.segmenter, DETECTORS.build(name)).detector
@@ -159,7 +166,8 @@ def _evaluate(model: Model, inliers: FrameSet, test: FrameSet, seen: Seen) -> Ev
     detectors["mahalanobis"] = fitted.detector
     if model.detector.kind != "posthoc":
         detectors["densehybrid"] = model.detector
-    return evaluate(model.segmenter, detectors, test, seen=seen)
+    source = NetworkScores(model.segmenter, detectors)
+    return evaluate(Job(source, test, PROTOCOLS[test.record()["name"]]), seen=seen)
 
 
 def _shown(test: FrameSet) -> list[str]:

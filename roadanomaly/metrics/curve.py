@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -92,18 +92,9 @@ class CurveSum:
         best = int(np.nanargmax(f1))
         if f1[best] > self._best[0]:
             self._best = (float(f1[best]), float(thresholds[best]))
-        self._kept.append(points[:, self._first_in_bins(points)] if self.thin else points)
+        kept = _enters_a_bin(joined)[-thresholds.size :] if self.thin else slice(None)
+        self._kept.append(points[:, kept])
         self._last = points[:, -1:]
-
-    def _first_in_bins(self, points: np.ndarray) -> np.ndarray:
-        entered = np.zeros(points.shape[1], bool)
-        for row, grid in ((1, _RECALLS), (2, _RATES)):
-            bins = np.searchsorted(grid, points[row], side="right")
-            before = (
-                -1 if self._last is None else np.searchsorted(grid, self._last[row, 0], "right")
-            )
-            entered |= np.diff(bins, prepend=before) > 0
-        return entered
 
     def result(self) -> PixelResult:
         """Return the numbers and the kept points."""
@@ -125,6 +116,26 @@ class CurveSum:
             fpr=kept[2],
             precision=kept[3],
         )
+
+
+def _enters_a_bin(points: np.ndarray) -> np.ndarray:
+    """Tell which points, `(4, P)`, are the first at or beyond a recall or rate of the grids."""
+    entered = np.zeros(points.shape[1], bool)
+    entered[0] = True
+    for values, grid in ((points[1], _RECALLS), (points[2], _RATES)):
+        entered[1:] |= np.diff(np.searchsorted(grid, values, side="right")) > 0
+    return entered
+
+
+def thinned(curve: PixelResult) -> PixelResult:
+    """Return the same numbers with fewer than 1000 points of the curve."""
+    points = np.stack([curve.thresholds, curve.tpr, curve.fpr, curve.precision])
+    if not points.size:
+        return curve
+    kept = _enters_a_bin(points)
+    kept[-1] = True
+    thresholds, tpr, fpr, precision = points[:, kept]
+    return replace(curve, thresholds=thresholds, tpr=tpr, fpr=fpr, precision=precision)
 
 
 def summarise(

@@ -17,7 +17,7 @@ from roadanomaly.metrics.curve import CurveSum, PixelResult, undefined
 from roadanomaly.metrics.keyed import ByFrame, FrameId
 from roadanomaly.metrics.runs import STEP, Distinct, Run, frame_run, merge, open_run, write_run
 
-AT_A_TIME = 1 << 22
+AT_A_TIME = 1 << 21
 """About so many distinct scores of all frames are merged at a time."""
 
 

@@ -117,7 +117,8 @@ def tpr_at_fpr(result: PixelResult, fpr: float = 0.05) -> float:
     This is how ISSU (Nekrasov et al., 2025) reads its TPR at 5 % FPR off the curve.
 
     Args:
-        result: pooled pixel metrics, official or exact.
+        result: pooled pixel metrics, official or exact; of a thinned curve the value is right
+            at multiples of 0.005.
         fpr: in [0, 1].
 
     Returns:

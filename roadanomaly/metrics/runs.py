@@ -16,9 +16,7 @@ from roadanomaly.files import write_bytes
 STEP = 4096
 """Every so-manieth value of a run is its pivot, by which a part of it is found."""
 
-_ASCENDING = np.concatenate(
-    [np.arange(0xFC00, 0x8000, -1, np.int64), np.arange(0x7C01, dtype=np.int64)]
-)
+_ASCENDING = np.concatenate([np.arange(0xFC00, 0x8000, -1), np.arange(0x7C01)])
 """Bit patterns of all halves from minus to plus infinity, without -0."""
 _SIGN = np.uint32(1 << 31)
 
@@ -26,8 +24,13 @@ _SIGN = np.uint32(1 << 31)
 class Part(Protocol):
     """Distinct scores of one class of pixels of one frame."""
 
-    pixels: int
-    pivots: np.ndarray
+    @property
+    def pixels(self) -> int:
+        """How many pixels, each value counted as often as it occurs."""
+
+    @property
+    def pivots(self) -> np.ndarray:
+        """Every `STEP`-th value."""
 
     def between(self, low: float, high: float | None) -> Distinct:
         """Return the values `>= low` and `< high`; None has no upper end."""

@@ -1,22 +1,18 @@
-"""The one table that an evaluation prints, and its CSV and JSON."""
+"""What an evaluation prints: results and thresholds in percent, with what they rest on."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from roadanomaly.evaluation.evaluate import Evaluation, Row
+from roadanomaly.evaluation.findings import Findings, ThresholdFinding
 from roadanomaly.files import write_text
 
 COLUMNS = (
     ("ap", "AP ↑"),
-    ("ap_exact", "AP exact ↑"),
     ("fpr95", "FPR95 ↓"),
     ("auroc", "AUROC ↑"),
     ("best_f1", "best F1 ↑"),
@@ -24,100 +20,91 @@ COLUMNS = (
     ("ppv", "PPV ↑"),
     ("f1", "mean F1 ↑"),
 )
-GAP = 0.003
 LEARNED = {"none": "inliers", "unknown": "unknown"}
 
 
-def format_table(evaluation: Evaluation) -> str:
-    """Return the table in percent, with what its figures rest on above and below it."""
-    data = evaluation.data
-    title = f"{data['name']} {data.get('split', '')}".strip()
-    lines = [f"{title}: {evaluation.frames} frames, {evaluation.track} track's component sizes"]
-    if evaluation.rows:
-        lines += ["", *_grid(evaluation.rows)]
-    if evaluation.miou is not None:
-        lines += ["", f"closed-set mIoU {100 * evaluation.miou:.2f} %"]
-    lines += [f"warning: {text}" for text in warnings(evaluation.rows)]
+def format_table(findings: Sequence[Findings]) -> str:
+    """Return a table for each set, with its further numbers and warnings below."""
+    sets = {found.set: [one for one in findings if one.set == found.set] for found in findings}
+    return "\n\n".join(_of_set(members) for members in sets.values())
+
+
+def _of_set(findings: Sequence[Findings]) -> str:
+    first = findings[0]
+    part = "" if first.frames == first.listed else f" of {first.listed}"
+    mode = "official" if first.official else "exact"
+    lines = [
+        f"{first.title}: {first.frames}{part} frames, {first.track} track's component sizes, "
+        f"{mode}, {first.averaging}",
+        "",
+        *_grid([_header(), *map(_row, findings)]),
+    ]
+    for found in findings:
+        for group, values in found.extra.items():
+            if group != "closed set IoU":
+                cells = (f"{name} {_percent(value)}" for name, value in values.items())
+                lines.append(f"{found.detector}: {group}: {'  '.join(cells)}")
+    lines += [f"warning: {one.detector}: {text}" for one in findings for text in one.warnings]
     return "\n".join(lines)
 
 
-def format_spread(evaluations: Sequence[Evaluation]) -> str:
-    """Return mean and standard deviation (n - 1) of each detector that several runs share.
-
-    Empty where no detector occurs twice.
-    """
-    runs: dict[str, list[Row]] = {}
-    for evaluation in evaluations:
-        for row in evaluation.rows:
-            runs.setdefault(row.detector, []).append(row)
-    lines = []
-    for name, rows in runs.items():
-        if len(rows) > 1:
-            values = {title: [getattr(row, key) for row in rows] for key, title in COLUMNS}
-            cells = [f"{title} {_spread(found)}" for title, found in values.items()]
-            lines.append(f"{name}, {len(rows)} runs: " + "  ".join(cells))
-    return "\n".join(lines)
+def _header() -> list[str]:
+    titles = [title for _, title in COLUMNS]
+    return ["detector", titles[0], "AP exact ↑", *titles[1:], "ms/frame", "learned from"]
 
 
-def _spread(values: Sequence[float]) -> str:
-    return f"{100 * np.mean(values):.2f} ± {100 * np.std(values, ddof=1):.2f}"
-
-
-def warnings(rows: Sequence[Row]) -> list[str]:
-    """Say where the official number should not be trusted."""
+def _row(found: Findings) -> list[str]:
+    numbers = found.official or found.exact
+    times = [one.ms for one in found.per_frame if not math.isnan(one.ms)]
     return [
-        f"{row.detector}: the official AP differs from the exact one by "
-        f"{100 * (row.ap - row.ap_exact):+.2f} points; the benchmark's binning is coarse here."
-        for row in rows
-        if abs(row.ap - row.ap_exact) > GAP
+        found.detector,
+        _percent(numbers["ap"]),
+        _percent(found.exact.get("ap", math.nan)),
+        *(_percent(numbers[key]) for key, _ in COLUMNS[1:]),
+        f"{sorted(times)[len(times) // 2]:.0f}" if times else "–",
+        LEARNED.get(found.supervision, f"inliers, {found.supervision}"),
     ]
 
 
-def _grid(rows: Sequence[Row]) -> list[str]:
-    header = ["detector", *(title for _, title in COLUMNS), "ms/frame", "learned from"]
-    body = [
-        [
-            row.detector,
-            *(_percent(getattr(row, key)) for key, _ in COLUMNS),
-            "–" if math.isnan(row.ms) else f"{row.ms:.0f}",
-            LEARNED.get(row.supervision, f"inliers, {row.supervision}"),
-        ]
-        for row in rows
+def format_thresholds(findings: Sequence[Findings]) -> str:
+    """Return what each way to choose a threshold gave."""
+    header = ["set", "detector", "threshold by", "chosen on", "stated FPR", "measured FPR"]
+    header += ["threshold", "TPR", "precision", "F1", "sIoU", "PPV", "mean F1"]
+    rows = [_threshold_row(found, one) for found in findings for one in found.thresholds]
+    return "\n".join(_grid([header, *rows])) if rows else ""
+
+
+def _threshold_row(found: Findings, one: ThresholdFinding) -> list[str]:
+    shares = (one.tpr, one.precision, one.f1, one.siou, one.ppv, one.component_f1)
+    start = [found.set, found.detector, one.way, one.fitted_on]
+    middle = [_percent(one.stated), _percent(one.fpr), f"{one.threshold:.4g}"]
+    return [*start, *middle, *map(_percent, shares)]
+
+
+def write_tables(path: Path, findings: Sequence[Findings]) -> None:
+    """Write the results as CSV, fractions.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    content = io.StringIO()
+    writer = csv.writer(content)
+    keys = [key for key, _ in COLUMNS]
+    writer.writerow(["set", "detector", "supervision", *keys, "ap_exact"])
+    for found in findings:
+        numbers = found.official or found.exact
+        row = [found.set, found.detector, found.supervision, *(numbers[key] for key in keys)]
+        writer.writerow([*row, found.exact.get("ap", "")])
+    write_text(path, content.getvalue())
+
+
+def _grid(lines: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
     ]
-    widths = [max(len(line[i]) for line in [header, *body]) for i in range(len(header))]
-    lines = [[_cell(i, text, widths) for i, text in enumerate(line)] for line in [header, *body]]
-    return ["  ".join(cells).rstrip() for cells in lines]
-
-
-def _cell(place: int, text: str, widths: Sequence[int]) -> str:
-    left = place == 0 or place == len(widths) - 1
-    return text.ljust(widths[place]) if left else text.rjust(widths[place])
 
 
 def _percent(value: float) -> str:
     return "–" if math.isnan(value) else f"{100 * value:.2f}"
-
-
-def write_results(folder: Path, evaluation: Evaluation) -> None:
-    """Write `results.json` and `results.csv`, fractions, whole or not at all.
-
-    Raises:
-        UserError: the folder cannot be written.
-    """
-    text = json.dumps(_without_nan(evaluation.as_dict()), indent=1) + "\n"
-    table = io.StringIO()
-    writer = csv.writer(table)
-    keys = ["detector", "supervision", *(key for key, _ in COLUMNS), "ms"]
-    writer.writerow(keys)
-    writer.writerows([getattr(row, key) for key in keys] for row in evaluation.rows)
-    write_text(folder / "results.json", text)
-    write_text(folder / "results.csv", table.getvalue())
-
-
-def _without_nan(value: object) -> object:
-    """Replace NaN, which JSON lacks, by None."""
-    if isinstance(value, dict):
-        return {key: _without_nan(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(one) for one in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
