@@ -11,7 +11,7 @@ import torch
 from jsonargparse import Namespace
 
 from roadanomaly.calibration import Calibration
-from roadanomaly.cli.models import gather, pick_device
+from roadanomaly.cli.models import Group, gather, pick_device
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.errors import OptionError
 from roadanomaly.evaluation.evaluate import calibrate_on
@@ -23,6 +23,7 @@ from roadanomaly.evaluation.spool import fingerprint
 from roadanomaly.evaluation.team import Team
 from roadanomaly.model import build_part
 from roadanomaly.scores import open_scores
+from roadanomaly.training.record import weights_hash
 
 POSTHOC = ("msp", "max_logit", "entropy", "energy")
 
@@ -46,7 +47,15 @@ def gather_jobs(given: Namespace, team: Team) -> list[ScoreSource]:
         return [_stored(given.scores)]
     names = [name for name in given.detectors.split(",") if name and name != "none"]
     groups = gather(given.runs, given.segmenter, names, _device(given.device, team))
-    return [NetworkScores(one.segmenter, one.detectors, one.calibrations) for one in groups]
+    return [
+        NetworkScores(one.segmenter, one.detectors, one.calibrations, _weights(one))
+        for one in groups
+    ]
+
+
+def _weights(group: Group) -> dict[str, str]:
+    detectors = {name: weights_hash(one) for name, one in group.detectors.items()}
+    return {"segmenter": weights_hash(group.segmenter), **detectors}
 
 
 def _stored(folder: str) -> FolderScores:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -204,7 +205,7 @@ def _load(path: Path) -> Findings:
         values["thresholds"] = tuple(ThresholdFinding(**row) for row in values["thresholds"])
         values["warnings"] = tuple(values["warnings"])
         return Findings(**values, **_from_arrays(held))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         msg = f"{path} is broken: {error}. Run that evaluation again."
         raise DataError(msg) from error
 

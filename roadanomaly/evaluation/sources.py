@@ -16,7 +16,6 @@ from roadanomaly.detectors import Detector
 from roadanomaly.errors import DataError
 from roadanomaly.scores import ScoreFolder
 from roadanomaly.segmenters import Segmenter
-from roadanomaly.training.record import weights_hash
 from roadanomaly.types import Frame
 
 
@@ -76,6 +75,8 @@ class NetworkScores(ScoreSource):
         segmenter: in inference mode, on its device.
         detectors: attached to it, by their names in the table.
         calibrations: of those that were saved with one.
+        weights: hashes of the segmenter's and the detectors' weights, by name, for the record and
+            to tell whether scores that were kept are still theirs.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class NetworkScores(ScoreSource):
         segmenter: Segmenter,
         detectors: Mapping[str, Detector],
         calibrations: Mapping[str, Calibration | None] | None = None,
+        weights: Mapping[str, str] | None = None,
     ) -> None:
         self.segmenter, self.detectors = segmenter, dict(detectors)
         self.calibrations = {name: (calibrations or {}).get(name) for name in detectors}
@@ -93,11 +95,8 @@ class NetworkScores(ScoreSource):
         }
         self.needs = tuple(sorted({need for one in detectors.values() for need in one.needs}))
         self.fingerprint = {
-            "segmenter": weights_hash(segmenter),
-            "detectors": {
-                name: [type(one).__name__, repr(one.options()), weights_hash(one)]
-                for name, one in detectors.items()
-            },
+            "weights": dict(weights or {}),
+            "options": {name: repr(one.options()) for name, one in detectors.items()},
             "device": segmenter.device.type,
         }
         self.record = {**self.fingerprint, "supervision": self.supervision}

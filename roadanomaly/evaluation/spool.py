@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import shutil
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,7 @@ class FrameSpool:
             with np.load(path) as held:
                 names = [name for name in held.files if name.startswith(f"{column}/")]
                 return Measured.from_arrays({n.partition("/")[2]: held[n] for n in names})
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             msg = f"{path} is broken ({error}); delete {self.folder} and evaluate again."
             raise DataError(msg) from error
 

@@ -66,8 +66,6 @@ def calibration_from(
 ) -> Calibration:
     """Calibrate on a validation set that was scored as a test set is.
 
-    The curve calls a score `>=` its threshold an anomaly, a calibration `>`: the next lower float32
-    serves both.
 
     Args:
         runs: sorted scores of its frames.
@@ -82,7 +80,12 @@ def calibration_from(
     best = pool_runs(runs, thin=True)
     if best.positives == 0:
         return found
-    return found.with_f1(float(np.nextafter(np.float32(best.best_f1_threshold), -np.inf)), data)
+    return found.with_f1(just_below(best.best_f1_threshold), data)
+
+
+def just_below(threshold: float) -> float:
+    """Return the next lower float32: `score >` it is `score >= threshold` for float32 scores."""
+    return float(np.nextafter(np.float32(threshold), np.float32(-np.inf)))
 
 
 def threshold_findings(

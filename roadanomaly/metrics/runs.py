@@ -13,7 +13,7 @@ import numpy as np
 from roadanomaly.errors import DataError
 from roadanomaly.files import write_bytes
 
-STEP = 4096
+STEP = 1024
 """Every so-manieth value of a run is its pivot, by which a part of it is found."""
 
 _ASCENDING = np.concatenate([np.arange(0xFC00, 0x8000, -1), np.arange(0x7C01)])
@@ -92,7 +92,8 @@ class Stored:
         if high is not None:
             stop = min(int(np.searchsorted(self.pivots, high)) * STEP, self.size)
         near = Distinct(*(self._read(kind, start, stop) for kind in (self.values, self.counts)))
-        return near.between(low, high)
+        part = near.between(low, high)
+        return Distinct(part.values.copy(), part.counts.copy())  # and let the rest go
 
     def _read(self, kind: tuple[np.dtype, int], start: int, stop: int) -> np.ndarray:
         dtype, offset = kind
