@@ -22,7 +22,7 @@ from roadanomaly.cli.progress import watch
 from roadanomaly.data import DATASETS
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import OptionError
-from roadanomaly.evaluation.evaluate import evaluate
+from roadanomaly.evaluation.evaluate import evaluate, scored_before
 from roadanomaly.evaluation.findings import Findings
 from roadanomaly.evaluation.folder import EvaluationFolder
 from roadanomaly.evaluation.job import MODES
@@ -131,7 +131,7 @@ def _run(given: Namespace, out: EvaluationFolder, team: Team) -> None:
 
 def _score(task: Task, given: Namespace, out: EvaluationFolder, team: Team) -> list[Findings]:
     folder, frames = out.scored(task.key), task.job.frames
-    before = len(FrameSpool(folder).finished(len(frames)))
+    before = folder.is_dir() and len(scored_before(task.job, FrameSpool(folder)))
     if before and team.leads:
         sys.stderr.write(f"{before} of {len(frames)} frames were scored before; going on.\n")
     with watch(frames, given.pictures, out.result(task.key), team) as seen:

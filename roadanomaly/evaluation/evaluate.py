@@ -88,10 +88,15 @@ def score_all(
     """
     ids = team.agree(lambda: require_truth(job.frames))
     team.agree(lambda: job.source.check(ids))
-    finished = team.lead(lambda: spool.finished(len(ids)))
+    finished = team.lead(lambda: scored_before(job, spool))
     left = sorted(set(range(len(ids))) - set(finished))
     team.agree(lambda: _score_share(job, spool, team.share(left), len(left), known, seen))
     return len(ids)
+
+
+def scored_before(job: Job, spool: FrameSpool) -> list[int]:
+    """Return the numbers of the frames that need not be scored again."""
+    return spool.finished([job.source.mark(frame_id) for frame_id in job.frames.frame_ids()])
 
 
 def _score_share(
@@ -102,25 +107,24 @@ def _score_share(
     known: KnownClasses,
     seen: Seen | None,
 ) -> None:
-    """Read ahead, score, and measure behind, so that disk, network and metrics work at once."""
+    """Read ahead, score, and measure behind, so that disk, network and metrics work at once.
+
+    What was scored before a mistake is measured and kept.
+    """
     with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as measuring:
         behind: deque[Future[None]] = deque()
-        try:
-            for place, (number, frame) in enumerate(_ahead(job.frames, numbers, reading)):
-                torch.manual_seed(np.random.SeedSequence([job.seed, number]).generate_state(1)[0])
-                scored = job.source.score(frame)
-                behind.append(
-                    measuring.submit(_measure, job, spool, number, frame, scored, known, seen)
-                )
-                if place == 0 or len(behind) > 1:
-                    behind.popleft().result()
-                if place == 0:
-                    require_room(spool.folder, spool.size(number) * (left - 1))
-            while behind:
+        for place, (number, frame) in enumerate(_ahead(job.frames, numbers, reading)):
+            torch.manual_seed(np.random.SeedSequence([job.seed, number]).generate_state(1)[0])
+            scored = job.source.score(frame)
+            behind.append(
+                measuring.submit(_measure, job, spool, number, frame, scored, known, seen)
+            )
+            if place == 0 or len(behind) > 1:
                 behind.popleft().result()
-        finally:
-            for one in behind:
-                one.cancel()
+            if place == 0:
+                require_room(spool.folder, spool.size(number) * (left - 1))
+        for one in behind:
+            one.result()
 
 
 def _ahead(
@@ -167,7 +171,7 @@ def _measure(
     if open_set and label is not None:
         maps = FrameMaps(truth, label, known.map(scored.classes))
     measured, runs, scores = zip(*found, strict=True)
-    spool.add(number, maps, scores, runs, measured)
+    spool.add(number, maps, scores, runs, measured, job.source.mark(frame.id))
 
 
 def _pool(job: Job, spool: FrameSpool, column: int, count: int) -> Pooled:

@@ -59,6 +59,10 @@ class ScoreSource(ABC):
             DataError: says which and why.
         """
 
+    def mark(self, frame_id: str) -> str:
+        """Return what one frame's scores depend on beside the fingerprint."""
+        return ""
+
     @abstractmethod
     def score(self, frame: Frame) -> FrameScores:
         """Score one frame.
@@ -151,14 +155,17 @@ class FolderScores(ScoreSource):
         self.supervision = {name: "unknown"}
         self.calibrations = {name: None}
         self.record = {"detector": name, "folder": str(folder.folder), "maps": len(folder)}
-        stats = {key: path.stat() for key, path in folder.paths.items()}
-        self.fingerprint = {
-            "maps": {key: [one.st_size, one.st_mtime_ns] for key, one in sorted(stats.items())}
-        }
+        self.fingerprint = {"detector": name, "folder": str(folder.folder.resolve())}
 
     def check(self, frame_ids: list[str]) -> None:
         """Compare the names of the maps with those of the frames."""
         self.folder.check(frame_ids)
+
+    def mark(self, frame_id: str) -> str:
+        """Return size and time of a frame's file: a map that is written again is read again."""
+        path = self.folder.paths.get(frame_id)
+        stat = path.stat() if path and path.exists() else None
+        return f"{stat.st_size} {stat.st_mtime_ns}" if stat else "missing"
 
     def score(self, frame: Frame) -> FrameScores:
         """Read the map of a frame, enlarged where it is narrower."""

@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,20 @@ class FrameSpool:
     def _path(self, number: int, what: str) -> Path:
         return self.folder / f"{number:06d}.{what}"
 
-    def __contains__(self, number: int) -> bool:
-        return self._path(number, "npz").exists()
+    def finished(self, marks: Sequence[str]) -> list[int]:
+        """Return the numbers of the frames that are scored already.
 
-    def finished(self, count: int) -> list[int]:
-        """Return the numbers of the frames that are scored already."""
-        return [number for number in range(count) if number in self]
+        Args:
+            marks: what each frame's scores depend on; a frame of another mark is not finished.
+        """
+        return [number for number, mark in enumerate(marks) if self._mark(number) == mark]
+
+    def _mark(self, number: int) -> str | None:
+        try:
+            with np.load(self._path(number, "npz")) as held:
+                return str(held["mark"])
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return None
 
     def add(
         self,
@@ -67,6 +75,7 @@ class FrameSpool:
         scores: Iterable[np.ndarray],
         runs: Iterable[Run],
         measured: Iterable[Measured],
+        mark: str = "",
     ) -> None:
         """Keep a frame: its maps, and a score, a run and the numbers for each detector.
 
@@ -86,7 +95,7 @@ class FrameSpool:
             for name, array in one.as_arrays().items()
         }
         content = io.BytesIO()
-        np.savez(content, **arrays)  # type: ignore[arg-type]
+        np.savez(content, mark=np.array(mark), **arrays)  # type: ignore[arg-type]
         write_bytes(self._path(number, "npz"), content.getvalue())
 
     def maps(self, number: int) -> FrameMaps:
