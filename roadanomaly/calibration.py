@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from roadanomaly.errors import DataError, OptionError
+from roadanomaly.errors import DataError, OptionError, nearest
+
+WAYS = {"rate": "false-positive rate", "conformal": "conformal", "f1": "validation F1"}
+"""How a calibration can set the threshold: short word to the name in tables."""
 
 LEVELS = 257
 SMALLEST_LEVEL = 1e-6
@@ -24,6 +27,10 @@ class Calibration:
         rate: the rate at which `threshold` is set.
         pixels: how many inlier pixels it was taken from.
         data: what they were, for people.
+        way: how the threshold is set, a key of `WAYS`.
+        f1_threshold: score of the highest pixel F1 on a validation set with anomalies, or None
+            where there was none.
+        f1_data: what that set was, for people.
     """
 
     rates: tuple[float, ...]
@@ -31,11 +38,62 @@ class Calibration:
     rate: float
     pixels: int
     data: str
+    way: str = "rate"
+    f1_threshold: float | None = None
+    f1_data: str = ""
 
     @property
     def threshold(self) -> float:
-        """Score that a share `rate` of inlier pixels exceeds."""
-        return self.threshold_at(self.rate)
+        """Score above which a pixel is called an anomaly, as `way` sets it."""
+        return self.threshold_by(self.way, self.rate)
+
+    def threshold_by(self, way: str, rate: float) -> float:
+        """Return the threshold that one way gives.
+
+        Args:
+            way: a key of `WAYS`; `f1` takes no rate.
+            rate: false-alarm rate that it may promise.
+
+        Raises:
+            OptionError: another way, a rate that the data cannot tell, or no validation F1.
+        """
+        if way == "rate":
+            return self.threshold_at(rate)
+        if way == "conformal":
+            return self.conformal_threshold(rate)
+        if way != "f1":
+            msg = f"no threshold is set by {way!r}; {nearest(way, WAYS)}"
+            raise OptionError(msg)
+        if self.f1_threshold is None:
+            msg = (
+                "this model knows no threshold of the best F1 on validation data: `roadanomaly "
+                "train` with negatives saves one, and so does `fit --validation_data.name SET`."
+            )
+            raise OptionError(msg)
+        return self.f1_threshold
+
+    def conformal_threshold(self, rate: float) -> float:
+        """Return the score above which the conformal p-value is at most `rate`.
+
+        With n inlier pixels, `p(s) = (1 + #{s_i >= s}) / (n + 1)` (Song et al., 2018, PixelDefend;
+        split conformal prediction): a new inlier pixel that is exchangeable with them exceeds the
+        threshold with probability `rate` or less. Of the kept quantiles the nearest that keeps
+        this promise is taken, so p is up to 6 % smaller than `rate`. Pixels of one frame are not
+        exchangeable with those of another road or camera: the table of thresholds shows it.
+
+        Raises:
+            OptionError: a rate that so few pixels cannot promise.
+        """
+        above = np.ceil((self.pixels - 1) * np.asarray(self.rates))
+        kept = np.flatnonzero((1 + above) / (self.pixels + 1) <= rate)
+        if not (kept.size and rate < 1):
+            smallest = (1 + float(above[0])) / (self.pixels + 1)
+            msg = (
+                f"a conformal p-value of {rate:g} cannot be told from {self.pixels} inlier "
+                f"pixels; give one between {smallest:.2g} and 1, or calibrate on more frames."
+            )
+            raise OptionError(msg)
+        return self.scores[int(kept[-1])]
 
     def threshold_at(self, rate: float) -> float:
         """Return the score that a share `rate` of inlier pixels exceeds.
@@ -57,10 +115,19 @@ class Calibration:
         rates = np.log(np.asarray(self.rates)[::-1][first])  # the largest of equal scores
         return np.exp(np.interp(score, rising, rates)).astype(np.float32)
 
-    def at(self, rate: float) -> Calibration:
-        """Return the same calibration with its threshold at another false-alarm rate."""
-        self.threshold_at(rate)
-        return Calibration(self.rates, self.scores, rate, self.pixels, self.data)
+    def at(self, rate: float | None = None, way: str | None = None) -> Calibration:
+        """Return the same calibration with its threshold at another rate, or set another way.
+
+        Raises:
+            OptionError: the threshold cannot be set so.
+        """
+        changed = replace(self, rate=self.rate if rate is None else rate, way=way or self.way)
+        changed.threshold_by(changed.way, changed.rate)
+        return changed
+
+    def with_f1(self, threshold: float, data: str) -> Calibration:
+        """Return the same calibration that knows the threshold of the best F1 on other data."""
+        return replace(self, f1_threshold=threshold, f1_data=data)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""

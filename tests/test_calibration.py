@@ -115,3 +115,47 @@ def test_it_survives_json():
     again = Calibration.from_dict(json.loads(json.dumps(found.as_dict())))
     assert again == found
     assert again.at(0.1).threshold == np.float64(found.threshold_at(0.1))
+
+
+@pytest.mark.parametrize("count", [50, 1000, 3001])
+@pytest.mark.parametrize("rate", [0.3, 0.1, 0.05])
+def test_above_the_conformal_threshold_no_p_value_exceeds_the_rate(count, rate):
+    """By the definition: p(s) = (1 + #{s_i >= s}) / (n + 1), counted by hand."""
+    scores = draw(count)
+    found = made(scores, rate)
+    threshold = found.conformal_threshold(rate)
+
+    def p(score):
+        return (1 + (scores >= score).sum()) / (count + 1)
+
+    above = scores[scores > threshold]
+    assert p(np.nextafter(np.float64(threshold), np.inf)) <= rate
+    assert all(p(score) <= rate for score in above)
+    assert p(threshold) > 0.9 * rate - 2 / count
+    assert found.at(way="conformal").threshold == threshold
+
+
+def test_the_conformal_rate_holds_on_new_pixels_however_few_calibrated():
+    """The promise of split conformal prediction: a mean over calibrations, not each of them."""
+    rates = []
+    for seed in range(400):
+        found = made(draw(60, seed), 0.1)
+        fresh = draw(500, 10_000 + seed)
+        rates.append((fresh > found.conformal_threshold(0.1)).mean())
+    assert 0.07 < np.mean(rates) <= 0.103
+
+
+def test_a_conformal_rate_that_few_pixels_cannot_promise_is_refused():
+    with pytest.raises(OptionError, match="cannot be told from 20"):
+        made(draw(20), 0.2).conformal_threshold(0.01)
+
+
+def test_the_way_of_the_threshold_is_kept():
+    found = made(draw(1000)).with_f1(7.5, "some set")
+    assert found.at(way="f1").threshold == 7.5
+    again = Calibration.from_dict(json.loads(json.dumps(found.at(way="f1").as_dict())))
+    assert again.threshold == 7.5
+    with pytest.raises(OptionError, match="did you mean `conformal`"):
+        found.at(way="conforml")
+    with pytest.raises(OptionError, match="knows no threshold of the best F1"):
+        made(draw(1000)).at(way="f1")

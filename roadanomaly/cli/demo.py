@@ -23,13 +23,21 @@ from roadanomaly.data.images import write_image
 from roadanomaly.data.subset import Subset
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import UserError
-from roadanomaly.evaluation.evaluate import Evaluation, Seen, evaluate
+from roadanomaly.evaluation.evaluate import Seen, evaluate
+from roadanomaly.evaluation.findings import Findings
+from roadanomaly.evaluation.folder import EvaluationFolder
+from roadanomaly.evaluation.job import Job
+from roadanomaly.evaluation.protocols import PROTOCOLS
+from roadanomaly.evaluation.sources import NetworkScores
 from roadanomaly.model import Model, build_part, load
 from roadanomaly.objects import find_components
-from roadanomaly.report.evaluation_table import format_table, write_results
 from roadanomaly.report.gallery import Exhibit, draw_gallery
+from roadanomaly.report.page import write_report
+from roadanomaly.report.table import format_table, write_tables
+from roadanomaly.report.thumbnails import write_thumbnails
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.loop import Trainer
+from roadanomaly.training.record import run_record
 from roadanomaly.types import Frame
 
 EXAMPLES = """
@@ -40,6 +48,8 @@ ROADANOMALY_DATA=/data roadanomaly demo
 POSTHOC = ("msp", "max_logit", "entropy", "energy")
 FIT_FRAMES = 60
 EXHIBITS = 6
+SCORED = "demo"
+"""Key of the scored frames in the folder of an evaluation."""
 RECIPES = Path(__file__).resolve().parents[2] / "configs"
 
 
@@ -63,6 +73,7 @@ def run(arguments: Sequence[str]) -> None:
     sys.stdout.write(
         f"\nDone in {minutes:.1f} minutes.\n"
         f"pictures      {out}/before_and_after.png\n"
+        f"pages         {out}/before/report.html, {out}/after/report.html\n"
         f"tables        {out}/before/results.csv, {out}/after/results.csv\n"
         f"the model     {trained}/model\n"
         f"try it        roadanomaly predict {trained} YOUR_IMAGE.jpg\n"
@@ -114,7 +125,8 @@ def _real(out: Path, words: list[str]) -> tuple[Path, Model, FrameSet]:
     say("2/3  DenseHybrid fine-tunes it on CamVid with pasted COCO cut-outs, briefly")
     short = ["--steps", "250", "--validate_every", "125", "--val_frames", "20"]
     recipe = _recipe("densehybrid_espnetv2_camvid.yaml")
-    trained = _train([recipe, *short, *words], out / "densehybrid")
+    labelled = ["--train_data", '{"name": "camvid", "split": "train"}']
+    trained = _train([recipe, *labelled, *short, *words], out / "densehybrid")
     config, _ = read_config([recipe])
     segmenter = build_part(SEGMENTERS, config.segmenter or {})
     before = Model(segmenter, DETECTORS.build("max_logit"))
@@ -129,7 +141,10 @@ def _compare(out: Path, before: Model, after: Model, test: FrameSet) -> None:
     wanted = set(_shown(test))
 
     def keep(key: str, detector: str) -> Seen:
-        def seen(frame: Frame, scores: dict[str, np.ndarray]) -> None:
+        place = EvaluationFolder(out / key).result(SCORED)
+
+        def seen(_: int, frame: Frame, scores: dict[str, np.ndarray]) -> None:
+            write_thumbnails(place, test.record()["name"], frame, scores)
             if frame.id in wanted:
                 kept.setdefault(frame.id, {})[key] = scores[detector]
 
@@ -138,7 +153,9 @@ def _compare(out: Path, before: Model, after: Model, test: FrameSet) -> None:
     first = _evaluate(before, inliers, test, keep("before", "max_logit"))
     second = _evaluate(after, inliers, test, keep("after", "densehybrid"))
     for title, found in (("before", first), ("after", second)):
-        write_results(out / title, found)
+        EvaluationFolder(out / title).publish(found, run_record(data=test.record()), [SCORED])
+        write_tables(out / title / "results.csv", found)
+        write_report(out / title)
         sys.stdout.write(f"\n{title.upper()} fine-tuning\n{format_table(found)}\n")
     exhibits = [_exhibit(frame, kept[frame.id], after) for frame in test if frame.id in kept]
     titles = ("image", "max logit before", "DenseHybrid after", "found at 1 % false alarms")
@@ -150,7 +167,7 @@ def _training_set(model: Model) -> FrameSet:
     return build_part(DATASETS, {"name": name, "split": "train"})
 
 
-def _evaluate(model: Model, inliers: FrameSet, test: FrameSet, seen: Seen) -> Evaluation:
+def _evaluate(model: Model, inliers: FrameSet, test: FrameSet, seen: Seen) -> list[Findings]:
     detectors = {}
     for name in POSTHOC:
         detectors[name] = Model(model.segmenter, DETECTORS.build(name)).detector
@@ -159,7 +176,8 @@ def _evaluate(model: Model, inliers: FrameSet, test: FrameSet, seen: Seen) -> Ev
     detectors["mahalanobis"] = fitted.detector
     if model.detector.kind != "posthoc":
         detectors["densehybrid"] = model.detector
-    return evaluate(model.segmenter, detectors, test, seen=seen)
+    source = NetworkScores(model.segmenter, detectors)
+    return evaluate(Job(source, test, PROTOCOLS[test.record()["name"]]), seen=seen)
 
 
 def _shown(test: FrameSet) -> list[str]:

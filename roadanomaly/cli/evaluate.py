@@ -1,152 +1,167 @@
-"""`roadanomaly evaluate`: one table for several detectors on a labelled set."""
+"""`roadanomaly evaluate`: score detectors, or stored score maps, as the benchmarks do."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from tqdm import tqdm
+from jsonargparse import ArgumentParser, Namespace
 
-from roadanomaly.cli.models import Group, gather, pick_device
+from roadanomaly.cli.evaluation_jobs import (
+    POSTHOC,
+    Task,
+    gather_jobs,
+    tasks_of,
+    with_calibrations,
+)
 from roadanomaly.cli.parsing import new_parser, parse
-from roadanomaly.data import DATASETS, FrameSet
-from roadanomaly.data.images import write_image
+from roadanomaly.cli.progress import watch
+from roadanomaly.data import DATASETS
 from roadanomaly.detectors import DETECTORS
-from roadanomaly.evaluation.evaluate import Evaluation, Seen, evaluate
-from roadanomaly.evaluation.stored import evaluate_stored
-from roadanomaly.model import build_part
-from roadanomaly.report.evaluation_table import format_spread, format_table, write_results
-from roadanomaly.report.pictures import caption, column, heat, overlay, rgb, row, truth_picture
-from roadanomaly.scores import open_scores
-from roadanomaly.types import Frame
+from roadanomaly.errors import OptionError
+from roadanomaly.evaluation.evaluate import evaluate, scored_before
+from roadanomaly.evaluation.findings import Findings
+from roadanomaly.evaluation.folder import EvaluationFolder
+from roadanomaly.evaluation.job import MODES
+from roadanomaly.evaluation.spool import FrameSpool, drop_others
+from roadanomaly.evaluation.team import Team, gathered_team
+from roadanomaly.metrics.checks import check_name
+from roadanomaly.metrics.component import SIZE_RULES
+from roadanomaly.report.page import write_report
+from roadanomaly.report.spread import format_spread
+from roadanomaly.report.table import format_table, format_thresholds, write_tables
+from roadanomaly.training.record import run_record
 
 EXAMPLES = """
 roadanomaly evaluate runs/densehybrid_espnetv2_camvid --on roadanomaly
-roadanomaly evaluate runs/a runs/b --detectors msp,energy --on roadanomaly --pictures 10
+roadanomaly evaluate runs/a runs/b --detectors msp,energy --on roadanomaly,laf --root /data
 roadanomaly evaluate --segmenter.name espnetv2 --segmenter.scale 2.0 \\
     --segmenter.weights espnetv2_s_2.0_city_1024x512.pth --on roadanomaly
-roadanomaly evaluate runs/a --on camvid --data.split val --data.classes camvid
-roadanomaly evaluate --scores my/score_maps --on smiyc-anomaly --data.split validation
+roadanomaly evaluate --scores my/score_maps --on smiyc-anomaly --root /data --workers 2
+roadanomaly evaluate runs/a --on roadanomaly --validate_on laf --rates 0.01,0.05
 roadanomaly evaluate runs/a --on folder --data.images my/images --data.labels my/masks
+torchrun --nproc-per-node 4 -m roadanomaly evaluate runs/a --on laf --root /data
 """
-POSTHOC = ("msp", "max_logit", "entropy", "energy")
-ROW_HEIGHT = 300
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Evaluate and print, then write JSON, CSV and pictures."""
+    """Evaluate and print, then write numbers, findings and pictures."""
+    parser = _parser()
+    given = parse(parser, arguments)
+    _check(given)
+    out = EvaluationFolder(given.out)
+    out.require_usable()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(given.threads)
+    try:
+        with gathered_team(given.workers, ["evaluate", *arguments]) as team:
+            _run(given, out, team)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _parser() -> ArgumentParser:
     parser = new_parser("evaluate", __doc__ or "", EXAMPLES)
-    parser.usage = "roadanomaly evaluate [RUN ...] --on DATA [options]"
-    parser.add_argument("runs", nargs="*", help="folders of trained or fitted models")
-    parser.add_argument("--on", required=True, type=str, help=f"data set: {', '.join(DATASETS)}")
-    parser.add_argument("--root", type=str, default=None, help="folder of the set")
-    parser.add_argument("--data", type=dict[str, Any], default={}, help="its options: --data.split")
-    parser.add_argument("--segmenter", type=dict[str, Any], default=None, help="instead of a run")
-    parser.add_argument(
+    parser.usage = "roadanomaly evaluate [RUN ...] --on SET[,SET...] [options]"
+    add = parser.add_argument
+    add("runs", nargs="*", help="folders of trained or fitted models")
+    add("--on", required=True, type=str, help=f"data sets, by comma: {', '.join(DATASETS)}")
+    add("--root", type=str, default=None, help="folder that holds the sets' folders, or is the set")
+    add("--data", type=dict[str, Any], default={}, help="options of the set: --data.split")
+    add("--segmenter", type=dict[str, Any], default=None, help="instead of a run")
+    add(
         "--detectors",
         type=str,
         default=",".join(POSTHOC),
-        help=f"besides the runs' own, comma-separated, or `none`; all: {', '.join(DETECTORS)}",
+        help=f"besides the runs' own, by comma, or `none`; all: {', '.join(DETECTORS)}",
     )
-    parser.add_argument(
-        "--scores", type=str, default=None, help="folder of score maps named by frame id, no model"
-    )
-    parser.add_argument("--track", type=str, default="anomaly", help="or obstacle: size rules")
-    parser.add_argument("--pictures", type=int, default=5, help="how many frames to draw")
-    parser.add_argument("--out", type=str, default="runs/evaluation", help="folder to write into")
-    parser.add_argument("--seed", type=int, default=0, help="of networks without weights")
-    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
-    given = parse(parser, arguments)
+    add("--scores", type=str, default=None, help="folder of score maps named by frame id, no model")
+    add("--mode", type=str, default="both", help=f"numbers: {', '.join(MODES)}")
+    add("--track", type=str, default=None, help="component sizes: anomaly or obstacle")
+    add("--rates", type=str, default=None, help="false-positive rates of calibrated thresholds")
+    add("--validate_on", type=str, default=None, help="set that thresholds are transferred from")
+    add("--validation", type=dict[str, Any], default={}, help="its options: --validation.split")
+    add("--validation_scores", type=str, default=None, help="its score maps, with --scores")
+    add("--workers", type=int, default=1, help="processes; torchrun sets its own number")
+    add("--threads", type=int, default=1, help="of each process; other numbers change last digits")
+    add("--pictures", type=int, default=5, help="frames to draw large; 0: no picture at all")
+    add("--out", type=str, default="runs/evaluation", help="folder to write into")
+    add("--seed", type=int, default=0, help="of what is drawn at random")
+    add("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
+    return parser
+
+
+def _check(given: Namespace) -> None:
+    """Refuse options that make no sense, before any work is done."""
+    check_name("mode", given.mode, MODES)
+    if given.track is not None:
+        check_name("track", given.track, SIZE_RULES)
+    for name, least in (("workers", 1), ("threads", 1), ("pictures", 0), ("seed", 0)):
+        if getattr(given, name) < least:
+            msg = f"--{name} is {getattr(given, name)}; give a whole number of at least {least}."
+            raise OptionError(msg)
+    if given.scores and (given.runs or given.segmenter):
+        msg = "--scores takes maps from files; leave out the runs and --segmenter, or --scores."
+        raise OptionError(msg)
+    if given.validation_scores and not (given.scores and given.validate_on):
+        msg = "--validation_scores belongs to --scores and --validate_on; give all three."
+        raise OptionError(msg)
+    if given.scores and given.validate_on and not given.validation_scores:
+        msg = "--validate_on needs the maps of that set too: --validation_scores DIR."
+        raise OptionError(msg)
+
+
+def _run(given: Namespace, out: EvaluationFolder, team: Team) -> None:
     torch.manual_seed(given.seed)
-    root = {"root": given.root} if given.root else {}
-    frames = build_part(DATASETS, {"name": given.on, **root, **given.data})
-    if given.scores:
-        _stored(given.scores, frames, given.track, given.pictures, given.out)
-        return
-    names = [name for name in given.detectors.split(",") if name and name != "none"]
-    groups = gather(given.runs, given.segmenter, names, pick_device(given.device))
-    found = [_evaluate(group, frames, given.track, given.pictures, given.out) for group in groups]
-    for one in found:
-        sys.stdout.write(format_table(one) + "\n\n")
-    if spread := format_spread(found):
-        sys.stdout.write(spread + "\n\n")
-    for place, one in enumerate(found):
-        write_results(_folder(given.out, place, len(found)), one)
-    sys.stdout.write(f"written to {given.out}: results.json, results.csv, pictures/\n")
-
-
-def _stored(scores: str, frames: FrameSet, track: str, pictures: int, out: str) -> None:
-    """Score maps from files instead of a model."""
-    maps = open_scores(Path(scores))
-    with _seen(frames, pictures, out) as seen:
-        found, doubts = evaluate_stored(
-            maps, frames, name=Path(scores).name, track=track, seen=seen
+    tasks, validation = team.agree(lambda: tasks_of(given, gather_jobs(given, team)))
+    keys = [one.key for one in (*tasks, *validation)]
+    dropped = team.lead(lambda: drop_others(out.partial, keys))
+    if dropped and team.leads:
+        sys.stderr.write(
+            f"{dropped} frames that an earlier, unfinished evaluation scored with other models, "
+            "data or options were dropped.\n"
         )
-    sys.stdout.write(format_table(found) + "\n")
-    sys.stdout.writelines(f"warning: {doubt}\n" for doubt in doubts)
-    write_results(Path(out), found)
-    sys.stdout.write(f"\nwritten to {out}: results.json, results.csv, pictures/\n")
+    tasks = with_calibrations(tasks, validation, out, team)
+    findings = [found for task in tasks for found in _score(task, given, out, team)]
+    if team.leads:
+        _write(given, out, tasks, findings, team)
 
 
-def _folder(out: str, place: int, count: int) -> Path:
-    return Path(out) if count == 1 else Path(out) / f"segmenter{place + 1}"
+def _score(task: Task, given: Namespace, out: EvaluationFolder, team: Team) -> list[Findings]:
+    folder, frames = out.scored(task.key), task.job.frames
+    before = folder.is_dir() and len(scored_before(task.job, FrameSpool(folder)))
+    if before and team.leads:
+        sys.stderr.write(f"{before} of {len(frames)} frames were scored before; going on.\n")
+    name = task.job.protocol.name
+    with watch(frames, name, given.pictures, out.result(task.key), team) as seen:
+        return evaluate(task.job, folder=folder, team=team, seen=seen)
 
 
-def _evaluate(group: Group, frames: FrameSet, track: str, pictures: int, out: str) -> Evaluation:
-    with _seen(frames, pictures, out) as seen:
-        return evaluate(group.segmenter, group.detectors, frames, track=track, seen=seen)
-
-
-@contextmanager
-def _seen(frames: FrameSet, pictures: int, out: str) -> Iterator[Seen]:
-    """Show progress, and draw some frames as they pass."""
-    bar = tqdm(total=len(frames), unit="frame", disable=not sys.stderr.isatty(), leave=False)
-    step = max(1, len(frames) // pictures) if pictures else len(frames) + 1
-
-    def seen(frame: Frame, scores: dict[str, np.ndarray]) -> None:
-        if pictures and bar.n % step == 0:
-            draw(Path(out) / "pictures", frame, scores)
-        bar.n += 1
-        bar.refresh()
-
-    with bar:
-        yield seen
-
-
-def draw(folder: Path, frame: Frame, scores: dict[str, np.ndarray]) -> None:
-    """Write `<id>.png`: image and label, then a heat map and a mask for each detector.
-
-    The mask shows the pixels above the score that best separates this frame's own label where it
-    holds an anomaly, and above the frame's top percent where not: a picture, not a measurement.
-    """
-    image = rgb(frame)
-    assert frame.truth is not None
-    truth = frame.truth.numpy()
-    rows = [_pair((image, frame.id), (truth_picture(image, truth), "label"))]
-    for name, score in scores.items():
-        mask = overlay(image, score > frame_threshold(score, truth))
-        rows.append(_pair((heat(score), name), (mask, f"{name}: best mask of this frame")))
-    write_image(folder / f"{frame.id}.png", column(rows))
-
-
-def _pair(*titled: tuple[np.ndarray, str]) -> np.ndarray:
-    """Put two pictures side by side, `ROW_HEIGHT` high, each below its title."""
-    scaled = [(row([picture], ROW_HEIGHT), title) for picture, title in titled]
-    return row([caption(picture, title) for picture, title in scaled])
-
-
-def frame_threshold(score: np.ndarray, truth: np.ndarray) -> float:
-    """Return the threshold of the highest pixel F1 on one frame, or its 99th percentile."""
-    counted = truth != 255
-    values, wanted = score[counted], truth[counted] == 1
-    if not wanted.any():
-        return float(np.percentile(score, 99))
-    order = np.argsort(-values, kind="stable")
-    hits = np.cumsum(wanted[order])
-    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + hits[-1])
-    return float(np.nextafter(values[order][f1.argmax()], -np.inf, dtype=values.dtype))
+def _write(
+    given: Namespace,
+    out: EvaluationFolder,
+    tasks: Sequence[Task],
+    findings: list[Findings],
+    team: Team,
+) -> None:
+    findings.sort(key=lambda found: given.on.split(",").index(found.set))
+    for text in (format_table(findings), format_spread(findings), format_thresholds(findings)):
+        if text:
+            sys.stdout.write(text + "\n\n")
+    record = run_record(
+        config=given.as_dict(),
+        seed=given.seed,
+        mode=given.mode,
+        processes=team.size,
+        data=[task.job.frames.record() for task in tasks],
+        protocols={task.job.protocol.name: task.job.protocol.source for task in tasks},
+        scores=[task.job.source.record for task in tasks],
+    )
+    out.publish(findings, record, [task.key for task in tasks])
+    write_tables(out.path / "results.csv", findings)
+    write_report(out.path)
+    held = sorted(path.name + "/" * path.is_dir() for path in Path(out.path).iterdir())
+    sys.stdout.write(f"written to {out.path}: {', '.join(held)}\n")

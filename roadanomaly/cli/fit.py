@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,10 @@ from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.detectors import DETECTORS
-from roadanomaly.errors import OptionError
+from roadanomaly.errors import DataError, OptionError
+from roadanomaly.evaluation.thresholds import just_below
+from roadanomaly.evaluation.truth import truth_of
+from roadanomaly.metrics.exact import PixelExact
 from roadanomaly.model import Model, build_part, load
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.record import run_record, weights_hash
@@ -27,6 +32,7 @@ roadanomaly fit --segmenter.name espnetv2 --segmenter.weights espnetv2_s_2.0_cit
     --detector.name mahalanobis --data.name camvid --out runs/mahalanobis
 roadanomaly fit --run runs/a --detector.name mahalanobis --data.name camvid --out runs/b
 roadanomaly fit --run runs/a --data.name camvid --false_alarms 0.001 --out runs/stricter
+roadanomaly fit --run runs/a --data.name camvid --validation_data.name laf --out runs/b
 """
 
 
@@ -41,6 +47,9 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--calibration_data", type=part, default=None, help="default: the same set's split `val`"
     )
+    parser.add_argument(
+        "--validation_data", type=part, default=None, help="with anomalies: its best F1 is kept too"
+    )
     parser.add_argument("--false_alarms", type=float, default=0.01, help="rate of the threshold")
     parser.add_argument("--seed", type=int, default=0, help="of the draw of calibration pixels")
     parser.add_argument("--out", type=str, default="runs/fit", help="run folder")
@@ -52,15 +61,19 @@ def run(arguments: Sequence[str]) -> None:
     held_out = build_part(DATASETS, given.calibration_data or {**given.data, "split": "val"})
     if model.detector.kind == "fit" and (given.run is None or given.detector):
         fit(model, frames)
-    record = held_out.record()
-    name = f"{record['name']} {record.get('split', '')}".strip()
+    name = title(held_out)
     scores = inlier_scores(model, held_out)
     model.calibration = calibrate(scores, given.false_alarms, name, seed=given.seed)
+    if given.validation_data:
+        validation = build_part(DATASETS, given.validation_data)
+        threshold = best_f1_threshold(model, validation)
+        model.calibration = model.calibration.with_f1(threshold, title(validation))
     made = run_record(
         seed=given.seed,
         start_weights=weights_hash(model.segmenter),
         fit_data=frames.record(),
-        calibration_data=record,
+        calibration_data=held_out.record(),
+        validation_data=given.validation_data,
     )
     model.save(f"{given.out}/model", made)
     sys.stdout.write(
@@ -89,6 +102,30 @@ def _require_ready(model: Model) -> Model:
         msg = "this detector is trained, not fitted: `roadanomaly train CONFIG`."
         raise OptionError(msg)
     return model
+
+
+def title(frames: FrameSet) -> str:
+    """Return name and split of a set, in words."""
+    record = frames.record()
+    return f"{record['name']} {record.get('split', '')}".strip()
+
+
+def best_f1_threshold(model: Model, frames: FrameSet) -> float:
+    """Return the score above which pixel F1 is highest on frames with anomalies.
+
+    Raises:
+        DataError: no frame shows an anomaly.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        metric = PixelExact(Path(folder), thin=True)
+        for frame in _progress(frames, "best F1"):
+            score, _ = model.score(stack([frame]).to(model.device).image)
+            metric.update(frame.id, score[0].cpu().numpy(), truth_of(frame))
+        found = metric.compute()
+    if not found.positives:
+        msg = f"no frame of {title(frames)} shows an anomaly, so no F1 can be judged on it."
+        raise DataError(msg)
+    return just_below(found.best_f1_threshold)
 
 
 @torch.inference_mode()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
+from roadanomaly.calibration import Calibration
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.errors import OptionError
-from roadanomaly.model import Model, build_part, load
+from roadanomaly.model import Model, build_part, load, name_of
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.training.record import weights_hash
 
@@ -21,10 +23,14 @@ class Group:
     Args:
         segmenter: on its device, in inference mode.
         detectors: by their names in the table.
+        calibrations: of the detectors that were saved with one.
+        label: tells it from other groups: its first run's folder, or the network's name.
     """
 
     segmenter: Segmenter
-    detectors: dict[str, Detector]
+    detectors: dict[str, Detector] = field(default_factory=dict)
+    calibrations: dict[str, Calibration | None] = field(default_factory=dict)
+    label: str = ""
 
 
 def pick_device(name: str) -> torch.device:
@@ -66,19 +72,46 @@ def gather(
         _place(groups, load(run, device), run)
     if segmenter is not None:
         network = build_part(SEGMENTERS, segmenter).to(device).eval()
-        groups.setdefault(weights_hash(network), Group(network, {}))
+        groups.setdefault(weights_hash(network), Group(network, label=segmenter["name"]))
     for group in groups.values():
         for name in names:
             if name not in group.detectors:
                 group.detectors[name] = _posthoc(name, group.segmenter)
+    if len(groups) > 1:
+        _tell_apart(list(groups.values()))
     return list(groups.values())
 
 
 def _place(groups: dict[str, Group], model: Model, run: str) -> None:
-    key = weights_hash(model.segmenter)
-    group = groups.setdefault(key, Group(model.segmenter, {}))
-    name = next(n for n in DETECTORS if DETECTORS.get(n) is type(model.detector))
-    group.detectors[name if name not in group.detectors else f"{name} ({run})"] = model.detector
+    key, label = weights_hash(model.segmenter), _label(run)
+    group = groups.setdefault(key, Group(model.segmenter, label=label))
+    name = name_of(DETECTORS, model.detector)
+    if name in group.detectors:
+        name = _unused(f"{name} ({label})", group.detectors)
+    group.detectors[name] = model.detector
+    group.calibrations[name] = model.calibration
+
+
+def _label(run: str) -> str:
+    path = Path(run).resolve()
+    return path.parent.name if path.name == "model" else path.name
+
+
+def _tell_apart(groups: list[Group]) -> None:
+    """Put each group's label behind its detectors' names; equal labels get numbers."""
+    seen: list[str] = []
+    for group in groups:
+        seen.append(_unused(group.label, seen))
+        renamed = {name: f"{name} ({seen[-1]})" for name in group.detectors}
+        group.detectors = {renamed[name]: one for name, one in group.detectors.items()}
+        group.calibrations = {
+            renamed[name]: one for name, one in group.calibrations.items() if name in renamed
+        }
+
+
+def _unused(name: str, used: Collection[str]) -> str:
+    numbered = (f"{name} {number}" for number in range(2, len(used) + 3))
+    return next(one for one in (name, *numbered) if one not in used)
 
 
 def _posthoc(name: str, segmenter: Segmenter) -> Detector:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from roadanomaly.calibration import WAYS
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data.images import SUFFIXES, list_images, read_image, to_array, write_image
@@ -24,6 +25,7 @@ EXAMPLES = """
 roadanomaly predict runs/a street.jpg
 roadanomaly predict runs/a photos/ --out found
 roadanomaly predict runs/a "drives/*/front_*.png" --false_alarms 0.001
+roadanomaly predict runs/a street.jpg --threshold_by conformal --false_alarms 0.05
 """
 
 
@@ -40,14 +42,17 @@ def run(arguments: Sequence[str]) -> None:
         default=None,
         help="share of inlier pixels that may exceed the threshold; default: as saved",
     )
+    parser.add_argument(
+        "--threshold_by", type=str, default=None, help="rate, conformal or f1; default: as saved"
+    )
     parser.add_argument("--min_area", type=int, default=None, help="smallest component, pixels")
     parser.add_argument("--seed", type=int, default=0, help="of detectors that draw numbers")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
     given = parse(parser, arguments)
     torch.manual_seed(given.seed)
     model = load(given.run, pick_device(given.device))
-    if given.false_alarms is not None and model.calibration is not None:
-        model.calibration = model.calibration.at(given.false_alarms)
+    if model.calibration is not None:
+        model.calibration = model.calibration.at(given.false_alarms, given.threshold_by)
     if given.min_area is not None:
         model.min_area = given.min_area
     paths = find_images(given.images)
@@ -139,7 +144,8 @@ def write_result(out: Path, name: str, image: np.ndarray, result: Result) -> Non
         "image": name,
         "size": {"height": image.shape[0], "width": image.shape[1]},
         "threshold": result.calibration.threshold,
-        "false_alarms": result.calibration.rate,
+        "threshold_by": WAYS[result.calibration.way],
+        "false_alarms": None if result.calibration.way == "f1" else result.calibration.rate,
         "components": [component.as_dict() for component in result.components],
     }
     write_text(out / f"{name}_components.json", json.dumps(description, indent=1) + "\n")

@@ -45,6 +45,11 @@ class FrameSet(ABC):
         """Say why a frame has no truth here, or None where nothing is kept back."""
         return None
 
+    def frame_ids(self) -> list[str]:
+        """Return the ids of all frames, in order; a set that lists its `ids` reads none for it."""
+        listed = getattr(self, "ids", None)
+        return [frame.id for frame in self] if listed is None else list(listed)
+
     def __iter__(self) -> Iterator[Frame]:
         for index in range(len(self)):
             yield self[index]

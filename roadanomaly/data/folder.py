@@ -26,6 +26,9 @@ from roadanomaly.types import IGNORE, NEGATIVE, Frame
 LABEL_ENDINGS = ("", "_labels_semantic", "_labels", "_label", "_mask", "_gt")
 """What a label's name may have after its image's, before the extension."""
 
+LABEL_FOLDERS = ("labels", "labels_masks", "masks")
+"""Where labels lie in a `root` unless told otherwise."""
+
 ANOMALY_VALUES: Mapping[str, Sequence[int]] = {"inlier": [0], "anomaly": [1], "ignore": [255]}
 """What the values of an anomaly mask mean unless told otherwise."""
 
@@ -40,18 +43,21 @@ class Folder(FrameSet):
     `a_labels.png`, `a_label.png`, `a_mask.png` or `a_gt.png`.
 
     Args:
-        images: folder of the images, or a glob: `"frames/val*.jpg"`.
-        labels: folder of their labels; None for images of which nothing is known.
+        images: folder of the images, or a glob: `"frames/val*.jpg"`; None takes `images/` in
+            `root`.
+        labels: folder of their labels; None takes `labels/`, `labels_masks/` or `masks/` in
+            `root`, and without it means images of which nothing is known.
         kind: what the labels are: `anomaly` masks, `classes` (indices into `classes`; 254 negative,
             255 ignore) or `label_ids` (Cityscapes label ids, as KITTI has them).
         classes: names that `classes` labels index; empty means the 19 Cityscapes train ids.
         values: what the values of `anomaly` masks mean. Without it 0 is inlier, 1 anomaly and 255
             ignore; masks that draw anomalies in 255 need `{"inlier": [0], "anomaly": [255]}`.
         recursive: look into subfolders too; an id then is the path below, joined by `__`.
+        root: folder that holds `images/` and the labels, where these are not named themselves.
 
     Raises:
         DataError: there are no images, two have one name, or a label is missing.
-        OptionError: `kind` or `values` is not as above.
+        OptionError: `kind` or `values` is not as above, or neither `images` nor `root` is given.
     """
 
     source = "files that the user names"
@@ -59,13 +65,15 @@ class Folder(FrameSet):
 
     def __init__(
         self,
-        images: str | Path,
+        images: str | Path | None = None,
         labels: str | Path | None = None,
         kind: Literal["anomaly", "classes", "label_ids"] = "anomaly",
         classes: Sequence[str] = (),
         values: Mapping[str, Sequence[int]] | None = None,
         recursive: bool = False,
+        root: str | Path | None = None,
     ) -> None:
+        images, labels = _places(images, labels, root)
         if kind not in _KINDS:
             msg = f"`kind` of folder is {kind!r}; {nearest(kind, _KINDS)}"
             raise OptionError(msg)
@@ -106,6 +114,24 @@ class Folder(FrameSet):
             "count": len(self),
             "root": self.root.absolute().name,
         }
+
+
+def _places(
+    images: str | Path | None, labels: str | Path | None, root: str | Path | None
+) -> tuple[str | Path, str | Path | None]:
+    """Return where images and labels lie, from what was named."""
+    if root is None:
+        if images is None:
+            msg = (
+                "`folder` needs the option `images` (a folder or glob), or `root`, a folder that "
+                "holds images/ and labels/."
+            )
+            raise OptionError(msg)
+        return images, labels
+    base = Path(root).expanduser()
+    if labels is None:
+        labels = next((base / name for name in LABEL_FOLDERS if (base / name).is_dir()), None)
+    return base / "images" if images is None else images, labels
 
 
 def _table(kind: str, count: int, values: Mapping[str, Sequence[int]]) -> np.ndarray:

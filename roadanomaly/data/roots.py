@@ -18,15 +18,17 @@ def find_root(folder: str, root: str | Path | None = None) -> Path:
 
     Args:
         folder: its usual name: `"camvid"`.
-        root: the data set's own folder; None looks into `$ROADANOMALY_DATA/<folder>`, or without
-            that variable into `datasets/<folder>` below the current directory.
+        root: the data set's own folder, or one that holds `<folder>/`; None looks into
+            `$ROADANOMALY_DATA/<folder>`, or without that variable into `datasets/<folder>` below
+            the current directory.
 
     Raises:
         DataError: there is no such folder: says what was looked for, where, and what to do.
     """
     base = os.environ.get(ENVIRONMENT)
     if root is not None:
-        found, origin = Path(root).expanduser(), "the option `root`"
+        given, origin = Path(root).expanduser(), "the option `root`"
+        found = given / folder if (given / folder).is_dir() else given
     elif base:
         found, origin = Path(base).expanduser() / folder, f"the environment variable {ENVIRONMENT}"
     else:

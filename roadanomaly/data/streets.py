@@ -96,7 +96,14 @@ class Streets(FrameSet):
         planes = self._drawn.get(index, lambda: self._draw(index))
         assert planes is not None
         pixels = torch.from_numpy(planes.copy())
-        return Frame(f"{self.split}_{index:04d}", pixels[:3], pixels[3])
+        return Frame(self._name(index), pixels[:3], pixels[3])
+
+    def frame_ids(self) -> list[str]:
+        """Return the ids of all frames, without drawing them."""
+        return [self._name(index) for index in range(self.count)]
+
+    def _name(self, index: int) -> str:
+        return f"{self.split}_{index:04d}"
 
     def _draw(self, index: int) -> np.ndarray:
         """Return red, green, blue and label, `(4, H, W)` uint8."""

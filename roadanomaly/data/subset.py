@@ -33,6 +33,11 @@ class Subset(FrameSet):
     def __getitem__(self, index: int) -> Frame:
         return self.frames[self.numbers[index]]
 
+    def frame_ids(self) -> list[str]:
+        """Return the ids of the kept frames."""
+        ids = self.frames.frame_ids()
+        return [ids[number] for number in self.numbers]
+
     def hidden(self, frame_id: str) -> str | None:
         """Ask the whole set."""
         return self.frames.hidden(frame_id)

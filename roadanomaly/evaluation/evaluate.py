@@ -1,265 +1,239 @@
-"""Score several detectors on a data set from one forward pass of their segmenter a frame."""
+"""Score detectors on a data set by its protocol, in one process or several, and again after a kill.
+
+Every frame is looked at twice: to score and measure it, and, once all frames together have given
+the thresholds, to judge the masks. What the first look found lies on disk between the two.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from roadanomaly.calibration import Calibration
 from roadanomaly.data.base import FrameSet
-from roadanomaly.detectors import Detector
-from roadanomaly.errors import DataError
-from roadanomaly.evaluation.classes import class_table
-from roadanomaly.evaluation.spool import ScoreSpool
-from roadanomaly.metrics.checks import check_name
-from roadanomaly.metrics.classes import ClassConfusion
-from roadanomaly.metrics.component import SIZE_RULES, Components
-from roadanomaly.metrics.pixel import PixelExact, PixelOfficial
-from roadanomaly.segmenters import Segmenter
-from roadanomaly.types import Frame, Segmentation
+from roadanomaly.evaluation.assemble import Pooled, judging, pool, put_together
+from roadanomaly.evaluation.findings import Findings
+from roadanomaly.evaluation.further import KnownClasses
+from roadanomaly.evaluation.job import Job
+from roadanomaly.evaluation.judge import Judged, Judging, judge
+from roadanomaly.evaluation.measure import measure
+from roadanomaly.evaluation.sources import FrameScores
+from roadanomaly.evaluation.spool import FrameMaps, FrameSpool, require_room
+from roadanomaly.evaluation.team import Team
+from roadanomaly.evaluation.thresholds import calibration_from
+from roadanomaly.evaluation.truth import require_truth, truth_of
+from roadanomaly.types import Frame
 
-ANOMALY = 1
-Seen = Callable[[Frame, dict[str, np.ndarray]], None]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One detector on one data set; fractions, `nan` where undefined.
-
-    Args:
-        detector: its name in the table.
-        supervision: what it, or the fine-tuned segmenter below it, learned from beside inliers.
-        ap: average precision as the benchmark computes it, on half-precision scores.
-        ap_exact: by a full sort of all pixels in float32.
-        fpr95: false-positive rate at 95 % true positives, official.
-        auroc: official.
-        best_f1: over pixel thresholds, official.
-        siou: mean adjusted intersection over union of labelled components.
-        ppv: mean precision of predicted components.
-        f1: component F1, mean over 11 overlap thresholds.
-        ms: time of segmenter and detector a frame, milliseconds, median.
-    """
-
-    detector: str
-    supervision: str
-    ap: float
-    ap_exact: float
-    fpr95: float
-    auroc: float
-    best_f1: float
-    siou: float
-    ppv: float
-    f1: float
-    ms: float
+Seen = Callable[[int, Frame, dict[str, np.ndarray]], None]
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What an evaluation found.
-
-    Args:
-        data: the data set's record.
-        track: `anomaly` or `obstacle`: which component sizes count.
-        frames: how many frames carried anomaly labels with both classes allowed.
-        rows: one a detector.
-        miou: closed-set mean IoU of the segmenter, or None where the set has no classes.
-        iou: per class.
-    """
-
-    data: dict[str, Any]
-    track: str
-    frames: int
-    rows: tuple[Row, ...]
-    miou: float | None
-    iou: dict[str, float]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return asdict(self)
-
-
-class _Clock:
-    """Wall time of what runs on a device, in milliseconds."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-
-    def now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return 1000 * time.perf_counter()
-
-
-@torch.inference_mode()
 def evaluate(
-    segmenter: Segmenter,
-    detectors: Mapping[str, Detector],
-    frames: FrameSet,
-    *,
-    track: str = "anomaly",
-    seen: Seen | None = None,
-) -> Evaluation:
-    """Score detectors that share a segmenter.
+    job: Job, *, folder: Path | None = None, team: Team | None = None, seen: Seen | None = None
+) -> list[Findings]:
+    """Score a set.
 
     Args:
-        segmenter: in inference mode, on its device.
-        detectors: attached to it, by their names in the table.
-        frames: labelled frames; those without any label are refused.
-        track: size rules of the component metrics, `anomaly` or `obstacle`.
-        seen: called after each frame with its scores (float32), for pictures and progress.
+        job: what to score.
+        folder: where scored frames are kept until the end; those that lie there already are not
+            scored again. None takes a temporary folder. All processes must see it.
+        team: the processes that take part.
+        seen: called once a frame with its number, the frame and its scores (as the source gives
+            them), from a thread; not for frames that were scored before.
+
+    Returns:
+        one finding a detector; empty in all processes but the first.
 
     Raises:
-        UnknownName: another track.
-        DataError: the set carries no labels, or classes that the segmenter's cannot be mapped to.
+        DataError: a frame has no truth, or cannot be scored.
+        UserError: the folder cannot be written or has no room.
     """
-    check_name("track", track, SIZE_RULES)
-    counts = _ClassCounts(segmenter, frames)
-    exact = {name: PixelExact() for name in detectors}
-    official = {name: PixelOfficial() for name in detectors}
-    times: dict[str, list[float]] = {name: [] for name in detectors}
-    needs = tuple(sorted({feature for d in detectors.values() for feature in d.needs}))
-    judged = 0
-    with ScoreSpool() as spool:
-        for frame in frames:
-            truth = truth_of(frames, frame)
-            segmentation, scores, spent = _score(segmenter, detectors, needs, frame)
-            counts.update(segmentation, frame)
-            halves = {name: official_scores(score) for name, score in scores.items()}
-            for name, score in scores.items():
-                times[name].append(spent[name])
-                official[name].update(frame.id, halves[name], truth)
-                exact[name].update(frame.id, score, truth)
-            spool.add(frame.id, truth, halves)
-            judged += 1
-            if seen:
-                seen(frame, scores)
-        rows = tuple(
-            _row(name, _supervision(segmenter, detector), official, exact, spool, track, times)
-            for name, detector in detectors.items()
+    team = team or Team()
+    holder = tempfile.TemporaryDirectory(prefix="roadanomaly-") if folder is None else None
+    with holder or nullcontext():
+        spool = FrameSpool(Path(holder.name) if holder else folder)  # type: ignore[arg-type]
+        known = KnownClasses(job.frames, job.source.classes)
+        count = score_all(job, spool, team, known, seen)
+        pooled: list[Pooled] = []
+
+        def sum_up() -> list[Judging]:
+            pooled.extend(_pool(job, spool, i, count) for i in range(len(job.detectors)))
+            return [judging(job, one, job.frames.classes) for one in pooled]
+
+        wanted = team.lead(sum_up)
+        numbers = team.share(range(count))
+        parts = team.run(lambda: {n: _judge(job, spool, n, wanted) for n in numbers})
+        if not team.leads:
+            return []
+        judged = {number: found for part in parts for number, found in part.items()}
+        return [
+            put_together(job, one, [judged[n][column] for n in range(count)], known)
+            for column, one in enumerate(pooled)
+        ]
+
+
+def score_all(
+    job: Job, spool: FrameSpool, team: Team, known: KnownClasses, seen: Seen | None = None
+) -> int:
+    """Score and measure the frames that are not in the spool yet, each in one process.
+
+    Returns:
+        the number of frames of the set.
+    """
+    ids = team.agree(lambda: require_truth(job.frames))
+    team.agree(lambda: job.source.check(ids))
+    finished = team.lead(lambda: scored_before(job, spool))
+    left = sorted(set(range(len(ids))) - set(finished))
+    team.agree(lambda: _score_share(job, spool, team.share(left), len(left), known, seen))
+    return len(ids)
+
+
+def scored_before(job: Job, spool: FrameSpool) -> list[int]:
+    """Return the numbers of the frames that need not be scored again."""
+    return spool.finished([job.source.mark(frame_id) for frame_id in job.frames.frame_ids()])
+
+
+def _score_share(
+    job: Job,
+    spool: FrameSpool,
+    numbers: Sequence[int],
+    left: int,
+    known: KnownClasses,
+    seen: Seen | None,
+) -> None:
+    """Read ahead, score, and measure behind, so that disk, network and metrics work at once.
+
+    What was scored before a mistake is measured and kept.
+    """
+    with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as measuring:
+        behind: deque[Future[None]] = deque()
+        for place, (number, frame) in enumerate(_ahead(job.frames, numbers, reading)):
+            torch.manual_seed(np.random.SeedSequence([job.seed, number]).generate_state(1)[0])
+            scored = job.source.score(frame)
+            behind.append(
+                measuring.submit(_measure, job, spool, number, frame, scored, known, seen)
+            )
+            if place == 0 or len(behind) > 1:
+                behind.popleft().result()
+            if place == 0:
+                require_room(spool.folder, spool.size(number) * (left - 1))
+        for one in behind:
+            one.result()
+
+
+def _ahead(
+    frames: FrameSet, numbers: Sequence[int], reading: ThreadPoolExecutor
+) -> Iterator[tuple[int, Frame]]:
+    coming: deque[tuple[int, Future[Frame]]] = deque()
+    for number in numbers:
+        coming.append((number, reading.submit(frames.__getitem__, number)))
+        if len(coming) > 1:
+            first, frame = coming.popleft()
+            yield first, frame.result()
+    for first, frame in coming:
+        yield first, frame.result()
+
+
+def _measure(
+    job: Job,
+    spool: FrameSpool,
+    number: int,
+    frame: Frame,
+    scored: FrameScores,
+    known: KnownClasses,
+    seen: Seen | None,
+) -> None:
+    truth = truth_of(frame)
+    label = None if frame.label is None else frame.label.numpy()
+    open_set = "open set" in job.protocol.further
+    confusion = known.confusion(scored.classes, label)
+    found = [
+        measure(
+            frame.id,
+            score,
+            truth,
+            scored.ms[name],
+            halves=job.mode == "official",
+            open_set=open_set,
+            confusion=confusion,
         )
-    return Evaluation(frames.record(), track, judged, rows, counts.miou, counts.iou)
+        for name, score in scored.scores.items()
+    ]
+    if seen:
+        seen(number, frame, scored.scores)
+    maps = FrameMaps(truth)
+    if open_set and label is not None:
+        maps = FrameMaps(truth, label, known.map(scored.classes))
+    measured, runs, scores = zip(*found, strict=True)
+    spool.add(number, maps, scores, runs, measured, job.source.mark(frame.id))
 
 
-def truth_of(frames: FrameSet, frame: Frame) -> np.ndarray:
-    """Return a frame's truth, `(H, W)` uint8 of 0 inlier, 1 anomaly, 255 ignore.
-
-    Raises:
-        DataError: there is none; says why.
-    """
-    if frame.truth is None:
-        why = frames.hidden(frame.id) or "it has no label; use `predict`."
-        msg = f"frame {frame.id} cannot be scored: {why}"
-        raise DataError(msg)
-    return frame.truth.numpy()
+def _pool(job: Job, spool: FrameSpool, column: int, count: int) -> Pooled:
+    """Sum up the first look at all frames, sorted by their ids."""
+    measured = [spool.measured(number, column) for number in range(count)]
+    order = sorted(range(count), key=lambda number: str(measured[number].image.frame_id))
+    runs = [spool.run(number, column) for number in order]
+    return pool(job, job.detectors[column], [measured[number] for number in order], runs, order)
 
 
-def official_scores(score: np.ndarray) -> np.ndarray:
-    """Return the scores as a submission holds them, in half precision; too large ones are inf."""
-    with np.errstate(over="ignore"):
-        return score.astype(np.float16)
+def _judge(job: Job, spool: FrameSpool, number: int, wanted: Sequence[Judging]) -> list[Judged]:
+    """Take a second look at a frame, for every detector."""
+    maps = spool.maps(number)
+    frame_id = spool.frame_id(number)
+    return [
+        judge(
+            frame_id,
+            spool.score(number, column),
+            maps.truth,
+            spool.run(number, column),
+            one,
+            instances=instances_of(job, frame_id),
+            label=maps.label,
+            classes=maps.classes,
+        )
+        for column, one in enumerate(wanted)
+    ]
 
 
-def _score(
-    segmenter: Segmenter, detectors: Mapping[str, Detector], needs: tuple[str, ...], frame: Frame
-) -> tuple[Segmentation, dict[str, np.ndarray], dict[str, float]]:
-    """Return the segmentation, `(H, W)` float32 scores and milliseconds of each detector."""
-    clock = _Clock(segmenter.device)
-    image = frame.image[None].to(segmenter.device).float() / 255
-    began = clock.now()
-    segmentation = segmenter(image, needs)
-    segmented = clock.now()
-    scores, spent = {}, {}
-    for name, detector in detectors.items():
-        start = clock.now()
-        score = detector.score(segmentation, image)[0].float()
-        spent[name] = clock.now() - start + segmented - began
-        scores[name] = score.cpu().numpy()
-    return segmentation, scores, spent
+def instances_of(job: Job, frame_id: str) -> np.ndarray | None:
+    """Return a frame's instance map where the protocol asks for it and the set has one."""
+    reader = getattr(job.frames, "instances", None)
+    if "instances" not in job.protocol.further or reader is None:
+        return None
+    found = reader(frame_id)
+    return None if found is None else found.numpy()
 
 
-def _supervision(segmenter: Segmenter, detector: Detector) -> str:
-    return segmenter.learned_from if detector.supervision == "none" else detector.supervision
-
-
-def _row(
-    name: str,
-    supervision: str,
-    official: Mapping[str, PixelOfficial],
-    exact: Mapping[str, PixelExact],
-    spool: ScoreSpool,
-    track: str,
-    times: Mapping[str, list[float]],
-) -> Row:
-    ms = float(np.median(times[name])) if times[name] else float("nan")
-    again = spool.read(name)
-    return make_row(name, supervision, official[name], exact[name], again, track, ms)
-
-
-def make_row(
-    name: str,
-    supervision: str,
-    official: PixelOfficial,
-    exact: PixelExact,
-    again: Iterable[tuple[str, np.ndarray, np.ndarray]],
-    track: str,
-    ms: float,
-) -> Row:
-    """Finish a row: its components need the threshold that all pixels together give.
+def calibrate_on(
+    job: Job, data: str, rate: float, *, folder: Path, team: Team
+) -> dict[str, Calibration]:
+    """Fit every detector's thresholds on a validation set, scored as a test set is.
 
     Args:
-        name: of the detector.
-        supervision: what it learned from.
-        official: of all frames.
-        exact: of all frames.
-        again: id, half-precision score and truth of each frame, a second time.
-        track: size rules of the components.
-        ms: a frame, milliseconds.
+        job: the validation set.
+        data: what it is, in words.
+        rate: false-positive rate of the threshold.
+        folder: where scored frames are kept.
+        team: the processes that take part.
+
+    Returns:
+        by detector; the same in all processes.
     """
-    pixel = official.compute()
-    components = Components(track, pixel.best_f1_threshold, mode="official")
-    for frame_id, score, truth in again:
-        components.update(frame_id, score, truth)
-    found = components.compute()
-    return Row(
-        detector=name,
-        supervision=supervision,
-        ap=pixel.ap,
-        ap_exact=exact.compute().ap,
-        fpr95=pixel.fpr95,
-        auroc=pixel.auroc,
-        best_f1=pixel.best_f1,
-        siou=found.siou,
-        ppv=found.ppv,
-        f1=found.f1,
-        ms=ms,
-    )
+    spool = FrameSpool(folder)
+    known = KnownClasses(job.frames, job.source.classes)
+    count = score_all(job, spool, team, known)
 
+    def fit(column: int) -> Calibration:
+        runs = [spool.run(number, column) for number in range(count)]
+        inliers = (
+            spool.score(number, column)[spool.maps(number).truth == 0] for number in range(count)
+        )
+        return calibration_from(runs, inliers, rate, data)
 
-class _ClassCounts:
-    """Closed-set confusion in the data set's own classes, where it has any."""
-
-    def __init__(self, segmenter: Segmenter, frames: FrameSet) -> None:
-        self.names = frames.classes
-        self.table = class_table(segmenter.classes, frames.classes) if frames.classes else None
-        self.confusion = ClassConfusion(frames.classes) if frames.classes else None
-
-    def update(self, segmentation: Segmentation, frame: Frame) -> None:
-        if self.confusion is None or self.table is None or frame.label is None:
-            return
-        predicted = self.table[segmentation.classes()[0].cpu().numpy()]
-        self.confusion.update(predicted, frame.label.numpy())
-
-    @property
-    def miou(self) -> float | None:
-        return None if self.confusion is None else self.confusion.compute().miou
-
-    @property
-    def iou(self) -> dict[str, float]:
-        if self.confusion is None:
-            return {}
-        values = self.confusion.compute().iou
-        return {name: float(v) for name, v in zip(self.names, values, strict=True)}
+    return team.lead(lambda: {name: fit(i) for i, name in enumerate(job.detectors)})

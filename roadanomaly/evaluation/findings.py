@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -169,7 +170,7 @@ def save_findings(folder: Path, found: Findings) -> None:
     Raises:
         UserError: the folder cannot be written.
     """
-    base = folder / FOLDER / found.set / found.detector
+    base = folder / FOLDER / found.set / quote(found.detector, safe="")
     content = io.BytesIO()
     np.savez_compressed(content, **_arrays(found))  # type: ignore[arg-type]
     write_bytes(base.with_name(f"{base.name}.npz"), content.getvalue())

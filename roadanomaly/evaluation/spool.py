@@ -1,49 +1,172 @@
-"""Score maps put aside on disk, between finding the threshold and using it."""
+"""Scored frames on disk, between finding the threshold and using it, and after a kill."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import numpy as np
 
+from roadanomaly.errors import DataError, UserError
+from roadanomaly.evaluation.measure import Measured
+from roadanomaly.files import write_array, write_bytes
+from roadanomaly.metrics.runs import Run, open_run, write_run
 
-class ScoreSpool:
-    """A temporary folder of half-precision score maps, one a frame; gone after the `with` block.
+VERSION = 1
+"""Changes whenever what a frame leaves behind does."""
 
-    Half precision is what the benchmark's own files hold, so official numbers are taken on it.
+
+@dataclass(frozen=True)
+class FrameMaps:
+    """What the second look at a frame needs beside its scores, `(H, W)` uint8 each.
+
+    Args:
+        truth: 0 inlier, 1 anomaly, 255 ignore.
+        label: class index, 254 or 255, for open-set metrics; else None.
+        classes: most likely known class in the set's own classes; else None.
     """
 
-    def __enter__(self) -> ScoreSpool:
-        self._folder = tempfile.TemporaryDirectory(prefix="roadanomaly-scores-")
-        self._ids: list[str] = []
-        self._detectors: dict[str, int] = {}
-        self._labels: list[np.ndarray] = []
-        return self
+    truth: np.ndarray
+    label: np.ndarray | None = None
+    classes: np.ndarray | None = None
 
-    def __exit__(
+
+class FrameSpool:
+    """A folder of scored frames, by their number in the set and the number of the detector.
+
+    A frame's numbers are written last, so a frame that has them is whole.
+
+    Args:
+        folder: of one source of scores on one set.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _path(self, number: int, what: str) -> Path:
+        return self.folder / f"{number:06d}.{what}"
+
+    def finished(self, marks: Sequence[str]) -> list[int]:
+        """Return the numbers of the frames that are scored already.
+
+        Args:
+            marks: what each frame's scores depend on; a frame of another mark is not finished.
+        """
+        return [number for number, mark in enumerate(marks) if self._mark(number) == mark]
+
+    def _mark(self, number: int) -> str | None:
+        try:
+            with np.load(self._path(number, "npz")) as held:
+                return str(held["mark"])
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return None
+
+    def add(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        number: int,
+        maps: FrameMaps,
+        scores: Iterable[np.ndarray],
+        runs: Iterable[Run],
+        measured: Iterable[Measured],
+        mark: str = "",
     ) -> None:
-        self._folder.cleanup()
+        """Keep a frame: its maps, and a score, a run and the numbers for each detector.
 
-    def _path(self, detector: str, number: int) -> Path:
-        column = self._detectors.setdefault(detector, len(self._detectors))
-        return Path(self._folder.name) / f"{column}-{number}.npy"
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        for what in ("truth", "label", "classes"):
+            if (array := getattr(maps, what)) is not None:
+                write_array(self._path(number, f"{what}.npy"), array)
+        for column, score in enumerate(scores):
+            write_array(self._path(number, f"{column}.npy"), score)
+        for column, run in enumerate(runs):
+            write_run(self._path(number, f"{column}.run"), run)
+        arrays = {
+            f"{column}/{name}": array
+            for column, one in enumerate(measured)
+            for name, array in one.as_arrays().items()
+        }
+        content = io.BytesIO()
+        np.savez(content, mark=np.array(mark), **arrays)  # type: ignore[arg-type]
+        write_bytes(self._path(number, "npz"), content.getvalue())
 
-    def add(self, frame_id: str, truth: np.ndarray, scores: dict[str, np.ndarray]) -> None:
-        """Keep the maps of one frame, `(H, W)` float16 each, and its label."""
-        number = len(self._ids)
-        self._ids.append(frame_id)
-        self._labels.append(truth)
-        for detector, score in scores.items():
-            np.save(self._path(detector, number), score)
+    def maps(self, number: int) -> FrameMaps:
+        """Read a frame's label and classes."""
+        paths = {what: self._path(number, f"{what}.npy") for what in ("truth", "label", "classes")}
+        return FrameMaps(**{w: np.load(p) for w, p in paths.items() if p.exists()})
 
-    def read(self, detector: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        """Yield `(id, score, truth)` of each frame, in the order they came."""
-        for number, (frame_id, truth) in enumerate(zip(self._ids, self._labels, strict=True)):
-            yield frame_id, np.load(self._path(detector, number)), truth
+    def score(self, number: int, column: int) -> np.ndarray:
+        """Read a detector's map of a frame."""
+        return np.load(self._path(number, f"{column}.npy"))
+
+    def run(self, number: int, column: int) -> Run:
+        """Open a detector's sorted scores of a frame."""
+        return open_run(self._path(number, f"{column}.run"))
+
+    def frame_id(self, number: int) -> str:
+        """Return a frame's id."""
+        return str(self.measured(number, 0).image.frame_id)
+
+    def size(self, number: int) -> int:
+        """Return the bytes that a frame takes."""
+        return sum(path.stat().st_size for path in self.folder.glob(f"{number:06d}.*"))
+
+    def measured(self, number: int, column: int) -> Measured:
+        """Read a detector's numbers of a frame.
+
+        Raises:
+            DataError: the file is broken.
+        """
+        path = self._path(number, "npz")
+        try:
+            with np.load(path) as held:
+                names = [name for name in held.files if name.startswith(f"{column}/")]
+                return Measured.from_arrays({n.partition("/")[2]: held[n] for n in names})
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            msg = f"{path} is broken ({error}); delete {self.folder} and evaluate again."
+            raise DataError(msg) from error
+
+
+def fingerprint(values: dict[str, Any]) -> str:
+    """Return 16 digits that change whenever one of the plain values does."""
+    text = json.dumps({"version": VERSION, **values}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def drop_others(folder: Path, kept: Iterable[str]) -> int:
+    """Delete the folders of scored frames that no longer apply; return how many frames they had."""
+    kept, dropped = set(kept), 0
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and path.name not in kept:
+            dropped += len(list(path.glob("*.npz")))
+            shutil.rmtree(path, ignore_errors=True)
+    return dropped
+
+
+def require_room(folder: Path, needed: int) -> None:
+    """Refuse to begin what the disk cannot hold.
+
+    Args:
+        folder: where the frames will lie; it or a folder above it exists.
+        needed: bytes.
+
+    Raises:
+        UserError: says how much is needed and how much is there.
+    """
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        msg = (
+            f"{folder} needs about {needed / 1e9:.1f} GB for score maps while it evaluates, but "
+            f"{free / 1e9:.1f} GB are free there. Choose another --out, fewer detectors or sets at "
+            "a time, or --mode official, which needs half."
+        )
+        raise UserError(msg)

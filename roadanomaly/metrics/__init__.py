@@ -2,8 +2,10 @@
 
 from roadanomaly.metrics.classes import ClassConfusion, ClassResult
 from roadanomaly.metrics.component import ComponentResult, Components
+from roadanomaly.metrics.curve import PixelResult
+from roadanomaly.metrics.exact import PixelExact
 from roadanomaly.metrics.frames import score_frames
-from roadanomaly.metrics.pixel import PixelExact, PixelOfficial, PixelResult
+from roadanomaly.metrics.pixel import PixelOfficial
 
 __all__ = [
     "ClassConfusion",

@@ -13,8 +13,9 @@ import numpy as np
 
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.metrics.component import TAUS, FrameObjects
+from roadanomaly.metrics.curve import summarise
 from roadanomaly.metrics.keyed import FrameId
-from roadanomaly.metrics.pixel import FrameCurve, summarise
+from roadanomaly.metrics.pixel import FrameCurve
 
 Statistic = Callable[[np.ndarray], dict[str, float]]
 """Numbers of a data set in which frame i occurs `weights[i]` times; `(N,)` int64."""

@@ -102,14 +102,19 @@ class ClassConfusion:
 
     def compute(self) -> ClassResult:
         """Summarise what was counted so far."""
-        hit = np.diag(self._confusion)
-        labelled = self._confusion.sum(1)
-        union = labelled + self._confusion.sum(0) - hit
-        iou = np.divide(hit, union, out=np.full(hit.size, np.nan), where=union > 0)
-        present = iou[labelled > 0]
-        return ClassResult(
-            classes=self.classes,
-            iou=iou,
-            miou=float(present.mean()) if present.size else float("nan"),
-            confusion=self._confusion.copy(),
-        )
+        return class_result(self.classes, self._confusion.copy())
+
+
+def class_result(classes: tuple[str, ...], confusion: np.ndarray) -> ClassResult:
+    """Summarise a confusion, `(K, K)` int64 pixels, rows labels, columns predictions."""
+    hit = np.diag(confusion)
+    labelled = confusion.sum(1)
+    union = labelled + confusion.sum(0) - hit
+    iou = np.divide(hit, union, out=np.full(hit.size, np.nan), where=union > 0)
+    present = iou[labelled > 0]
+    return ClassResult(
+        classes=classes,
+        iou=iou,
+        miou=float(present.mean()) if present.size else float("nan"),
+        confusion=confusion,
+    )

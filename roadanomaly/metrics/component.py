@@ -6,6 +6,7 @@ Source: Chan et al., 2021, SegmentMeIfYouCan: A Benchmark for Anomaly Segmentati
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -219,7 +220,7 @@ class Components:
             DataError: the frame cannot be scored, or was counted before.
         """
         score, label = check_frame(frame_id, score, label)
-        predicted = _anomalous(score, self.threshold, self.mode)
+        predicted = anomalous(score, self.threshold, self.mode)
         self._objects.add(frame_id, frame_objects(predicted, label, SIZE_RULES[self.track]))
 
     def merge(self, other: Components) -> None:
@@ -240,23 +241,36 @@ class Components:
 
     def compute(self) -> ComponentResult:
         """Summarise all frames so far; NaN where there is no component."""
-        frames = self._objects.in_order()
-        return summarise_objects(
-            FrameObjects(
-                siou=_join([frame.siou for frame in frames]),
-                truth_size=_join([frame.truth_size for frame in frames]),
-                ppv=_join([frame.ppv for frame in frames]),
-                predicted_size=_join([frame.predicted_size for frame in frames]),
-            )
+        return pool_objects(self._objects.in_order())
+
+
+def pool_objects(frames: Sequence[FrameObjects]) -> ComponentResult:
+    """Summarise the components of all frames together; NaN where there is none."""
+    return summarise_objects(
+        FrameObjects(
+            siou=_join([frame.siou for frame in frames]),
+            truth_size=_join([frame.truth_size for frame in frames]),
+            ppv=_join([frame.ppv for frame in frames]),
+            predicted_size=_join([frame.predicted_size for frame in frames]),
         )
+    )
 
 
 def _join(parts: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def _anomalous(score: np.ndarray, threshold: float, mode: str) -> np.ndarray:
-    """Compare each score with a float64 threshold: > its rounded value, or exactly >=."""
+def anomalous(score: np.ndarray, threshold: float, mode: str) -> np.ndarray:
+    """Tell which pixels a threshold calls anomalies.
+
+    Args:
+        score: `(H, W)` float.
+        threshold: in double precision; NaN predicts nothing.
+        mode: `official` is `>` the threshold rounded to the type of the scores, `exact` is `>=`.
+
+    Returns:
+        `(H, W)` bool.
+    """
     kind = score.dtype.type
     with np.errstate(over="ignore"):
         limit = kind(threshold)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 from roadanomaly.metrics.checks import MODES, check_name
 from roadanomaly.metrics.component import SIZE_RULES, Components
-from roadanomaly.metrics.pixel import PixelExact, PixelOfficial
+from roadanomaly.metrics.exact import PixelExact
+from roadanomaly.metrics.pixel import PixelOfficial
 
 Scores = tuple[np.ndarray, np.ndarray]
 """Score `(H, W)` float and label `(H, W)` uint8 of one frame."""
@@ -23,8 +25,8 @@ def score_frames(
 
     The components need the best-F1 threshold of all frames together, so each frame is used
     twice. A list or tuple is walked twice; anything else is walked once and kept in a temporary
-    file meanwhile (in `TMPDIR`; as large as the frames), so official mode needs memory for one
-    frame only.
+    file meanwhile (in `TMPDIR`; as large as the frames), and exact mode keeps the frames' sorted
+    scores there, so memory does not grow with the frames.
 
     Args:
         frames: score `(H, W)` float16, float32 or float64, higher = more anomalous, and label
@@ -51,8 +53,8 @@ def score_frames(
     """
     check_name("track", track, SIZE_RULES)
     check_name("mode", mode, MODES)
-    pixels = PixelOfficial() if mode == "official" else PixelExact()
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile() as file, tempfile.TemporaryDirectory() as runs:
+        pixels = PixelOfficial() if mode == "official" else PixelExact(Path(runs), thin=True)
         again: Iterable[Scores]
         if isinstance(frames, (list, tuple)):
             again = frames

@@ -222,7 +222,15 @@ class Instances:
         Raises:
             DataError: the frame cannot be scored, or was counted before.
         """
-        self._frames.add(frame_id, frame_instances(predicted, instances, void))
+        self.add(frame_id, frame_instances(predicted, instances, void))
+
+    def add(self, frame_id: FrameId, counted: FrameInstances) -> None:
+        """Count one frame whose objects are matched already.
+
+        Raises:
+            DataError: the frame was counted before.
+        """
+        self._frames.add(frame_id, counted)
 
     def merge(self, other: Instances) -> None:
         """Take over the frames of another process.

@@ -12,9 +12,10 @@ import numpy as np
 
 from roadanomaly.errors import OptionError
 from roadanomaly.metrics.checks import check_frame
+from roadanomaly.metrics.curve import PixelResult
+from roadanomaly.metrics.exact import pool_runs
 from roadanomaly.metrics.keyed import ByFrame, FrameId
-from roadanomaly.metrics.order import order
-from roadanomaly.metrics.pixel import PixelResult, exact_curve
+from roadanomaly.metrics.runs import Run, frame_run
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,14 @@ class PerImageResult:
 
 def image_score(frame_id: FrameId, score: np.ndarray, label: np.ndarray) -> ImageScore:
     """Score one image by a full sort; arguments and errors as `PerImage.update`."""
-    score, label = check_frame(frame_id, score, label)
-    result = exact_curve(order(score[label == 1]), order(score[label == 0]))
+    return run_score(frame_id, frame_run(*check_frame(frame_id, score, label)))
+
+
+def run_score(frame_id: FrameId, run: Run) -> ImageScore:
+    """Score one image from its sorted scores."""
+    found = pool_runs([run], thin=True)
     return ImageScore(
-        frame_id,
-        result.ap,
-        result.auroc,
-        result.fpr95,
-        int((label == 1).sum()),
-        int((label == 0).sum()),
+        frame_id, found.ap, found.auroc, found.fpr95, found.positives, found.negatives
     )
 
 
@@ -117,7 +117,8 @@ def tpr_at_fpr(result: PixelResult, fpr: float = 0.05) -> float:
     This is how ISSU (Nekrasov et al., 2025) reads its TPR at 5 % FPR off the curve.
 
     Args:
-        result: pooled pixel metrics, official or exact.
+        result: pooled pixel metrics, official or exact; of a thinned curve the value is right
+            at multiples of 0.005.
         fpr: in [0, 1].
 
     Returns:

@@ -1,9 +1,8 @@
-"""Pixel metrics: average precision, AUROC, FPR at 95% TPR, best F1; the benchmark's way or exact.
+"""Pixel metrics the benchmark's way: average precision, AUROC, FPR at 95% TPR, best F1.
 
 "Official" is what SegmentMeIfYouCan's `PixBinaryClass` computes (Chan et al., 2021,
 SegmentMeIfYouCan: A Benchmark for Anomaly Segmentation; code of August 2023): each frame is
-binned on quantiles of its own scores, and the bins of all frames are pooled. "Exact" sorts the
-pooled pixels, as scikit-learn does.
+binned on quantiles of its own scores, and the bins of all frames are pooled.
 """
 
 from __future__ import annotations
@@ -14,48 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from roadanomaly.metrics.checks import check_frame
+from roadanomaly.metrics.curve import PixelResult, summarise, undefined
 from roadanomaly.metrics.keyed import ByFrame, FrameId
 from roadanomaly.metrics.order import Order, order
 
 _QUANTILES = 384
 _MARGIN = 0.01
-_TARGET_TPR = 0.95
-
-
-@dataclass(frozen=True)
-class PixelResult:
-    """Scalars are fractions, NaN where undefined; curves run from the highest threshold down.
-
-    Args:
-        ap: area under precision over recall, as a right-hand step sum.
-        auroc: area under TPR over FPR, by trapezoids.
-        fpr95: FPR at the first point with TPR >= 0.95, not interpolated.
-        best_f1: largest F1 on the curve.
-        best_f1_threshold: highest threshold that reaches it.
-        positives: anomaly pixels.
-        negatives: inlier pixels.
-        thresholds: `(P,)` float64; a pixel with score >= threshold is called an anomaly.
-        tpr: `(P,)` true-positive rate, which is recall.
-        fpr: `(P,)` false-positive rate.
-        precision: `(P,)`, 1 where nothing is called an anomaly.
-    """
-
-    ap: float
-    auroc: float
-    fpr95: float
-    best_f1: float
-    best_f1_threshold: float
-    positives: int
-    negatives: int
-    thresholds: np.ndarray
-    tpr: np.ndarray
-    fpr: np.ndarray
-    precision: np.ndarray
-
-    @property
-    def recall(self) -> np.ndarray:
-        """`(P,)`, the same as `tpr`."""
-        return self.tpr
 
 
 @dataclass(frozen=True)
@@ -135,7 +98,7 @@ def pool_curves(curves: Sequence[FrameCurve]) -> PixelResult:
     positives = sum(int(curve.tp.sum()) for curve in curves)
     negatives = sum(int(curve.fp.sum()) for curve in curves)
     if positives + negatives == 0:
-        return _undefined()
+        return undefined()
     thresholds = np.concatenate([curve.thresholds for curve in curves])
     highest_first = np.argsort(thresholds, kind="stable")[::-1]
     thresholds = thresholds[highest_first]
@@ -148,80 +111,6 @@ def pool_curves(curves: Sequence[FrameCurve]) -> PixelResult:
         thresholds = np.insert(thresholds, 0, thresholds[0] + 1)
         tp, fp = np.insert(tp, 0, 0), np.insert(fp, 0, 0)
     return summarise(thresholds, tp, fp, positives, negatives)
-
-
-def exact_curve(positive: Order, negative: Order) -> PixelResult:
-    """Summarise the full curve over every distinct score.
-
-    Precision changes the sum, and F1 and TPR rise, only where a threshold equals an anomaly's
-    score, so the curve holds those thresholds and the ends of the straight runs between them.
-
-    Args:
-        positive: scores of all anomaly pixels.
-        negative: scores of all inlier pixels.
-
-    Returns:
-        All NaN without an anomaly pixel; AUROC and FPR95 NaN without an inlier pixel.
-    """
-    if positive.size == 0:
-        return _undefined(negatives=negative.size)
-    scores = np.unique(positive.at(np.arange(positive.size)).astype(np.float64))[::-1]
-    tp = positive.size - positive.below(scores)
-    fp = negative.size - negative.below(scores)
-    fp_before = negative.size - negative.below(np.nextafter(scores, np.inf))
-    fp_before = np.where(np.isposinf(scores), 0, fp_before)
-    run = fp_before > np.concatenate([[0], fp[:-1]])
-    run_thresholds = np.full(scores.size, np.nan)
-    run_thresholds[run] = negative.at(negative.size - fp_before[run])
-    points = np.stack([run, np.ones_like(run)], axis=1)
-    thresholds = np.stack([run_thresholds, scores], axis=1)[points]
-    tp = np.stack([np.concatenate([[0], tp[:-1]]), tp], axis=1)[points]
-    fp = np.stack([fp_before, fp], axis=1)[points]
-    if fp[-1] < negative.size:
-        thresholds = np.append(thresholds, float(negative.ends()[0]))
-        tp = np.append(tp, positive.size)
-        fp = np.append(fp, negative.size)
-    start = np.insert(thresholds, 0, np.inf), np.insert(tp, 0, 0), np.insert(fp, 0, 0)
-    return summarise(*start, positive.size, negative.size)
-
-
-def summarise(
-    thresholds: np.ndarray, tp: np.ndarray, fp: np.ndarray, positives: int, negatives: int
-) -> PixelResult:
-    """Compute the scalars of a curve of counts.
-
-    Args:
-        thresholds: `(P,)` descending.
-        tp: `(P,)` anomaly pixels at or above each threshold.
-        fp: `(P,)` inlier pixels at or above each threshold.
-        positives: all anomaly pixels.
-        negatives: all inlier pixels.
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        recall = tp / np.float64(positives)
-        fpr = fp / np.float64(negatives)
-        precision = np.where(tp + fp > 0, tp / (tp + fp), 1.0)
-        f1 = 2 * tp / (tp + fp + positives)
-    reached = int(np.searchsorted(recall, _TARGET_TPR))
-    best = int(np.nanargmax(f1))
-    return PixelResult(
-        ap=float((np.diff(recall) * precision[1:]).sum()),
-        auroc=float(np.trapezoid(recall, fpr)),
-        fpr95=float(fpr[reached]),
-        best_f1=float(f1[best]),
-        best_f1_threshold=float(thresholds[best]),
-        positives=positives,
-        negatives=negatives,
-        thresholds=thresholds.astype(np.float64),
-        tpr=recall,
-        fpr=fpr,
-        precision=precision,
-    )
-
-
-def _undefined(negatives: int = 0) -> PixelResult:
-    nan, none = float("nan"), np.empty(0)
-    return PixelResult(nan, nan, nan, nan, nan, 0, negatives, none, none, none, none)
 
 
 class PixelOfficial:
@@ -254,27 +143,3 @@ class PixelOfficial:
     def compute(self) -> PixelResult:
         """Summarise all frames so far; NaN before the first counted pixel."""
         return pool_curves(self._curves.in_order())
-
-
-class PixelExact:
-    """The exact pixel metric, which keeps every counted score."""
-
-    def __init__(self) -> None:
-        self._scores: ByFrame[tuple[np.ndarray, np.ndarray]] = ByFrame()
-
-    def update(self, frame_id: FrameId, score: np.ndarray, label: np.ndarray) -> None:
-        """Count one frame; arguments and errors as `PixelOfficial.update`."""
-        score, label = check_frame(frame_id, score, label)
-        self._scores.add(frame_id, (score[label == 1], score[label == 0]))
-
-    def merge(self, other: PixelExact) -> None:
-        """Take over the frames that another process counted."""
-        self._scores.merge(other._scores)
-
-    def compute(self) -> PixelResult:
-        """Summarise all frames so far; NaN where undefined."""
-        frames = self._scores.in_order()
-        if not frames:
-            return _undefined()
-        positive, negative = (np.concatenate(scores) for scores in zip(*frames, strict=True))
-        return exact_curve(order(positive), order(negative))

@@ -78,6 +78,21 @@ class ScoreDoubts:
         self._largest = max(self._largest, other._largest)
         self._add_top(other._top, other._at_top)
 
+    def as_arrays(self) -> dict[str, np.ndarray]:
+        """Return what was seen as arrays, to be kept in a file."""
+        numbers = (self._pixels, self._overflown, self._largest, self._top, self._at_top)
+        return {"numbers": np.array(numbers, np.float64), "seen": np.packbits(self._seen)}
+
+    @classmethod
+    def from_arrays(cls, numbers: np.ndarray, seen: np.ndarray) -> ScoreDoubts:
+        """Rebuild from `as_arrays`."""
+        found = cls()
+        found._pixels, found._overflown = int(numbers[0]), int(numbers[1])
+        found._largest = float(numbers[2])
+        found._top, found._at_top = int(numbers[3]), int(numbers[4])
+        found._seen = np.unpackbits(seen, count=_ASCENDING.size).astype(bool)
+        return found
+
     def warnings(self) -> tuple[str, ...]:
         """Return the doubts about the maps seen so far, each a sentence with its numbers."""
         if not self._pixels:

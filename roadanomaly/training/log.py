@@ -12,7 +12,7 @@ import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from roadanomaly.metrics.pixel import PixelResult
+from roadanomaly.metrics.curve import PixelResult
 
 CURVE_POINTS = 127
 """TensorBoard keeps no more."""

@@ -240,6 +240,11 @@ class Trainer:
             scores, self.config.false_alarms, f"{data['name']} {data.get('split', '')}".strip()
         )
         saved = json.loads((self.folder.model / "model.json").read_text())["record"]
+        if self.parts.validator.source is not None:
+            found = self.parts.validator.run(best).curve
+            name = f"{best.calibration.data} with held-out negatives"
+            if found.positives:
+                best.calibration = best.calibration.with_f1(found.best_f1_threshold, name)
         best.save(self.folder.model, saved)
         if log:
             log.say(f"best at step {self.best_step}; the model is in {self.folder.model}")

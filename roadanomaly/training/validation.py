@@ -12,7 +12,8 @@ from roadanomaly.data.base import FrameSet
 from roadanomaly.data.subset import Subset
 from roadanomaly.data.transforms import Resize
 from roadanomaly.metrics.classes import ClassConfusion
-from roadanomaly.metrics.pixel import PixelOfficial, PixelResult
+from roadanomaly.metrics.curve import PixelResult
+from roadanomaly.metrics.pixel import PixelOfficial
 from roadanomaly.model import Model
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.report.pictures import score_sheet

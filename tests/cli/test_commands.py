@@ -82,6 +82,9 @@ def test_predict_takes_globs_and_a_stricter_rate(command, model_folder, photos, 
         (("evaluate", "{model}", "--on", "streets", "--data.spilt", "test"), "`split`"),
         (("evaluate", "{model}", "--on", "streets", "--track", "anomly"), "anomaly"),
         (("evaluate", "{model}", "--on", "folder", "--data.images", "{photos}"), "no label"),
+        (("evaluate", "{model}", "--on", "folder"), "needs the option `images`"),
+        (("predict", "{model}", "{photos}", "--threshold_by", "f2"), "known: conformal, f1, rate"),
+        (("predict", "{model}", "{photos}", "--threshold_by", "f1"), "best F1"),
         (("fit", "--data.name", "streets"), "give --run"),
         (("fit", "--detector.name", "energy", "--data.name", "streets"), "give --run"),
         (("list", "detektors"), "`detectors`"),
@@ -106,6 +109,13 @@ def test_evaluate_writes_what_the_metrics_say(command, model_folder, tmp_path):
     rows = list(csv.DictReader((out / "results.csv").open()))
     assert [row["detector"] for row in rows] == ["energy", "msp"]
     assert len(list((out / "pictures").glob("*.png"))) >= 2
+    numbers = json.loads((out / "metrics.json").read_text(), parse_constant=pytest.fail)["streets"]
+    assert numbers["frames"] == 3
+    assert list(numbers["detectors"]) == ["energy", "msp"]
+    assert numbers["official"] == numbers["detectors"]["energy"]["official"]
+    ways = [row["way"] for row in numbers["detectors"]["energy"]["thresholds"]]
+    assert ways == ["best F1", "false-positive rate", "conformal"]
+    assert json.loads((out / "record.json").read_text())["config"]["seed"] == 0
 
     model = ra.load(model_folder)
     frames = [
@@ -126,8 +136,9 @@ def test_two_runs_with_other_weights_are_two_tables_and_a_spread(command, model_
     words = ("--data.width", 128, "--detectors", "none", "--pictures", 0, "--out", tmp_path / "e")
     code, out, _ = command("evaluate", model_folder, tmp_path / "other", *STREETS, *words)
     assert code == 0
-    assert "energy, 2 runs" in out
-    assert (tmp_path / "e" / "segmenter2" / "results.json").exists()
+    assert "streets: energy, 2 runs" in out
+    names = json.loads((tmp_path / "e" / "metrics.json").read_text())["streets"]["detectors"]
+    assert list(names) == ["energy (run)", "energy (other)"]
 
 
 def test_stored_maps_score_as_the_model_that_made_them(command, model_folder, tmp_path):

@@ -1,8 +1,7 @@
-"""An evaluation: its numbers are scikit-learn's, its tables carry what they must."""
+"""An evaluation: its numbers are scikit-learn's and `score_frames`', whatever cuts it short."""
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
@@ -11,42 +10,21 @@ import torch
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
 import roadanomaly
-from roadanomaly.data.base import FrameSet
+from roadanomaly.calibration import calibrate
 from roadanomaly.data.class_names import CAMVID, CITYSCAPES
-from roadanomaly.errors import DataError
+from roadanomaly.errors import DataError, UserError
 from roadanomaly.evaluation.classes import class_table
-from roadanomaly.evaluation.evaluate import evaluate
-from roadanomaly.evaluation.spool import ScoreSpool
-from roadanomaly.types import Frame
+from roadanomaly.evaluation.evaluate import calibrate_on, evaluate, score_all
+from roadanomaly.evaluation.findings import Findings
+from roadanomaly.evaluation.further import KnownClasses
+from roadanomaly.evaluation.sources import NetworkScores
+from roadanomaly.evaluation.spool import FrameSpool
+from roadanomaly.evaluation.team import Team
+from roadanomaly.metrics import score_frames
 from tests.contracts import toy
+from tests.evaluation.scenes import Drawn, Scenes, job
 
 DETECTORS = ("energy", "msp")
-
-
-class Scenes(FrameSet):
-    """Stripes of the toy's colours with a dark patch in each frame but the last."""
-
-    source = "made up"
-    licence = "none"
-    classes = toy.CLASSES
-
-    def __init__(self, count=3, *, labelled=True, classes=toy.CLASSES):
-        self.count, self.labelled, self.classes = count, labelled, classes
-
-    def __len__(self):
-        return self.count
-
-    def __getitem__(self, index):
-        if index >= self.count:
-            raise IndexError(index)
-        batch = toy.inliers(1, index)
-        if index < self.count - 1:
-            batch = toy.planted(batch, 0.3)
-        image = (batch.image[0] * 255).round().to(torch.uint8)
-        return Frame(f"scene_{index}", image, batch.label[0] if self.labelled else None)
-
-    def record(self):
-        return {"name": "scenes", "count": self.count}
 
 
 @pytest.fixture
@@ -59,38 +37,63 @@ def attached(segmenter, names=DETECTORS):
     found = {name: roadanomaly.detector(name) for name in names}
     for detector in found.values():
         detector.attach(segmenter)
-    return found
+    return NetworkScores(segmenter, found)
 
 
-@torch.inference_mode()
-def pooled(segmenter, frames, name):
-    scores, truths = [], []
-    detector = roadanomaly.detector(name)
-    for frame in frames:
-        image = frame.image[None].float() / 255
-        score = detector.score(segmenter(image), image)[0].numpy()
-        scores.append(score[frame.truth.numpy() != 255])
-        truths.append(frame.truth.numpy()[frame.truth.numpy() != 255])
-    return np.concatenate(truths), np.concatenate(scores)
+def frames_of(source, frames):
+    """Every frame's score and truth, as the source gives them."""
+    name = next(iter(source.supervision))
+    return [(source.score(frame).scores[name], frame.truth.numpy()) for frame in frames]
+
+
+def pooled(source, frames, name):
+    truths = [frame.truth.numpy() for frame in frames]
+    scores = [source.score(frame).scores[name] for frame in frames]
+    counted = [truth != 255 for truth in truths]
+    return (
+        np.concatenate([t[c] for t, c in zip(truths, counted, strict=True)]),
+        np.concatenate([s[c] for s, c in zip(scores, counted, strict=True)]),
+    )
 
 
 def test_numbers_are_scikit_learn_s(segmenter):
-    frames = Scenes()
-    found = evaluate(segmenter, attached(segmenter), frames)
-    assert [row.detector for row in found.rows] == list(DETECTORS)
-    for row in found.rows:
-        truth, score = pooled(segmenter, frames, row.detector)
-        half = score.astype(np.float16).astype(np.float64)
-        assert row.ap_exact == pytest.approx(average_precision_score(truth, score), abs=1e-6)
-        assert row.ap == pytest.approx(average_precision_score(truth, half), abs=2e-3)
-        assert row.auroc == pytest.approx(roc_auc_score(truth, half), abs=2e-3)
-        assert row.supervision == "none"
-        assert row.ms > 0
+    source, frames = attached(segmenter), Scenes()
+    found = evaluate(job(source, frames))
+    assert [one.detector for one in found] == list(DETECTORS)
+    for one in found:
+        truth, score = pooled(source, frames, one.detector)
+        assert one.exact["ap"] == pytest.approx(average_precision_score(truth, score), abs=1e-9)
+        assert one.exact["auroc"] == pytest.approx(roc_auc_score(truth, score), abs=1e-9)
+        assert one.supervision == "none"
+        assert all(frame.ms > 0 for frame in one.per_frame)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("track", ["anomaly", "obstacle"])
+def test_both_modes_are_those_of_score_frames(dtype, track):
+    source, frames = Drawn(dtype, size=30), Scenes(4)
+    (found,) = evaluate(job(source, frames, track=track))
+    halves = [(s.astype(np.float16), t) for s, t in frames_of(source, frames)]
+    np.testing.assert_equal(found.official, score_frames(halves, track, "official"))
+    exact = score_frames(frames_of(source, frames), track, "exact")
+    assert found.exact == pytest.approx(exact, abs=1e-12, nan_ok=True)
+    if track == "obstacle":
+        assert found.exact["siou"] > 0
+
+
+@pytest.mark.parametrize("mode", ["official", "exact"])
+def test_one_mode_gives_its_own_numbers_alone(mode):
+    (both,) = evaluate(job())
+    (alone,) = evaluate(job(mode=mode))
+    other = {"official": "exact", "exact": "official"}[mode]
+    np.testing.assert_equal(getattr(alone, mode), getattr(both, mode))
+    assert getattr(alone, other) == {}
+    assert list(alone.curves) == [mode]
 
 
 def test_closed_set_numbers_are_those_of_the_confusion_matrix(segmenter):
     frames = Scenes()
-    found = evaluate(segmenter, attached(segmenter), frames)
+    (found,) = evaluate(job(attached(segmenter, ["msp"]), frames))
     truth, predicted = [], []
     for frame in frames:
         with torch.inference_mode():
@@ -100,55 +103,45 @@ def test_closed_set_numbers_are_those_of_the_confusion_matrix(segmenter):
         predicted.append(classes[known].numpy())
     matrix = confusion_matrix(np.concatenate(truth), np.concatenate(predicted), labels=range(3))
     iou = np.diag(matrix) / (matrix.sum(0) + matrix.sum(1) - np.diag(matrix))
-    assert list(found.iou.values()) == pytest.approx(iou.tolist())
-    assert found.miou == pytest.approx(iou.mean())
+    assert list(found.extra["closed set IoU"].values()) == pytest.approx(iou.tolist())
+    assert found.extra["closed set"]["miou"] == pytest.approx(iou.mean())
 
 
 def test_every_frame_is_seen_with_its_scores(segmenter):
     seen = {}
     evaluate(
-        segmenter,
-        attached(segmenter),
-        Scenes(),
-        seen=lambda frame, scores: seen.update({frame.id: scores}),
+        job(attached(segmenter)), seen=lambda n, frame, scores: seen.update({n: (frame.id, scores)})
     )
-    assert list(seen) == ["scene_0", "scene_1", "scene_2"]
-    for scores in seen.values():
+    assert {n: name for n, (name, _) in seen.items()} == {n: f"scene_{n}" for n in range(3)}
+    for _, scores in seen.values():
         assert list(scores) == list(DETECTORS)
-        assert all(score.dtype == np.float32 for score in scores.values())
         assert all(score.shape == (toy.HEIGHT, toy.WIDTH) for score in scores.values())
 
 
-def test_a_fitted_and_a_trained_detector_run_beside_the_others(segmenter):
-    detectors = attached(segmenter)
+def test_a_fitted_detector_runs_beside_the_others(segmenter):
+    detectors = dict(attached(segmenter).detectors)
     detectors["mahalanobis"] = toy.prepared("mahalanobis", segmenter)
-    found = evaluate(segmenter, detectors, Scenes())
-    far = next(row for row in found.rows if row.detector == "mahalanobis")
-    assert far.ap_exact > 0.9
-
-
-def test_the_result_is_plain_json(segmenter):
-    found = evaluate(segmenter, attached(segmenter), Scenes())
-    again = json.loads(json.dumps(found.as_dict()))
-    assert again["frames"] == 3
-    assert again["data"] == {"name": "scenes", "count": 3}
-    assert {row["detector"] for row in again["rows"]} == set(DETECTORS)
+    found = evaluate(job(NetworkScores(segmenter, detectors)))
+    assert found[-1].detector == "mahalanobis"
+    assert found[-1].exact["ap"] > 0.9
 
 
 def test_frames_without_a_label_are_refused(segmenter):
     with pytest.raises(DataError, match="scene_0 cannot be scored: it has no label"):
-        evaluate(segmenter, attached(segmenter), Scenes(labelled=False))
+        evaluate(job(attached(segmenter), Scenes(labelled=False)))
 
 
 def test_a_set_without_anomalies_has_a_mean_iou_and_no_average_precision(segmenter):
-    found = evaluate(segmenter, attached(segmenter), Scenes(count=1))
-    assert found.miou > 0.5
-    assert math.isnan(found.rows[0].ap) or found.rows[0].ap == 0
+    found = evaluate(job(attached(segmenter), Scenes(count=1)))
+    assert found[0].extra["closed set"]["miou"] > 0.5
+    assert math.isnan(found[0].official["ap"])
+    assert math.isnan(found[0].exact["ap"])
 
 
-def test_foreign_classes_are_refused(segmenter):
-    with pytest.raises(DataError, match=r"no map from the segmenter's 3 classes \(red"):
-        evaluate(segmenter, attached(segmenter), Scenes(classes=("road", "sky")))
+def test_foreign_classes_leave_out_the_mean_iou_and_say_so(segmenter):
+    found = evaluate(job(attached(segmenter), Scenes(classes=("road", "sky"))))
+    assert "closed set" not in found[0].extra
+    assert "no map from the segmenter's 3 classes (red" in found[0].warnings[-1]
 
 
 def test_class_tables():
@@ -159,16 +152,117 @@ def test_class_tables():
         assert table[CITYSCAPES.index(one)] == names.index(other.lower())
 
 
-def test_the_spool_gives_back_what_it_was_given_and_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    maps = [np.random.default_rng(i).normal(size=(3, 4)).astype(np.float16) for i in range(3)]
-    truth = np.zeros((3, 4), np.uint8)
-    with ScoreSpool() as spool:
-        for index, one in enumerate(maps):
-            spool.add(f"frame/{index}", truth, {"a": one, "b (runs/x)": -one})
-        for name, sign in (("a", 1), ("b (runs/x)", -1)):
-            for (frame_id, score, label), one in zip(spool.read(name), maps, strict=True):
-                assert frame_id.startswith("frame/")
-                np.testing.assert_array_equal(score, sign * one)
-                assert label is truth
-    assert not list(tmp_path.iterdir())
+def test_frames_are_those_of_the_pooled_numbers():
+    (found,) = evaluate(job(frames=Scenes(12)))
+    assert [one.id for one in found.per_frame] == sorted(f"scene_{n}" for n in range(12))
+    negatives = sum(one.curve.fp.sum() for one in found.per_frame)
+    assert found.histogram.inlier.sum() == negatives
+    assert found.histogram.anomaly.sum() == sum(one.curve.tp.sum() for one in found.per_frame)
+    assert found.histogram.edges.size == found.histogram.inlier.size + 1
+
+
+def same(one: Findings, other: Findings) -> None:
+    for name in ("official", "exact", "extra"):
+        np.testing.assert_equal(getattr(one, name), getattr(other, name))
+    np.testing.assert_equal(one.thresholds, other.thresholds)
+    np.testing.assert_equal(
+        [(f.id, f.ap, f.fpr95, f.f1) for f in one.per_frame],
+        [(f.id, f.ap, f.fpr95, f.f1) for f in other.per_frame],
+    )
+    np.testing.assert_array_equal(one.histogram.inlier, other.histogram.inlier)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), DataError("broken map"), MemoryError()])
+def test_a_stopped_evaluation_goes_on_where_it_was(stop, tmp_path):
+    (whole,) = evaluate(job(frames=Scenes(9)))
+    first = Drawn(fails_at=(5, stop))
+    with pytest.raises(type(stop)):
+        evaluate(job(first, Scenes(9)), folder=tmp_path)
+    again = Drawn()
+    (found,) = evaluate(job(again, Scenes(9)), folder=tmp_path)
+    assert len(again.scored) == 4
+    assert set(again.scored) | set(first.scored) == {f"scene_{n}" for n in range(9)}
+    same(found, whole)
+
+
+class OneOfThree(Team):
+    """One of three processes, alone in this one."""
+
+    def share(self, numbers):
+        return list(numbers[self.rank :: 3])
+
+    def lead(self, work):
+        return work()
+
+
+def test_shares_of_several_processes_make_the_same_whole(tmp_path):
+    (whole,) = evaluate(job(frames=Scenes(7)))
+    counts = []
+    for rank in (2, 0, 1):
+        source = Drawn()
+        shared = job(source, Scenes(7))
+        done = score_all(shared, FrameSpool(tmp_path), OneOfThree(rank, 1), no_classes(shared))
+        counts.append(len(source.scored))
+        assert done == 7
+    assert sum(counts) < 7
+    (found,) = evaluate(job(frames=Scenes(7)), folder=tmp_path)
+    same(found, whole)
+
+
+def no_classes(one):
+    return KnownClasses(one.frames, ())
+
+
+def test_a_frame_that_the_disk_cannot_hold_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
+    with pytest.raises(UserError, match="GB are free there"):
+        evaluate(job(), folder=tmp_path)
+
+
+def test_thresholds_are_what_counting_says():
+    source, frames = Drawn(size=20), Scenes(5)
+    scores = frames_of(source, frames)
+    inliers = [score[truth == 0] for score, truth in frames_of(source, Scenes(4, seed=1))]
+    known = calibrate(inliers, 0.02, "held-out scenes").with_f1(2.0, "other scenes")
+    source.calibrations = {"drawn": known}
+    (found,) = evaluate(job(source, frames, rates=(0.02, 0.1)))
+    rows = {(row.way, row.stated): row for row in found.thresholds}
+    assert [row.way for row in found.thresholds] == [
+        "best F1",
+        *["false-positive rate"] * 2,
+        *["conformal"] * 2,
+        "validation F1",
+    ]
+    best = found.thresholds[0]
+    assert best.threshold == found.official["best_f1_threshold"]
+    assert (best.siou, best.f1) == (
+        found.official["siou"],
+        pytest.approx(found.official["best_f1"], abs=0.02),
+    )
+    assert best.siou > 0
+    for row in found.thresholds[1:]:
+        called = np.concatenate([(s > row.threshold)[t != 255] for s, t in scores])
+        truth = np.concatenate([t[t != 255] for _, t in scores]) == 1
+        assert row.fpr == pytest.approx(called[~truth].mean())
+        assert row.tpr == pytest.approx(called[truth].mean())
+        assert row.precision == pytest.approx(truth[called].mean())
+        both = 2 * (called & truth).sum() / (called.sum() + truth.sum())
+        assert row.f1 == pytest.approx(both)
+    for rate in (0.02, 0.1):
+        assert rows["false-positive rate", rate].fpr == pytest.approx(rate, rel=0.35)
+        assert rows["conformal", rate].threshold >= rows["false-positive rate", rate].threshold
+
+
+def test_thresholds_transfer_from_a_validation_set(tmp_path):
+    source, held_out = Drawn(size=20), Scenes(6, seed=3)
+    found = calibrate_on(job(source, held_out), "scenes val", 0.05, folder=tmp_path, team=Team())[
+        "drawn"
+    ]
+    truth, score = pooled(source, held_out, "drawn")
+    exact = score_frames(frames_of(source, held_out), mode="exact")
+    called = score > found.f1_threshold
+    assert 2 * (called & (truth == 1)).sum() / (called.sum() + (truth == 1).sum()) == (
+        pytest.approx(exact["best_f1"], abs=1e-12)
+    )
+    assert (score[truth == 0] > found.threshold).mean() == pytest.approx(0.05, abs=0.002)
+    assert (found.data, found.f1_data) == ("scenes val", "scenes val")

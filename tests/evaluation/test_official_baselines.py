@@ -8,6 +8,9 @@ import pytest
 import roadanomaly as ra
 from roadanomaly.data.roadanomaly import RoadAnomaly
 from roadanomaly.evaluation.evaluate import evaluate
+from roadanomaly.evaluation.job import Job
+from roadanomaly.evaluation.protocols import PROTOCOLS
+from roadanomaly.evaluation.sources import NetworkScores
 
 WEIGHTS = "espnetv2_s_2.0_city_1024x512.pth"
 OFFICIAL = {
@@ -19,6 +22,7 @@ OFFICIAL = {
 """AP, FPR95, AUROC, best F1, sIoU, PPV and mean F1 in percent, of the official tool (revision
 1c7804e) on the half-precision scores of 30 RoadAnomaly frames at 1280×720."""
 
+KEYS = ("ap", "fpr95", "auroc", "best_f1", "siou", "ppv", "f1")
 PIXEL, COMPONENT = 0.1, 1.0
 """How far a figure may be off, in points, on another CPU or with other threads: logits differ in
 their last digit there, which can move the best-F1 threshold by a bin and components with it."""
@@ -34,8 +38,8 @@ def test_untrained_espnetv2_equals_the_official_evaluation():
         pytest.skip(f"the official values are of 30 frames, here are {len(frames)}")
     segmenter = ra.segmenter("espnetv2", scale=2.0, weights=WEIGHTS)
     detectors = {name: ra.Model(segmenter, ra.detector(name)).detector for name in OFFICIAL}
-    for row in evaluate(segmenter, detectors, frames).rows:
-        found = (row.ap, row.fpr95, row.auroc, row.best_f1, row.siou, row.ppv, row.f1)
-        percent = [100 * value for value in found]
-        assert percent[:4] == pytest.approx(OFFICIAL[row.detector][:4], abs=PIXEL)
-        assert percent[4:] == pytest.approx(OFFICIAL[row.detector][4:], abs=COMPONENT)
+    source = NetworkScores(segmenter, detectors)
+    for found in evaluate(Job(source, frames, PROTOCOLS["roadanomaly"], mode="official")):
+        percent = [100 * found.official[key] for key in KEYS]
+        assert percent[:4] == pytest.approx(OFFICIAL[found.detector][:4], abs=PIXEL)
+        assert percent[4:] == pytest.approx(OFFICIAL[found.detector][4:], abs=COMPONENT)

@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from roadanomaly.errors import OptionError, UnknownName
 from roadanomaly.metrics import Components
-from roadanomaly.metrics.component import SizeRule, _anomalous, frame_objects
+from roadanomaly.metrics.component import SizeRule, anomalous, frame_objects
 
 
 def literal(predicted, label, rule):
@@ -88,19 +88,19 @@ def test_masks_compare_as_stated(dtype, threshold):
         [[-np.inf, -2, -1.5, -1, -tiny, -0.0, 0, tiny, 0.1, 1.5, 2, 65504, np.inf]], dtype
     )
     wide = score.astype(np.float64)
-    exact = _anomalous(score, float(threshold), "exact")
+    exact = anomalous(score, float(threshold), "exact")
     assert np.array_equal(exact, wide >= threshold)
     with np.errstate(over="ignore"):
         rounded = float(dtype(threshold))
     if rounded == np.inf:
         rounded = 65504.0
-    assert np.array_equal(_anomalous(score, float(threshold), "official"), wide > rounded)
+    assert np.array_equal(anomalous(score, float(threshold), "official"), wide > rounded)
 
 
 @pytest.mark.parametrize("mode", ["official", "exact"])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_nothing_exceeds_an_undefined_threshold(mode, dtype):
-    assert not _anomalous(np.ones((2, 2), dtype), float("nan"), mode).any()
+    assert not anomalous(np.ones((2, 2), dtype), float("nan"), mode).any()
 
 
 def test_any_split_over_processes_gives_the_same_bits():

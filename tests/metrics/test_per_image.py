@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from roadanomaly.errors import DataError, OptionError
+from roadanomaly.metrics.exact import PixelExact
 from roadanomaly.metrics.per_image import PerImage, tpr_at_fpr
-from roadanomaly.metrics.pixel import PixelExact
 
 
 def image(seed, anomalies=0.1, shape=(30, 40)):

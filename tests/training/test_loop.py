@@ -296,6 +296,12 @@ def test_values_out_of_range_name_their_key(key, value):
         runs.config(Path("x"), **{key: value})
 
 
+def test_the_threshold_of_the_best_validation_f1_is_saved(uninterrupted):
+    calibration = roadanomaly.load(uninterrupted).calibration
+    assert calibration.f1_data == f"{calibration.data} with held-out negatives"
+    assert calibration.at(way="f1").threshold == calibration.f1_threshold
+
+
 def test_a_validation_without_a_number_still_gives_a_model(tmp_path):
     """No negative in any validation frame: the average precision is not a number."""
     silent = {**runs.SHAPES, "probability": 0.0}

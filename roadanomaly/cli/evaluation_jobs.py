@@ -1,0 +1,157 @@
+"""From the words of a command line to what an evaluation is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+
+from roadanomaly.calibration import Calibration
+from roadanomaly.cli.models import Group, gather, pick_device
+from roadanomaly.data import DATASETS, FrameSet
+from roadanomaly.errors import OptionError
+from roadanomaly.evaluation.evaluate import calibrate_on
+from roadanomaly.evaluation.folder import EvaluationFolder
+from roadanomaly.evaluation.job import Job
+from roadanomaly.evaluation.protocols import PROTOCOLS
+from roadanomaly.evaluation.sources import FolderScores, NetworkScores, ScoreSource
+from roadanomaly.evaluation.spool import fingerprint
+from roadanomaly.evaluation.team import Team
+from roadanomaly.model import build_part
+from roadanomaly.scores import open_scores
+from roadanomaly.training.record import weights_hash
+
+POSTHOC = ("msp", "max_logit", "entropy", "energy")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job with the name of the folder in which its scored frames are kept.
+
+    Args:
+        job: what is scored.
+        key: changes with whatever the scored frames depend on.
+    """
+
+    job: Job
+    key: str
+
+
+def gather_jobs(given: Namespace, team: Team) -> list[ScoreSource]:
+    """Return the sources of scores that the command line names."""
+    if given.scores:
+        return [_stored(given.scores)]
+    names = [name for name in given.detectors.split(",") if name and name != "none"]
+    groups = gather(given.runs, given.segmenter, names, _device(given.device, team))
+    return [
+        NetworkScores(one.segmenter, one.detectors, one.calibrations, _weights(one))
+        for one in groups
+    ]
+
+
+def _weights(group: Group) -> dict[str, str]:
+    detectors = {name: weights_hash(one) for name, one in group.detectors.items()}
+    return {"segmenter": weights_hash(group.segmenter), **detectors}
+
+
+def _stored(folder: str) -> FolderScores:
+    return FolderScores(Path(folder).resolve().name, open_scores(Path(folder)))
+
+
+def _device(name: str, team: Team) -> torch.device:
+    """Return this process's device: with several GPUs, each process of a machine takes another."""
+    if name == "auto" and torch.cuda.device_count() > 1:
+        name = f"cuda:{team.host_rank % torch.cuda.device_count()}"
+    return pick_device(name)
+
+
+def tasks_of(given: Namespace, sources: Sequence[ScoreSource]) -> tuple[list[Task], list[Task]]:
+    """Return a task for each set and source, and one for each source on the validation set.
+
+    Raises:
+        UserError: a set that is unknown, or whose files are not as they should be.
+    """
+    names = [name.strip() for name in given.on.split(",")]
+    if len(set(names)) < len(names):
+        msg = f"--on {given.on} names a set twice; name each once."
+        raise OptionError(msg)
+    common: dict[str, Any] = {"mode": given.mode, "rates": _rates(given.rates), "seed": given.seed}
+    tasks = []
+    for name in names:
+        frames = _frames(name, given.root, given.data, given.track, alone=len(names) == 1)
+        jobs = [
+            Job(source, frames, PROTOCOLS[name], track=given.track or "", **common)
+            for source in sources
+        ]
+        tasks += [Task(job, _key(job, given.root)) for job in jobs]
+    if not given.validate_on:
+        return tasks, []
+    frames = _frames(given.validate_on, given.root, given.validation, given.track, alone=False)
+    if given.validation_scores:
+        name = next(iter(sources[0].supervision))
+        sources = [FolderScores(name, open_scores(given.validation_scores))]
+    jobs = [Job(source, frames, PROTOCOLS[given.validate_on], **common) for source in sources]
+    return tasks, [Task(job, _key(job, given.root)) for job in jobs]
+
+
+def _rates(text: str | None) -> tuple[float, ...]:
+    """Read false-positive rates, by comma."""
+    try:
+        rates = tuple(float(word) for word in text.split(",")) if text else ()
+    except ValueError:
+        rates = (float("nan"),)
+    if not all(0 < rate < 1 for rate in rates):
+        msg = f"--rates {text}: false-positive rates lie between 0 and 1, such as 0.01,0.05."
+        raise OptionError(msg)
+    return rates
+
+
+def _frames(
+    name: str, root: str | None, options: dict[str, Any], track: str | None, *, alone: bool
+) -> FrameSet:
+    """Build a data set; of several, those that have no `root` do without it."""
+    takes = DATASETS.options(name)
+    spec: dict[str, Any] = {"name": name, **options}
+    if root and (alone or "root" in takes):
+        spec.setdefault("root", root)
+    region = PROTOCOLS[name].region
+    if track and region:
+        spec.setdefault(region, track)
+    return build_part(DATASETS, spec)
+
+
+def _key(job: Job, root: str | None) -> str:
+    return fingerprint(
+        {
+            "set": job.protocol.name,
+            "data": job.frames.record(),
+            "ids": job.frames.frame_ids(),
+            "root": str(Path(root).resolve()) if root else None,
+            "source": job.source.fingerprint,
+            "halves": job.mode == "official",
+            "seed": job.seed,
+            "threads": torch.get_num_threads(),
+        }
+    )
+
+
+def with_calibrations(
+    tasks: Sequence[Task], validation: Sequence[Task], out: EvaluationFolder, team: Team
+) -> list[Task]:
+    """Fit thresholds on the validation set, and hand them to the tasks of the same detectors."""
+    found: dict[str, Calibration] = {}
+    for task in validation:
+        record = task.job.frames.record()
+        data = f"{record['name']} {record.get('split', '')}".strip()
+        rate = (task.job.rates or (0.01,))[0]
+        place = out.scored(task.key)
+        found |= calibrate_on(task.job, data, rate, folder=place, team=team)
+    calibrations = {name: [one] for name, one in found.items()}
+    return [
+        replace(task, job=replace(task.job, calibrations=calibrations)) if found else task
+        for task in tasks
+    ]

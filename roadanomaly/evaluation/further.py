@@ -1,0 +1,149 @@
+"""Metrics beside those of `score_frames`, which some protocols ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from roadanomaly.data.base import FrameSet
+from roadanomaly.errors import DataError
+from roadanomaly.evaluation.classes import class_table
+from roadanomaly.evaluation.judge import Judged
+from roadanomaly.evaluation.measure import Measured
+from roadanomaly.evaluation.protocols import Protocol
+from roadanomaly.metrics.classes import ClassConfusion, class_result
+from roadanomaly.metrics.component import pool_objects
+from roadanomaly.metrics.curve import PixelResult
+from roadanomaly.metrics.instance import Instances
+from roadanomaly.metrics.open_set import OpenSet, combine_towns, threshold_at_tpr
+from roadanomaly.metrics.per_image import tpr_at_fpr
+
+Groups = dict[str, dict[str, float]]
+
+
+class KnownClasses:
+    """The segmenter's predictions in the data set's own classes, where that can be said.
+
+    Args:
+        frames: the set.
+        predicted: names of the segmenter's classes; empty for stored maps.
+    """
+
+    def __init__(self, frames: FrameSet, predicted: tuple[str, ...]) -> None:
+        self.names, self.why_not = frames.classes, ""
+        self.table: np.ndarray | None = None
+        if not (frames.classes and predicted):
+            return
+        try:
+            self.table = class_table(predicted, frames.classes)
+        except DataError as error:
+            self.why_not = f"no closed mIoU: {error}"
+
+    def map(self, classes: np.ndarray | None) -> np.ndarray | None:
+        """Return `(H, W)` uint8 predictions in the set's classes, or None."""
+        return None if classes is None or self.table is None else self.table[classes]
+
+    def confusion(self, classes: np.ndarray | None, label: np.ndarray | None) -> np.ndarray:
+        """Return `(K, K)` pixels of one frame; empty where there is nothing to compare."""
+        mapped = self.map(classes)
+        if mapped is None or label is None:
+            return np.empty(0)
+        counted = ClassConfusion(self.names)
+        counted.update(mapped, label)
+        return counted.compute().confusion
+
+    def groups(self, measured: Sequence[Measured]) -> Groups:
+        """Return closed mIoU and the IoU of each class over all frames."""
+        parts = [one.confusion for one in measured if one.confusion.size]
+        if not parts:
+            return {}
+        found = class_result(self.names, np.sum(parts, axis=0))
+        by_class = {name: float(v) for name, v in zip(self.names, found.iou, strict=True)}
+        return {"closed set": {"miou": found.miou}, "closed set IoU": by_class}
+
+
+def open_thresholds(
+    protocol: Protocol, measured: Sequence[Measured]
+) -> tuple[dict[str, float], str]:
+    """Return each town's threshold of open-mIoU, taken from the other town.
+
+    Returns:
+        beginning of ids to threshold, and why there is none (then it is empty).
+    """
+    found = {}
+    for town in protocol.towns:
+        parts = [one.positives for one in measured if not str(one.image.frame_id).startswith(town)]
+        pooled = np.concatenate(parts) if parts else np.empty(0)
+        if not pooled.size:
+            other = " or ".join(protocol.towns)
+            return {}, (
+                f"no open-mIoU: the threshold of {town} comes from the other town, and these "
+                f"frames show no anomaly there; score the split that holds both {other}."
+            )
+        found[town] = threshold_at_tpr(pooled)
+    return found, ""
+
+
+def further_groups(
+    protocol: Protocol,
+    measured: Sequence[Measured],
+    judged: Sequence[Judged],
+    curves: Mapping[str, PixelResult],
+) -> Groups:
+    """Return the numbers that a protocol asks for beside the usual ones.
+
+    Args:
+        protocol: which.
+        measured: first look, one a frame.
+        judged: second look, one a frame.
+        curves: pooled pixel metrics by mode.
+    """
+    groups: Groups = {}
+    if "per image" in protocol.further:
+        groups["per image"] = _means(measured)
+    if "TPR at 5 % FPR" in protocol.further:
+        groups["TPR at 5 % FPR"] = {mode: tpr_at_fpr(curve) for mode, curve in curves.items()}
+    for name in protocol.size_ranges:
+        found = pool_objects([one.within[name] for one in judged])
+        groups[f"{name} components"] = {"siou": found.siou, "ppv": found.ppv, "f1": found.f1}
+    instances = [one.instances for one in judged]
+    if any(one is not None for one in instances):
+        metric = Instances()
+        for number, one in enumerate(instances):
+            if one is not None:
+                metric.add(number, one)
+        ap = metric.compute()
+        groups["instances"] = {"ap": ap.ap, "ap50": ap.ap50}
+    groups |= _open_groups(judged)
+    return groups
+
+
+def _means(measured: Sequence[Measured]) -> dict[str, float]:
+    """Average the numbers of the images in which each is defined."""
+    means = {}
+    for name in ("ap", "auroc", "fpr95"):
+        values = np.array([getattr(one.image, name) for one in measured])
+        defined = values[~np.isnan(values)]
+        means[name] = float(defined.mean()) if defined.size else float("nan")
+    return means
+
+
+def _open_groups(judged: Sequence[Judged]) -> Groups:
+    towns: dict[str, OpenSet] = {}
+    for one in judged:
+        if one.open_set is None:
+            continue
+        if one.town not in towns:
+            towns[one.town] = OpenSet(one.open_set.classes, one.open_set.threshold)
+        towns[one.town].merge(one.open_set)
+    if not towns:
+        return {}
+    found = combine_towns([counted.compute() for counted in towns.values()])
+    return {
+        "open set": {
+            "closed_miou": found.closed_miou,
+            "open_miou": found.open_miou,
+            "anomaly_iou": found.anomaly_iou,
+        }
+    }

@@ -1,0 +1,46 @@
+"""Protocols, by the name of their data set: one namespace for `--on` and `data check`."""
+
+from collections.abc import Mapping
+
+from roadanomaly.evaluation.protocols import (
+    bdd_anomaly,
+    camvid,
+    cityscapes,
+    fishyscapes_laf,
+    fishyscapes_static,
+    folder,
+    issu,
+    laf,
+    laf_noknown,
+    oodis_fishyscapes,
+    oodis_roadanomaly,
+    oodis_roadobstacle,
+    roadanomaly,
+    smiyc_anomaly,
+    smiyc_obstacle,
+    streethazards,
+    streets,
+)
+from roadanomaly.evaluation.protocols.base import Protocol
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    "bdd-anomaly": bdd_anomaly.PROTOCOL,
+    "camvid": camvid.PROTOCOL,
+    "cityscapes": cityscapes.PROTOCOL,
+    "fishyscapes-laf": fishyscapes_laf.PROTOCOL,
+    "fishyscapes-static": fishyscapes_static.PROTOCOL,
+    "folder": folder.PROTOCOL,
+    "issu": issu.PROTOCOL,
+    "laf": laf.PROTOCOL,
+    "laf-noknown": laf_noknown.PROTOCOL,
+    "oodis-fishyscapes": oodis_fishyscapes.PROTOCOL,
+    "oodis-roadanomaly": oodis_roadanomaly.PROTOCOL,
+    "oodis-roadobstacle": oodis_roadobstacle.PROTOCOL,
+    "roadanomaly": roadanomaly.PROTOCOL,
+    "smiyc-anomaly": smiyc_anomaly.PROTOCOL,
+    "smiyc-obstacle": smiyc_obstacle.PROTOCOL,
+    "streethazards": streethazards.PROTOCOL,
+    "streets": streets.PROTOCOL,
+}
+
+__all__ = ["PROTOCOLS", "Protocol"]

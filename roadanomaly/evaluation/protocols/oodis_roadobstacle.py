@@ -1,0 +1,10 @@
+"""OoDIS on ObstacleTrack, whose truth only the server has."""
+
+from roadanomaly.evaluation.protocols.base import Protocol
+
+PROTOCOL = Protocol(
+    name="oodis-roadobstacle",
+    source="Nekrasov et al., OoDIS, ICRA 2025: the instance AP of Cityscapes with one class",
+    track="obstacle",
+    further=("instances",),
+)

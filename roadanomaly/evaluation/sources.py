@@ -1,0 +1,173 @@
+"""Where scores come from: a segmenter with detectors on it, or a folder of stored maps."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from roadanomaly.calibration import Calibration
+from roadanomaly.detectors import Detector
+from roadanomaly.errors import DataError
+from roadanomaly.scores import ScoreFolder
+from roadanomaly.segmenters import Segmenter
+from roadanomaly.types import Frame
+
+
+@dataclass(frozen=True)
+class FrameScores:
+    """What a source says of one frame.
+
+    Args:
+        scores: `(H, W)` float of each detector, higher = more anomalous.
+        ms: time of segmenter and detector, milliseconds; NaN for stored maps.
+        classes: `(H, W)` uint8, most likely known class; None for stored maps.
+    """
+
+    scores: dict[str, np.ndarray]
+    ms: dict[str, float]
+    classes: np.ndarray | None = None
+
+
+class ScoreSource(ABC):
+    """Scores of the same detectors on any frame.
+
+    Attributes:
+        supervision: what each detector learned from, by its name in tables, in their order.
+        calibrations: what each detector's model was saved with, or None.
+        classes: names of the known classes; empty for stored maps.
+        fingerprint: what the scores depend on, plain values.
+        record: what a run must remember of them, plain values.
+    """
+
+    supervision: Mapping[str, str]
+    calibrations: Mapping[str, Calibration | None]
+    classes: tuple[str, ...]
+    fingerprint: dict[str, Any]
+    record: dict[str, Any]
+
+    @abstractmethod
+    def check(self, frame_ids: list[str]) -> None:
+        """Refuse frames that cannot be scored, before any is.
+
+        Raises:
+            DataError: says which and why.
+        """
+
+    def mark(self, frame_id: str) -> str:
+        """Return what one frame's scores depend on beside the fingerprint."""
+        return ""
+
+    @abstractmethod
+    def score(self, frame: Frame) -> FrameScores:
+        """Score one frame.
+
+        Raises:
+            DataError: it cannot be scored.
+        """
+
+
+class NetworkScores(ScoreSource):
+    """Detectors that share a segmenter: one forward pass a frame.
+
+    Args:
+        segmenter: in inference mode, on its device.
+        detectors: attached to it, by their names in the table.
+        calibrations: of those that were saved with one.
+        weights: hashes of the segmenter's and the detectors' weights, by name, for the record and
+            to tell whether scores that were kept are still theirs.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        detectors: Mapping[str, Detector],
+        calibrations: Mapping[str, Calibration | None] | None = None,
+        weights: Mapping[str, str] | None = None,
+    ) -> None:
+        self.segmenter, self.detectors = segmenter, dict(detectors)
+        self.calibrations = {name: (calibrations or {}).get(name) for name in detectors}
+        self.classes = segmenter.classes
+        self.supervision = {
+            name: segmenter.learned_from if one.supervision == "none" else one.supervision
+            for name, one in detectors.items()
+        }
+        self.needs = tuple(sorted({need for one in detectors.values() for need in one.needs}))
+        self.fingerprint = {
+            "weights": dict(weights or {}),
+            "options": {name: repr(one.options()) for name, one in detectors.items()},
+            "device": segmenter.device.type,
+        }
+        self.record = {**self.fingerprint, "supervision": self.supervision}
+
+    def check(self, frame_ids: list[str]) -> None:
+        """Networks score any frame."""
+
+    @torch.inference_mode()
+    def score(self, frame: Frame) -> FrameScores:
+        """Score one frame at its own size, in float32."""
+        image = frame.image[None].to(self.segmenter.device).float() / 255
+        began = self._now()
+        segmentation = self.segmenter(image, self.needs)
+        shared = self._now() - began
+        scores, ms = {}, {}
+        for name, detector in self.detectors.items():
+            start = self._now()
+            score = detector.score(segmentation, image)[0].float()
+            ms[name] = self._now() - start + shared
+            scores[name] = score.cpu().numpy()
+            _require_finite(name, frame.id, scores[name])
+        classes = segmentation.classes()[0].to(torch.uint8).cpu().numpy()
+        return FrameScores(scores, ms, classes)
+
+    def _now(self) -> float:
+        if self.segmenter.device.type == "cuda":
+            torch.cuda.synchronize(self.segmenter.device)
+        return 1000 * time.perf_counter()
+
+
+def _require_finite(name: str, frame_id: str, score: np.ndarray) -> None:
+    if np.isnan(score).any():
+        msg = (
+            f"the detector {name} gives NaN scores on frame {frame_id}, so it cannot be ranked; "
+            "its training may have diverged. Use an earlier checkpoint."
+        )
+        raise DataError(msg)
+
+
+class FolderScores(ScoreSource):
+    """Stored maps of one detector.
+
+    Args:
+        name: of the detector in tables.
+        folder: its maps, by frame id.
+    """
+
+    classes: tuple[str, ...] = ()
+
+    def __init__(self, name: str, folder: ScoreFolder) -> None:
+        self.name, self.folder = name, folder
+        self.supervision = {name: "unknown"}
+        self.calibrations = {name: None}
+        self.record = {"detector": name, "folder": str(folder.folder), "maps": len(folder)}
+        self.fingerprint = {"detector": name, "folder": str(folder.folder.resolve())}
+
+    def check(self, frame_ids: list[str]) -> None:
+        """Compare the names of the maps with those of the frames."""
+        self.folder.check(frame_ids)
+
+    def mark(self, frame_id: str) -> str:
+        """Return size and time of a frame's file: a map that is written again is read again."""
+        path = self.folder.paths.get(frame_id)
+        stat = path.stat() if path and path.exists() else None
+        return f"{stat.st_size} {stat.st_mtime_ns}" if stat else "missing"
+
+    def score(self, frame: Frame) -> FrameScores:
+        """Read the map of a frame, enlarged where it is narrower."""
+        score = self.folder.read(frame.id, (frame.image.shape[1], frame.image.shape[2]))
+        return FrameScores({self.name: score}, {self.name: float("nan")})

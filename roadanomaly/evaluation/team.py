@@ -1,0 +1,153 @@
+"""Several processes that share an evaluation: torchrun's, or workers started here."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch.distributed as dist
+
+from roadanomaly.errors import UserError
+
+T = TypeVar("T")
+PATIENCE = timedelta(days=7)
+"""How long a process waits for the others, whose frames may take longer."""
+
+
+class Team:
+    """The processes of one evaluation; each scores its share of the frames.
+
+    Args:
+        rank: number of this process.
+        size: how many there are.
+        host_rank: number of this process on its machine.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1, host_rank: int = 0) -> None:
+        self.rank, self.size, self.host_rank = rank, size, host_rank
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that sums up and writes."""
+        return self.rank == 0
+
+    def share(self, numbers: Sequence[int]) -> list[int]:
+        """Return this process's part of the frames to do."""
+        return list(numbers[self.rank :: self.size])
+
+    def gather(self, value: T) -> list[T]:
+        """Return every process's value, by rank.
+
+        Raises:
+            UserError: a process has died.
+        """
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        try:
+            dist.all_gather_object(values, value)
+        except RuntimeError as error:
+            msg = (
+                "a process of this evaluation has stopped (killed, or out of memory?). Run the "
+                "same command again: it continues from the frames that are scored."
+            )
+            raise UserError(msg) from error
+        return values
+
+    def agree(self, work: Callable[[], T]) -> T:
+        """Do a piece of work in every process, and go on only if none met a mistake.
+
+        Returns:
+            this process's result.
+
+        Raises:
+            UserError: the first mistake that any process met; the others leave with code 2.
+        """
+        result, mistake = None, None
+        try:
+            result = work()
+        except UserError as error:
+            mistake = error
+        mistakes = [error for error in self.gather(mistake) if error is not None]
+        if mistakes and self.leads:
+            raise mistakes[0]
+        if mistakes:
+            raise SystemExit(2)
+        return result  # type: ignore[return-value]
+
+    def run(self, work: Callable[[], T]) -> list[T]:
+        """Do a piece of work in every process; return all results, by rank. Errors as `agree`."""
+        return self.gather(self.agree(work))
+
+    def lead(self, work: Callable[[], T]) -> T:
+        """Do a piece of work in the first process, and give its result to all."""
+        return self.run(lambda: work() if self.leads else None)[0]  # type: ignore[return-value]
+
+
+@contextmanager
+def gathered_team(workers: int, command: Sequence[str]) -> Iterator[Team]:
+    """Join torchrun's processes, or start workers that run the same command.
+
+    Args:
+        workers: processes in all when torchrun does not say; 1 starts none.
+        command: words after `python -m roadanomaly` that a worker runs.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    started: list[subprocess.Popen] = []
+    if size > 1:
+        team = Team(int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_RANK", "0")))
+        address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+    else:
+        team, address = Team(0, workers), f"127.0.0.1:{_free_port()}"
+        started = [_start(rank, workers, address, command) for rank in range(1, workers)]
+    try:
+        if team.size > 1:
+            dist.init_process_group(
+                "gloo",
+                init_method="env://" if size > 1 else f"tcp://{address}",
+                rank=team.rank,
+                world_size=team.size,
+                timeout=PATIENCE,
+            )
+        yield team
+        for worker in started:
+            worker.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        for worker in started:
+            worker.kill()
+            worker.wait()
+        if team.size > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _start(rank: int, size: int, address: str, command: Sequence[str]) -> subprocess.Popen:
+    host, _, port = address.partition(":")
+    package = str(Path(__file__).resolve().parents[2])
+    own = {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(size),
+        "MASTER_ADDR": host,
+        "MASTER_PORT": port,
+        "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "roadanomaly", *command],
+        env={**os.environ, **own},
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,114 @@
+"""Several processes, and one that was killed, give to the last bit what one process gives."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SET = ("--on", "streets", "--data.split", "test", "--data.height", "64", "--data.width", "96")
+OPTIONS = (*SET, "--data.count", "6", "--detectors", "msp", "--pictures", "2")
+
+
+def start(words, out, before=("-m", "roadanomaly")):
+    command = [sys.executable, *before, "evaluate", *map(str, words), "--out", str(out)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    return err
+
+
+def results(out):
+    findings = sorted((out / "findings").rglob("*.npz"))
+    return (out / "metrics.json").read_bytes(), [path.name for path in findings]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    from roadanomaly.cli.main import main  # the same process as the tests
+
+    def run(model):
+        out = tmp_path_factory.mktemp("alone")
+        assert main(["evaluate", str(model), *OPTIONS, "--out", str(out)]) == 0
+        return out
+
+    return run
+
+
+def without_times(out):
+    """The numbers of every detector, and the frames' without the time that they took."""
+    from roadanomaly.evaluation.findings import load_findings
+
+    return [
+        (one.official, one.exact, [(f.id, f.ap, f.f1, f.curve.tp.tolist()) for f in one.per_frame])
+        for one in load_findings(out)
+    ]
+
+
+def test_two_workers_give_the_bits_of_one_process(alone, model_folder, tmp_path):
+    finish(start((model_folder, *OPTIONS, "--workers", 2), tmp_path / "two"))
+    one = alone(model_folder)
+    assert results(tmp_path / "two") == results(one)
+    assert repr(without_times(tmp_path / "two")) == repr(without_times(one))
+    assert len(list((tmp_path / "two" / "pictures").iterdir())) == 2
+    assert not (tmp_path / "two" / ".partial").exists()
+
+
+@pytest.mark.slow
+def test_torchrun_gives_the_bits_of_one_process(alone, model_folder, tmp_path):
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
+    out = tmp_path / "two"
+    finish(start((model_folder, *OPTIONS), out, (*launcher, "-m", "roadanomaly")))
+    assert results(out) == results(alone(model_folder))
+
+
+def test_a_mistake_in_any_process_ends_all_with_one_message(model_folder, tmp_path):
+    words = (model_folder, "--on", "streets", "--data.split", "none", "--workers", 2)
+    process = start(words, tmp_path / "two")
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 2
+    assert err.count("streets has no split 'none'") == 1
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_a_killed_evaluation_goes_on_from_the_frames_that_were_scored(
+    alone, model_folder, tmp_path
+):
+    out = tmp_path / "killed"
+    many = (*SET, "--data.count", "60", "--detectors", "msp", "--pictures", "2")
+    process = start((model_folder, *many), out)
+    deadline = time.monotonic() + 200
+    while len(list(out.glob(".partial/*/*.npz"))) < 5:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (out / "metrics.json").exists()
+    err = finish(start((model_folder, *many), out))
+    assert "of 60 frames were scored before; going on" in err
+    finish(start((model_folder, *many), tmp_path / "whole"))
+    assert results(out) == results(tmp_path / "whole")
+    assert json.loads((out / "metrics.json").read_text())["streets"]["frames"] == 60
+
+
+def test_frames_scored_by_another_model_are_dropped_with_a_message(command, model_folder, tmp_path):
+    out = tmp_path / "run"
+    stale = out / ".partial" / "0123456789abcdef"
+    stale.mkdir(parents=True)
+    (stale / "000000.npz").write_bytes(b"")
+    code, _, err = command("evaluate", model_folder, *OPTIONS, "--out", out)
+    assert code == 0
+    assert "1 frames that an earlier, unfinished evaluation scored" in err

@@ -1,0 +1,63 @@
+"""Findings come back from disk as they were, and a broken file says so."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from roadanomaly.errors import DataError
+from roadanomaly.evaluation.evaluate import evaluate
+from roadanomaly.evaluation.findings import load_findings, save_findings
+from roadanomaly.evaluation.folder import EvaluationFolder
+from tests.evaluation.scenes import Drawn, Scenes, job
+
+
+@pytest.fixture(scope="module")
+def found():
+    return evaluate(job(Drawn(size=20), Scenes(4)))[0]
+
+
+def equal(one, other):
+    """Compare two values of any depth, NaN being equal to NaN."""
+    if dataclasses.is_dataclass(one):
+        assert type(one) is type(other)
+        for field in dataclasses.fields(one):
+            equal(getattr(one, field.name), getattr(other, field.name))
+    elif isinstance(one, tuple):
+        assert len(one) == len(other)
+        for first, second in zip(one, other, strict=True):
+            equal(first, second)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            equal(one[key], other[key])
+    else:
+        np.testing.assert_equal(one, other)
+
+
+def test_save_and_load_give_the_same(found, tmp_path):
+    save_findings(tmp_path, found)
+    (again,) = load_findings(tmp_path)
+    equal(again, found)
+    assert again.per_frame[0].objects.siou.size
+
+
+def test_a_broken_file_says_which(found, tmp_path):
+    save_findings(tmp_path, found)
+    path = tmp_path / "findings" / "folder" / "drawn.npz"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"drawn\.json is broken"):
+        load_findings(tmp_path)
+
+
+def test_a_new_evaluation_replaces_the_findings_of_an_older_one(found, tmp_path):
+    out = EvaluationFolder(tmp_path / "run")
+    out.publish([dataclasses.replace(found, detector="old")], {"seed": 0}, [])
+    (out.result("key") / "pictures").mkdir(parents=True)
+    (out.result("key") / "pictures" / "a.png").write_bytes(b"picture")
+    out.publish([found], {"seed": 1}, ["key"])
+    assert [one.detector for one in load_findings(out.path)] == ["drawn"]
+    assert (out.path / "pictures" / "a.png").exists()
+    assert not out.partial.exists()
