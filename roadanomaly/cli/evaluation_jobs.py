@@ -115,6 +115,9 @@ def _frames(
 ) -> FrameSet:
     """Build a data set; of several, those that have no `root` do without it."""
     takes = DATASETS.options(name)
+    if name not in PROTOCOLS:
+        msg = f"{name} joins sets to train on, and no benchmark scores it; name the sets, by comma."
+        raise OptionError(msg)
     spec: dict[str, Any] = {"name": name, **options}
     if root and (alone or "root" in takes):
         spec.setdefault("root", root)

@@ -12,10 +12,10 @@ from roadanomaly.evaluation.findings import (
     PlotCurve,
     ThresholdFinding,
 )
-from roadanomaly.metrics import score_frames
+from roadanomaly.metrics import PixelExact, PixelOfficial, PixelResult, score_frames
 from roadanomaly.metrics.component import SIZE_RULES, frame_objects
 from roadanomaly.metrics.per_image import image_score
-from roadanomaly.metrics.pixel import PixelExact, PixelOfficial, PixelResult, frame_curve
+from roadanomaly.metrics.pixel import frame_curve
 from roadanomaly.types import Frame
 
 NAN = float("nan")
