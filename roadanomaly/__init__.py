@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from roadanomaly.detectors import DETECTORS, Detector
     from roadanomaly.model import Model, Result, load
+    from roadanomaly.published import PUBLISHED, Published, load_published
     from roadanomaly.segmenters import SEGMENTERS, Segmenter
     from roadanomaly.types import IGNORE, NEGATIVE, Batch, Frame, Segmentation
 
@@ -23,6 +24,9 @@ HOMES = {
     "Model": "model",
     "Result": "model",
     "load": "model",
+    "PUBLISHED": "published",
+    "Published": "published",
+    "load_published": "published",
     "SEGMENTERS": "segmenters",
     "Segmenter": "segmenters",
     "IGNORE": "types",
@@ -64,16 +68,19 @@ __all__ = [
     "DETECTORS",
     "IGNORE",
     "NEGATIVE",
+    "PUBLISHED",
     "SEGMENTERS",
     "Batch",
     "Detector",
     "Frame",
     "Model",
+    "Published",
     "Result",
     "Segmentation",
     "Segmenter",
     "__version__",
     "detector",
     "load",
+    "load_published",
     "segmenter",
 ]

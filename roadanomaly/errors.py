@@ -34,6 +34,14 @@ class FeatureError(UserError):
     """A detector needs a feature that the segmenter does not offer."""
 
 
+class KindError(UserError):
+    """A detector needs logits, evidence or masks, and the segmenter answers something else."""
+
+
+class MissingExtra(UserError):
+    """A part needs a package that is installed with an extra of this one."""
+
+
 class TrainingDiverged(UserError):
     """A loss or a gradient became NaN or infinite."""
 

@@ -6,8 +6,11 @@ from roadanomaly.segmenters.base import FeatureInfo, Segmenter
 SEGMENTERS: Catalogue[Segmenter] = Catalogue(
     "segmenter",
     {
+        "deeplab_wrn38": "roadanomaly.segmenters.deeplab_wrn38:DeepLabWrn38",
         "espnetv2": "roadanomaly.segmenters.espnetv2:ESPNetv2",
+        "ladder_densenet": "roadanomaly.segmenters.ladder_densenet:LadderDenseNet",
         "smp": "roadanomaly.segmenters.smp:SmpSegmenter",
+        "transformers": "roadanomaly.segmenters.transformers:TransformersSegmenter",
     },
 )
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
-import torch
 from segmentation_models_pytorch.encoders import encoders as smp_encoders
 from torch import Tensor, nn
 
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.errors import DataError, OptionError, UnknownName, nearest
-from roadanomaly.segmenters.base import FeatureInfo, Segmenter
+from roadanomaly.segmenters.probed import ProbedSegmenter, by_stride
 from roadanomaly.segmenters.weights import find_weights, load_strictly, read_weights
 
 Triple = tuple[float, float, float]
@@ -24,11 +22,8 @@ IMAGENET: tuple[Triple, Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 TIMM = "tu-"
 """Before the name of an encoder that comes from timm."""
 
-PROBE_SIDE = 128
-"""Pixels, at least, of the zero image that tells the features' shapes."""
 
-
-class SmpSegmenter(Segmenter):
+class SmpSegmenter(ProbedSegmenter):
     """A network of segmentation-models-pytorch: any architecture with any encoder.
 
     Its features are the encoder's stages, `encoder2`, `encoder4`, ... by stride (the deepest of
@@ -81,7 +76,10 @@ class SmpSegmenter(Segmenter):
         self.encoder = encoder
         self.network = network
         self._normalisation = {"mean": tuple(mean), "std": tuple(std)}
-        self.features = self._probe()
+        try:
+            self.features = self.probe()
+        except RuntimeError as error:
+            raise _unfit(architecture, encoder, error) from error
         if weights is not None:
             path = find_weights(weights)
             state = read_weights(path)
@@ -97,11 +95,10 @@ class SmpSegmenter(Segmenter):
             **self._normalisation,
         }
 
-    def maps(self, image: Tensor, features: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Compute logits before the head's upsampling, and the named features."""
+    def all_maps(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute logits before the head's upsampling, and all features."""
         stages, decoded = self._decode(image)
-        found = self._named(image, stages, decoded)
-        return self._classify(decoded), {name: found[name] for name in features}
+        return self._classify(decoded), {**by_stride(image, stages), "decoder": decoded}
 
     def _decode(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
         encoded = self.network.encoder(image)
@@ -117,31 +114,6 @@ class SmpSegmenter(Segmenter):
                     decoded = layer(decoded)
             return decoded
         return head.head(decoded)
-
-    @staticmethod
-    def _named(image: Tensor, stages: list[Tensor], decoded: Tensor) -> dict[str, Tensor]:
-        found = {}
-        for stage in stages:
-            stride = round(image.shape[-1] / stage.shape[-1])
-            if stride > 1 and stage.shape[1]:
-                found[f"encoder{stride}"] = stage
-        return {**found, "decoder": decoded}
-
-    @torch.no_grad()
-    def _probe(self) -> dict[str, FeatureInfo]:
-        """Segment a black image to learn the channels and strides of the features."""
-        side = -(-PROBE_SIDE // self.divisor) * self.divisor
-        image = torch.zeros(1, 3, side, side)
-        self.network.eval()
-        try:
-            stages, decoded = self._decode(image)
-        except RuntimeError as error:
-            raise _unfit(self.architecture, self.encoder, error) from error
-        self.network.train(self.training)
-        return {
-            name: FeatureInfo(found.shape[1], round(side / found.shape[-1]))
-            for name, found in self._named(image, stages, decoded).items()
-        }
 
 
 def _check_names(architecture: str, encoder: str, encoder_weights: str | None) -> None:

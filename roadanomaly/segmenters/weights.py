@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ NESTINGS = ("state_dict", "model_state_dict", "model", "network")
 
 WRAPPERS = ("module.", "_orig_mod.")
 """What data parallelism and compilation put before every name."""
+
+MOST_REPLACED = 100
+"""Classes of a checkpoint that are read as nothing, at most."""
 
 SHOWN = 4
 """Names that a message lists before it only counts."""
@@ -78,7 +82,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             content: Any = load_file(path)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = _load_without_code(path)
     except (
         EOFError,
         OSError,
@@ -95,6 +99,42 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         )
         raise DataError(msg) from error
     return _unwrap(content, path)
+
+
+class Inert(list):
+    """Stands for whatever a file holds beside tensors: it takes anything and does nothing."""
+
+    def __init__(self, *values: object) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def _no_entries(*values: object) -> dict:
+    """Stand for a kind of dictionary, such as `collections.defaultdict`."""
+    return {}
+
+
+def _load_without_code(path: Path) -> Any:
+    """Read what `torch.save` wrote, zip or old format, with PyTorch's restricted unpickler.
+
+    It stops at a class or function that it does not know, which the checkpoints of training
+    programs are full of (counters, argument lists, NumPy numbers). Each is named in its message;
+    an `Inert` is put in its place and the file read again, so that the tensors beside it are had
+    and nothing of the file is run.
+    """
+    replaced: dict[str, tuple[Any, str]] = {}
+    while True:
+        try:
+            with torch.serialization.safe_globals(list(replaced.values())):
+                return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            named = re.search(r"GLOBAL ([\w.]+)", str(error))
+            if named is None or named[1] in replaced or len(replaced) >= MOST_REPLACED:
+                raise
+            name = named[1] if "." in named[1] else f"builtins.{named[1]}"
+            replaced[named[1]] = (_no_entries if "dict" in name.lower() else Inert, name)
 
 
 def _size(path: Path) -> str:
