@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.errors import DataError, OptionError, UnknownName, nearest
+from roadanomaly.segmenters.efficientnet_lite0 import ENCODER, MEAN, STD, load_packaged_weights
 from roadanomaly.segmenters.probed import ProbedSegmenter, by_stride
 from roadanomaly.segmenters.weights import find_weights, load_strictly, read_weights
 
@@ -18,6 +19,9 @@ Triple = tuple[float, float, float]
 
 IMAGENET: tuple[Triple, Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of RGB in 0..1 that most encoders were trained with."""
+
+PACKAGE = "package"
+"""In place of pretrained weights to download: those of the extra `efficientnet`."""
 
 TIMM = "tu-"
 """Before the name of an encoder that comes from timm."""
@@ -36,7 +40,9 @@ class SmpSegmenter(ProbedSegmenter):
             a timm name takes any timm encoder.
         classes: names of the known classes, in the order of the logits.
         encoder_weights: pretrained encoder to download: `imagenet`, ...; None takes none. For
-            `tu-` encoders the name says which weights, and any value here means yes.
+            `tu-` encoders the name says which weights, and any value here means yes. `package`
+            takes those of `tu-tf_efficientnet_lite0` out of an installed package, without a
+            connection (the extra `efficientnet`).
         weights: a state dict of this network, or of the bare segmentation-models-pytorch one: its
             path, or its name under a weights folder.
         mean: of RGB in 0..1; None takes what the pretrained encoder expects, else ImageNet's.
@@ -44,7 +50,8 @@ class SmpSegmenter(ProbedSegmenter):
 
     Raises:
         UnknownName: no such architecture, encoder, or pretrained encoder.
-        OptionError: an encoder that this architecture cannot use.
+        OptionError: an encoder that this architecture cannot use, or has no such weights.
+        MissingExtra: `package` without its package.
         DataError: weights that are missing, unreadable, do not fit, or cannot be downloaded.
     """
 
@@ -61,7 +68,11 @@ class SmpSegmenter(ProbedSegmenter):
         std: Triple | None = None,
     ) -> None:
         _check_names(architecture, encoder, encoder_weights)
-        network = _create(architecture, encoder, encoder_weights, len(classes))
+        packaged = encoder_weights == PACKAGE
+        downloaded = None if packaged else encoder_weights
+        network = _create(architecture, encoder, downloaded, len(classes))
+        if packaged:
+            load_packaged_weights(network.encoder.model)
         if mean is None or std is None:
             expected = _normalisation(encoder, encoder_weights)
             mean, std = mean or expected[0], std or expected[1]
@@ -124,6 +135,9 @@ def _check_names(architecture: str, encoder: str, encoder_weights: str | None) -
             f"{nearest(architecture, architectures)}"
         )
         raise UnknownName(msg)
+    if encoder_weights == PACKAGE and encoder != f"{TIMM}{ENCODER}":
+        msg = f"`encoder_weights: {PACKAGE}` belongs to the encoder {TIMM}{ENCODER}, not {encoder}."
+        raise OptionError(msg)
     if encoder.startswith(TIMM):
         name = encoder.removeprefix(TIMM)
         if not timm.is_model(name):
@@ -182,6 +196,8 @@ def _unfit(architecture: str, encoder: str, error: Exception) -> OptionError:
 def _normalisation(encoder: str, encoder_weights: str | None) -> tuple[Triple, Triple]:
     if encoder_weights is None:
         return IMAGENET
+    if encoder_weights == PACKAGE:
+        return MEAN, STD
     found = smp.encoders.get_preprocessing_params(encoder, encoder_weights)
     mean, std = found["mean"], found["std"]
     return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
