@@ -22,6 +22,10 @@ class DataError(UserError):
     """A data root, image or label that cannot be used."""
 
 
+class ClassesError(DataError):
+    """Weights or a network made for other classes than were named."""
+
+
 class NotFitted(UserError):
     """A detector was asked for scores before it was fitted or trained."""
 

@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "predict": "write score, mask, overlay and components of images",
     "demo": "the main job from end to end: train, compare before and after, draw pictures",
     "list": "show segmenters, detectors, negative sources and data sets with their options",
+    "segmenter": "check a network: what it offers and costs, and one picture",
     "data": "check a data set on disk",
 }
 USER_MISTAKE = 2

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from roadanomaly.errors import DataError
+from roadanomaly.errors import ClassesError, DataError
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.segmenters.weights import find_weights
 
@@ -77,10 +77,10 @@ class FileSegmenter(Segmenter):
         """Return the constructor options that rebuild this network."""
         return dict(self._options)
 
-    def wrong_answer(self, found: object) -> DataError:
+    def wrong_answer(self, found: object) -> ClassesError:
         """Return the error for a network that answers no logits for these classes."""
         wanted = f"(B, {len(self.classes)}, h, w)"
-        return DataError(
+        return ClassesError(
             f"the network {self.path} answers {found}, and not logits {wanted} for "
             f"{len(self.classes)} classes: export it with its class scores before softmax and "
             "argmax as the output, and give `classes` in their order."

@@ -11,7 +11,7 @@ import transformers
 from torch import Tensor, nn
 
 from roadanomaly.data.class_names import CITYSCAPES
-from roadanomaly.errors import DataError, OptionError, UnknownName, nearest
+from roadanomaly.errors import ClassesError, DataError, OptionError, UnknownName, nearest
 from roadanomaly.segmenters.probed import Answered, ProbedSegmenter, by_stride, input_of
 from roadanomaly.segmenters.weights import find_weights, load_strictly, read_weights
 from roadanomaly.types import Masks
@@ -51,7 +51,8 @@ class TransformersSegmenter(ProbedSegmenter):
 
     Raises:
         UnknownName: a kind of network that this adapter does not know.
-        OptionError: a config that the network refuses, or classes that do not fit.
+        OptionError: a config that the network refuses.
+        ClassesError: the model was made for other classes.
         DataError: a model that is missing, unreadable or does not fit.
     """
 
@@ -224,7 +225,7 @@ class Family:
                 f"the model {model} knows {settings.num_labels} classes and {classes} were given: "
                 "give as many, or `new_classifier: true` to start its last layer anew."
             )
-            raise OptionError(msg)
+            raise ClassesError(msg)
         if settings.num_labels != classes:
             settings.num_labels = classes
         return (

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from roadanomaly.errors import DataError
+from roadanomaly.errors import ClassesError, DataError
 
 ROOT_VARIABLE = "ROADANOMALY_DATA"
 """Environment variable that names the data root; weights lie under its folder `weights`."""
@@ -180,6 +180,7 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path) -
     """Load a state dict whose names and shapes must be the network's.
 
     Raises:
+        ClassesError: the file was made for another number of classes.
         DataError: lists missing and unknown names and shapes that differ; the network is then
             left as it was.
     """
@@ -191,6 +192,8 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path) -
         for name in own
         if name in state and state[name].shape != own[name].shape
     ]
+    if differing and not missing and not unknown:
+        _refuse_other_classes(network, own, state, path)
     if missing or unknown or differing:
         msg = (
             f"the weights in {path} do not fit {type(network).__name__}: "
@@ -200,3 +203,26 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path) -
         )
         raise DataError(msg)
     network.load_state_dict(dict(state), strict=True)
+
+
+def _refuse_other_classes(
+    network: nn.Module, own: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path
+) -> None:
+    """Refuse weights that differ in the number of outputs alone.
+
+    Raises:
+        ClassesError: names both numbers.
+    """
+    pairs = {
+        (own[name].shape[:1], state[name].shape[:1])
+        for name in own
+        if own[name].shape != state[name].shape
+    }
+    rest = all(own[name].shape[1:] == state[name].shape[1:] for name in own)
+    if rest and len(pairs) == 1:
+        ((wanted, found),) = pairs
+        msg = (
+            f"the weights in {path} are for {found[0]} classes and {type(network).__name__} was "
+            f"built for {wanted[0]}: give the `classes` that the file was made with, in its order."
+        )
+        raise ClassesError(msg)

@@ -13,7 +13,14 @@ import transformers
 from torch.nn import functional
 
 import roadanomaly
-from roadanomaly.errors import DataError, FeatureError, MissingExtra, OptionError, UnknownName
+from roadanomaly.errors import (
+    ClassesError,
+    DataError,
+    FeatureError,
+    MissingExtra,
+    OptionError,
+    UnknownName,
+)
 from roadanomaly.model import Model
 from tests.contracts.tiny import (
     CLASSES,
@@ -129,7 +136,7 @@ class TestTransformers:
     def test_other_classes_need_a_new_classifier(self, tmp_path):
         network("transformers segformer").network.save_pretrained(tmp_path)
         options = {"model": str(tmp_path), "classes": ("road", "sky")}
-        with pytest.raises(OptionError, match="knows 5 classes and 2 were given"):
+        with pytest.raises(ClassesError, match="knows 5 classes and 2 were given"):
             roadanomaly.segmenter("transformers", **options)
         segmenter = roadanomaly.segmenter("transformers", **options, new_classifier=True)
         assert segmenter(images(32, 32)).logits.shape[1] == 2
