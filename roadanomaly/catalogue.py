@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from jsonargparse import ArgumentParser
 
 from roadanomaly.errors import OptionError, UnknownName, nearest
+from roadanomaly.extras import missing_extra
 
 T = TypeVar("T")
 
@@ -39,6 +40,7 @@ class Catalogue(Generic[T]):
 
         Raises:
             UnknownName: with the nearest known name.
+            MissingExtra: a package that it needs is not installed; says how to install it.
         """
         if name not in self.entries:
             msg = (
@@ -47,7 +49,13 @@ class Catalogue(Generic[T]):
             )
             raise UnknownName(msg)
         module, attribute = self.entries[name].split(":")
-        return getattr(importlib.import_module(module), attribute)
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            missing = missing_extra(error, f"the {self.kind} `{name}`")
+            if missing is None:
+                raise
+            raise missing from error
 
     def options(self, name: str) -> dict[str, inspect.Parameter]:
         """Return the constructor parameters of the entry `name`, in order."""

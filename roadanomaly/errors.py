@@ -22,6 +22,10 @@ class DataError(UserError):
     """A data root, image or label that cannot be used."""
 
 
+class ClassesError(DataError):
+    """Weights or a network made for other classes than were named."""
+
+
 class NotFitted(UserError):
     """A detector was asked for scores before it was fitted or trained."""
 
@@ -32,6 +36,14 @@ class NotCalibrated(UserError):
 
 class FeatureError(UserError):
     """A detector needs a feature that the segmenter does not offer."""
+
+
+class KindError(UserError):
+    """A detector needs logits, evidence or masks, and the segmenter answers something else."""
+
+
+class MissingExtra(UserError):
+    """A part needs a package that is installed with an extra of this one."""
 
 
 class TrainingDiverged(UserError):

@@ -92,9 +92,13 @@ class Model:
 
     Args:
         segmenter: any `Segmenter`.
-        detector: any `Detector`; it is attached to the segmenter here.
+        detector: any `Detector` that accepts what the segmenter answers; it is attached to the
+            segmenter here.
         calibration: thresholds, once they are known.
         min_area: of a reported component, in pixels of the image.
+
+    Raises:
+        KindError: the detector cannot read what the segmenter answers.
     """
 
     def __init__(
@@ -108,6 +112,7 @@ class Model:
         self.detector = detector
         self.calibration = calibration
         self.min_area = min_area
+        detector.check_kind(segmenter)
         detector.attach(segmenter)
         self.eval()
 

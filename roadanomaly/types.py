@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from roadanomaly.errors import KindError
+
 IGNORE = 255
 """Label of a pixel that counts for nothing: void, border, padding."""
 
 NEGATIVE = 254
 """Label of a pixel that shows no inlier: a pasted or generated negative, or a real anomaly."""
+
+Answer = Literal["logits", "evidence", "masks"]
+"""What a segmenter says of an image: class logits a pixel; or masks, and the evidence they give."""
+
+QUERIES_AT_ONCE = 8
+"""Masks that are enlarged to image size at a time; 100 of a megapixel would take 400 MB."""
+
+LEAST_EVIDENCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -89,16 +99,46 @@ def _as_float(image: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Masks:
+    """What a mask network answers: of each of Q queries, which class it is and where.
+
+    Args:
+        classes: `(B, Q, K + 1)` class logits before softmax; the last is "no object".
+        masks: `(B, Q, h, w)` mask logits before the sigmoid.
+    """
+
+    classes: Tensor
+    masks: Tensor
+
+    @property
+    def probabilities(self) -> Tensor:
+        """`P`, `(B, Q, K)`: softmax over the K classes and "no object", which is then left out."""
+        return self.classes.float().softmax(2)[..., :-1]
+
+    def weighted(self, weights: Tensor) -> Tensor:
+        """Return `sum_q w_qc sigmoid(M_q)`, `(B, C, h, w)`, at the masks' own stride.
+
+        Args:
+            weights: `(B, Q, C)`.
+        """
+        return torch.einsum("bqc,bqhw->bchw", weights, self.masks.float().sigmoid())
+
+
+@dataclass(frozen=True)
 class Segmentation:
     """All that a detector sees of a segmenter.
 
     Args:
-        logits: `(B, K, h, w)` class scores before softmax at the network's own output stride.
+        logits: `(B, K, h, w)` class scores at the network's own output stride: logits before
+            softmax, or evidence, as `kind` says.
         size: `(H, W)` of the images that went in.
         padded: `(H', W')` that the logits cover: `size` grown to what the network divides; the
             growth is at the bottom and on the right.
         align_corners: how this network's maps are brought to image size.
         features: named maps `(B, C, h', w')`, those that were asked for.
+        kind: of `logits`. `evidence` is that of a mask network, `E_k = sum_q P_qk sigmoid(M_q)`,
+            at least 0; its sum over the classes is not 1, and what it lacks is a rejection.
+        masks: what a mask network answered, None for any other.
     """
 
     logits: Tensor
@@ -106,6 +146,8 @@ class Segmentation:
     padded: tuple[int, int]
     align_corners: bool = False
     features: dict[str, Tensor] = field(default_factory=dict)
+    kind: Literal["logits", "evidence"] = "logits"
+    masks: Masks | None = None
 
     def to_image(self, values: Tensor) -> Tensor:
         """Bring `(B, C, h, w)` or `(B, h, w)`, at any stride, to `(B, [C,] H, W)` bilinearly."""
@@ -118,13 +160,60 @@ class Segmentation:
         grown = grown[..., : self.size[0], : self.size[1]]
         return grown[:, 0] if squeeze else grown
 
+    def weighted_masks(self, weights: Tensor) -> Tensor:
+        """Return `sum_q w_qc sigmoid(M_q)` at image size, the mask logits enlarged first.
+
+        The public codes of mask detectors do it in this order. A few queries are enlarged at a
+        time, so the memory is that of the result.
+
+        Args:
+            weights: `(B, Q, C)`.
+
+        Returns:
+            `(B, C, H, W)` float32.
+
+        Raises:
+            KindError: the segmenter answered no masks.
+        """
+        masks = self.need_masks()
+        total = torch.zeros(1, device=weights.device)
+        for first in range(0, weights.shape[1], QUERIES_AT_ONCE):
+            some = slice(first, first + QUERIES_AT_ONCE)
+            grown = self.to_image(masks.masks[:, some].float()).sigmoid()
+            total = total + torch.einsum("bqc,bqhw->bchw", weights[:, some], grown)
+        return total
+
+    def need_masks(self) -> Masks:
+        """Return the masks.
+
+        Raises:
+            KindError: the segmenter answered none.
+        """
+        if self.masks is None:
+            msg = "masks were asked of a segmenter that answers logits; use a mask network."
+            raise KindError(msg)
+        return self.masks
+
     @cached_property
     def _image_logits(self) -> Tensor:
+        if self.masks is not None:
+            return self.weighted_masks(self.masks.probabilities)
         return self.to_image(self.logits)
 
     def image_logits(self) -> Tensor:
-        """Logits at image size, `(B, K, H, W)`, as the authors take them; computed once."""
+        """`logits` at image size, `(B, K, H, W)`, as the authors take them; computed once."""
         return self._image_logits
+
+    def class_logits(self, scores: Tensor) -> Tensor:
+        """Return what a softmax turns into class probabilities, float32.
+
+        Args:
+            scores: `logits` or `image_logits()`. Logits are what is wanted; of evidence it is
+                `ln E_k`, so that the probabilities are `E_k / sum_j E_j`.
+        """
+        if self.kind == "logits":
+            return scores.float()
+        return scores.float().clamp_min(LEAST_EVIDENCE).log()
 
     def classes(self) -> Tensor:
         """Most likely class of each pixel, `(B, H, W)` int64 in `0..K-1`."""

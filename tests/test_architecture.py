@@ -14,10 +14,11 @@ LEVELS = (
     ("__init__", "__main__"),
     ("cli",),
     ("evaluation", "training", "video", "report"),
-    ("model",),
+    ("model", "published"),
     ("detectors", "negatives"),
     ("segmenters", "flows", "generators", "data"),
-    ("calibration", "catalogue", "errors", "files", "metrics", "objects", "scores", "types"),
+    ("calibration", "catalogue", "metrics", "objects", "scores", "types"),
+    ("errors", "extras", "files"),
 )
 """From the top down; a part imports from its own level or from those below."""
 

@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "label": "write class maps of unlabelled images, to train on more inliers",
     "demo": "the main job from end to end: train, compare before and after, draw pictures",
     "list": "show segmenters, detectors, negative sources and data sets with their options",
+    "segmenter": "check a network: what it offers and costs, and one picture",
     "data": "check a data set on disk",
     "export": "write what a benchmark accepts, checked and packed",
 }

@@ -7,11 +7,15 @@ DETECTORS: Catalogue[Detector] = Catalogue(
     "detector",
     {
         "densehybrid": "roadanomaly.detectors.densehybrid:DenseHybrid",
+        "eam": "roadanomaly.detectors.eam:Eam",
         "energy": "roadanomaly.detectors.energy:Energy",
         "entropy": "roadanomaly.detectors.entropy:Entropy",
         "mahalanobis": "roadanomaly.detectors.mahalanobis:Mahalanobis",
+        "mask2anomaly": "roadanomaly.detectors.mask2anomaly:Mask2Anomaly",
+        "maskomaly": "roadanomaly.detectors.maskomaly:Maskomaly",
         "max_logit": "roadanomaly.detectors.max_logit:MaxLogit",
         "msp": "roadanomaly.detectors.msp:MaxSoftmax",
+        "rba": "roadanomaly.detectors.rba:Rba",
     },
 )
 

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from roadanomaly.errors import NotFitted
+from roadanomaly.errors import KindError, NotFitted
 from roadanomaly.segmenters.base import Segmenter
-from roadanomaly.types import Batch, Segmentation
+from roadanomaly.types import Answer, Batch, Segmentation
 
 Kind = Literal["posthoc", "fit", "train", "finetune"]
 
@@ -26,11 +26,38 @@ class Detector(nn.Module, ABC):
         supervision: what it learned from beside inlier classes, for the tables: `"none"`,
             `"negatives"` (pasted or generated), `"void"`.
         paper: where it was published.
+        accepts: what it can read of a segmenter: `"logits"`, `"evidence"` (the evidence of a mask
+            network in place of logits; only where that means something), `"masks"`. A detector
+            that reads features alone accepts logits and evidence.
     """
 
     kind: ClassVar[Kind] = "posthoc"
     supervision: ClassVar[str] = "none"
     paper: ClassVar[str]
+    accepts: ClassVar[tuple[Answer, ...]] = ("logits",)
+
+    @classmethod
+    def check_kind(cls, segmenter: Segmenter) -> None:
+        """Refuse a segmenter that answers nothing which this detector can read.
+
+        Raises:
+            KindError: says what is wanted and what there is.
+        """
+        if not set(cls.accepts) & set(segmenter.answers):
+            wanted = "a mask network" if "masks" in cls.accepts else "a network with logits"
+            msg = (
+                f"the detector {cls.__name__} reads {' or '.join(cls.accepts)}, and "
+                f"{type(segmenter).__name__} answers {' and '.join(segmenter.answers)}: give it "
+                f"{wanted}, or take another detector."
+            )
+            raise KindError(msg)
+        if cls.kind == "finetune" and not segmenter.trainable:
+            msg = (
+                f"the detector {cls.__name__} fine-tunes its segmenter, and "
+                f"{type(segmenter).__name__} cannot be trained: take the network it was made "
+                "from, or a detector of kind posthoc."
+            )
+            raise KindError(msg)
 
     def attach(self, segmenter: Segmenter) -> None:
         """Build what depends on the segmenter's classes and feature widths; called once.

@@ -13,10 +13,13 @@ from roadanomaly.types import Segmentation
 class Entropy(Detector):
     """Shannon entropy of the softmax, in nats, 0 to ln K.
 
+    On the evidence of a mask network the probabilities are `E_k / sum_j E_j`.
+
     Source: the softmax entropy baseline of Blum et al., 2021, Fishyscapes, section 4.
     """
 
     kind = "posthoc"
+    accepts = ("logits", "evidence")
     paper = "Blum et al., The Fishyscapes Benchmark, IJCV 2021 (softmax entropy)"
 
     def options(self) -> dict[str, Any]:
@@ -25,5 +28,5 @@ class Entropy(Detector):
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return `-sum_k p_k ln p_k`, `(B, H, W)`."""
-        log_p = segmentation.image_logits().float().log_softmax(1)
+        log_p = segmentation.class_logits(segmentation.image_logits()).log_softmax(1)
         return -(log_p.exp() * log_p).sum(1)

@@ -28,12 +28,18 @@ def labels_at(label: Tensor, segmentation: Segmentation) -> Tensor:
 
 
 def closed_set_cross_entropy(segmentation: Segmentation, batch: Batch) -> Tensor:
-    """Mean cross-entropy over pixels of a known class, in nats; 0 where there are none."""
+    """Mean cross-entropy over pixels of a known class, in nats; 0 where there are none.
+
+    The evidence of a mask network counts as the probabilities `E_k / sum_j E_j`.
+    """
     label = labels_at(batch.label, segmentation)
     known = label < NEGATIVE
     target = label.masked_fill(~known, -100)
     total = functional.cross_entropy(
-        segmentation.logits.float(), target, ignore_index=-100, reduction="sum"
+        segmentation.class_logits(segmentation.logits),
+        target,
+        ignore_index=-100,
+        reduction="sum",
     )
     return total / known.sum().clamp_min(1)
 

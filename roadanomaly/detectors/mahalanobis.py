@@ -31,6 +31,7 @@ class Mahalanobis(Detector):
     """
 
     kind = "fit"
+    accepts = ("logits", "evidence")
     paper = "Lee et al., A Simple Unified Framework for Detecting OOD Samples, NeurIPS 2018"
 
     count: Tensor

@@ -17,10 +17,14 @@ class MaxSoftmax(Detector):
     Args:
         temperature: divides the logits; must be positive. 1 is the paper's.
 
+    On the evidence of a mask network the probabilities are `E_k / sum_j E_j`: what the evidence
+    lacks does not count; `rba` and `eam` are the scores that count it.
+
     Source: Hendrycks and Gimpel, 2017, section 2 (sign flipped: we score strangeness).
     """
 
     kind = "posthoc"
+    accepts = ("logits", "evidence")
     paper = "Hendrycks and Gimpel, A Baseline for Detecting Misclassified and OOD Examples, 2017"
 
     def __init__(self, temperature: float = 1.0) -> None:
@@ -36,5 +40,5 @@ class MaxSoftmax(Detector):
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return `1 - max_k softmax(s / T)_k`, `(B, H, W)`."""
-        logits = segmentation.image_logits().float() / self.temperature
+        logits = segmentation.class_logits(segmentation.image_logits()) / self.temperature
         return 1 - (logits.amax(1) - logits.logsumexp(1)).exp()

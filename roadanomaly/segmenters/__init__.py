@@ -6,8 +6,15 @@ from roadanomaly.segmenters.base import FeatureInfo, Segmenter
 SEGMENTERS: Catalogue[Segmenter] = Catalogue(
     "segmenter",
     {
+        "deeplab_wrn38": "roadanomaly.segmenters.deeplab_wrn38:DeepLabWrn38",
         "espnetv2": "roadanomaly.segmenters.espnetv2:ESPNetv2",
+        "ladder_densenet": "roadanomaly.segmenters.ladder_densenet:LadderDenseNet",
+        "mmseg": "roadanomaly.segmenters.mmseg:MmsegSegmenter",
+        "onnx": "roadanomaly.segmenters.onnx:OnnxSegmenter",
         "smp": "roadanomaly.segmenters.smp:SmpSegmenter",
+        "torchscript": "roadanomaly.segmenters.torchscript:TorchScriptSegmenter",
+        "torchvision": "roadanomaly.segmenters.torchvision:TorchvisionSegmenter",
+        "transformers": "roadanomaly.segmenters.transformers:TransformersSegmenter",
     },
 )
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from roadanomaly.errors import FeatureError, OptionError, nearest
-from roadanomaly.types import Segmentation
+from roadanomaly.types import Answer, Masks, Segmentation
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,22 @@ class Segmenter(nn.Module, ABC):
         divisor: both sides of an input must be multiples of it; other sizes are padded by their
             edge pixels at the bottom and on the right, and cropped again.
         align_corners: how logits are brought to image size.
+        input_size: height and width that the network takes, where it takes no other: images are
+            resized to it bilinearly instead of padded. None: any size.
 
     Attributes:
+        answers: what it says of an image: `("logits",)`, or `("evidence", "masks")` of a mask
+            network.
+        trainable: whether gradients pass through it.
         learned_from: what moved its weights beside inlier classes, as `Detector.supervision`.
     """
 
+    answers: tuple[Answer, ...] = ("logits",)
+    trainable: bool = True
     features: dict[str, FeatureInfo]
     mean: Tensor
     std: Tensor
-    default_feature: str
+    default_feature: str = ""
     """Name of the map that a detector takes when it is told nothing: late and semantic."""
 
     def __init__(
@@ -60,6 +67,7 @@ class Segmenter(nn.Module, ABC):
         std: tuple[float, float, float] = (0.229, 0.224, 0.225),
         divisor: int = 1,
         align_corners: bool = False,
+        input_size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         if len(classes) < 2:
@@ -69,20 +77,24 @@ class Segmenter(nn.Module, ABC):
         self.learned_from = "none"
         self.divisor = divisor
         self.align_corners = align_corners
+        self.input_size = input_size
         self.features = {}
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     @abstractmethod
-    def maps(self, image: Tensor, features: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Compute logits and the named features.
+    def maps(
+        self, image: Tensor, features: Collection[str]
+    ) -> tuple[Tensor | Masks, dict[str, Tensor]]:
+        """Compute logits, or the masks of a mask network, and the named features.
 
         Args:
             image: `(B, 3, H', W')` normalised, sides multiples of `divisor`.
             features: names out of `self.features`.
 
         Returns:
-            logits `(B, K, h, w)` at the network's own stride, and `{name: (B, C, h', w')}`.
+            logits `(B, K, h, w)` at the network's own stride, or masks, and
+            `{name: (B, C, h', w')}`.
         """
 
     @abstractmethod
@@ -102,18 +114,30 @@ class Segmenter(nn.Module, ABC):
         for name in features:
             self.feature(name)
         height, width = image.shape[-2:]
-        right, bottom = -width % self.divisor, -height % self.divisor
-        normalised = ((image - self.mean) / self.std).contiguous()
-        if right or bottom:
-            normalised = functional.pad(normalised, (0, right, 0, bottom), mode="replicate")
-        logits, found = self.maps(normalised, features)
+        entering, padded = self._fit((image - self.mean) / self.std)
+        answer, found = self.maps(entering.contiguous(), features)
+        masks = answer if isinstance(answer, Masks) else None
         return Segmentation(
-            logits=logits,
+            logits=answer.weighted(answer.probabilities) if isinstance(answer, Masks) else answer,
             size=(height, width),
-            padded=(height + bottom, width + right),
+            padded=padded,
             align_corners=self.align_corners,
             features=found,
+            kind="logits" if masks is None else "evidence",
+            masks=masks,
         )
+
+    def _fit(self, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Bring images to a size that the network takes; also return the size its maps cover."""
+        height, width = image.shape[-2:]
+        if self.input_size is not None:
+            if (height, width) != self.input_size:
+                image = functional.interpolate(image, size=self.input_size, mode="bilinear")
+            return image, (height, width)
+        right, bottom = -width % self.divisor, -height % self.divisor
+        if right or bottom:
+            image = functional.pad(image, (0, right, 0, bottom), mode="replicate")
+        return image, (height + bottom, width + right)
 
     @property
     def device(self) -> torch.device:
@@ -127,8 +151,9 @@ class Segmenter(nn.Module, ABC):
             FeatureError: with the nearest name.
         """
         if name not in self.features:
-            msg = (
-                f"{type(self).__name__} offers no feature {name!r}; {nearest(name, self.features)}"
-            )
+            kind = type(self).__name__
+            msg = f"{kind} offers no feature {name!r}; {nearest(name, self.features)}"
+            if not self.features:
+                msg = f"{kind} offers no features: take a detector that reads its answers alone."
             raise FeatureError(msg)
         return self.features[name]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from roadanomaly.data.class_names import CITYSCAPES
-from roadanomaly.errors import DataError, OptionError
+from roadanomaly.errors import ClassesError, DataError, OptionError
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
 from roadanomaly.segmenters.espnetv2_blocks import (
     PYRAMID_SCALES,
@@ -287,7 +287,7 @@ def _has_background(state: Mapping[str, Tensor], classes: int, asked: bool, path
             f"have {' or '.join(str(n) for n in allowed)} (one more for background). Give the "
             f"`classes` that it was trained for."
         )
-        raise DataError(msg)
+        raise ClassesError(msg)
     return len(bias) == classes + 1
 
 

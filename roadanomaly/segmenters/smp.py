@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
-import torch
 from segmentation_models_pytorch.encoders import encoders as smp_encoders
 from torch import Tensor, nn
 
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.errors import DataError, OptionError, UnknownName, nearest
-from roadanomaly.segmenters.base import FeatureInfo, Segmenter
+from roadanomaly.segmenters.efficientnet_lite0 import ENCODER, MEAN, STD, load_packaged_weights
+from roadanomaly.segmenters.probed import ProbedSegmenter, by_stride
 from roadanomaly.segmenters.weights import find_weights, load_strictly, read_weights
 
 Triple = tuple[float, float, float]
@@ -21,14 +20,14 @@ Triple = tuple[float, float, float]
 IMAGENET: tuple[Triple, Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of RGB in 0..1 that most encoders were trained with."""
 
+PACKAGE = "package"
+"""In place of pretrained weights to download: those of the extra `efficientnet`."""
+
 TIMM = "tu-"
 """Before the name of an encoder that comes from timm."""
 
-PROBE_SIDE = 128
-"""Pixels, at least, of the zero image that tells the features' shapes."""
 
-
-class SmpSegmenter(Segmenter):
+class SmpSegmenter(ProbedSegmenter):
     """A network of segmentation-models-pytorch: any architecture with any encoder.
 
     Its features are the encoder's stages, `encoder2`, `encoder4`, ... by stride (the deepest of
@@ -41,7 +40,9 @@ class SmpSegmenter(Segmenter):
             a timm name takes any timm encoder.
         classes: names of the known classes, in the order of the logits.
         encoder_weights: pretrained encoder to download: `imagenet`, ...; None takes none. For
-            `tu-` encoders the name says which weights, and any value here means yes.
+            `tu-` encoders the name says which weights, and any value here means yes. `package`
+            takes those of `tu-tf_efficientnet_lite0` out of an installed package, without a
+            connection (the extra `efficientnet`).
         weights: a state dict of this network, or of the bare segmentation-models-pytorch one: its
             path, or its name under a weights folder.
         mean: of RGB in 0..1; None takes what the pretrained encoder expects, else ImageNet's.
@@ -49,7 +50,8 @@ class SmpSegmenter(Segmenter):
 
     Raises:
         UnknownName: no such architecture, encoder, or pretrained encoder.
-        OptionError: an encoder that this architecture cannot use.
+        OptionError: an encoder that this architecture cannot use, or has no such weights.
+        MissingExtra: `package` without its package.
         DataError: weights that are missing, unreadable, do not fit, or cannot be downloaded.
     """
 
@@ -66,7 +68,11 @@ class SmpSegmenter(Segmenter):
         std: Triple | None = None,
     ) -> None:
         _check_names(architecture, encoder, encoder_weights)
-        network = _create(architecture, encoder, encoder_weights, len(classes))
+        packaged = encoder_weights == PACKAGE
+        downloaded = None if packaged else encoder_weights
+        network = _create(architecture, encoder, downloaded, len(classes))
+        if packaged:
+            load_packaged_weights(network.encoder.model)
         if mean is None or std is None:
             expected = _normalisation(encoder, encoder_weights)
             mean, std = mean or expected[0], std or expected[1]
@@ -81,7 +87,10 @@ class SmpSegmenter(Segmenter):
         self.encoder = encoder
         self.network = network
         self._normalisation = {"mean": tuple(mean), "std": tuple(std)}
-        self.features = self._probe()
+        try:
+            self.features = self.probe()
+        except RuntimeError as error:
+            raise _unfit(architecture, encoder, error) from error
         if weights is not None:
             path = find_weights(weights)
             state = read_weights(path)
@@ -97,11 +106,10 @@ class SmpSegmenter(Segmenter):
             **self._normalisation,
         }
 
-    def maps(self, image: Tensor, features: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Compute logits before the head's upsampling, and the named features."""
+    def all_maps(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute logits before the head's upsampling, and all features."""
         stages, decoded = self._decode(image)
-        found = self._named(image, stages, decoded)
-        return self._classify(decoded), {name: found[name] for name in features}
+        return self._classify(decoded), {**by_stride(image, stages), "decoder": decoded}
 
     def _decode(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
         encoded = self.network.encoder(image)
@@ -118,31 +126,6 @@ class SmpSegmenter(Segmenter):
             return decoded
         return head.head(decoded)
 
-    @staticmethod
-    def _named(image: Tensor, stages: list[Tensor], decoded: Tensor) -> dict[str, Tensor]:
-        found = {}
-        for stage in stages:
-            stride = round(image.shape[-1] / stage.shape[-1])
-            if stride > 1 and stage.shape[1]:
-                found[f"encoder{stride}"] = stage
-        return {**found, "decoder": decoded}
-
-    @torch.no_grad()
-    def _probe(self) -> dict[str, FeatureInfo]:
-        """Segment a black image to learn the channels and strides of the features."""
-        side = -(-PROBE_SIDE // self.divisor) * self.divisor
-        image = torch.zeros(1, 3, side, side)
-        self.network.eval()
-        try:
-            stages, decoded = self._decode(image)
-        except RuntimeError as error:
-            raise _unfit(self.architecture, self.encoder, error) from error
-        self.network.train(self.training)
-        return {
-            name: FeatureInfo(found.shape[1], round(side / found.shape[-1]))
-            for name, found in self._named(image, stages, decoded).items()
-        }
-
 
 def _check_names(architecture: str, encoder: str, encoder_weights: str | None) -> None:
     architectures = smp.MODEL_ARCHITECTURES_MAPPING
@@ -152,6 +135,9 @@ def _check_names(architecture: str, encoder: str, encoder_weights: str | None) -
             f"{nearest(architecture, architectures)}"
         )
         raise UnknownName(msg)
+    if encoder_weights == PACKAGE and encoder != f"{TIMM}{ENCODER}":
+        msg = f"`encoder_weights: {PACKAGE}` belongs to the encoder {TIMM}{ENCODER}, not {encoder}."
+        raise OptionError(msg)
     if encoder.startswith(TIMM):
         name = encoder.removeprefix(TIMM)
         if not timm.is_model(name):
@@ -210,6 +196,8 @@ def _unfit(architecture: str, encoder: str, error: Exception) -> OptionError:
 def _normalisation(encoder: str, encoder_weights: str | None) -> tuple[Triple, Triple]:
     if encoder_weights is None:
         return IMAGENET
+    if encoder_weights == PACKAGE:
+        return MEAN, STD
     found = smp.encoders.get_preprocessing_params(encoder, encoder_weights)
     mean, std = found["mean"], found["std"]
     return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])

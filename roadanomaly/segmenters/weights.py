@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from roadanomaly.errors import DataError
+from roadanomaly.errors import ClassesError, DataError
 
 ROOT_VARIABLE = "ROADANOMALY_DATA"
 """Environment variable that names the data root; weights lie under its folder `weights`."""
@@ -23,6 +24,9 @@ NESTINGS = ("state_dict", "model_state_dict", "model", "network")
 
 WRAPPERS = ("module.", "_orig_mod.")
 """What data parallelism and compilation put before every name."""
+
+MOST_REPLACED = 100
+"""Classes of a checkpoint that are read as nothing, at most."""
 
 SHOWN = 4
 """Names that a message lists before it only counts."""
@@ -78,7 +82,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             content: Any = load_file(path)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = _load_without_code(path)
     except (
         EOFError,
         OSError,
@@ -95,6 +99,42 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         )
         raise DataError(msg) from error
     return _unwrap(content, path)
+
+
+class Inert(list):
+    """Stands for whatever a file holds beside tensors: it takes anything and does nothing."""
+
+    def __init__(self, *values: object) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def _no_entries(*values: object) -> dict:
+    """Stand for a kind of dictionary, such as `collections.defaultdict`."""
+    return {}
+
+
+def _load_without_code(path: Path) -> Any:
+    """Read what `torch.save` wrote, zip or old format, with PyTorch's restricted unpickler.
+
+    It stops at a class or function that it does not know, which the checkpoints of training
+    programs are full of (counters, argument lists, NumPy numbers). Each is named in its message;
+    an `Inert` is put in its place and the file read again, so that the tensors beside it are had
+    and nothing of the file is run.
+    """
+    replaced: dict[str, tuple[Any, str]] = {}
+    while True:
+        try:
+            with torch.serialization.safe_globals(list(replaced.values())):
+                return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            named = re.search(r"GLOBAL ([\w.]+)", str(error))
+            if named is None or named[1] in replaced or len(replaced) >= MOST_REPLACED:
+                raise
+            name = named[1] if "." in named[1] else f"builtins.{named[1]}"
+            replaced[named[1]] = (_no_entries if "dict" in name.lower() else Inert, name)
 
 
 def _size(path: Path) -> str:
@@ -140,6 +180,7 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path) -
     """Load a state dict whose names and shapes must be the network's.
 
     Raises:
+        ClassesError: the file was made for another number of classes.
         DataError: lists missing and unknown names and shapes that differ; the network is then
             left as it was.
     """
@@ -151,6 +192,8 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path) -
         for name in own
         if name in state and state[name].shape != own[name].shape
     ]
+    if differing and not missing and not unknown:
+        _refuse_other_classes(network, own, state, path)
     if missing or unknown or differing:
         msg = (
             f"the weights in {path} do not fit {type(network).__name__}: "
@@ -160,3 +203,26 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path) -
         )
         raise DataError(msg)
     network.load_state_dict(dict(state), strict=True)
+
+
+def _refuse_other_classes(
+    network: nn.Module, own: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path
+) -> None:
+    """Refuse weights that differ in the number of outputs alone.
+
+    Raises:
+        ClassesError: names both numbers.
+    """
+    pairs = {
+        (own[name].shape[:1], state[name].shape[:1])
+        for name in own
+        if own[name].shape != state[name].shape
+    }
+    rest = all(own[name].shape[1:] == state[name].shape[1:] for name in own)
+    if rest and len(pairs) == 1:
+        ((wanted, found),) = pairs
+        msg = (
+            f"the weights in {path} are for {found[0]} classes and {type(network).__name__} was "
+            f"built for {wanted[0]}: give the `classes` that the file was made with, in its order."
+        )
+        raise ClassesError(msg)

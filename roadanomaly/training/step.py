@@ -82,7 +82,8 @@ class TrainingStep(nn.Module):
         assert self.teacher is not None
         with torch.no_grad():
             soft = self.teacher(batch.image if batch.original is None else batch.original)
-            target = self._supervised(soft).logits.float().softmax(1)
+            supervised = self._supervised(soft)
+            target = supervised.class_logits(supervised.logits).softmax(1)
         inlier = labels_at(batch.label, segmentation) != NEGATIVE
-        log_p = segmentation.logits.float().log_softmax(1)
+        log_p = segmentation.class_logits(segmentation.logits).log_softmax(1)
         return masked_mean(-(target * log_p).sum(1), inlier)

@@ -19,7 +19,12 @@ CATALOGUES = (
     (SEGMENTERS, Segmenter),
 )
 ENTRIES = [(catalogue, base, name) for catalogue, base in CATALOGUES for name in catalogue]
-REQUIRED = {("folder", "images"), ("mixture", "sources")}
+REQUIRED = {
+    ("folder", "images"),
+    ("mixture", "sources"),
+    ("onnx", "file"),
+    ("torchscript", "file"),
+}
 """Options that cannot have a default: which entry, which option."""
 
 

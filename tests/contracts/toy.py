@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
-from roadanomaly.types import IGNORE, NEGATIVE, Batch
+from roadanomaly.types import IGNORE, NEGATIVE, Batch, Masks
 
 CLASSES = ("red", "green", "blue")
 HEIGHT, WIDTH = 20, 28
@@ -45,6 +45,32 @@ class ToySegmenter(Segmenter):
         return {"classes": self.classes}
 
 
+class ToyMasks(Segmenter):
+    """The same as a mask network: a query a colour, which knows its class and where it is."""
+
+    answers = ("evidence", "masks")
+    default_feature = "colour"
+
+    def __init__(self, classes=CLASSES):
+        super().__init__(classes, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), divisor=4)
+        self.features = {"colour": FeatureInfo(4, 2)}
+        self.queries = nn.Parameter(8 * torch.eye(3, len(classes) + 1))
+
+    def maps(self, image, features):
+        half = functional.avg_pool2d(image, 2)
+        colour = torch.cat([half, half.mean(1, keepdim=True)], 1)
+        classes = self.queries.expand(len(image), -1, -1)
+        return Masks(classes, 12 * half - 6), dict.fromkeys(features, colour)
+
+    def options(self):
+        return {"classes": self.classes}
+
+
+def segmenter_for(name: str) -> Segmenter:
+    """Return the toy network that a detector can read."""
+    return ToySegmenter() if "logits" in DETECTORS.get(name).accepts else ToyMasks()
+
+
 def inliers(count: int, seed: int) -> Batch:
     """Vertical stripes of the three colours with a little noise; the last rows are void."""
     rng = np.random.default_rng(seed)
@@ -67,7 +93,7 @@ def planted(batch: Batch, shade: float) -> Batch:
 
 def prepared(name: str, segmenter: Segmenter | None = None, steps: int = 60) -> Detector:
     """Build a detector on a toy segmenter and do what its kind asks for."""
-    segmenter = segmenter or ToySegmenter()
+    segmenter = segmenter or segmenter_for(name)
     detector = DETECTORS.build(name)
     detector.attach(segmenter)
     if detector.kind == "fit":

@@ -1,5 +1,10 @@
 """Weight files: found, read safely, unwrapped, and refused with a reason."""
 
+import argparse
+import collections
+import datetime
+
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -61,7 +66,7 @@ class Trap:
 
 def test_no_code_runs_from_a_file(tmp_path, capsys):
     torch.save({"weight": Trap()}, tmp_path / "a.pth")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="holds no state dict"):
         read_weights(tmp_path / "a.pth")
     assert capsys.readouterr().out == ""
 
@@ -119,3 +124,39 @@ def test_strict_loading_names_what_differs(tmp_path):
     assert torch.equal(network.weight, before)
     load_strictly(network, STATE, tmp_path)
     assert torch.equal(network.weight, STATE["weight"])
+
+
+class Counter:
+    """A class that only the training program has."""
+
+    def __init__(self):
+        self.history = [1.0, 2.0]
+
+
+class Touch:
+    """Makes a file when it is unpickled by Python's own unpickler."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_lies_beside_the_tensors_is_left_out_unread(tmp_path, zipped):
+    content = {
+        "meta": {"args": argparse.Namespace(a=1), "when": datetime.datetime(2020, 1, 2)},
+        "mean_iu": np.float64(0.8),
+        "array": np.zeros(3),
+        "message_hub": {"loss": Counter(), "log": collections.deque([1, 2])},
+        "counts": collections.defaultdict(list, {1: [2]}),
+        "hook": Touch(tmp_path / "ran"),
+        "state_dict": {"module.a.weight": torch.ones(2, 2)},
+    }
+    path = tmp_path / "old.pth.tar"
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    found = read_weights(path)
+    assert list(found) == ["a.weight"]
+    assert torch.equal(found["a.weight"], torch.ones(2, 2))
+    assert not (tmp_path / "ran").exists()

@@ -1,0 +1,72 @@
+"""Every detector on every segmenter that it accepts, and a refusal on every other."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import roadanomaly
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.errors import FeatureError, KindError
+from roadanomaly.model import Model
+from tests.contracts.test_detectors import LEARNING, images, labelled, prepare
+from tests.contracts.tiny import NETWORKS, fit_together, network
+
+PAIRS = [(segmenter, detector) for segmenter in NETWORKS for detector in DETECTORS]
+FIT = [pair for pair in PAIRS if fit_together(*pair)]
+SIZES = [(64, 96), (45, 70), (128, 64)]
+"""The middle one is divided by no stride."""
+
+
+def name_of(part):
+    return part.replace(" ", "-")
+
+
+@pytest.mark.parametrize(("segmenter", "detector"), FIT, ids=name_of)
+def test_scores_are_finite_independent_and_saved(segmenter, detector, tmp_path):
+    model = prepare(Model(network(segmenter), DETECTORS.build(detector)))
+    for size in SIZES:
+        score, _ = model.score(images(*size))
+        assert score.shape == (2, *size)
+        assert score.dtype == torch.float32
+        assert torch.isfinite(score).all()
+    batch = images(45, 70)
+    together, _ = model.score(batch)
+    alone = torch.cat([model.score(image[None])[0] for image in batch])
+    torch.testing.assert_close(alone, together, rtol=1e-3, atol=1e-3)
+    model.save(tmp_path / "model")
+    assert torch.equal(roadanomaly.load(tmp_path / "model").score(batch)[0], together)
+
+
+@pytest.mark.parametrize(
+    ("segmenter", "detector"),
+    [pair for pair in FIT if DETECTORS.get(pair[1]).kind in LEARNING],
+    ids=name_of,
+)
+def test_three_steps_lower_the_loss(segmenter, detector):
+    """In inference mode, so that dropout and batch statistics do not blur the comparison."""
+    model = Model(network(segmenter), DETECTORS.build(detector))
+    parts = [model.detector]
+    if model.detector.kind == "finetune":
+        parts.append(model.segmenter)
+    moved = [one for part in parts for one in part.parameters() if one.requires_grad]
+    optimiser = torch.optim.Adam(moved, lr=1e-3)
+    batch = labelled(images(64, 96))
+    losses = []
+    for _ in range(4):
+        torch.manual_seed(0)
+        optimiser.zero_grad()
+        segmentation = model.segmenter(batch.image, model.detector.needs)
+        loss = sum(model.detector.loss(segmentation, batch).values())
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[3] < losses[0]
+
+
+@pytest.mark.parametrize(
+    ("segmenter", "detector"), [pair for pair in PAIRS if pair not in FIT], ids=name_of
+)
+def test_what_does_not_fit_is_refused_at_once(segmenter, detector):
+    with pytest.raises((KindError, FeatureError)):
+        Model(network(segmenter), DETECTORS.build(detector))

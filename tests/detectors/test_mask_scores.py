@@ -1,0 +1,175 @@
+"""Scores of mask networks against their formulas written pixel by pixel, and their contract."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+import roadanomaly
+from roadanomaly.errors import KindError, OptionError
+from roadanomaly.model import Model
+from roadanomaly.segmenters.base import Segmenter
+from roadanomaly.types import Masks, Segmentation
+from tests.contracts import toy
+
+CLASSES, QUERIES, SIZE = 4, 11, (9, 13)
+
+
+@pytest.fixture
+def segmentation():
+    """Random masks at a third of the padded size, so that enlarging and cropping both matter."""
+    generator = torch.Generator().manual_seed(3)
+    masks = Masks(
+        3 * torch.randn(2, QUERIES, CLASSES + 1, generator=generator),
+        4 * torch.randn(2, QUERIES, 4, 5, generator=generator),
+    )
+    evidence = masks.weighted(masks.probabilities)
+    return Segmentation(evidence, SIZE, (12, 15), kind="evidence", masks=masks)
+
+
+def by_hand(segmentation, image):
+    """P as nested lists and the sigmoid of each mask at image size, for one image."""
+    masks = segmentation.masks
+    rows = []
+    for logits in masks.classes[image].tolist():
+        exponentials = [math.exp(value) for value in logits]
+        rows.append([value / sum(exponentials) for value in exponentials])
+    grown = functional.interpolate(masks.masks[image][None], (12, 15), mode="bilinear")[0]
+    return rows, (1 / (1 + (-grown[:, :9, :13]).exp())).tolist()
+
+
+def pixels(function, segmentation):
+    """Compute a score pixel by pixel from P (with "no object" last) and the masks' values."""
+    found = torch.zeros(2, *SIZE)
+    for image in range(2):
+        p, m = by_hand(segmentation, image)
+        for row in range(SIZE[0]):
+            for column in range(SIZE[1]):
+                values = [m[q][row][column] for q in range(QUERIES)]
+                found[image, row, column] = function(p, values)
+    return found
+
+
+def evidence(p, m):
+    return [sum(p[q][k] * m[q] for q in range(QUERIES)) for k in range(CLASSES)]
+
+
+def rba(p, m):
+    return -sum(math.tanh(value) for value in evidence(p, m))
+
+
+def eam(p, m):
+    return 1 - sum(m[q] * max(p[q][:CLASSES]) for q in range(QUERIES))
+
+
+def mask2anomaly(p, m):
+    return 1 - max(evidence(p, m))
+
+
+def mask2anomaly_refined(p, m):
+    refining = [
+        m[q]
+        for q in range(QUERIES)
+        if p[q][:CLASSES].index(max(p[q][:CLASSES])) in (1, 2) and max(p[q][:CLASSES]) > 0.5
+    ]
+    return (1 - max(evidence(p, m))) * (1 - max(refining))
+
+
+def maskomaly(p, m):
+    sure = [q for q in range(QUERIES) if max(p[q]) > 0.7 and max(p[q]) != p[q][CLASSES]]
+    left = min(1 - m[q] * max(p[q]) for q in sure)
+    if sum(m[q] > 0.1 for q in sure) > 1:
+        left = 0
+    return 0.6 * left
+
+
+def maskomaly_chosen(p, m):
+    return maskomaly(p, m) + 0.4 * max(m[2], m[7]) - m[5]
+
+
+def msp(p, m):
+    found = evidence(p, m)
+    return 1 - max(found) / sum(found)
+
+
+def entropy(p, m):
+    found = evidence(p, m)
+    return -sum(e / sum(found) * math.log(e / sum(found)) for e in found)
+
+
+CASES = {
+    "rba": (rba, {}),
+    "eam": (eam, {}),
+    "mask2anomaly": (mask2anomaly, {}),
+    "mask2anomaly refined": (mask2anomaly_refined, {"refine": ["b", "c"], "sure": 0.5}),
+    "maskomaly": (maskomaly, {}),
+    "maskomaly chosen": (maskomaly_chosen, {"anomaly_queries": [2, 7], "inlier_queries": [5]}),
+    "msp": (msp, {}),
+    "entropy": (entropy, {}),
+}
+
+
+class FourClasses(toy.ToyMasks):
+    def __init__(self):
+        Segmenter.__init__(self, ("a", "b", "c", "d"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_score_is_its_formula_at_every_pixel(segmentation, case):
+    function, options = CASES[case]
+    detector = roadanomaly.detector(case.split()[0], **options)
+    detector.attach(FourClasses())
+    score = detector.score(segmentation, torch.zeros(2, 3, *SIZE))
+    torch.testing.assert_close(score, pixels(function, segmentation), rtol=1e-4, atol=1e-5)
+
+
+def test_classes_are_those_of_the_evidence_at_image_size(segmentation):
+    best = pixels(lambda p, m: evidence(p, m).index(max(evidence(p, m))), segmentation)
+    assert torch.equal(segmentation.classes(), best.long())
+
+
+def test_evidence_at_the_masks_own_stride_is_the_sum_over_queries(segmentation):
+    p = segmentation.masks.classes.softmax(2)[..., :-1]
+    expected = sum(
+        p[:, q, :, None, None] * segmentation.masks.masks[:, q, None].sigmoid()
+        for q in range(QUERIES)
+    )
+    torch.testing.assert_close(segmentation.logits, expected)
+
+
+@pytest.mark.parametrize("name", ["rba", "eam", "mask2anomaly", "maskomaly"])
+def test_a_mask_detector_refuses_a_network_with_logits(name):
+    with pytest.raises(KindError, match="reads masks, and ToySegmenter answers logits: give it a"):
+        Model(toy.ToySegmenter(), roadanomaly.detector(name))
+
+
+@pytest.mark.parametrize("name", ["energy", "max_logit", "densehybrid"])
+def test_a_logit_detector_refuses_evidence_that_would_mean_nothing(name):
+    with pytest.raises(KindError, match="reads logits, and ToyMasks answers evidence and masks"):
+        Model(toy.ToyMasks(), roadanomaly.detector(name))
+
+
+def test_masks_asked_of_logits_say_so():
+    segmentation = toy.ToySegmenter()(torch.zeros(1, 3, 8, 8))
+    with pytest.raises(KindError, match="use a mask network"):
+        segmentation.need_masks()
+
+
+def test_impossible_options_are_refused(segmentation):
+    with pytest.raises(OptionError, match="no query 11; this network has 0 to 10"):
+        roadanomaly.detector("maskomaly", anomaly_queries=[11]).score(segmentation, torch.zeros(0))
+    with pytest.raises(OptionError, match="did you mean `red`"):
+        Model(toy.ToyMasks(), roadanomaly.detector("mask2anomaly", refine=["redd"]))
+    for name in ("mask2anomaly", "maskomaly"):
+        with pytest.raises(OptionError, match=r"`sure` must be in 0\.\.1"):
+            roadanomaly.detector(name, sure=1.5)
+
+
+def test_a_frozen_network_is_not_fine_tuned():
+    frozen = toy.ToySegmenter()
+    frozen.trainable = False
+    with pytest.raises(KindError, match="cannot be trained"):
+        Model(frozen, roadanomaly.detector("densehybrid"))

