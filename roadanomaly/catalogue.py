@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from jsonargparse import ArgumentParser
 
-from roadanomaly.errors import OptionError, UnknownName, nearest
+from roadanomaly.errors import OptionError, UnknownName, UserError, nearest
 
 T = TypeVar("T")
 
@@ -48,6 +48,19 @@ class Catalogue(Generic[T]):
             raise UnknownName(msg)
         module, attribute = self.entries[name].split(":")
         return getattr(importlib.import_module(module), attribute)
+
+    def name_of(self, part: object) -> str:
+        """Return the short name of the class of `part`.
+
+        Raises:
+            UserError: no entry is of that class.
+        """
+        path = f"{type(part).__module__}:{type(part).__qualname__}"
+        for name, entry in self.entries.items():
+            if entry == path:
+                return name
+        msg = f"{path} is in no catalogue, so it cannot be saved; add a line for it."
+        raise UserError(msg)
 
     def options(self, name: str) -> dict[str, inspect.Parameter]:
         """Return the constructor parameters of the entry `name`, in order."""

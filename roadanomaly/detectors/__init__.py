@@ -12,6 +12,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "mahalanobis": "roadanomaly.detectors.mahalanobis:Mahalanobis",
         "max_logit": "roadanomaly.detectors.max_logit:MaxLogit",
         "msp": "roadanomaly.detectors.msp:MaxSoftmax",
+        "nflowjs": "roadanomaly.detectors.nflowjs:NFlowJS",
     },
 )
 
