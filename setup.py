@@ -30,6 +30,7 @@ setup(
         "safetensors>=0.4",
         "tensorboard>=2.16",
         "tqdm>=4.66",
+        "zuko>=1.3",
     ],
     extras_require={
         "smp": ["segmentation-models-pytorch>=0.5"],

@@ -11,6 +11,7 @@ from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data import DATASETS
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import OptionError, nearest
+from roadanomaly.flows import FLOWS
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.segmenters import SEGMENTERS
 
@@ -18,6 +19,7 @@ CATALOGUES: dict[str, Catalogue] = {
     "segmenters": SEGMENTERS,
     "detectors": DETECTORS,
     "negatives": NEGATIVES,
+    "flows": FLOWS,
     "data": DATASETS,
 }
 EXAMPLES = """

@@ -7,6 +7,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
     "detector",
     {
         "densehybrid": "roadanomaly.detectors.densehybrid:DenseHybrid",
+        "embedding_density": "roadanomaly.detectors.embedding_density:EmbeddingDensity",
         "energy": "roadanomaly.detectors.energy:Energy",
         "entropy": "roadanomaly.detectors.entropy:Entropy",
         "mahalanobis": "roadanomaly.detectors.mahalanobis:Mahalanobis",

@@ -32,7 +32,7 @@ class FlowSamples(NegativeSource):
 
     Args:
         start: run folder of a flow that was trained before (`roadanomaly flow train`).
-        flow: instead, a new flow: its catalogue `name` and options.
+        flow: instead, a new flow: its catalogue `name` and options; without both, a small Glow.
         side: least and greatest height and width of a sample, rounded to the flow's stride;
             both are drawn uniformly, for the whole batch.
         count: samples in a crop.
@@ -43,7 +43,7 @@ class FlowSamples(NegativeSource):
             worth.
 
     Raises:
-        OptionError: a value out of range, or neither or both of `start` and `flow`.
+        OptionError: a value out of range, or both `start` and `flow`.
         DataError: no flow lies at `start`.
 
     Source: Grcic, Bevandic, Kalafatic, Segvic, 2024, Dense Out-of-Distribution Detection by Robust

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from roadanomaly.data import FrameSet
 from roadanomaly.data.transforms import RandomScaleCrop
 from roadanomaly.flows import ImageFlow
 from roadanomaly.negatives import NegativeSource
@@ -51,7 +52,7 @@ def watch_source(
         histograms["bits/negatives"] = bits_of(flow, negatives)
     pictures = {
         "flow/samples": grid(samples[:32]),
-        "flow/scenes": scenes(source, validator, config.crop),
+        "flow/scenes": scenes(source, validator.frames, config.crop),
     }
     flow.train(training)
     return pictures, histograms
@@ -77,15 +78,19 @@ def negative_crops(validator: Validator, count: int, side: int) -> Tensor:
 
 @torch.no_grad()
 def scenes(
-    source: NegativeSource, validator: Validator, size: tuple[int, int], count: int = 8
+    source: NegativeSource,
+    frames: FrameSet,
+    size: tuple[int, int],
+    count: int = 8,
+    seed: int = SEED,
 ) -> np.ndarray:
-    """Show training crops of validation frames with the source's negatives pasted in."""
+    """Show crops of frames, `size` high and wide, with the source's negatives pasted in."""
     cut = RandomScaleCrop(*size, 1.0, 1.0)
     crops = [
-        cut(validator.frames[number % len(validator.frames)], np.random.default_rng([SEED, number]))
+        cut(frames[number % len(frames)], np.random.default_rng([seed, number]))
         for number in range(count)
     ]
-    mixed = as_grey_levels(mix_all(source, stack(crops), np.random.default_rng(SEED)).image).cpu()
+    mixed = as_grey_levels(mix_all(source, stack(crops), np.random.default_rng(seed)).image).cpu()
     arrays = [np.ascontiguousarray(one.permute(1, 2, 0).numpy()) for one in mixed]
     return column([row(arrays[first : first + 4]) for first in range(0, count, 4)])
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from roadanomaly.flows import Glow, ImageFlow, RealNVP
+from roadanomaly.flows import DenseFlow, Glow, ImageFlow, RealNVP
 
+TINY = {"units": (2, 1), "modules": (1, 1), "growth": 2, "width": 8, "depth": 2}
 SMALL = {
+    "denseflow": lambda: DenseFlow(1, **TINY, network_growth=4, dequantise="uniform"),
+    "denseflow_variational": lambda: DenseFlow(1, **TINY, network_growth=4, save_memory=False),
     "glow": lambda: Glow(1, levels=1, steps=2, hidden=8),
     "glow_two_levels": lambda: Glow(1, levels=2, steps=2, hidden=8),
     "glow_mixture": lambda: Glow(1, levels=1, steps=2, hidden=8, mixture=3),
