@@ -45,6 +45,7 @@ setup(
         "safetensors>=0.4",
         "tensorboard>=2.16",
         "tqdm>=4.66",
+        "zuko>=1.3",
     ],
     extras_require={
         **EXTRAS,

@@ -21,13 +21,20 @@ import torch
 import roadanomaly as ra
 from roadanomaly.training.record import machine
 
+READS_FEATURES = ("densehybrid", "embedding_density")
+READY = ("trained", "fitted")
+"""Buffers that say whether a detector has learned; what it learned does not change its time."""
+
 
 def build(detector: str, scale: float, weights: str | None, features: list[str]):
-    options = {"features": features, "smooth": 11} if detector == "densehybrid" else {}
+    options: dict = {"features": features} if detector in READS_FEATURES else {}
+    if detector == "densehybrid":
+        options["smooth"] = 11
     segmenter = ra.segmenter("espnetv2", scale=scale, weights=weights)
     model = ra.Model(segmenter, ra.detector(detector, **options))
-    if detector == "densehybrid":
-        model.detector.trained.fill_(True)
+    for name, buffer in model.detector.named_buffers():
+        if name in READY:
+            buffer.fill_(True)
     return model
 
 

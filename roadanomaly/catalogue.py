@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from jsonargparse import ArgumentParser
 
-from roadanomaly.errors import OptionError, UnknownName, nearest
+from roadanomaly.errors import OptionError, UnknownName, UserError, nearest
 from roadanomaly.extras import missing_extra
 
 T = TypeVar("T")
@@ -56,6 +56,19 @@ class Catalogue(Generic[T]):
             if missing is None:
                 raise
             raise missing from error
+
+    def name_of(self, part: object) -> str:
+        """Return the short name of the class of `part`.
+
+        Raises:
+            UserError: no entry is of that class.
+        """
+        path = f"{type(part).__module__}:{type(part).__qualname__}"
+        for name, entry in self.entries.items():
+            if entry == path:
+                return name
+        msg = f"{path} is in no catalogue, so it cannot be saved; add a line for it."
+        raise UserError(msg)
 
     def options(self, name: str) -> dict[str, inspect.Parameter]:
         """Return the constructor parameters of the entry `name`, in order."""

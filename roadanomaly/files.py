@@ -1,11 +1,12 @@
-"""Write a file whole or not at all."""
+"""Write a file, or a folder of files, whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +74,38 @@ def write_array(path: Path, array: np.ndarray) -> None:
     content = io.BytesIO()
     np.save(content, array)
     write_bytes(path, content.getvalue())
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder beside the old one, then put it in its place.
+
+    Args:
+        folder: where to; one that holds the same kind of files is replaced.
+        files: name to content.
+
+    Raises:
+        UserError: it cannot be written, or holds files of other names, which would be lost.
+    """
+    target = folder.absolute()
+    others = [p.name for p in target.iterdir() if p.name not in files] if target.is_dir() else []
+    if others:
+        msg = (
+            f"nothing can be written to {target}: it holds other files ({min(others)}), which "
+            "would be lost. Give a folder of its own."
+        )
+        raise UserError(msg)
+    partial = target.with_name(f".{target.name}.partial")
+    old = target.with_name(f".{target.name}.old")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for name, content in files.items():
+            (partial / name).write_bytes(content)
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        partial.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        msg = f"the files of {target.name} cannot be written to {target}: {error.strerror}."
+        raise UserError(msg) from error

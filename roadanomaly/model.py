@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,19 +12,21 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from roadanomaly.calibration import Calibration
 from roadanomaly.data.images import read_image
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.errors import DataError, NotCalibrated, UserError
+from roadanomaly.files import write_folder
 from roadanomaly.objects import find_components
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.types import Component, Segmentation
 
 FORMAT = 1
 FILES = ("README.md", "model.json", "weights.safetensors")
+"""What a saved model's folder holds."""
 ImageLike = str | Path | Image.Image | np.ndarray | Tensor
 
 
@@ -179,57 +180,23 @@ class Model:
         Raises:
             UserError: the folder cannot be written, or holds files of other kinds.
         """
-        target = Path(folder).absolute()
-        _refuse_other_files(target)
-        partial = target.with_name(f".{target.name}.partial")
-        old = target.with_name(f".{target.name}.old")
         description = {
             "format": FORMAT,
-            "segmenter": {"name": name_of(SEGMENTERS, self.segmenter), **self.segmenter.options()},
+            "segmenter": {"name": SEGMENTERS.name_of(self.segmenter), **self.segmenter.options()},
             "segmenter_learned_from": self.segmenter.learned_from,
-            "detector": {"name": name_of(DETECTORS, self.detector), **self.detector.options()},
+            "detector": {"name": DETECTORS.name_of(self.detector), **self.detector.options()},
             "calibration": self.calibration.as_dict() if self.calibration else None,
             "min_area": self.min_area,
             "record": record or {},
         }
         weights = {key: value.contiguous() for key, value in self.networks.state_dict().items()}
-        try:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            (partial / "model.json").write_text(json.dumps(description, indent=1) + "\n")
-            save_file(weights, partial / "weights.safetensors")
-            (partial / "README.md").write_text(card(description))
-            shutil.rmtree(old, ignore_errors=True)
-            if target.exists():
-                target.rename(old)
-            partial.rename(target)
-            shutil.rmtree(old, ignore_errors=True)
-        except (OSError, SafetensorError) as error:
-            reason = getattr(error, "strerror", None) or error
-            msg = f"the model cannot be written to {target}: {reason}."
-            raise UserError(msg) from error
-        return target
-
-
-def _refuse_other_files(folder: Path) -> None:
-    """Refuse to replace a folder that holds anything but a model."""
-    others = [p.name for p in folder.iterdir() if p.name not in FILES] if folder.is_dir() else []
-    if others:
-        msg = (
-            f"the model cannot be written to {folder}: it holds other files ({min(others)}), which "
-            "would be lost. Give a folder of its own."
+        contents = (
+            card(description).encode(),
+            (json.dumps(description, indent=1) + "\n").encode(),
+            save(weights),
         )
-        raise UserError(msg)
-
-
-def name_of(catalogue: Any, part: object) -> str:
-    """Return the short name under which a catalogue holds the class of `part`."""
-    path = f"{type(part).__module__}:{type(part).__qualname__}"
-    for name, entry in catalogue.entries.items():
-        if entry == path:
-            return name
-    msg = f"{path} is in no catalogue, so it cannot be saved; add a line for it."
-    raise UserError(msg)
+        write_folder(Path(folder), dict(zip(FILES, contents, strict=True)))
+        return Path(folder).absolute()
 
 
 def card(description: dict[str, Any]) -> str:

@@ -66,12 +66,16 @@ class Batch:
         ids: one name a crop, to report which images a fault came from.
         original: the images before negatives were put in, or None if none were; same shape and
             type as `image`. A likelihood of the replaced content is taken on it.
+        replaced: `(N, 3, h, w)` float, the inlier content that samples of a flow replaced, or None.
+        turns: of a mixture, the number of the source that each crop takes its negatives from.
     """
 
     image: Tensor
     label: Tensor
     ids: tuple[str, ...]
     original: Tensor | None = None
+    replaced: Tensor | None = None
+    turns: tuple[int, ...] | None = None
 
     @property
     def known(self) -> Tensor:
@@ -83,6 +87,10 @@ class Batch:
         """`(B, H, W)` bool: pixels that show a negative."""
         return self.label == NEGATIVE
 
+    def grey_levels(self) -> Tensor:
+        """The images as uint8, exact for a batch that came from a loader."""
+        return as_grey_levels(self.image)
+
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on a device, its images as float32 in 0..1."""
         original = None if self.original is None else _as_float(self.original.to(device))
@@ -92,6 +100,11 @@ class Batch:
             label=self.label.to(device),
             original=original,
         )
+
+
+def as_grey_levels(image: Tensor) -> Tensor:
+    """Return float images in 0..1 as uint8, rounded; uint8 images as they are."""
+    return image if image.dtype == torch.uint8 else (255 * image).round().to(torch.uint8)
 
 
 def _as_float(image: Tensor) -> Tensor:

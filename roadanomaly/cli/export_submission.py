@@ -28,7 +28,7 @@ from roadanomaly.evaluation.submission.frames import choose_tracks, open_frames
 from roadanomaly.evaluation.submission.plan import State
 from roadanomaly.evaluation.submission.proof import as_lines
 from roadanomaly.evaluation.submission.source import ModelScores, Source, StoredMaps
-from roadanomaly.model import Model, load, name_of
+from roadanomaly.model import Model, load
 from roadanomaly.training.record import weights_hash
 
 EXAMPLES = """
@@ -164,7 +164,7 @@ def _source(given: Any, model: Model | None, kind: type[Submission]) -> Source:
         return StoredMaps(Path(given.scores), with_classes=kind.wants_classes)
     parts = (model.segmenter.options(), model.detector.options(), weights_hash(model.networks))
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-    identity = f"{name_of(DETECTORS, model.detector)} {digest}"
+    identity = f"{DETECTORS.name_of(model.detector)} {digest}"
     return ModelScores(model, identity, with_classes=kind.wants_classes)
 
 

@@ -11,6 +11,7 @@ from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data import DATASETS
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import MissingExtra, OptionError, nearest
+from roadanomaly.flows import FLOWS
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.published import PUBLISHED
 from roadanomaly.segmenters import SEGMENTERS
@@ -19,6 +20,7 @@ CATALOGUES: dict[str, Catalogue] = {
     "segmenters": SEGMENTERS,
     "detectors": DETECTORS,
     "negatives": NEGATIVES,
+    "flows": FLOWS,
     "data": DATASETS,
 }
 EXAMPLES = """

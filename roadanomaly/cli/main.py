@@ -13,6 +13,7 @@ from roadanomaly.errors import UserError, nearest
 
 COMMANDS: dict[str, str] = {
     "train": "train a detector on a segmenter, or a segmenter alone, from a config",
+    "flow": "train a normalizing flow on inlier crops, and draw from one",
     "fit": "fit a detector's statistics, and calibrate its threshold, on inlier frames",
     "evaluate": "score detectors on a labelled set as the benchmarks do",
     "compare": "put evaluations side by side, with intervals over frames",

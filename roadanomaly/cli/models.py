@@ -11,7 +11,7 @@ import torch
 from roadanomaly.calibration import Calibration
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.errors import OptionError
-from roadanomaly.model import Model, build_part, load, name_of
+from roadanomaly.model import Model, build_part, load
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.training.record import weights_hash
 
@@ -85,7 +85,7 @@ def gather(
 def _place(groups: dict[str, Group], model: Model, run: str) -> None:
     key, label = weights_hash(model.segmenter), _label(run)
     group = groups.setdefault(key, Group(model.segmenter, label=label))
-    name = name_of(DETECTORS, model.detector)
+    name = DETECTORS.name_of(model.detector)
     if name in group.detectors:
         name = _unused(f"{name} ({label})", group.detectors)
     group.detectors[name] = model.detector

@@ -8,6 +8,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
     {
         "densehybrid": "roadanomaly.detectors.densehybrid:DenseHybrid",
         "eam": "roadanomaly.detectors.eam:Eam",
+        "embedding_density": "roadanomaly.detectors.embedding_density:EmbeddingDensity",
         "energy": "roadanomaly.detectors.energy:Energy",
         "entropy": "roadanomaly.detectors.entropy:Entropy",
         "mahalanobis": "roadanomaly.detectors.mahalanobis:Mahalanobis",
@@ -15,6 +16,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "maskomaly": "roadanomaly.detectors.maskomaly:Maskomaly",
         "max_logit": "roadanomaly.detectors.max_logit:MaxLogit",
         "msp": "roadanomaly.detectors.msp:MaxSoftmax",
+        "nflowjs": "roadanomaly.detectors.nflowjs:NFlowJS",
         "rba": "roadanomaly.detectors.rba:Rba",
     },
 )

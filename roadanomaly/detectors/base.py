@@ -24,7 +24,7 @@ class Detector(nn.Module, ABC):
             images (`update` each, then `finish`); `train` its own networks learn on a frozen
             segmenter; `finetune` its loss moves the segmenter too.
         supervision: what it learned from beside inlier classes, for the tables: `"none"`,
-            `"negatives"` (pasted or generated), `"void"`.
+            `"negatives"` (pasted or generated), `"void"`, `"anomalies"` (labelled real ones).
         paper: where it was published.
         accepts: what it can read of a segmenter: `"logits"`, `"evidence"` (the evidence of a mask
             network in place of logits; only where that means something), `"masks"`. A detector

@@ -6,7 +6,9 @@ from roadanomaly.negatives.base import NegativeSource
 NEGATIVES: Catalogue[NegativeSource] = Catalogue(
     "negative source",
     {
+        "flow": "roadanomaly.negatives.flow:FlowSamples",
         "mixture": "roadanomaly.negatives.mixture:Mixture",
+        "noise": "roadanomaly.negatives.noise:Noise",
         "paste": "roadanomaly.negatives.paste:Paste",
         "shapes": "roadanomaly.negatives.shapes:Shapes",
     },

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
+from roadanomaly.flows.image_flow import ImageFlow
 from roadanomaly.types import Batch
+
+Stage = Literal["loader", "step", "both"]
 
 
 class NegativeSource(nn.Module, ABC):
     """Puts content that is no inlier into a training batch.
 
-    Class facts:
+    Facts of a class, or of one of its objects:
         stage: where it runs: `"loader"` in the data workers, on uint8 images; `"step"` inside
-            the training step, on float images on the device (sources with parameters).
+            the training step, on float images on the device (sources with parameters); `"both"`
+            first in the one, then in the other (a mixture).
     """
 
-    stage: ClassVar[Literal["loader", "step"]] = "loader"
+    stage: Stage = "loader"
 
     @abstractmethod
     def mix(self, batch: Batch, rng: np.random.Generator) -> Batch:
@@ -28,6 +32,15 @@ class NegativeSource(nn.Module, ABC):
         The given batch is left as it was. `original` of the result holds the images before.
         All randomness comes from `rng`: equal generators give equal batches.
         """
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the terms that the source's own parameters minimise, of a batch that it mixed."""
+        del batch
+        return {}
+
+    def learned_flow(self) -> ImageFlow | None:
+        """Return the flow that learns in this source, or None."""
+        return None
 
     @abstractmethod
     def record(self) -> dict[str, Any]:

@@ -8,23 +8,27 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from roadanomaly.errors import OptionError
+from roadanomaly.flows import ImageFlow
 from roadanomaly.negatives.base import NegativeSource
 from roadanomaly.types import Batch
 
 
 class Mixture(NegativeSource):
-    """One of several loader sources for each crop, drawn by weight.
+    """One of several sources for each crop, drawn by weight.
+
+    Sources of the loader mix their crops there; a flow's samples are put into the crops that were
+    drawn for it inside the training step. At most one source has parameters.
 
     Args:
         sources: one mapping a source: `name`, out of the catalogue, an optional `weight` (1 where
             it is not given) and the options of that source.
 
     Raises:
-        OptionError: no source, a source without a name, a weight that is not positive, or a
-            source that runs inside the training step.
+        OptionError: no source, a source without a name, a weight that is not positive, a mixture
+            of mixtures, or more than one source with parameters.
         UnknownName: no source is called so.
     """
 
@@ -37,39 +41,67 @@ class Mixture(NegativeSource):
         self.shares: list[float] = (weights / weights.sum()).tolist()
         self.names = [_name(options) for options in sources]
         self.sources = nn.ModuleList(_build(options) for options in sources)
+        self.learning = [one for one in self._all() if one.learned_flow() is not None]
+        if len(self.learning) > 1:
+            msg = "more than one source of the mixture has a flow. Keep one of them."
+            raise OptionError(msg)
+        self.stage = "both" if any(one.stage == "step" for one in self._all()) else "loader"
+
+    def learned_flow(self) -> ImageFlow | None:
+        """Return the flow of the source that has one."""
+        return self.learning[0].learned_flow() if self.learning else None
 
     def mix(self, batch: Batch, rng: np.random.Generator) -> Batch:
-        """Let each crop's source mix it; see `NegativeSource.mix`."""
-        picks = rng.choice(len(self.sources), size=len(batch.image), p=self.shares)
-        crops = [
-            self._source(pick).mix(_crop(batch, index), rng) for index, pick in enumerate(picks)
-        ]
-        if not crops:
-            return replace(batch, original=batch.image)
+        """Let each crop's source mix it; see `NegativeSource.mix`.
+
+        In the loader, on uint8 images, the sources are drawn, and those of the loader mix; inside
+        the step, on float images, the others do.
+        """
+        loading = batch.image.dtype == torch.uint8
+        turns = batch.turns
+        if turns is None:
+            turns = tuple(rng.choice(len(self.sources), size=len(batch.image), p=self.shares))
+        images, labels, replaced = list(batch.image), list(batch.label), None
+        for number, source in enumerate(self._all()):
+            mine = [index for index, turn in enumerate(turns) if turn == number]
+            if not mine or (source.stage == "loader") != loading:
+                continue
+            mixed = source.mix(_crops(batch, mine), rng)
+            for index, image, label in zip(mine, mixed.image, mixed.label, strict=True):
+                images[index], labels[index] = image, label
+            replaced = mixed.replaced if mixed.replaced is not None else replaced
         return replace(
             batch,
-            image=torch.cat([crop.image for crop in crops]),
-            label=torch.cat([crop.label for crop in crops]),
+            image=torch.stack(images) if images else batch.image,
+            label=torch.stack(labels) if labels else batch.label,
             original=batch.image if batch.original is None else batch.original,
+            replaced=replaced,
+            turns=turns,
         )
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the loss of the source that has parameters."""
+        return self.learning[0].loss(batch) if self.learning else {}
 
     def record(self) -> dict[str, Any]:
         """Return each source's record with its share of the crops."""
         return {
             "name": "mixture",
             "sources": [
-                {"share": share, **self._source(index).record()}
-                for index, share in enumerate(self.shares)
+                {"share": share, **source.record()}
+                for share, source in zip(self.shares, self._all(), strict=True)
             ],
         }
 
-    def _source(self, index: int) -> NegativeSource:
-        return cast(NegativeSource, self.sources[index])
+    def _all(self) -> list[NegativeSource]:
+        return cast(list[NegativeSource], list(self.sources))
 
 
-def _crop(batch: Batch, index: int) -> Batch:
-    window = slice(index, index + 1)
-    return Batch(batch.image[window], batch.label[window], batch.ids[window])
+def _crops(batch: Batch, indices: Sequence[int]) -> Batch:
+    picked = list(indices)
+    original = None if batch.original is None else batch.original[picked]
+    ids = tuple(batch.ids[index] for index in picked)
+    return Batch(batch.image[picked], batch.label[picked], ids, original)
 
 
 def _name(options: Mapping[str, Any]) -> str:
@@ -93,10 +125,7 @@ def _build(options: Mapping[str, Any]) -> NegativeSource:
     name = _name(options)
     rest = {key: value for key, value in options.items() if key not in ("name", "weight")}
     source = NEGATIVES.build(name, rest)
-    if source.stage != "loader":
-        msg = (
-            f"the source `{name}` runs inside the training step, and a mixture only in the loader. "
-            "Use it alone."
-        )
+    if isinstance(source, Mixture):
+        msg = "a mixture cannot hold a mixture. List all sources side by side, with their weights."
         raise OptionError(msg)
     return source

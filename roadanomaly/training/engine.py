@@ -8,10 +8,10 @@ from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
 
 from roadanomaly.errors import OptionError
-from roadanomaly.training.config import TrainConfig
+from roadanomaly.training.run_config import RunConfig
 
 
-def build_fabric(config: TrainConfig) -> Fabric:
+def build_fabric(config: RunConfig) -> Fabric:
     """Return the engine; under torchrun, that says how many processes and machines there are.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,23 @@ class RunLog:
             f"validation at step {step}: "
             + "  ".join(f"{key} {100 * value:.2f}" for key, value in values.items())
         )
+
+    def judge(self, step: int, values: dict[str, float], text: str) -> None:
+        """Log a validation that is no more than scalars, and say it in words of its own."""
+        self.validation.add({"step": step, **values})
+        for key, value in values.items():
+            self.board.add_scalar(f"validation/{key}", value, step)
+        self.say(f"validation at step {step}: {text}")
+
+    def show(
+        self, step: int, pictures: Mapping[str, np.ndarray], histograms: Mapping[str, np.ndarray]
+    ) -> None:
+        """Log pictures `(H, W, 3)` uint8 and the distributions of values to TensorBoard."""
+        for name, picture in pictures.items():
+            self.board.add_image(name, picture, step, dataformats="HWC")
+        for name, values in histograms.items():
+            self.board.add_histogram(name, values, step)
+        self.board.flush()
 
     def _curve(self, step: int, curve: PixelResult) -> None:
         count = len(curve.recall)

@@ -1,4 +1,4 @@
-"""The training loop: one page from a config to a saved, calibrated model."""
+"""The training loop: one page from a config to what was learned, whatever the task."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ import math
 import signal
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from roadanomaly.calibration import calibrate
 from roadanomaly.errors import DataError, TrainingDiverged, UserError
-from roadanomaly.model import load
 from roadanomaly.training.average import WeightAverage
 from roadanomaly.training.checkpoint import load_checkpoint, save_checkpoint
 from roadanomaly.training.config import TrainConfig
+from roadanomaly.training.detector_task import DetectorTask
 from roadanomaly.training.engine import build_fabric
+from roadanomaly.training.flow_config import FlowConfig
+from roadanomaly.training.flow_task import FlowTask
 from roadanomaly.training.log import RunLog
-from roadanomaly.training.optimiser import build_optimiser, build_schedule
-from roadanomaly.training.parts import build_parts, record_of
+from roadanomaly.training.optimiser import Plan
 from roadanomaly.training.run_folder import RunFolder, check_same_run, plain
-from roadanomaly.training.step import LEARNS, TrainingStep
 from roadanomaly.training.stream import train_loader
+from roadanomaly.training.task import Task
 from roadanomaly.types import Batch
 
 STEP_MIX = 4
@@ -47,34 +48,33 @@ class Trainer:
             of the config cannot be built.
     """
 
-    def __init__(self, config: TrainConfig, *, resume: bool = False) -> None:
+    def __init__(self, config: TrainConfig | FlowConfig, *, resume: bool = False) -> None:
         self.config = config
         self.folder = RunFolder(config.out)
         self.fabric = build_fabric(config)
         self.fabric.launch()
         torch.manual_seed(config.seed)
-        self.parts = build_parts(config)
-        self.model = self.parts.model
-        self.record = record_of(self.parts, config, self.fabric.world_size)
-        module = TrainingStep(
-            self.model.segmenter,
-            self.model.detector,
-            freeze_batch_norm=config.freeze_batch_norm,
-            supervise=config.supervise,
-            distill=config.distill,
+        self.task = self._build_task()
+        self.record = self.task.record(self.fabric.world_size)
+        plans = self.task.plans()
+        self.module, *optimisers = self.fabric.setup(
+            self.task.module, *[plan.optimiser for plan in plans]
         )
-        optimiser = build_optimiser(module, config)
-        self.schedule = build_schedule(optimiser, config)
-        self.module, self.optimiser = self.fabric.setup(module, optimiser)
-        self.average = (
-            WeightAverage(self.model.networks, config.average) if config.average else None
-        )
+        self.plans: list[Plan] = [
+            replace(plan, optimiser=one) for plan, one in zip(plans, optimisers, strict=True)
+        ]
+        self.average = WeightAverage(self.task.learned, config.average) if config.average else None
         self.step, self.best, self.best_step = 0, -math.inf, 0
         if resume:
             self._resume()
         elif self.fabric.is_global_zero:
             self.folder.begin(config, self.record)
         self.stop = False
+
+    def _build_task(self) -> Task:
+        if isinstance(self.config, FlowConfig):
+            return FlowTask(self.config, self.folder)
+        return DetectorTask(self.config, self.folder)
 
     def run(self) -> Path:
         """Train to the end and return the run folder.
@@ -140,7 +140,7 @@ class Trainer:
         return bool(torch.as_tensor(self.fabric.all_reduce(asked)) > 0)
 
     def batches(self) -> Iterator[Batch]:
-        """Yield this process's mixed uint8 batches of the steps that are left.
+        """Yield this process's uint8 batches of the steps that are left, as the loader mixed them.
 
         Raises:
             UserError: an image, label or negative cannot be used.
@@ -148,8 +148,8 @@ class Trainer:
         fabric = self.fabric
         loader = train_loader(
             self.config,
-            self.parts.frames,
-            self.parts.source,
+            self.task.frames,
+            self.task.source,
             start=self.step,
             rank=fabric.global_rank,
             world=fabric.world_size,
@@ -162,46 +162,48 @@ class Trainer:
     def update(self, step: int, batches: Iterator[Batch]) -> dict[str, float]:
         """Take one optimiser step; return the mean loss terms and the rate `lr` that it took."""
         config, fabric = self.config, self.fabric
-        torch.manual_seed(hash((config.seed, step, fabric.global_rank)) % 2**63)
         totals: dict[str, float] = {}
         for part in range(config.accumulate):
-            batch = self._mixed(next(batches).to(fabric.device), step, part)
+            batch = next(batches).to(fabric.device)
+            self._seed(step, part)
+            seed = [config.seed, STEP_MIX, step, part, fabric.global_rank]
             waits = part < config.accumulate - 1
             with fabric.no_backward_sync(self.module, enabled=waits):
-                terms = self.module(batch)
+                terms = self.module(batch, np.random.default_rng(seed))
                 loss = sum(terms.values()) / config.accumulate
                 self._require_finite(loss, terms, step, batch)
                 fabric.backward(loss)
             for key, value in terms.items():
                 totals[key] = totals.get(key, 0.0) + value.item() / config.accumulate
-        self._clip(step, batch)
-        totals["lr"] = float(self.schedule.get_last_lr()[0])
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        self.schedule.step()
+        for plan in self.plans:
+            self._clip(plan, step, batch)
+            key = "lr" if plan is self.plans[0] else f"lr_{plan.name}"
+            totals[key] = float(plan.schedule.get_last_lr()[0])
+        for plan in self.plans:
+            plan.optimiser.step()
+            plan.optimiser.zero_grad(set_to_none=True)
+            plan.schedule.step()
         if self.average:
-            self.average.update(self.model.networks)
+            self.average.update(self.task.learned)
         return totals
 
-    def _mixed(self, batch: Batch, step: int, part: int) -> Batch:
-        """Let a source that works inside the step mix its negatives in."""
-        source = self.parts.source
-        if source is None or source.stage != "step":
-            return batch
-        seed = [self.config.seed, STEP_MIX, step, part, self.fabric.global_rank]
-        return source.mix(batch, np.random.default_rng(seed))
+    def _seed(self, step: int, part: int) -> None:
+        """Make a pass draw the same numbers in a resumed run, whose loader starts only then."""
+        numbers = (self.config.seed, step, part, self.fabric.global_rank)
+        torch.manual_seed(hash(numbers) % 2**63)
 
-    def _clip(self, step: int, batch: Batch) -> None:
+    def _clip(self, plan: Plan, step: int, batch: Batch) -> None:
         """Bound the gradient's norm, and refuse one that is not finite."""
         norm = self.fabric.clip_gradients(
             self.module,
-            self.optimiser,
-            max_norm=self.config.clip or math.inf,
+            plan.optimiser,
+            max_norm=plan.clip or math.inf,
             error_if_nonfinite=False,
         )
         skipped = self.config.precision == "16-mixed"  # its scaler leaves such a step out
         if norm is not None and not skipped and not torch.isfinite(norm):
-            raise self._diverged(f"the gradient became {norm.item()} at step {step}", batch)
+            what = f"the gradient of the {plan.name} became {norm.item()} at step {step}"
+            raise self._diverged(what, batch)
 
     def _require_finite(
         self, loss: torch.Tensor, terms: dict[str, torch.Tensor], step: int, batch: Batch
@@ -220,37 +222,14 @@ class Trainer:
 
     def _validate(self, log: RunLog) -> None:
         """Validate the (averaged) weights and save them if they are the best so far."""
-        networks = self.model.networks
-        with self.average.put_into(networks) if self.average else nullcontext():
-            self.model.eval()
-            ready = self.step > 0 or self.model.detector.kind not in LEARNS
-            found = self.parts.validator.run(self.model, scored=ready)
-            log.validate(self.step, found.values, found.curve, found.sheet)
-            measure = found.values.get("ap", found.values["miou"])
+        with self.average.put_into(self.task.learned) if self.average else nullcontext():
+            measure = self.task.validate(self.step, log)
             if self.step and (not self.best_step or measure > self.best):
                 self.best, self.best_step = measure, self.step
-                self.model.save(self.folder.model, self._card(found.values))
+                self.task.save(self.step)
 
     def _finish(self, log: RunLog | None) -> None:
-        """Calibrate the best model on inlier validation frames, and say where it is."""
-        best = load(self.folder.model, self.fabric.device)
-        data = self.parts.validator.frames.record()
-        scores = self.parts.validator.inlier_scores(best)
-        best.calibration = calibrate(
-            scores, self.config.false_alarms, f"{data['name']} {data.get('split', '')}".strip()
-        )
-        saved = json.loads((self.folder.model / "model.json").read_text())["record"]
-        if self.parts.validator.source is not None:
-            found = self.parts.validator.run(best).curve
-            name = f"{best.calibration.data} with held-out negatives"
-            if found.positives:
-                best.calibration = best.calibration.with_f1(found.best_f1_threshold, name)
-        best.save(self.folder.model, saved)
-        if log:
-            log.say(f"best at step {self.best_step}; the model is in {self.folder.model}")
-
-    def _card(self, values: dict[str, float]) -> dict[str, Any]:
-        return {**self.record, "step": self.step, "validation": values}
+        self.task.finish(log, self.best_step, self.fabric.device)
 
     def _checkpoint(self) -> None:
         if self.fabric.is_global_zero:
@@ -260,9 +239,9 @@ class Trainer:
                 "best_step": self.best_step,
                 "config": json.dumps(plain(self.config)),
                 "processes": self.fabric.world_size,
-                "networks": self.model.networks.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "schedule": self.schedule.state_dict(),
+                "networks": self.task.learned.state_dict(),
+                "task": self.task.state_dict(),
+                "plans": {plan.name: plan.state_dict() for plan in self.plans},
                 "precision": self.fabric.strategy.precision.state_dict(),
                 "average": self.average.state_dict() if self.average else None,
             }
@@ -273,9 +252,10 @@ class Trainer:
         state = load_checkpoint(self.folder.last)
         processes = self.fabric.world_size
         check_same_run(json.loads(state["config"]), state["processes"], self.config, processes)
-        self.model.networks.load_state_dict(state["networks"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
+        self.task.learned.load_state_dict(state["networks"])
+        self.task.load_state_dict(state["task"])
+        for plan in self.plans:
+            plan.load_state_dict(state["plans"][plan.name])
         self.fabric.strategy.precision.load_state_dict(state.get("precision", {}))
         if self.average:
             self.average.load_state_dict(state["average"])

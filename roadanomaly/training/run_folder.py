@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from roadanomaly.errors import OptionError, UserError
-from roadanomaly.training.config import TrainConfig
+from roadanomaly.training.run_config import RunConfig
 
 FREE_KEYS = ("out", "workers", "accelerator", "devices", "checkpoint_every", "log_every")
 """Keys that may change when a run is resumed: they do not change what is learned."""
@@ -29,7 +29,7 @@ class RunFolder:
         self.last = self.path / "checkpoints" / "last.pt"
         self.model = self.path / "model"
 
-    def begin(self, config: TrainConfig, record: dict[str, Any]) -> None:
+    def begin(self, config: RunConfig, record: dict[str, Any]) -> None:
         """Make the folder and write `config.yaml` and `record.json`.
 
         Raises:
@@ -58,13 +58,13 @@ class RunFolder:
             raise UserError(msg) from error
 
 
-def plain(config: TrainConfig) -> dict[str, Any]:
+def plain(config: RunConfig) -> dict[str, Any]:
     """Return a config as values that YAML and JSON hold."""
     return json.loads(json.dumps(asdict(config)))
 
 
 def check_same_run(
-    saved: dict[str, Any], processes: int, config: TrainConfig, processes_now: int
+    saved: dict[str, Any], processes: int, config: RunConfig, processes_now: int
 ) -> None:
     """Refuse to resume what would be another run.
 

@@ -1,15 +1,17 @@
-"""One pass of a mixed batch: segment, and let the detector say what it wants minimised."""
+"""One pass of a batch: mix, segment, and let detector and source say what they want minimised."""
 
 from __future__ import annotations
 
 import copy
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from roadanomaly.detectors import Detector
 from roadanomaly.detectors.losses import closed_set_cross_entropy, labels_at, masked_mean
+from roadanomaly.negatives import NegativeSource
 from roadanomaly.segmenters import Segmenter
 from roadanomaly.types import NEGATIVE, Batch, Segmentation
 
@@ -17,11 +19,12 @@ LEARNS = ("train", "finetune")
 
 
 class TrainingStep(nn.Module):
-    """Segmenter and detector as the one module that is trained.
+    """Segmenter, detector and a source that works inside the step, as one module that is trained.
 
     Args:
         segmenter: the network; frozen if the detector is of kind `train`.
         detector: attached to it.
+        source: of negatives; one that works in the loader alone has no part here.
         freeze_batch_norm: keep the segmenter's BatchNorm layers in inference mode.
         supervise: `"logits"` or `"image"`: the grid on which losses are taken.
         distill: weight of the term that holds the segmenter near its start.
@@ -31,6 +34,7 @@ class TrainingStep(nn.Module):
         self,
         segmenter: Segmenter,
         detector: Detector,
+        source: NegativeSource | None = None,
         *,
         freeze_batch_norm: bool,
         supervise: str,
@@ -39,6 +43,7 @@ class TrainingStep(nn.Module):
         super().__init__()
         self.segmenter = segmenter
         self.detector = detector
+        self.source = None if source is None or source.stage == "loader" else source
         self.freeze_batch_norm = freeze_batch_norm
         self.supervise = supervise
         self.distill = distill
@@ -59,8 +64,16 @@ class TrainingStep(nn.Module):
                     module.eval()
         return self
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the named loss terms of a float batch; their sum is to be minimised."""
+    def forward(self, batch: Batch, rng: np.random.Generator | None = None) -> dict[str, Tensor]:
+        """Return the named loss terms of a float batch; their sum is to be minimised.
+
+        Args:
+            batch: as it left the loader, on the device.
+            rng: all chance of a source that works here.
+        """
+        if self.source is not None:
+            assert rng is not None
+            batch = self.source.mix(batch, rng)
         segmentation = self._supervised(self.segmenter(batch.image, self.detector.needs))
         if self.detector.kind in LEARNS:
             losses = self.detector.loss(segmentation, batch)
@@ -68,6 +81,8 @@ class TrainingStep(nn.Module):
             losses = {"cross_entropy": closed_set_cross_entropy(segmentation, batch)}
         if self.teacher is not None:
             losses["distill"] = self.distill * self._distance(segmentation, batch)
+        if self.source is not None:
+            losses |= self.source.loss(batch)
         return losses
 
     def _supervised(self, segmentation: Segmentation) -> Segmentation:

@@ -14,7 +14,7 @@ from roadanomaly.data.base import FrameSet
 from roadanomaly.data.transforms import ColourJitter, Compose, Degrade, RandomFlip, RandomScaleCrop
 from roadanomaly.errors import DataError, UserError
 from roadanomaly.negatives import NegativeSource
-from roadanomaly.training.config import TrainConfig
+from roadanomaly.training.run_config import RunConfig
 from roadanomaly.types import IGNORE, Batch, Frame
 
 ORDER, CROP, MIX = 1, 2, 3
@@ -61,7 +61,7 @@ class ShardSampler(Sampler[int]):
         world: number of processes.
     """
 
-    def __init__(self, config: TrainConfig, start: int, rank: int, world: int) -> None:
+    def __init__(self, config: RunConfig, start: int, rank: int, world: int) -> None:
         self.passes = range(start * config.accumulate, config.steps * config.accumulate)
         self.batch = config.batch_size
         self.rank = rank
@@ -116,7 +116,7 @@ def stack(frames: Sequence[Frame]) -> Batch:
     )
 
 
-def train_transform(config: TrainConfig) -> Compose:
+def train_transform(config: RunConfig) -> Compose:
     """Return the joint transform that the config describes."""
     strength = config.jitter
     return Compose(
@@ -129,7 +129,7 @@ def train_transform(config: TrainConfig) -> Compose:
 
 
 def train_loader(
-    config: TrainConfig,
+    config: RunConfig,
     frames: FrameSet,
     source: NegativeSource | None,
     *,

@@ -9,12 +9,14 @@ import pytest
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.errors import OptionError, UnknownName
+from roadanomaly.flows import FLOWS, ImageFlow
 from roadanomaly.negatives import NEGATIVES, NegativeSource
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 
 CATALOGUES = (
     (DATASETS, FrameSet),
     (DETECTORS, Detector),
+    (FLOWS, ImageFlow),
     (NEGATIVES, NegativeSource),
     (SEGMENTERS, Segmenter),
 )

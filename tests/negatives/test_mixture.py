@@ -1,5 +1,4 @@
 import copy
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -34,7 +33,7 @@ class Grey(NegativeSource):
 
 
 class Late(Grey):
-    stage: ClassVar = "step"
+    stage = "step"
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +68,40 @@ def test_reproducible_and_pure(tmp_path):
     assert first.ids == batch.ids
 
 
+def test_a_late_source_mixes_its_crops_inside_the_step():
+    """The loader's crops are grey after the loader, the rest after the step."""
+    mixture = Mixture([{"name": "grey", "value": 1}, {"name": "late", "value": 0}])
+    assert mixture.stage == "both"
+    batch = tiny.batch(size=64, height=4, width=4)
+    loaded = mixture.mix(batch, np.random.default_rng(0))
+    early = torch.tensor(loaded.turns) == 0
+    assert 10 < early.sum() < 54
+    assert (loaded.image[early] == 1).all()
+    assert torch.equal(loaded.image[~early], batch.image[~early])
+    assert torch.equal(loaded.negative.flatten(1).all(1), early)
+    mixed = mixture.mix(loaded.to("cpu"), np.random.default_rng(1))
+    assert torch.equal(mixed.image[early], loaded.to("cpu").image[early])
+    assert (mixed.image[~early] == 0).all()
+    assert mixed.negative.all()
+    assert torch.equal(mixed.original, batch.to("cpu").image)
+    assert mixed.turns == loaded.turns
+
+
+def test_a_mixture_carries_the_loss_of_its_flow():
+    small = {"name": "glow", "levels": 1, "steps": 1, "hidden": 4}
+    mixture = Mixture([{"name": "shapes"}, {"name": "flow", "flow": small, "side": [8, 16]}])
+    loaded = mixture.mix(tiny.batch(size=6), np.random.default_rng(2))
+    mixed = mixture.mix(loaded.to("cpu"), np.random.default_rng(3))
+    samples = sum(turn == 1 for turn in loaded.turns)
+    assert 0 < samples < 6
+    assert len(mixed.replaced) == samples
+    assert list(mixture.loss(mixed)) == ["flow_bits_per_dim"]
+    assert mixture.learned_flow() is mixture.sources[1].flow
+    none = Mixture([{"name": "shapes"}])
+    assert none.learned_flow() is None
+    assert none.loss(mixed) == {}
+
+
 def test_record_lists_the_sources_and_their_shares():
     mixture = NEGATIVES.build(
         "mixture",
@@ -91,7 +124,13 @@ def test_record_lists_the_sources_and_their_shares():
         ([{"name": "grey", "value": 1, "weight": 0}], OptionError, "above 0"),
         ([{"name": "gray"}], UnknownName, "did you mean `grey`"),
         ([{"name": "grey", "vale": 1}], OptionError, "did you mean `value`"),
-        ([{"name": "late", "value": 1}], OptionError, "inside the training step"),
+        ([{"name": "mixture", "sources": []}], OptionError, "empty"),
+        (
+            [{"name": "mixture", "sources": [{"name": "grey", "value": 1}]}],
+            OptionError,
+            "cannot hold a mixture",
+        ),
+        ([{"name": "flow"}, {"name": "flow"}], OptionError, "more than one source"),
     ],
 )
 def test_faults(sources, error, match):

@@ -45,8 +45,10 @@ def final_state(folder: Path) -> dict[str, torch.Tensor]:
     last = load_checkpoint(folder / "checkpoints" / "last.pt")
     found = {f"last/{key}": value for key, value in last["networks"].items()}
     found |= {f"average/{k}": v for k, v in (last["average"] or {"state": {}})["state"].items()}
-    for number, moments in last["optimiser"]["state"].items():
-        found |= {f"optimiser/{number}/{key}": value for key, value in moments.items()}
+    for name, plan in last["plans"].items():
+        for number, moments in plan["optimiser"]["state"].items():
+            found |= {f"{name}/{number}/{key}": value for key, value in moments.items()}
+    found |= {f"source/{key}": value for key, value in last["task"].get("source", {}).items()}
     return found | load_file(folder / "model" / "weights.safetensors")
 
 

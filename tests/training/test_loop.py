@@ -206,7 +206,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, monkeypatch, value):
 @pytest.mark.parametrize("clip", [0.0, 1.0])
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, monkeypatch, clip):
     poison(monkeypatch, 2, None)
-    with pytest.raises(TrainingDiverged, match=r"gradient became .* at step 2"):
+    with pytest.raises(TrainingDiverged, match=r"gradient of the networks became .* at step 2"):
         Trainer(runs.config(tmp_path / "run", clip=clip, checkpoint_every=1)).run()
     last = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")
     assert last["step"] == 1

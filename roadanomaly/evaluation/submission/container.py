@@ -125,8 +125,9 @@ def _copy_model(model: Path, target: Path) -> None:
 
 def _copy_code(target: Path) -> None:
     package = Path(roadanomaly.model.__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        _copy(path, target / path.relative_to(package))
+    for path in sorted(package.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            _copy(path, target / path.relative_to(package))
 
 
 def _copy(source: Path, target: Path) -> None:

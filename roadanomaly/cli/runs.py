@@ -1,0 +1,58 @@
+"""Commands that start a run from a config file: read it with overrides, run it, stop in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TypeVar
+
+from jsonargparse import ArgumentParser
+
+from roadanomaly.cli.parsing import check_keys, parse
+from roadanomaly.errors import OptionError
+from roadanomaly.training.config import TrainConfig
+from roadanomaly.training.flow_config import FlowConfig
+
+C = TypeVar("C", TrainConfig, FlowConfig)
+
+
+def start(config: TrainConfig | FlowConfig, *, resume: bool) -> None:
+    """Run a config to its end.
+
+    Raises:
+        KeyboardInterrupt: it was asked to stop; says how to go on.
+    """
+    from roadanomaly.training.loop import Interrupted, Trainer
+
+    try:
+        Trainer(config, resume=resume).run()
+    except Interrupted as stop:
+        raise KeyboardInterrupt(str(stop)) from stop
+
+
+def read_run(parser: ArgumentParser, kind: type[C], arguments: Sequence[str]) -> tuple[C, bool]:
+    """Return the config that a command line describes, and whether to resume.
+
+    Raises:
+        OptionError: no config, an unknown key or option, or a value out of range.
+    """
+    parser.usage = f"{parser.prog} CONFIG [--KEY VALUE ...] [--resume]"
+    parser.add_argument("--config", action="config", help="YAML file; the same as CONFIG")
+    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint")
+    parser.add_argument("--device", default=None, help="same as --accelerator: cpu, gpu, auto")
+    parser.add_class_arguments(kind)
+    names = [field.name for field in fields(kind)]
+    words: list[str] = list(arguments)
+    if words and not words[0].startswith("-"):
+        words = ["--config", *words]
+    if not words:
+        msg = "give a config file; the recipes are in configs/. `--help` shows examples."
+        raise OptionError(msg)
+    if "--config" in words[:-1]:
+        check_keys(Path(words[words.index("--config") + 1]), names)
+    parsed = parse(parser, words)
+    values = {name: getattr(parsed, name) for name in names}
+    if parsed.device:
+        values["accelerator"] = parsed.device
+    return kind(**values), bool(parsed.resume)

@@ -1,0 +1,87 @@
+"""Negatives that are smoothed random colour: the baseline that a learned source must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from roadanomaly.negatives.outlines import KINDS, random_mask
+from roadanomaly.negatives.patches import Look, Patch, PatchSource, check_choice, check_range
+
+
+class Noise(PatchSource):
+    """Rectangles and blobs of smoothed random colour with a little grain.
+
+    Args:
+        kinds: outlines to draw from; `rectangle` is upright, the others of `shapes` are turned.
+        smooth: least and greatest width of the smoothing, as a share of the longest side.
+        contrast: least and greatest deviation of the smoothed colour, in grey levels.
+        grain: greatest deviation of the independent noise of each pixel, in grey levels.
+        count: fewest and most negatives in a crop.
+        side: least and greatest longest side, in pixels of the crop, drawn log-uniformly.
+        feather: least and greatest radius of the soft edge, in pixels.
+        probability: share of crops that get negatives at all.
+
+    Raises:
+        OptionError: a value out of range or an unknown kind.
+    """
+
+    def __init__(
+        self,
+        kinds: Sequence[str] = ("rectangle", "blob"),
+        smooth: Sequence[float] = (0.01, 0.2),
+        contrast: Sequence[float] = (10, 70),
+        grain: float = 8.0,
+        count: Sequence[int] = (1, 1),
+        side: Sequence[float] = (16, 216),
+        feather: Sequence[float] = (0, 0),
+        probability: float = 1.0,
+    ) -> None:
+        super().__init__(
+            Look(
+                count=count,
+                side=side,
+                flip=0,
+                rotate=0,
+                feather=feather,
+                colour_match=(0, 0),
+                brightness=0,
+                probability=probability,
+                place="anywhere",
+                ground=(),
+            )
+        )
+        for kind in kinds or ("",):
+            check_choice("kinds", kind, tuple(KINDS))
+        check_range("smooth", smooth, 0, 1)
+        check_range("contrast", contrast, 0, 255)
+        check_range("grain", (grain, grain), 0, 255)
+        self.kinds, self.smooth, self.contrast, self.grain = kinds, smooth, contrast, grain
+
+    def draw(self, side: int, rng: np.random.Generator) -> Patch:
+        """Draw one patch, its longest side `side` pixels."""
+        alpha = self._outline(side, rng)
+        size = (*alpha.shape, 3)
+        colour: np.ndarray = rng.standard_normal(size, np.float32)
+        width = side * rng.uniform(self.smooth[0], self.smooth[1])
+        if width > 0.1:
+            colour = cv2.GaussianBlur(colour, (0, 0), width)
+        deviation = rng.uniform(self.contrast[0], self.contrast[1])
+        colour = colour * np.float32(deviation / max(float(colour.std()), 1e-6))
+        colour += rng.uniform(0, 255, 3).astype(np.float32)
+        colour += rng.standard_normal(size, np.float32) * np.float32(rng.uniform(0, self.grain))
+        return Patch(np.clip(colour, 0, 255) * alpha[..., None], alpha)
+
+    def record(self) -> dict[str, Any]:
+        """Return the kinds of outlines: there is no other content."""
+        return {"name": "noise", "kinds": list(self.kinds)}
+
+    def _outline(self, side: int, rng: np.random.Generator) -> np.ndarray:
+        kind = self.kinds[int(rng.integers(len(self.kinds)))]
+        if kind != "rectangle":
+            return random_mask(kind, side, rng)
+        shape = [side, max(1, round(side * rng.uniform(0.35, 1)))]
+        return np.ones(rng.permutation(shape), np.float32)

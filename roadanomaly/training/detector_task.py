@@ -1,0 +1,114 @@
+"""The task of training a detector on a segmenter, or a segmenter alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+from torch import nn
+
+from roadanomaly.calibration import calibrate
+from roadanomaly.flows.store import save_flow
+from roadanomaly.model import load
+from roadanomaly.training.config import TrainConfig
+from roadanomaly.training.log import RunLog
+from roadanomaly.training.optimiser import Plan, build_plans
+from roadanomaly.training.parts import build_parts, record_of
+from roadanomaly.training.run_folder import RunFolder
+from roadanomaly.training.source_watch import watch_source
+from roadanomaly.training.step import LEARNS, TrainingStep
+from roadanomaly.training.task import Task
+
+
+class DetectorTask(Task):
+    """Trains, selects by validation, calibrates.
+
+    Args:
+        config: the whole run.
+        folder: where the model goes.
+
+    Raises:
+        UserError: a part of the config cannot be built.
+    """
+
+    module: TrainingStep
+
+    def __init__(self, config: TrainConfig, folder: RunFolder) -> None:
+        self.config = config
+        self.folder = folder
+        self.parts = build_parts(config)
+        self.frames, self.source = self.parts.frames, self.parts.source
+        self.flow = self.source.learned_flow() if self.source else None
+        self.model = self.parts.model
+        self.module = TrainingStep(
+            self.model.segmenter,
+            self.model.detector,
+            self.source,
+            freeze_batch_norm=config.freeze_batch_norm,
+            supervise=config.supervise,
+            distill=config.distill,
+        )
+        self.about: dict[str, Any] = {}
+        self.values: dict[str, float] = {}
+
+    @property
+    def learned(self) -> nn.Module:
+        """Segmenter and detector."""
+        return self.model.networks
+
+    def plans(self) -> list[Plan]:
+        """Return the optimisers of networks and source."""
+        return build_plans(self.module, self.config)
+
+    def record(self, processes: int) -> dict[str, Any]:
+        """Return all that somebody needs to repeat the run."""
+        self.about = record_of(self.parts, self.config, processes)
+        return self.about
+
+    def validate(self, step: int, log: RunLog) -> float:
+        """Return the average precision on held-out negatives, or without them the mIoU."""
+        self.model.eval()
+        ready = step > 0 or self.model.detector.kind not in LEARNS
+        found = self.parts.validator.run(self.model, scored=ready)
+        log.validate(step, found.values, found.curve, found.sheet)
+        if self.flow is not None:
+            assert self.source is not None
+            log.show(step, *watch_source(self.source, self.flow, self.parts.validator, self.config))
+        self.values = found.values
+        return found.values.get("ap", found.values["miou"])
+
+    def save(self, step: int) -> None:
+        """Write the model into the run folder, and what a source learned beside it."""
+        card = {**self.about, "step": step, "validation": self.values}
+        self.model.save(self.folder.model, card)
+        if self.flow is not None:
+            save_flow(self.flow, self.folder.path / "flow", card)
+
+    def finish(self, log: RunLog | None, best_step: int, device: torch.device) -> None:
+        """Calibrate the best model on inlier validation frames, and say where it is."""
+        best = load(self.folder.model, device)
+        data = self.parts.validator.frames.record()
+        scores = self.parts.validator.inlier_scores(best)
+        best.calibration = calibrate(
+            scores, self.config.false_alarms, f"{data['name']} {data.get('split', '')}".strip()
+        )
+        if self.parts.validator.source is not None:
+            found = self.parts.validator.run(best).curve
+            if found.positives:
+                name = f"{best.calibration.data} with held-out negatives"
+                best.calibration = best.calibration.with_f1(found.best_f1_threshold, name)
+        saved = json.loads((self.folder.model / "model.json").read_text())["record"]
+        best.save(self.folder.model, saved)
+        if log:
+            log.say(f"best at step {best_step}; the model is in {self.folder.model}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the source's weights."""
+        source = self.module.source
+        return {} if source is None else {"source": source.state_dict()}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Restore the source's weights."""
+        if self.module.source is not None:
+            self.module.source.load_state_dict(saved["source"])

@@ -1,0 +1,61 @@
+"""What a run trains: a module with its losses, how it is judged, and what is kept of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import nn
+
+from roadanomaly.data import FrameSet
+from roadanomaly.negatives import NegativeSource
+from roadanomaly.training.log import RunLog
+from roadanomaly.training.optimiser import Plan
+
+
+class Task(ABC):
+    """The loop knows steps, processes and checkpoints; a task knows what they are for.
+
+    Attributes:
+        frames: inlier frames that crops are cut from.
+        source: of negatives, or None.
+        module: called with a float batch and a numpy generator; returns named loss terms.
+    """
+
+    frames: FrameSet
+    source: NegativeSource | None
+    module: nn.Module
+
+    @property
+    @abstractmethod
+    def learned(self) -> nn.Module:
+        """What is averaged, validated and saved."""
+
+    @abstractmethod
+    def plans(self) -> list[Plan]:
+        """Return how each part of the module learns."""
+
+    @abstractmethod
+    def record(self, processes: int) -> dict[str, Any]:
+        """Return all that somebody needs to repeat the run."""
+
+    @abstractmethod
+    def validate(self, step: int, log: RunLog) -> float:
+        """Judge what was learned so far, log it, and return a measure, higher = better."""
+
+    @abstractmethod
+    def save(self, step: int) -> None:
+        """Keep what was just validated: it is the best so far."""
+
+    @abstractmethod
+    def finish(self, log: RunLog | None, best_step: int, device: torch.device) -> None:
+        """Complete what was kept when the last step is done."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold beside `learned` and the plans."""
+        return {}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Restore it."""
+        del saved

@@ -1,0 +1,184 @@
+"""Embedding density: what is drawn, projected, learned, normalised and aggregated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import rankdata
+
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.detectors.embedding_density import EmbeddingDensity
+from roadanomaly.detectors.feature_sample import FeatureSample, draw_pixels
+from roadanomaly.detectors.projection import Whitening
+from roadanomaly.errors import DataError, OptionError
+from roadanomaly.flows.vector_flow import VectorFlow, train_on_vectors
+from roadanomaly.segmenters.base import FeatureInfo
+from tests.contracts import toy
+
+
+class TwoLayers(toy.ToySegmenter):
+    """The colours at stride 2, and products of them at stride 4."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = {"colour": FeatureInfo(4, 2), "product": FeatureInfo(3, 4)}
+
+    def maps(self, image, features):
+        logits, found = super().maps(image, ("colour",))
+        colour = torch.nn.functional.avg_pool2d(found["colour"], 2)
+        found["product"] = torch.stack(
+            [colour[:, 0] * colour[:, 1], colour[:, 2], colour[:, 1] - colour[:, 2]], 1
+        )
+        return logits, {name: found[name] for name in features}
+
+
+def fitted(segmenter, planted=False, **options):
+    detector = EmbeddingDensity(**{"dimensions": 3, "epochs": 8, "hidden": 16, **options})
+    detector.attach(segmenter)
+    for seed in range(4):
+        batch = toy.inliers(4, seed)
+        batch = toy.planted(batch, 0.3) if planted else batch
+        with torch.inference_mode():
+            detector.update(segmenter(batch.image, detector.needs), batch)
+    with torch.inference_mode():
+        detector.finish()
+    return detector.eval()
+
+
+def test_whitening_gives_uncorrelated_values_of_deviation_1():
+    mixing = torch.randn(5, 5)
+    x = torch.randn(20_000, 5) @ mixing + 3
+    whitening = Whitening(5, 3)
+    whitening.fit(x)
+    y = whitening(x)
+    torch.testing.assert_close(y.mean(0), torch.zeros(3), rtol=0, atol=1e-3)
+    torch.testing.assert_close(y.T.cov(correction=0), torch.eye(3), rtol=0, atol=1e-3)
+    values = np.linalg.eigvalsh(np.cov(x.numpy().T, bias=True))[::-1][:3]
+    rows = whitening.matrix.double().numpy()
+    np.testing.assert_allclose(1 / np.linalg.norm(rows, axis=1) ** 2, values, rtol=1e-3)
+
+
+def test_a_direction_that_never_varies_stays_bounded():
+    x = torch.randn(1000, 3)
+    x[:, 2] = 1
+    whitening = Whitening(3, 3)
+    whitening.fit(x)
+    assert torch.isfinite(whitening(x)).all()
+    assert whitening(x + 1e-3).abs().max() < 10
+
+
+def test_a_sample_keeps_every_row_with_equal_chance():
+    counts = torch.zeros(100)
+    for _ in range(300):
+        sample = FeatureSample(20)
+        for first in range(0, 100, 10):
+            rows = torch.arange(first, first + 10.0)[:, None]
+            sample.add({"a": rows, "b": 2 * rows})
+        kept = sample.rows()
+        assert len(kept["a"]) == 20
+        assert torch.equal(kept["b"], 2 * kept["a"])
+        counts[kept["a"][:, 0].long()] += 1
+    assert counts[:50].sum() == pytest.approx(3000, abs=200)
+    assert counts.min() > 20
+
+
+def test_drawn_pixels_carry_a_label_and_can_be_balanced():
+    label = torch.full((20, 20), -1)
+    label[:10], label[10, :10] = 0, 7
+    drawn = draw_pixels(label, 40, balanced=False)
+    assert len(drawn.unique(dim=0)) == 40
+    assert (label[drawn[:, 0], drawn[:, 1]] >= 0).all()
+    values = label[tuple(draw_pixels(label, 40, balanced=True).T)]
+    assert (values == 7).sum() == 10
+    assert (values == 0).sum() == 20
+    assert len(draw_pixels(torch.full((4, 4), -1), 5, balanced=True)) == 0
+
+
+def test_vectors_flow_learns_a_known_gaussian():
+    """To 0.02 nats; samples have its moments; the log-determinant is the Jacobian's."""
+    factor = torch.tensor([[1.0, 0, 0], [0.7, 0.6, 0], [-0.4, 0.5, 0.5]])
+    truth = torch.distributions.MultivariateNormal(torch.ones(3), scale_tril=factor)
+    flow = VectorFlow(3, couplings=4, hidden=32)
+    train_on_vectors(flow, truth.sample((20_000,)), epochs=12, batch=256, rate=5e-3, noise=0.0)
+    points = truth.sample((20_000,))
+    with torch.no_grad():
+        assert -0.005 < (truth.log_prob(points) - flow.log_prob(points)).mean() < 0.02
+        drawn = flow.sample(20_000)
+    torch.testing.assert_close(drawn.mean(0), torch.ones(3), rtol=0, atol=0.05)
+    torch.testing.assert_close(drawn.T.cov(), factor @ factor.T, rtol=0, atol=0.08)
+    x = points[0]
+    latents, log_det = flow.transform(x)
+    matrix = torch.autograd.functional.jacobian(lambda v: flow.transform(v)[0], x)
+    assert log_det.item() == pytest.approx(torch.linalg.slogdet(matrix)[1].item(), abs=1e-4)
+    torch.testing.assert_close(flow.inverse(latents), x, rtol=0, atol=1e-5)
+    normal = torch.distributions.Normal(0, 1).log_prob(latents).sum()
+    assert flow.log_prob(x).item() == pytest.approx((normal + log_det).item(), abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def two():
+    segmenter = TwoLayers()
+    return segmenter, fitted(segmenter, features=["colour", "product"])
+
+
+def test_min_takes_the_least_likely_layer(two):
+    segmenter, detector = two
+    batch = toy.planted(toy.inliers(2, 9), 0.3)
+    found = segmenter(batch.image, detector.needs)
+    with torch.no_grad():
+        both = detector.score(found, batch.image)
+        single = []
+        for index, name in enumerate(detector.features):
+            vectors = found.features[name].permute(0, 2, 3, 1)
+            log_p = detector.flows[name].log_prob(detector.projections[name](vectors))
+            cost = (-log_p - detector.mean[index]) / detector.deviation[index]
+            single.append(found.to_image(cost))
+    torch.testing.assert_close(both, torch.maximum(*single), rtol=1e-4, atol=1e-4)
+
+
+def test_held_out_inliers_have_mean_0_and_deviation_1_in_each_layer(two):
+    segmenter, detector = two
+    batch = toy.inliers(16, 50)
+    found = segmenter(batch.image, detector.needs)
+    detector.aggregate = "mean"
+    with torch.no_grad():
+        score = detector.score(found, batch.image)[batch.known]
+    detector.aggregate = "min"
+    assert abs(score.mean().item()) < 0.5
+    assert 0.2 < score.std().item() < 2.5
+
+
+def test_logistic_regression_uses_labelled_anomalies_and_says_so():
+    segmenter = TwoLayers()
+    options = {"features": ["colour", "product"], "aggregate": "logistic"}
+    detector = fitted(segmenter, planted=True, **options)
+    assert detector.supervision == "anomalies"
+    assert EmbeddingDensity().supervision == "none"
+    batch = toy.planted(toy.inliers(4, 33), 0.3)
+    with torch.no_grad():
+        score = detector.score(segmenter(batch.image, detector.needs), batch.image)
+    ranks = rankdata(score.numpy().ravel()).reshape(score.shape) / score.numel()
+    assert ranks[batch.negative.numpy()].mean() > 0.75
+    with pytest.raises(DataError, match="needs labelled anomalies"):
+        fitted(segmenter, **options)
+
+
+def test_without_labelled_pixels_it_says_so():
+    segmenter, detector = toy.ToySegmenter(), EmbeddingDensity()
+    detector.attach(segmenter)
+    with pytest.raises(DataError, match="0 labelled vectors are too few"):
+        detector.finish()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"aggregate": "minimum"}, "did you mean `min`"),
+        ({"dimensions": 1}, r"2\.\.64"),
+        ({"per_frame": 0}, "at least 1"),
+    ],
+)
+def test_faults(options, words):
+    with pytest.raises(OptionError, match=words):
+        DETECTORS.get("embedding_density")(**options)
