@@ -13,7 +13,8 @@ PACKAGE = Path(roadanomaly.__file__).parent
 LEVELS = (
     ("__init__", "__main__"),
     ("cli",),
-    ("evaluation", "training", "video", "report"),
+    ("serve",),
+    ("evaluation", "training", "video", "report", "runtimes"),
     ("model",),
     ("detectors", "negatives"),
     ("segmenters", "flows", "generators", "data"),
