@@ -27,7 +27,8 @@ def find_components(
     count, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
     areas = stats[:, cv2.CC_STAT_AREA]
     place = np.flatnonzero(above)
-    owner, values = labels.ravel()[place], score.ravel()[place]
+    owner = labels.ravel()[place].astype(np.intp)
+    values = score.ravel()[place]
     sums = np.bincount(owner, weights=values, minlength=count)
     peaks = np.full(count, -np.inf, score.dtype)
     np.maximum.at(peaks, owner, values)

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import av.error
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame as AvFrame
 
 from roadanomaly.errors import DataError
@@ -21,6 +22,11 @@ BACKOFF = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 USUAL_FPS = 25.0
 LOST = (av.error.FFmpegError, EOFError, OSError)
+DAMAGED = (av.error.InvalidDataError, IndexError)
+"""What reading a damaged packet raises; PyAV fails on a stream that damage seems to add."""
+
+MOST_DAMAGED = 100
+"""Damaged packets in a row after which a source counts as ended."""
 
 
 class AvSource(Source):
@@ -95,9 +101,9 @@ class AvSource(Source):
 
     def frames(self, size: tuple[int, int]) -> Iterator[VideoFrame]:
         """Give decoded frames, through repetitions of a file and returns of a stream."""
-        number, clock = 0, _Clock(1 / self.fps)
+        clock = _Clock(1 / self.fps)
         pace = Pace(self.reading.realtime, self.stop)
-        for time_s, frame in self._all(clock):
+        for number, (time_s, frame) in enumerate(self._all(clock)):
             if self.stop.is_set():
                 return
             found = (frame.height, frame.width)
@@ -106,7 +112,6 @@ class AvSource(Source):
             image = frame.reformat(size[1], size[0], "rgb24").to_ndarray()
             pace.wait_for(time_s)
             yield VideoFrame(number, time_s, time.perf_counter(), image, found)
-            number += 1
 
     def _all(self, clock: _Clock) -> Iterator[tuple[float, AvFrame]]:
         rounds = 0
@@ -133,31 +138,41 @@ class AvSource(Source):
         skip = self.reading.start_s
         if skip:
             container.seek(int((start + skip) * av.time_base))
-        packets = container.demux(stream)
-        while not self.stop.is_set():
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except LOST as error:
-                if self.stop.is_set():
-                    return
-                reason = getattr(error, "strerror", None) or type(error).__name__
-                self.mishaps.notes.append(f"{self.word} broke off: {reason}")
-                return
+        for packet in self._packets(container):
             try:
                 decoded = packet.decode()
             except LOST:
                 self.mishaps.corrupt += 1
                 continue
             for frame in decoded:
-                if frame.is_corrupt:
+                if not isinstance(frame, AvFrame) or frame.is_corrupt:
                     self.mishaps.corrupt += 1
                     continue
                 stamp = None if frame.time is None else frame.time - start
                 if skip and stamp is not None and stamp < skip:
                     continue
                 yield clock.read(stamp), frame
+
+    def _packets(self, container: InputContainer) -> Iterator[Packet]:
+        """Read packets; damaged ones are counted and left out."""
+        damaged = 0
+        while not self.stop.is_set() and damaged < MOST_DAMAGED:
+            try:
+                for packet in container.demux(container.streams.video[0]):
+                    damaged = 0
+                    yield packet
+            except DAMAGED:
+                damaged += 1
+                self.mishaps.corrupt += 1
+            except LOST as error:
+                if not self.stop.is_set():
+                    reason = getattr(error, "strerror", None) or type(error).__name__
+                    self.mishaps.notes.append(f"{self.word} broke off: {reason}")
+                return
+            else:
+                return
+        if damaged:
+            self.mishaps.notes.append(f"{self.word}: {damaged} damaged packets in a row")
 
     def _reconnect(self, clock: _Clock) -> bool:
         """Call a lost stream until it answers; False when it is gone for good."""

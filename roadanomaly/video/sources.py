@@ -90,7 +90,7 @@ class Source(ABC):
     def frames(self, size: tuple[int, int]) -> Iterator[VideoFrame]:
         """Give frames scaled to `(H, W)`; once only."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (a folder holds nothing open)
         """Let go of files and connections."""
 
 

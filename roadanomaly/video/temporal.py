@@ -38,7 +38,7 @@ class Smoother:
         self.motion = motion
         self._mean: np.ndarray | None = None
         self._grey: np.ndarray | None = None
-        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
 
     def __call__(self, score: np.ndarray, image: np.ndarray) -> np.ndarray:
         """Return the mean so far.
@@ -74,7 +74,8 @@ class Smoother:
         self, old: np.ndarray, score: np.ndarray, grey: np.ndarray, before: np.ndarray
     ) -> np.ndarray:
         """Bring the old mean to the new frame: each pixel is read from where it came from."""
-        flow = self._flow.calc(grey, before, None)
+        still = np.zeros((*grey.shape, 2), np.float32)  # where the search begins
+        flow = self._flow.calc(grey, before, still)
         height, width = score.shape
         scale = np.array([width / grey.shape[1], height / grey.shape[0]], np.float32)
         flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * scale

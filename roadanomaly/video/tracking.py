@@ -161,7 +161,8 @@ class Tracker:
 
     def _drop_lost(self, time_s: float) -> list[Event]:
         """Forget tracks that were not seen for long enough; those that were alarms end."""
-        lost, kept = [], []
+        lost: list[Track] = []
+        kept: list[Track] = []
         for track in self._tracks:
             patience = self.persistence.end_s if track.alarm else self.persistence.end_s / 2
             (lost if time_s - track.last_s > patience else kept).append(track)

@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame as AvFrame
 from roadanomaly.errors import UserError
 
 CLOCK = Fraction(1, 90_000)
-FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
 FAILED = (av.error.FFmpegError, OSError, ValueError)
 
 
