@@ -15,7 +15,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["roadanomaly", "roadanomaly.*"]),
-    package_data={"roadanomaly": ["py.typed"]},
+    package_data={"roadanomaly": ["py.typed", "serve/page/*"]},
     install_requires=[
         "torch>=2.4",
         "torchvision",

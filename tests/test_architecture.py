@@ -13,7 +13,7 @@ PACKAGE = Path(roadanomaly.__file__).parent
 LEVELS = (
     ("__init__", "__main__"),
     ("cli",),
-    ("serve",),
+    ("mining", "serve"),
     ("evaluation", "training", "video", "report", "runtimes"),
     ("model",),
     ("detectors", "negatives"),
