@@ -50,7 +50,7 @@ def run(arguments: Sequence[str]) -> None:
     given = parse(parser, arguments)
     height, width = frame_size(given.size)
     model = load(given.model)
-    frames = _frames(given.on, given.root, given.data, given.limit)
+    frames = labelled_frames(given.on, given.root, given.data, given.limit)
     quiet = find_images([given.quantise_on]) if given.quantise_on else []
     images = (to_array(read_image(path)) for path in quiet[:: max(1, len(quiet) // 100)])
     parity = export(
@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> None:
         given.to,
         (height, width),
         Path(given.out),
-        _scaled(frames, height, width),
+        scaled(frames, height, width),
         f"{frames.record()['name']} ({len(frames)} frames)",
         precision=given.precision,
         tolerance=given.tolerance,
@@ -73,13 +73,14 @@ def run(arguments: Sequence[str]) -> None:
     )
 
 
-def _frames(name: str, root: str | None, options: dict[str, Any], limit: int) -> FrameSet:
+def labelled_frames(name: str, root: str | None, options: dict[str, Any], limit: int) -> FrameSet:
+    """Return some frames of a labelled set; of the drawn streets those with anomalies."""
     split = {"split": "test"} if name == "streets" else {}
     spec = {"name": name, **split, **({"root": root} if root else {}), **options}
     return Subset(build_part(DATASETS, spec), limit)
 
 
-def _scaled(frames: FrameSet, height: int, width: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def scaled(frames: FrameSet, height: int, width: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield image and truth at the graph's size; frames without truth are left out."""
     bar = tqdm(frames, desc="compare", unit="frame", disable=not sys.stderr.isatty(), leave=False)
     for frame in bar:

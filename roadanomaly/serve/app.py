@@ -15,8 +15,9 @@ from fastapi.responses import StreamingResponse as Streaming
 from fastapi.staticfiles import StaticFiles
 
 from roadanomaly.errors import UserError
+from roadanomaly.serve import uploads as limits
 from roadanomaly.serve.live import VIEWS, Live
-from roadanomaly.serve.uploads import MOST_BYTES, TooLarge, Uploads
+from roadanomaly.serve.uploads import TooLarge, Uploads
 
 PAGE = Path(__file__).parent / "page"
 COOKIE = "roadanomaly_token"
@@ -168,8 +169,8 @@ def _add_uploads(app: FastAPI, uploads: Uploads) -> None:
     @app.middleware("http")
     async def limit(request: Request, call_next: Handler) -> Response:
         declared = request.headers.get("content-length", "0")
-        if not declared.isdigit() or int(declared) > MOST_BYTES + CHUNK:
-            error = f"the file is larger than {MOST_BYTES >> 20} MB."
+        if not declared.isdigit() or int(declared) > limits.MOST_BYTES + CHUNK:
+            error = f"the file is larger than {limits.MOST_BYTES >> 20} MB."
             return JSONResponse({"error": error}, 413)
         return await call_next(request)
 
