@@ -36,7 +36,7 @@ setup(
     extras_require={
         "smp": ["segmentation-models-pytorch>=0.5"],
         "onnx": ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.3"],
-        "openvino": ["openvino>=2025.0", "nncf>=2.15"],
+        "openvino": ["openvino>=2025.0", "nncf>=2.15", "onnx>=1.17", "onnxscript>=0.3"],
         "serve": ["fastapi>=0.110", "uvicorn>=0.30", "python-multipart>=0.0.9", "websockets>=12"],
         "mine": ["pyarrow>=15"],
         "ray": ["ray[data]>=2.30"],

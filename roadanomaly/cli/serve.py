@@ -53,7 +53,7 @@ def run(arguments: Sequence[str]) -> None:
     opened = options.open_model(given)
     size = options.scored_size(given, opened, first.size)
     first.close()
-    rules = options.rules(given, opened.calibration, opened.min_area)
+    rules = options.rules(given, opened)
     listener = _listen(given.host, given.port)
     sys.stderr.write("preparing the model\n")
     runtime = Shared(opened.runtime(size))

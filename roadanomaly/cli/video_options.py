@@ -6,12 +6,12 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from roadanomaly.calibration import Calibration
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import frame_size
 from roadanomaly.errors import OptionError
 from roadanomaly.runtimes import RUNTIMES
 from roadanomaly.runtimes.ready import Choice, Opened
+from roadanomaly.video.ground import ground_classes
 from roadanomaly.video.judge import Judge, Rules, thresholds
 from roadanomaly.video.sources import Reading
 from roadanomaly.video.tracking import Persistence
@@ -33,6 +33,7 @@ def add_model_options(parser: ArgumentParser) -> None:
     )
     add("--widen", type=float, default=3.0, help="the low threshold's share is so many times that")
     add("--min_area", type=int, default=None, help="smallest object, pixels at the scored size")
+    add("--where", type=str, default="anywhere", help="road or ground: it must stand there")
     add("--smooth", type=float, default=0.6, help="share of the new frame in the running mean")
     add("--motion", type=str, default="none", help="flow: move the running mean with the picture")
     add("--start_s", type=float, default=0.2, help="an object that lasts so long is an event")
@@ -82,7 +83,7 @@ def scored_size(given: Namespace, opened: Opened, own: tuple[int, int]) -> tuple
     return opened.fixed_size or own
 
 
-def rules(given: Namespace, calibration: Calibration, min_area: int) -> Rules:
+def rules(given: Namespace, opened: Opened) -> Rules:
     """Return what the command line calls an object.
 
     Raises:
@@ -91,20 +92,21 @@ def rules(given: Namespace, calibration: Calibration, min_area: int) -> Rules:
     if given.start_frames < 1 or given.start_s < 0 or given.end_s < 0:
         msg = "--start_frames must be at least 1; --start_s and --end_s not negative."
         raise OptionError(msg)
-    high, low = thresholds(calibration, given.widen)
+    high, low = thresholds(opened.calibration, given.widen)
     return Rules(
         high=high,
         low=low,
-        min_area=min_area if given.min_area is None else given.min_area,
+        min_area=opened.min_area if given.min_area is None else given.min_area,
         smooth=given.smooth,
         motion=given.motion,
         persistence=Persistence(given.start_s, given.start_frames, given.end_s),
+        ground=ground_classes(given.where, opened.classes),
     )
 
 
 def judge(given: Namespace, opened: Opened) -> Judge:
     """Return a fresh judge by the command line's rules."""
-    return Judge(rules(given, opened.calibration, opened.min_area))
+    return Judge(rules(given, opened))
 
 
 def about(given: Namespace, opened: Opened) -> dict[str, Any]:

@@ -75,6 +75,11 @@ class Opened:
             calibration if false_alarms is None else calibration.at(false_alarms)
         )
         self.min_area = self._source.min_area
+        self.classes: tuple[str, ...] = (
+            self._source.classes
+            if isinstance(self._source, Exported)
+            else self._source.segmenter.classes
+        )
 
     def _check_export(self, exported: Exported) -> None:
         own = BACKENDS[exported.to].name

@@ -9,6 +9,7 @@ from roadanomaly.errors import OptionError
 from roadanomaly.objects import find_components
 from roadanomaly.runtimes import Scores
 from roadanomaly.video.frames import Event, Judged, VideoFrame
+from roadanomaly.video.ground import stands_on
 from roadanomaly.video.temporal import Motion, Smoother
 from roadanomaly.video.tracking import Persistence, Tracker
 
@@ -24,6 +25,7 @@ class Rules:
         smooth: share of a frame's own scores in the running mean; 1 smooths nothing.
         motion: `flow` moves the mean along with the picture.
         persistence: when an object becomes an event and when that ends.
+        ground: indices of the classes that an object must stand on; none: it may be anywhere.
     """
 
     high: float
@@ -32,6 +34,7 @@ class Rules:
     smooth: float = 0.6
     motion: Motion = "none"
     persistence: Persistence = field(default_factory=Persistence)
+    ground: tuple[int, ...] = ()
 
 
 def thresholds(calibration: Calibration, widen: float = 3.0) -> tuple[float, float]:
@@ -67,6 +70,8 @@ class Judge:
         score = self._smoother(scores.score, frame.image)
         rules = self.rules
         mask, components = find_components(score, rules.low, rules.min_area, rules.high)
+        if rules.ground:
+            components = [c for c in components if stands_on(c, mask, scores.classes, rules.ground)]
         sightings, ended = self._tracker.update(frame, components)
         smoothed = replace(scores, score=score)
         return Judged(frame, smoothed, mask, components, sightings, ended)

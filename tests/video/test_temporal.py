@@ -8,6 +8,7 @@ from roadanomaly.errors import OptionError
 from roadanomaly.objects import find_components
 from roadanomaly.types import Component
 from roadanomaly.video.frames import VideoFrame
+from roadanomaly.video.ground import ground_classes, stands_on
 from roadanomaly.video.judge import thresholds
 from roadanomaly.video.temporal import Smoother
 from roadanomaly.video.tracking import Persistence, Tracker
@@ -140,3 +141,20 @@ def test_options_out_of_range_are_refused():
         Smoother(0)
     with pytest.raises(OptionError, match="--motion"):
         Smoother(0.5, "flwo")
+
+
+def test_object_must_stand_on_the_road_where_that_is_asked():
+    classes = np.full((60, 80), 2, np.uint8)
+    classes[30:] = 0
+    mask = np.zeros((60, 80), bool)
+    mask[20:40, 10:20] = mask[2:14, 50:70] = True
+    on_road, on_wall = component(10, 20, 10, 20), component(50, 2, 20, 12)
+    assert stands_on(on_road, mask, classes, (0,))
+    assert not stands_on(on_wall, mask, classes, (0,))
+    assert stands_on(on_wall, mask, classes, (0, 2))
+    assert ground_classes("road", ("road", "sidewalk", "car")) == (0,)
+    assert ground_classes("ground", ("road", "sidewalk", "car")) == (0, 1)
+    assert ground_classes("anywhere", ("sky",)) == ()
+    for where, classes_ in (("raod", ("road",)), ("road", ("sky", "car"))):
+        with pytest.raises(OptionError, match="--where"):
+            ground_classes(where, classes_)
