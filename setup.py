@@ -14,11 +14,15 @@ EXTRAS = {
         "ftfy>=6",
         "regex",
     ],
-    "onnx": ["onnxruntime>=1.18"],
+    "onnx": ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.3"],
+    "openvino": ["openvino>=2025.0", "nncf>=2.15", "onnx>=1.17", "onnxscript>=0.3"],
+    "serve": ["fastapi>=0.110", "uvicorn>=0.30", "python-multipart>=0.0.9", "websockets>=12"],
+    "mine": ["pyarrow>=15"],
+    "ray": ["ray[data]>=2.30"],
     "smp": ["segmentation-models-pytorch>=0.5"],
     "transformers": ["transformers>=4.56"],
 }
-"""What each way to bring a network needs; roadanomaly/extras.py names them where one is missing."""
+"""What each optional part needs; roadanomaly/extras.py names them where one is missing."""
 
 setup(
     name="roadanomaly",
@@ -29,18 +33,22 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["roadanomaly", "roadanomaly.*"]),
-    package_data={"roadanomaly": ["py.typed", "report/web/*", "report/*.csv"]},
+    package_data={
+        "roadanomaly": ["py.typed", "report/web/*", "report/*.csv", "serve/page/*"],
+    },
     install_requires=[
         "torch>=2.6",
         "torchvision",
         "lightning>=2.4,!=2.6.2,!=2.6.3",
         "jsonargparse[signatures]>=4.40",
         "jinja2>=3.1",
+        "av>=14",
         "h5py>=3.8",
         "numpy>=2.0",
         "scipy>=1.11",
         "opencv-python-headless>=4.10",
         "pillow>=10",
+        "psutil>=5.9",
         "pyyaml>=6",
         "safetensors>=0.4",
         "tensorboard>=2.16",
@@ -50,11 +58,10 @@ setup(
     extras_require={
         **EXTRAS,
         "dev": [
-            *(package for packages in EXTRAS.values() for package in packages),
-            "onnx>=1.16",
+            *sorted({package for name in EXTRAS if name != "ray" for package in EXTRAS[name]}),
             "cityscapesscripts>=2.3",
             "scikit-learn>=1.5",
-            "psutil>=5.9",
+            "httpx>=0.27",
             "selenium>=4.20",
             "pytest>=8",
             "ruff>=0.6",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from roadanomaly.types import Component
 
 
 def find_components(
-    score: np.ndarray, threshold: float, min_area: int = 1
+    score: np.ndarray, threshold: float, min_area: int = 1, peak: float | None = None
 ) -> tuple[np.ndarray, list[Component]]:
     """Find 8-connected regions above a threshold.
 
@@ -18,6 +17,8 @@ def find_components(
         score: `(H, W)` float, higher = more anomalous.
         threshold: pixels with a score above it belong to a region.
         min_area: smaller regions are dropped from the mask too, pixels.
+        peak: regions without a score above it are dropped too; a second, higher threshold, which
+            lets a region grow down to the first (hysteresis).
 
     Returns:
         the mask `(H, W)` bool, and the components, the highest mean score first.
@@ -25,11 +26,14 @@ def find_components(
     above = (score > threshold).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
     areas = stats[:, cv2.CC_STAT_AREA]
-    keep = areas >= min_area
+    place = np.flatnonzero(above)
+    owner = labels.ravel()[place].astype(np.intp)
+    values = score.ravel()[place]
+    sums = np.bincount(owner, weights=values, minlength=count)
+    peaks = np.full(count, -np.inf, score.dtype)
+    np.maximum.at(peaks, owner, values)
+    keep = (areas >= min_area) & (peaks > (threshold if peak is None else peak))
     keep[0] = False
-    flat = labels.ravel()
-    sums = np.bincount(flat, weights=score.ravel(), minlength=count)
-    peaks = ndimage.maximum(score, labels, np.arange(count))
     found = [
         Component(
             box=(int(stats[i, 0]), int(stats[i, 1]), int(stats[i, 2]), int(stats[i, 3])),

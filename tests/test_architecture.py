@@ -13,7 +13,8 @@ PACKAGE = Path(roadanomaly.__file__).parent
 LEVELS = (
     ("__init__", "__main__"),
     ("cli",),
-    ("evaluation", "training", "video", "report"),
+    ("mining", "serve"),
+    ("evaluation", "training", "video", "report", "runtimes"),
     ("model", "published"),
     ("detectors", "negatives"),
     ("segmenters", "flows", "generators", "data"),

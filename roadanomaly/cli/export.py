@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from roadanomaly.errors import OptionError, nearest
 
 KINDS = {
+    "model": ("export_model", "a model as one graph for onnxruntime, openvino or libtorch"),
     "submission": ("export_submission", "the files that a benchmark accepts, checked and packed"),
 }
 

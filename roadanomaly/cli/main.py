@@ -19,11 +19,14 @@ COMMANDS: dict[str, str] = {
     "compare": "put evaluations side by side, with intervals over frames",
     "predict": "write score, mask, overlay and components of images",
     "label": "write class maps of unlabelled images, to train on more inliers",
+    "export": "write a model for another runtime, or what a benchmark accepts",
+    "video": "find anomalies in a camera, a stream, a file or a folder of frames",
+    "serve": "show a live source on a small web page",
+    "mine": "search many hours of video for the strangest events",
     "demo": "the main job from end to end: train, compare before and after, draw pictures",
     "list": "show segmenters, detectors, negative sources and data sets with their options",
     "segmenter": "check a network: what it offers and costs, and one picture",
     "data": "check a data set on disk",
-    "export": "write what a benchmark accepts, checked and packed",
 }
 USER_MISTAKE = 2
 INTERRUPTED = 130

@@ -47,6 +47,25 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
         raise OptionError(msg) from error
 
 
+def frame_size(text: str, order: str = "HxW") -> tuple[int, int]:
+    """Read a size as `(height, width)`.
+
+    Args:
+        text: two numbers with an `x` between them.
+        order: `HxW` or `WxH`.
+
+    Raises:
+        OptionError: not such a text, or a side below 32 pixels.
+    """
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdigit() and int(part) >= 32 for part in parts):
+        example = "512x1024" if order == "HxW" else "1024x512"
+        msg = f"--size {text}: give {order} with sides of at least 32 pixels, as {example}."
+        raise OptionError(msg)
+    first, second = map(int, parts)
+    return (first, second) if order == "HxW" else (second, first)
+
+
 def check_keys(path: Path, known: Iterable[str]) -> None:
     """Refuse a config file that is missing, not YAML, or has an unknown key.
 

@@ -32,7 +32,8 @@ def common_average(x: Tensor, size: tuple[int, int]) -> Tensor:
     if (2 * height, 2 * width) == (3 * size[0], 3 * size[1]):
         return _average_three_to_two(x)
     rows, columns = _windows(height, size[0], x), _windows(width, size[1], x)
-    return rows @ x @ columns.T
+    counts = rows.sum(1)[:, None] * columns.sum(1)
+    return (rows @ x @ columns.T) * (1 / counts)
 
 
 def _average_three_to_two(x: Tensor) -> Tensor:
@@ -44,10 +45,13 @@ def _average_three_to_two(x: Tensor) -> Tensor:
 
 
 def _windows(inputs: int, outputs: int, like: Tensor) -> Tensor:
-    """Return `(outputs, inputs)`: the weight of each input pixel in each output pixel's mean."""
+    """Return `(outputs, inputs)`: 1 where an input pixel counts for an output pixel, else 0.
+
+    The sums are divided by their counts afterwards, not the weights here: OpenVINO 2026.4 would
+    otherwise join a PReLU to the product and take columns for channels.
+    """
     pixel = torch.arange(inputs, device=like.device)
     output = torch.arange(outputs, device=like.device)[:, None]
     first = output * inputs // outputs
     last = ((output + 1) * inputs - 1) // outputs
-    inside = ((pixel >= first) & (pixel <= last)).to(like.dtype)
-    return inside / inside.sum(1, keepdim=True)
+    return ((pixel >= first) & (pixel <= last)).to(like.dtype)

@@ -1,0 +1,89 @@
+"""`roadanomaly export model`: the whole path from image to calibrated score as one graph."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from roadanomaly.cli.parsing import frame_size, new_parser, parse
+from roadanomaly.cli.predict import find_images
+from roadanomaly.data import DATASETS, FrameSet
+from roadanomaly.data.geometry import scale_image, scale_mask
+from roadanomaly.data.images import read_image, to_array
+from roadanomaly.data.subset import Subset
+from roadanomaly.model import build_part, load
+from roadanomaly.runtimes.exported import GRAPHS, PARITY, export
+from roadanomaly.training.record import run_record, weights_hash
+
+EXAMPLES = """
+roadanomaly export model runs/a --to openvino --size 512x1024 --out exported
+roadanomaly export model runs/a --to onnx --size 360x640 --on roadanomaly --out exported
+roadanomaly export model runs/a --to openvino --precision int8 --quantise_on drives/quiet \\
+    --size 512x1024 --out exported
+"""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Export, compare with PyTorch, and refuse a graph whose AP moves."""
+    parser = new_parser("export model", __doc__ or "", EXAMPLES)
+    parser.usage = "roadanomaly export model MODEL --to FORMAT --size HxW --out DIR [options]"
+    parser.add_argument("model", help="folder of a saved model, or of a run")
+    parser.add_argument("--to", required=True, type=str, help=f"format: {', '.join(GRAPHS)}")
+    parser.add_argument("--size", required=True, type=str, help="HxW of the frames: 512x1024")
+    parser.add_argument("--out", required=True, type=str, help="folder to write into")
+    parser.add_argument("--precision", type=str, default="f32", help="f32, bf16, f16 or int8")
+    parser.add_argument(
+        "--quantise_on", type=str, default=None, help="for int8: images of ordinary road"
+    )
+    parser.add_argument(
+        "--tolerance", type=float, default=0.5, help="AP points that the graph may move"
+    )
+    parser.add_argument("--on", type=str, default="streets", help="set with anomalies to compare")
+    parser.add_argument("--root", type=str, default=None, help="folder of that set")
+    parser.add_argument("--data", type=dict[str, Any], default={}, help="its options: --data.split")
+    parser.add_argument("--limit", type=int, default=12, help="frames of it, evenly spaced")
+    given = parse(parser, arguments)
+    height, width = frame_size(given.size)
+    model = load(given.model)
+    frames = labelled_frames(given.on, given.root, given.data, given.limit)
+    quiet = find_images([given.quantise_on]) if given.quantise_on else []
+    images = (to_array(read_image(path)) for path in quiet[:: max(1, len(quiet) // 100)])
+    parity = export(
+        model,
+        given.to,
+        (height, width),
+        Path(given.out),
+        scaled(frames, height, width),
+        f"{frames.record()['name']} ({len(frames)} frames)",
+        precision=given.precision,
+        tolerance=given.tolerance,
+        quantise_on=[scale_image(image, (height, width)) for image in images],
+        record=run_record(weights=weights_hash(model.networks), frames=frames.record()),
+    )
+    sys.stdout.write(
+        f"scores: largest difference {parity.max_difference:.3g}, mean "
+        f"{parity.mean_difference:.3g}, rank correlation {parity.rank_correlation:.6f}\n"
+        f"AP on {parity.data}: {parity.ap_before:.2f} → {parity.ap_after:.2f}\n"
+        f"written to {given.out}: {GRAPHS[given.to]}, {PARITY}\n"
+    )
+
+
+def labelled_frames(name: str, root: str | None, options: dict[str, Any], limit: int) -> FrameSet:
+    """Return some frames of a labelled set; of the drawn streets those with anomalies."""
+    split = {"split": "test"} if name == "streets" else {}
+    spec = {"name": name, **split, **({"root": root} if root else {}), **options}
+    return Subset(build_part(DATASETS, spec), limit)
+
+
+def scaled(frames: FrameSet, height: int, width: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield image and truth at the graph's size; frames without truth are left out."""
+    bar = tqdm(frames, desc="compare", unit="frame", disable=not sys.stderr.isatty(), leave=False)
+    for frame in bar:
+        if frame.truth is not None:
+            truth = scale_mask(frame.truth.numpy(), (height, width))
+            yield scale_image(to_array(frame.image), (height, width)), truth

@@ -1,0 +1,85 @@
+"""`roadanomaly serve`: a small web page that shows a live source and what is found in it."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from roadanomaly.cli import video_options as options
+from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.errors import OptionError
+from roadanomaly.runtimes.base import require
+from roadanomaly.video.judge import Judge
+from roadanomaly.video.sources import SOURCES, Source, open_source
+
+EXAMPLES = """
+roadanomaly serve runs/a --source drive.mp4
+roadanomaly serve runs/a --source rtsp://camera/street --backend openvino --size 640x360
+roadanomaly serve exported --source camera:0 --host 0.0.0.0 --token SECRET
+"""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Serve until Ctrl-C."""
+    parser = new_parser("serve", __doc__ or "", EXAMPLES)
+    parser.usage = "roadanomaly serve MODEL --source SOURCE [--host HOST] [--port PORT] [options]"
+    parser.add_argument("model", help="folder of a saved model, a run or an export")
+    parser.add_argument("--source", type=str, required=True, help=SOURCES)
+    parser.add_argument("--host", type=str, default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+    parser.add_argument(
+        "--token", type=str, default=None, help="asked of visitors; made up for other addresses"
+    )
+    options.add_model_options(parser)
+    options.add_source_options(parser)
+    given = parse(parser, arguments)
+    uvicorn = require("uvicorn", "serve")
+    for package in ("fastapi", "multipart", "websockets"):
+        require(package, "serve")
+    from roadanomaly.serve.app import build_app
+    from roadanomaly.serve.live import Live, Shared
+    from roadanomaly.serve.uploads import Uploads
+
+    reading = replace(options.reading(given), realtime=True, loop=1)
+
+    def source_at(time_s: float) -> Source:
+        return open_source(given.source, replace(reading, start_s=time_s))
+
+    first = source_at(0.0)
+    opened = options.open_model(given)
+    size = options.scored_size(given, opened, first.size)
+    first.close()
+    rules = options.rules(given, opened)
+    listener = _listen(given.host, given.port)
+    sys.stderr.write("preparing the model\n")
+    runtime = Shared(opened.runtime(size))
+    live = Live(source_at, runtime, opened.calibration, rules, given.widen)
+    uploads = Uploads(runtime, lambda: Judge(live.rules()))
+    token = given.token
+    if token is None and given.host not in LOOPBACK:
+        token = secrets.token_urlsafe(12)
+    address = f"http://{given.host}:{listener.getsockname()[1]}/"
+    sys.stdout.write(f"open {address}{f'?token={token}' if token else ''}\n")
+    sys.stdout.flush()
+    config = uvicorn.Config(
+        build_app(live, uploads, token), log_level="warning", timeout_graceful_shutdown=1
+    )
+    uvicorn.Server(config).run([listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open the port before the model is made ready.
+
+    Raises:
+        OptionError: it is taken, or the address is not of this machine.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        msg = f"cannot listen on {host}:{port}: {error}; give another --port, or 0 for a free one."
+        raise OptionError(msg) from error

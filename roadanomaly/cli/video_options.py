@@ -1,0 +1,119 @@
+"""Options that the commands for video share, and what they build."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from roadanomaly.cli.models import pick_device
+from roadanomaly.cli.parsing import frame_size
+from roadanomaly.errors import OptionError
+from roadanomaly.runtimes import RUNTIMES
+from roadanomaly.runtimes.ready import Choice, Opened
+from roadanomaly.video.ground import ground_classes
+from roadanomaly.video.judge import Judge, Rules, thresholds
+from roadanomaly.video.sources import Reading
+from roadanomaly.video.tracking import Persistence
+
+
+def add_model_options(parser: ArgumentParser) -> None:
+    """Add how the model is run and what counts as an object."""
+    add = parser.add_argument
+    add("--backend", type=str, default=None, help=f"{', '.join(RUNTIMES)}; default: torch")
+    add("--precision", type=str, default=None, help="f32, bf16 or f16; int8 by an export")
+    add("--mode", type=str, default="eager", help="of torch: eager, compile or cuda_graph")
+    add("--device", type=str, default="auto", help="of torch: cpu, cuda, cuda:1 or auto")
+    add("--size", type=str, default=None, help="WxH at which frames are scored; default: theirs")
+    add(
+        "--false_alarms",
+        type=float,
+        default=None,
+        help="share of inlier pixels that may exceed the high threshold; default: as saved",
+    )
+    add("--widen", type=float, default=3.0, help="the low threshold's share is so many times that")
+    add("--min_area", type=int, default=None, help="smallest object, pixels at the scored size")
+    add("--where", type=str, default="anywhere", help="road or ground: it must stand there")
+    add("--smooth", type=float, default=0.6, help="share of the new frame in the running mean")
+    add("--motion", type=str, default="none", help="flow: move the running mean with the picture")
+    add("--start_s", type=float, default=0.2, help="an object that lasts so long is an event")
+    add("--start_frames", type=int, default=3, help="and is seen on so many frames")
+    add("--end_s", type=float, default=0.6, help="an event ends when unseen for so long")
+
+
+def add_source_options(parser: ArgumentParser) -> None:
+    """Add how a source is read."""
+    add = parser.add_argument
+    add("--fps", type=float, default=10.0, help="of a folder of images")
+    add("--live", type=bool | None, default=None, help="drop frames to keep up; default: streams")
+    add("--realtime", type=bool, default=False, help="play a file at its own pace, like a camera")
+    add("--loop", type=int, default=1, help="play a file so many times; 0 for ever")
+    add("--from_s", type=float, default=0.0, help="leave out what lies before")
+    add("--stall_s", type=float, default=5.0, help="a stream silent for so long is lost")
+    add("--reconnect_s", type=float, default=30.0, help="call a lost stream again for so long")
+
+
+def open_model(given: Namespace) -> Opened:
+    """Open the model that the command line names.
+
+    Raises:
+        UserError: see `Opened`.
+    """
+    choice = Choice(given.backend, given.precision, given.mode, str(pick_device(given.device)))
+    return Opened(given.model, choice, given.false_alarms)
+
+
+def reading(given: Namespace) -> Reading:
+    """Return how the command line wants sources read."""
+    return Reading(
+        fps=given.fps,
+        live=given.live,
+        realtime=given.realtime,
+        loop=given.loop,
+        start_s=given.from_s,
+        stall_s=given.stall_s,
+        reconnect_s=given.reconnect_s,
+    )
+
+
+def scored_size(given: Namespace, opened: Opened, own: tuple[int, int]) -> tuple[int, int]:
+    """Return `(H, W)` at which frames are scored: `--size`, the export's, or the source's own."""
+    if given.size is not None:
+        return frame_size(given.size, "WxH")
+    return opened.fixed_size or own
+
+
+def rules(given: Namespace, opened: Opened) -> Rules:
+    """Return what the command line calls an object.
+
+    Raises:
+        OptionError: a value out of its range.
+    """
+    if given.start_frames < 1 or given.start_s < 0 or given.end_s < 0:
+        msg = "--start_frames must be at least 1; --start_s and --end_s not negative."
+        raise OptionError(msg)
+    high, low = thresholds(opened.calibration, given.widen)
+    return Rules(
+        high=high,
+        low=low,
+        min_area=opened.min_area if given.min_area is None else given.min_area,
+        smooth=given.smooth,
+        motion=given.motion,
+        persistence=Persistence(given.start_s, given.start_frames, given.end_s),
+        ground=ground_classes(given.where, opened.classes),
+    )
+
+
+def judge(given: Namespace, opened: Opened) -> Judge:
+    """Return a fresh judge by the command line's rules."""
+    return Judge(rules(given, opened))
+
+
+def about(given: Namespace, opened: Opened) -> dict[str, Any]:
+    """Return what a record should say of the model."""
+    calibration = opened.calibration
+    return {
+        "model": str(given.model),
+        "false_alarms": calibration.rate,
+        "calibrated_on": calibration.data,
+    }

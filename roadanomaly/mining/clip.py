@@ -1,0 +1,141 @@
+"""One clip: run it through the model, keep its top events with thumbnails, write them whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from roadanomaly.errors import UserError
+from roadanomaly.files import write_bytes, write_text
+from roadanomaly.runtimes import Runtime
+from roadanomaly.video.frames import Event, Judged
+from roadanomaly.video.judge import Judge
+from roadanomaly.video.overlay import draw
+from roadanomaly.video.runner import Runner
+from roadanomaly.video.sources import Source
+
+THUMBNAIL_WIDTH = 320
+CLIPS = "clips"
+THUMBNAILS = "thumbnails"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A clip to be mined.
+
+    Args:
+        path: as the source was named.
+        out: folder of the index.
+        key: of the clip in that folder.
+    """
+
+    path: str
+    out: Path
+    key: str
+
+    @property
+    def record(self) -> Path:
+        """The file whose presence says that this clip is done."""
+        return self.out / CLIPS / f"{self.key}.json"
+
+
+def clip_key(path: Path) -> str:
+    """Name a clip by its stem and by a hash of its place, size and time of change.
+
+    A clip that was changed since is another one, and is mined again.
+    """
+    stat = path.stat()
+    state = f"{path.absolute()}|{stat.st_size}|{stat.st_mtime_ns}"
+    return f"{path.stem[:60]}-{hashlib.sha256(state.encode()).hexdigest()[:12]}"
+
+
+class _Best:
+    """A sink that keeps the events, and a picture of the peak of those that are on."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self.found: list[tuple[Event, bytes]] = []
+        self._pictures: dict[int, bytes] = {}
+
+    def show(self, judged: Judged) -> None:
+        """Called in the judging thread, where alarms may be looked at."""
+        number = judged.frame.number
+        for event in self._judge.open_events:
+            if event.peak_frame == number or event.id not in self._pictures:
+                self._pictures[event.id] = thumbnail(judged)
+        for event in judged.ended:
+            self.found.append((event, self._pictures.pop(event.id, b"")))
+
+    def take(self, judged: Judged) -> None:
+        """Nothing: `show` has seen it."""
+
+    def close(self, last: Sequence[Event]) -> str | None:
+        """Take the events that end with the clip."""
+        self.found += [(event, self._pictures.pop(event.id, b"")) for event in last]
+        return None
+
+
+def mine_clip(
+    task: Task,
+    open_source: Callable[[str], Source],
+    runtime_for: Callable[[Source], Runtime],
+    new_judge: Callable[[], Judge],
+    top: int,
+) -> dict[str, Any]:
+    """Mine one clip, or return what was found in it before.
+
+    A clip that cannot be read gives a record with an `error` instead of events.
+
+    Args:
+        task: the clip.
+        open_source: opens it.
+        runtime_for: gives the runtime for its size.
+        new_judge: makes a fresh judge.
+        top: how many events to keep, those with the highest peaks.
+
+    Returns:
+        `clip`, `frames`, `seconds`, `events` and `error`; as stored in `Task.record`.
+
+    Raises:
+        UserError: the index folder cannot be written.
+    """
+    if task.record.exists():
+        return json.loads(task.record.read_text())
+    record: dict[str, Any] = {"clip": task.path, "frames": 0, "seconds": 0.0, "error": None}
+    best: list[tuple[Event, bytes]] = []
+    try:
+        source = open_source(task.path)
+        judge = new_judge()
+        sink = _Best(judge)
+        figures = Runner(source, runtime_for(source), judge, [sink], on_frame=sink.show).run()
+        record["frames"] = figures["frames"]
+        record["seconds"] = round(figures["frames"] / source.fps, 3)
+        best = sorted(sink.found, key=lambda one: -one[0].peak_score)[:top]
+    except UserError as error:
+        record["error"] = str(error)
+    record["events"] = [
+        {**event.as_dict(), "thumbnail": _keep(task, event, picture)} for event, picture in best
+    ]
+    write_text(task.record, json.dumps(record, indent=1) + "\n")
+    return record
+
+
+def _keep(task: Task, event: Event, picture: bytes) -> str:
+    name = f"{THUMBNAILS}/{task.key}-{event.id}.jpg"
+    write_bytes(task.out / name, picture)
+    return name
+
+
+def thumbnail(judged: Judged) -> bytes:
+    """Draw a frame's result small, as JPEG."""
+    drawn = draw(judged)
+    height = round(drawn.shape[0] * THUMBNAIL_WIDTH / drawn.shape[1])
+    small = cv2.resize(drawn, (THUMBNAIL_WIDTH, height), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", np.ascontiguousarray(small[..., ::-1]))[1].tobytes()

@@ -1,0 +1,83 @@
+"""Mine many clips: one after the other, or on Ray Data across machines, by the same code."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from roadanomaly.errors import DataError
+from roadanomaly.mining.clip import Task, clip_key
+from roadanomaly.runtimes.base import require
+
+SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".mpg", ".mpeg")
+Worker = Callable[[Task], dict[str, Any]]
+
+
+def find_clips(words: Sequence[str], out: Path) -> list[Task]:
+    """Return the clips that files, folders (with what lies in them) and globs name, each once.
+
+    Raises:
+        DataError: a word that names no clip.
+    """
+    found: dict[Path, None] = {}
+    for word in words:
+        path = Path(word)
+        if path.is_dir():
+            paths = sorted(one for one in path.rglob("*") if _is_clip(one))
+        elif path.exists():
+            paths = [path]
+        else:
+            matches = sorted(map(Path, glob.glob(word, recursive=True)))  # noqa: PTH207
+            paths = [match for match in matches if _is_clip(match)]
+        if not paths:
+            msg = f"{word!r} names no clip; give files, folders or quoted globs of {SUFFIXES}."
+            raise DataError(msg)
+        found |= dict.fromkeys(paths)
+    return [Task(str(path), out, clip_key(path)) for path in found]
+
+
+def _is_clip(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+
+
+def mine_here(tasks: Sequence[Task], new_worker: Callable[[], Worker]) -> Iterator[dict[str, Any]]:
+    """Mine clip after clip in this process."""
+    worker = new_worker()
+    for task in tasks:
+        yield worker(task)
+
+
+def mine_on_ray(
+    tasks: Sequence[Task], new_worker: Callable[[], Worker], workers: int
+) -> Iterator[dict[str, Any]]:
+    """Mine on a Ray cluster; the index folder must be one that all machines see.
+
+    Args:
+        tasks: the clips.
+        new_worker: makes what mines a clip; called once in each process.
+        workers: processes.
+
+    Raises:
+        UserError: ray is not installed.
+    """
+    require("ray", "ray")
+    data = require("ray.data", "ray")
+    rows = [{"path": task.path, "out": str(task.out), "key": task.key} for task in tasks]
+
+    class Miner:
+        """One process, with its own model."""
+
+        def __init__(self) -> None:
+            self._worker = new_worker()
+
+        def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+            self._worker(Task(row["path"], Path(row["out"]), row["key"]))
+            return {"key": row["key"]}
+
+    done = data.from_items(rows, override_num_blocks=len(rows)).map(Miner, concurrency=workers)
+    by_key = {task.key: task for task in tasks}
+    for row in done.iter_rows():
+        yield json.loads(by_key[row["key"]].record.read_text())

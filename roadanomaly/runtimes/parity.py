@@ -1,0 +1,134 @@
+"""How far a runtime's scores lie from PyTorch's, on frames whose anomalies are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from roadanomaly.errors import DataError, UserError
+from roadanomaly.metrics import PixelExact
+from roadanomaly.runtimes.base import Runtime
+
+PER_FRAME = 20_000
+"""Pixels of a frame that the rank correlation is taken from."""
+
+
+class ParityError(UserError):
+    """An exported graph ranks pixels otherwise than the model it came from."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """A comparison of two runtimes on the same frames; the first is the reference.
+
+    Args:
+        reference: name and precision of the reference.
+        runtime: name and precision of the other.
+        data: what the frames are.
+        frames: how many.
+        max_difference: largest absolute difference of two scores.
+        mean_difference: mean absolute difference.
+        rank_correlation: Spearman's, over pixels drawn from all frames.
+        classes_equal: share of pixels with the same class.
+        ap_before: average precision of the reference, percent.
+        ap_after: of the other, percent.
+        tolerance: AP points that it may move.
+    """
+
+    reference: str
+    runtime: str
+    data: str
+    frames: int
+    max_difference: float
+    mean_difference: float
+    rank_correlation: float
+    classes_equal: float
+    ap_before: float
+    ap_after: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether AP moved by no more than the tolerance."""
+        return abs(self.ap_after - self.ap_before) <= self.tolerance
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {**asdict(self), "passed": self.passed}
+
+    def require(self) -> None:
+        """Refuse a graph that does not do what the model does.
+
+        Raises:
+            ParityError: AP moved by more than the tolerance.
+        """
+        if not self.passed:
+            msg = (
+                f"AP on {self.data} is {self.ap_before:.2f} by {self.reference} and "
+                f"{self.ap_after:.2f} by {self.runtime}: it moved by more than "
+                f"{self.tolerance:g} points, so no graph was written. Take a higher --precision, "
+                "or state a larger --tolerance."
+            )
+            raise ParityError(msg)
+
+
+def compare(
+    reference: Runtime,
+    runtime: Runtime,
+    frames: Iterable[tuple[np.ndarray, np.ndarray]],
+    data: str,
+    tolerance: float = 0.5,
+) -> Parity:
+    """Score frames by two runtimes.
+
+    Args:
+        reference: what the other should equal.
+        runtime: the other.
+        frames: image `(H, W, 3)` uint8 and truth `(H, W)` uint8: 0 inlier, 1 anomaly, 255 ignore.
+        data: what the frames are, for the record.
+        tolerance: AP points that it may move.
+
+    Raises:
+        DataError: no frame, or none with an anomaly.
+    """
+    before, after = PixelExact(), PixelExact()
+    rng = np.random.default_rng(0)
+    drawn: list[np.ndarray] = []
+    largest, total, equal, pixels, count = 0.0, 0.0, 0, 0, 0
+    for image, truth in frames:
+        one, other = reference(image), runtime(image)
+        difference = np.abs(one.score.astype(np.float64) - other.score)
+        largest = max(largest, float(difference.max()))
+        total += float(difference.sum())
+        equal += int((one.classes == other.classes).sum())
+        pixels += difference.size
+        count += 1
+        place = rng.integers(0, difference.size, PER_FRAME)
+        drawn.append(np.stack([one.score.ravel()[place], other.score.ravel()[place]]))
+        before.update(str(count), one.score, truth)
+        after.update(str(count), other.score, truth)
+    if not count:
+        msg = f"{data} holds no frame to compare on."
+        raise DataError(msg)
+    ap_before, ap_after = before.compute().ap, after.compute().ap
+    if not np.isfinite(ap_before):
+        msg = f"no frame of {data} shows an anomaly, so AP is undefined; compare on another set."
+        raise DataError(msg)
+    pairs = np.concatenate(drawn, axis=1)
+    return Parity(
+        reference=f"{reference.name} {reference.precision}",
+        runtime=f"{runtime.name} {runtime.precision}",
+        data=data,
+        frames=count,
+        max_difference=largest,
+        mean_difference=total / pixels,
+        rank_correlation=float(spearmanr(pairs[0], pairs[1]).statistic),
+        classes_equal=equal / pixels,
+        ap_before=100 * ap_before,
+        ap_after=100 * ap_after,
+        tolerance=tolerance,
+    )

@@ -1,0 +1,68 @@
+"""A process of its own that decodes what a stranger sent, so that a bad file harms only it.
+
+python -m roadanomaly.serve.decode_worker IN OUT_FOLDER
+
+Writes `image.png`, or `clip.mp4` of at most `MOST_FRAMES` frames; complains in one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+from pathlib import Path
+
+from roadanomaly.data.geometry import scale_image
+from roadanomaly.data.images import SUFFIXES, read_image, to_array, write_image
+from roadanomaly.errors import UserError
+from roadanomaly.video.sources import open_source
+from roadanomaly.video.writer import VideoWriter
+
+MOST_FRAMES = 250
+LONGEST_SIDE = 1280
+MOST_PIXELS = 50_000_000
+MEMORY = 4 << 30
+CPU_SECONDS = 60
+
+
+def main(given: Path, out: Path) -> None:
+    """Decode an image or a clip.
+
+    Raises:
+        UserError: it is neither.
+    """
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    with contextlib.suppress(ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    if given.suffix.lower() in SUFFIXES:
+        image = to_array(read_image(given))
+        write_image(out / "image.png", scale_image(image, _bounded(image.shape[:2])))
+        return
+    source = open_source(str(given))
+    if source.size[0] * source.size[1] > MOST_PIXELS:
+        msg = f"its frames of {source.size[1]}x{source.size[0]} are too large."
+        raise UserError(msg)
+    size = _bounded(source.size)
+    writer = VideoWriter(out / "clip.mp4", size, source.fps)
+    for frame in source.frames(size):
+        writer.write(frame.image, frame.time_s)
+        if frame.number + 1 >= MOST_FRAMES:
+            break
+    writer.close()
+    if not writer.frames:
+        (out / "clip.mp4").unlink()
+        msg = "it holds no frame that can be decoded."
+        raise UserError(msg)
+
+
+def _bounded(size: tuple[int, ...]) -> tuple[int, int]:
+    """Shrink a size to what is shown, both sides even."""
+    scale = min(1.0, LONGEST_SIDE / max(size))
+    return max(2, round(size[0] * scale) // 2 * 2), max(2, round(size[1] * scale) // 2 * 2)
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]), Path(sys.argv[2]))
+    except UserError as error:
+        sys.exit(str(error).replace(sys.argv[1], "the file"))

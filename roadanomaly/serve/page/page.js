@@ -1,0 +1,192 @@
+// The page: shows what the server says, and tells it what the visitor wants.
+const $ = (id) => document.getElementById(id);
+const history = { latency: [], fps: [] };
+const POINTS = 120;
+let status = null, view = "overlay", sliding = false, lastFrames = null;
+
+async function post(path, body) {
+  const answer = await fetch(path, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+  });
+  const found = await answer.json();
+  if (!answer.ok) say(found.error || "refused", true);
+  return answer.ok ? found : null;
+}
+
+function say(text, fault = false) {
+  $("state").textContent = text;
+  $("state").classList.toggle("fault", fault);
+}
+
+function show(kind) {
+  view = kind;
+  $("picture").src = `/stream/${kind}`;
+  for (const name of ["overlay", "heat"])
+    $(`view-${name}`).setAttribute("aria-selected", String(name === kind));
+}
+
+function percent(rate) { return `${(100 * rate).toPrecision(2)} %`; }
+
+async function settings(values) {
+  const found = await post("/api/settings", values);
+  if (found) render(found);
+}
+
+async function seek(time_s) {
+  if (await post("/api/seek", { time_s })) $("picture").scrollIntoView({ block: "nearest" });
+}
+
+function plot(canvas, values) {
+  const ratio = devicePixelRatio || 1, width = canvas.clientWidth, height = 70;
+  canvas.width = width * ratio; canvas.height = height * ratio;
+  const draw = canvas.getContext("2d");
+  draw.scale(ratio, ratio);
+  const style = getComputedStyle(document.body);
+  const top = Math.max(1, ...values) * 1.15;
+  draw.strokeStyle = style.getPropertyValue("--plot"); draw.lineWidth = 1.5;
+  draw.beginPath();
+  values.forEach((value, i) => {
+    const x = width * (i + POINTS - values.length) / (POINTS - 1), y = height - height * value / top;
+    i ? draw.lineTo(x, y) : draw.moveTo(x, y);
+  });
+  draw.stroke();
+  draw.fillStyle = style.getPropertyValue("--soft"); draw.font = "11px system-ui";
+  draw.fillText(top.toFixed(0), 2, 11);
+}
+
+function render(found) {
+  status = found;
+  const figures = found.figures;
+  if (found.fault) say(found.fault, true);
+  else if (figures.frames)
+    say(`${figures.source.split("/").pop()} · ${figures.size} · ${figures.backend} ${figures.precision}` +
+      ` · ${figures.dropped} dropped`);
+  $("clock").textContent = `${found.time_s.toFixed(1)} s`;
+  if (!sliding) {
+    $("rate").value = Math.log10(found.settings.rate);
+    $("opacity").value = found.settings.opacity;
+  }
+  $("rate-text").textContent = `${percent(found.settings.rate)} of ordinary pixels`;
+  $("opacity-text").textContent = percent(found.settings.opacity);
+  $("pause").setAttribute("aria-pressed", String(found.settings.paused));
+  $("pause").textContent = found.settings.paused ? "Go on" : "Pause";
+  $("back").disabled = $("forward").disabled = !found.seekable;
+  if (figures.frames && figures.frames !== lastFrames) {
+    lastFrames = figures.frames;
+    for (const [name, value] of [["latency", figures.latency_ms.p95], ["fps", figures.fps]]) {
+      history[name].push(value);
+      if (history[name].length > POINTS) history[name].shift();
+      plot($(`${name}-plot`), history[name]);
+    }
+    $("latency").textContent = `p50 ${figures.latency_ms.p50} · p95 ${figures.latency_ms.p95} ms`;
+    $("fps").textContent = `${figures.fps} of ${figures.source_fps} fps`;
+  }
+  list(found.events);
+}
+
+function list(events) {
+  $("count").textContent = events.length || "none yet";
+  const known = new Map([...$("events").children].map((item) => [item.dataset.key, item]));
+  const items = events.map((event) => {
+    const item = known.get(event.key) || entry(event);
+    item.classList.toggle("on", event.on);
+    item.querySelector("small").textContent =
+      `${event.start_s.toFixed(1)} to ${event.end_s.toFixed(1)} s · peak ${event.peak_score.toFixed(2)}`;
+    const address = `/events/${event.key}.jpg?${event.peak_frame}`;
+    const image = item.querySelector("img");
+    if (image.getAttribute("src") !== address) image.src = address;
+    return item;
+  });
+  if (items.some((item, i) => $("events").children[i] !== item) ||
+      items.length !== $("events").children.length) $("events").replaceChildren(...items);
+}
+
+function entry(event) {
+  const item = document.createElement("li");
+  item.dataset.key = event.key;
+  const button = document.createElement("button"), text = document.createElement("span");
+  const name = document.createElement("b"), image = document.createElement("img");
+  name.textContent = `#${event.id}`;
+  image.alt = "";
+  text.append(name, document.createElement("small"));
+  button.append(image, text);
+  button.onclick = () => seek(Math.max(0, event.peak_s - 0.5));
+  item.append(button);
+  return item;
+}
+
+async function upload(event) {
+  event.preventDefault();
+  const file = $("file").files[0], place = $("result");
+  if (!file) return;
+  place.className = ""; place.textContent = "scoring …";
+  const body = new FormData();
+  body.append("file", file);
+  let found;
+  try {
+    const answer = await fetch("/api/upload", { method: "POST", body });
+    found = await answer.json();
+    if (!answer.ok) throw new Error(found.error || "refused");
+  } catch (error) {
+    place.className = "error"; place.textContent = error.message;
+    return;
+  }
+  const media = document.createElement(found.kind === "image" ? "img" : "video");
+  media.src = found.address;
+  if (found.kind === "image") media.alt = "the uploaded image with what was found";
+  else { media.controls = true; media.muted = true; media.autoplay = true; media.loop = true; }
+  const many = found.kind === "image" ? found.components.length : found.events.length;
+  const text = document.createElement("p");
+  text.textContent = `${many} ${found.kind === "image" ? "objects" : "events"} found`;
+  place.replaceChildren(media, text);
+}
+
+function slider(id, send) {
+  const input = $(id);
+  let timer = null;
+  input.oninput = () => {
+    sliding = true;
+    clearTimeout(timer);
+    timer = setTimeout(() => send(Number(input.value)).finally(() => { sliding = false; }), 40);
+  };
+}
+
+function keys(event) {
+  if (event.target.matches("input:not([type=range])") || event.ctrlKey || event.metaKey) return;
+  const rate = status ? Math.log10(status.settings.rate) : -2;
+  const opacity = status ? status.settings.opacity : 0.45;
+  const act = {
+    " ": () => settings({ paused: !status.settings.paused }),
+    ArrowLeft: () => seek(Math.max(0, status.time_s - 2)),
+    ArrowRight: () => seek(status.time_s + 2),
+    "[": () => settings({ rate: 10 ** Math.max(-6, rate - 0.2) }),
+    "]": () => settings({ rate: 10 ** Math.min(-0.3, rate + 0.2) }),
+    "-": () => settings({ opacity: Math.max(0, opacity - 0.1) }),
+    "+": () => settings({ opacity: Math.min(1, opacity + 0.1) }),
+    h: () => show(view === "heat" ? "overlay" : "heat"),
+    u: () => $("file").click(),
+  }[event.key];
+  if (!act || (event.target.type === "range" && event.key.startsWith("Arrow"))) return;
+  if (event.target.matches("button") && event.key === " ") return;
+  event.preventDefault();
+  act();
+}
+
+function listen() {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const socket = new WebSocket(`${scheme}://${location.host}/ws`);
+  socket.onmessage = (message) => render(JSON.parse(message.data));
+  socket.onclose = () => { say("connection lost, trying again …", true); setTimeout(listen, 1000); };
+  socket.onopen = () => show(view);
+}
+
+$("view-overlay").onclick = () => show("overlay");
+$("view-heat").onclick = () => show("heat");
+$("pause").onclick = () => settings({ paused: !status.settings.paused });
+$("back").onclick = () => seek(Math.max(0, status.time_s - 2));
+$("forward").onclick = () => seek(status.time_s + 2);
+$("upload").onsubmit = upload;
+slider("rate", (value) => settings({ rate: 10 ** value }));
+slider("opacity", (value) => settings({ opacity: value }));
+document.addEventListener("keydown", keys);
+listen();

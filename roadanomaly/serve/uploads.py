@@ -1,0 +1,164 @@
+"""Images and clips that visitors send: checked, decoded elsewhere, scored, kept for a while."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from roadanomaly.data.geometry import scale_image
+from roadanomaly.data.images import SUFFIXES, read_image, to_array, write_image
+from roadanomaly.errors import UserError
+from roadanomaly.serve.live import Shared
+from roadanomaly.video.frames import Event, VideoFrame
+from roadanomaly.video.judge import Judge
+from roadanomaly.video.overlay import draw
+from roadanomaly.video.runner import Runner
+from roadanomaly.video.sinks import OverlayVideo
+from roadanomaly.video.sources import open_source
+
+CLIPS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".mpg")
+MOST_BYTES = 64 << 20
+MOST_SECONDS = 90
+KEPT = 20
+
+
+class TooLarge(UserError):
+    """More bytes than are taken."""
+
+
+class Uploads:
+    """Results of uploads, in a folder that goes with the server.
+
+    Args:
+        runtime: shared with the live video; uploads are scaled to its size.
+        judge: makes a fresh judge at the threshold of the moment.
+    """
+
+    def __init__(self, runtime: Shared, judge: Callable[[], Judge]) -> None:
+        self._runtime = runtime
+        self._judge = judge
+        self._root = tempfile.TemporaryDirectory(prefix="roadanomaly-")
+        self._count = 0
+        self._kept: list[Path] = []
+
+    async def receive(self, name: str, chunks: AsyncIterator[bytes]) -> Path:
+        """Store an upload in a folder of its own.
+
+        Raises:
+            UserError: its ending is of no kind that is taken.
+            TooLarge: it is larger than `MOST_BYTES`.
+        """
+        suffix = Path(name).suffix.lower()
+        if suffix not in SUFFIXES + CLIPS:
+            msg = (
+                f"{suffix or 'a file without an ending'} is not taken; send an image "
+                f"({', '.join(SUFFIXES)}) or a clip ({', '.join(CLIPS)})."
+            )
+            raise UserError(msg)
+        self._count += 1
+        folder = Path(self._root.name) / f"{self._count:06d}"
+        folder.mkdir()
+        path, size = folder / f"upload{suffix}", 0
+        try:
+            with path.open("wb") as file:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > MOST_BYTES:
+                        msg = f"the file is larger than {MOST_BYTES >> 20} MB."
+                        raise TooLarge(msg)
+                    file.write(chunk)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return path
+
+    def score(self, path: Path) -> dict[str, Any]:
+        """Decode an upload in a process of its own and score it.
+
+        Raises:
+            UserError: it cannot be decoded.
+        """
+        folder = path.parent
+        try:
+            _decode(path, folder)
+            path.unlink()
+            found = self._image(folder) or self._clip(folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self._kept.append(folder)
+        while len(self._kept) > KEPT:
+            shutil.rmtree(self._kept.pop(0), ignore_errors=True)
+        return {"id": folder.name, **found}
+
+    def _image(self, folder: Path) -> dict[str, Any] | None:
+        if not (folder / "image.png").exists():
+            return None
+        image = to_array(read_image(folder / "image.png"))
+        scaled = scale_image(image, self._runtime.size)
+        size = (image.shape[0], image.shape[1])
+        judged = self._judge()(VideoFrame(0, 0.0, 0.0, scaled, size), self._runtime(scaled))
+        write_image(folder / "overlay.png", scale_image(draw(judged), size))
+        return {
+            "kind": "image",
+            "file": "overlay.png",
+            "components": [sighting.as_dict() for sighting in judged.sightings],
+        }
+
+    def _clip(self, folder: Path) -> dict[str, Any]:
+        source = open_source(str(folder / "clip.mp4"))
+        overlay = OverlayVideo(
+            folder / "overlay.mp4", self._runtime.size, source.fps, lambda judged: ""
+        )
+        events = _Events()
+        sinks = [overlay, events]
+        figures = Runner(source, self._runtime, self._judge(), sinks).run()  # type: ignore[arg-type]
+        return {
+            "kind": "clip",
+            "file": "overlay.mp4",
+            "frames": figures["frames"],
+            "events": [event.as_dict() for event in events.found],
+        }
+
+    def result(self, number: str, name: str) -> Path | None:
+        """Return a result's file, or None."""
+        path = Path(self._root.name) / number / name
+        allowed = number.isdigit() and name in ("overlay.png", "overlay.mp4")
+        return path if allowed and path.exists() else None
+
+    def close(self) -> None:
+        """Remove everything."""
+        self._root.cleanup()
+
+
+class _Events:
+    """A sink that keeps the events."""
+
+    def __init__(self) -> None:
+        self.found: list[Event] = []
+
+    def take(self, judged: Any) -> None:
+        self.found += judged.ended
+
+    def close(self, last: Any) -> str | None:
+        self.found += last
+        return None
+
+
+def _decode(path: Path, folder: Path) -> None:
+    command = [sys.executable, "-m", "roadanomaly.serve.decode_worker", str(path), str(folder)]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=MOST_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        msg = f"the file took longer than {MOST_SECONDS} s to decode; send a shorter one."
+        raise UserError(msg) from error
+    if answer.returncode:
+        lines = answer.stderr.strip().splitlines()
+        reason = lines[-1] if answer.returncode == 1 and lines else "the decoder broke down on it"
+        msg = f"this file cannot be used: {reason}"
+        raise UserError(msg)

@@ -1,0 +1,1 @@
+"""A trained detector on video: sources, a bounded pipeline, tracking, overlay and event log."""

@@ -1,0 +1,231 @@
+"""Files, cameras and streams, decoded by FFmpeg through PyAV."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import av
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame as AvFrame
+
+from roadanomaly.errors import DataError
+from roadanomaly.video.frames import VideoFrame
+from roadanomaly.video.sources import SOURCES, Pace, Reading, Source
+
+BACKOFF = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Seconds before each new call of a lost stream; the last is repeated."""
+
+USUAL_FPS = 25.0
+LOST = (av.error.FFmpegError, EOFError, OSError)
+DAMAGED = (av.error.InvalidDataError, IndexError)
+"""What reading a damaged packet raises; PyAV fails on a stream that damage seems to add."""
+
+MOST_DAMAGED = 100
+"""Damaged packets in a row after which a source counts as ended."""
+
+
+class AvSource(Source):
+    """Anything that FFmpeg opens.
+
+    Time stamps are the stream's own. Where they are missing or run backwards, a frame follows the
+    one before by the nominal interval. A stream that was lost goes on by the clock on the wall.
+
+    Args:
+        word: path, address, `camera:N`, or `-`.
+        reading: how to read it.
+
+    Raises:
+        DataError: it cannot be opened, or holds no video.
+    """
+
+    def __init__(self, word: str, reading: Reading) -> None:
+        self.word = word
+        self.reading = reading
+        self.network = "://" in word and not word.startswith("file://")
+        self._container: InputContainer | None = self._open()
+        stream = self._container.streams.video[0]
+        camera = word.startswith(("camera:", "/dev/video"))
+        endless = self.network and self._container.duration is None
+        live = reading.realtime or camera or endless if reading.live is None else reading.live
+        super().__init__(word, live)
+        self.endless = camera or endless
+        self.fps = float(stream.average_rate or stream.guessed_rate or USUAL_FPS)
+        self.size = (stream.codec_context.height, stream.codec_context.width)
+        if 0 in self.size:
+            msg = f"{word} holds no decodable video frame: its size is unknown."
+            raise DataError(msg)
+        self._last_size = self.size
+
+    def _open(self) -> InputContainer:
+        try:
+            container = self._call()
+        except LOST as error:
+            reason = getattr(error, "strerror", None) or error
+            msg = (
+                f"{self.word} cannot be opened as video: {reason}. It is missing, truncated, empty "
+                f"or no video; give {SOURCES}."
+            )
+            raise DataError(msg) from error
+        if not container.streams.video:
+            kinds = sorted({stream.type for stream in container.streams})
+            container.close()
+            msg = f"{self.word} holds no video, only {', '.join(kinds) or 'nothing'}."
+            raise DataError(msg)
+        return container
+
+    def _call(self) -> InputContainer:
+        target: Any = self.word
+        options: dict[str, str] = {}
+        kind = None
+        if self.word == "-":
+            target = sys.stdin.buffer
+        elif self.word.startswith("camera:"):
+            target, kind = f"/dev/video{self.word.removeprefix('camera:')}", "v4l2"
+        elif self.word.startswith("/dev/video"):
+            kind = "v4l2"
+        if self.word.startswith("rtsp://"):
+            options = {"rtsp_transport": "tcp"}
+        wait = self.reading.stall_s if self.network else None
+        return av.open(target, "r", format=kind, options=options, timeout=wait)
+
+    def close(self) -> None:
+        """Let go of the file or connection."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def frames(self, size: tuple[int, int]) -> Iterator[VideoFrame]:
+        """Give decoded frames, through repetitions of a file and returns of a stream."""
+        clock = _Clock(1 / self.fps)
+        pace = Pace(self.reading.realtime, self.stop)
+        for number, (time_s, frame) in enumerate(self._all(clock)):
+            if self.stop.is_set():
+                return
+            found = (frame.height, frame.width)
+            self.mishaps.size_changes += found != self._last_size
+            self._last_size = found
+            image = frame.reformat(size[1], size[0], "rgb24").to_ndarray()
+            pace.wait_for(time_s)
+            yield VideoFrame(number, time_s, time.perf_counter(), image, found)
+
+    def _all(self, clock: _Clock) -> Iterator[tuple[float, AvFrame]]:
+        rounds = 0
+        while not self.stop.is_set():
+            yield from self._session(clock)
+            rounds += 1
+            if self.endless:
+                if not self._reconnect(clock):
+                    return
+            elif self.reading.loop and rounds >= self.reading.loop:
+                return
+            else:
+                self.close()
+                self._container = self._open()
+                clock.follow()
+
+    def _session(self, clock: _Clock) -> Iterator[tuple[float, AvFrame]]:
+        """Decode until the end, or until the stream is lost."""
+        container = self._container
+        assert container is not None
+        stream = container.streams.video[0]
+        stream.thread_type = "SLICE" if self.live else "AUTO"
+        start = float((stream.start_time or 0) * (stream.time_base or 0))
+        skip = self.reading.start_s
+        if skip:
+            container.seek(int((start + skip) * av.time_base))
+        for packet in self._packets(container):
+            try:
+                decoded = packet.decode()
+            except LOST:
+                self.mishaps.corrupt += 1
+                continue
+            for frame in decoded:
+                if not isinstance(frame, AvFrame) or frame.is_corrupt:
+                    self.mishaps.corrupt += 1
+                    continue
+                stamp = None if frame.time is None else frame.time - start
+                if skip and stamp is not None and stamp < skip:
+                    continue
+                yield clock.read(stamp), frame
+
+    def _packets(self, container: InputContainer) -> Iterator[Packet]:
+        """Read packets; damaged ones are counted and left out."""
+        damaged = 0
+        while not self.stop.is_set() and damaged < MOST_DAMAGED:
+            try:
+                for packet in container.demux(container.streams.video[0]):
+                    damaged = 0
+                    yield packet
+            except DAMAGED:
+                damaged += 1
+                self.mishaps.corrupt += 1
+            except LOST as error:
+                if not self.stop.is_set():
+                    reason = getattr(error, "strerror", None) or type(error).__name__
+                    self.mishaps.notes.append(f"{self.word} broke off: {reason}")
+                return
+            else:
+                return
+        if damaged:
+            self.mishaps.notes.append(f"{self.word}: {damaged} damaged packets in a row")
+
+    def _reconnect(self, clock: _Clock) -> bool:
+        """Call a lost stream until it answers; False when it is gone for good."""
+        self.close()
+        lost = time.monotonic()
+        tries = 0
+        while not self.stop.is_set() and time.monotonic() - lost < self.reading.reconnect_s:
+            self.stop.wait(BACKOFF[min(tries, len(BACKOFF) - 1)])
+            tries += 1
+            try:
+                self._container = self._open()
+            except DataError:
+                continue
+            self.mishaps.reconnects += 1
+            clock.resume()
+            return True
+        if not self.stop.is_set() and self.reading.reconnect_s:
+            self.mishaps.notes.append(
+                f"{self.word} did not come back within {self.reading.reconnect_s:g} s"
+            )
+        return False
+
+
+class _Clock:
+    """Turns a stream's time stamps into times that only grow.
+
+    Args:
+        interval: nominal seconds between frames.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self._last: float | None = None
+        self._seen = 0.0
+        self._shift = 0.0
+        self._wanted: float | None = None
+
+    def read(self, stamp: float | None) -> float:
+        """Return the time of a frame whose stamp is given, or None for no stamp."""
+        if stamp is not None and self._wanted is not None:
+            self._shift, self._wanted = self._wanted - stamp, None
+        time_s = None if stamp is None else stamp + self._shift
+        if self._last is not None and (time_s is None or time_s <= self._last):
+            time_s = self._last + self.interval
+        self._last = 0.0 if time_s is None else time_s
+        self._seen = time.monotonic()
+        return self._last
+
+    def follow(self) -> None:
+        """The same file begins again: go on one interval after its last frame."""
+        self._wanted = None if self._last is None else self._last + self.interval
+
+    def resume(self) -> None:
+        """A lost stream is back: go on by the time that passed."""
+        if self._last is not None:
+            self._wanted = self._last + max(self.interval, time.monotonic() - self._seen)

@@ -1,0 +1,86 @@
+"""From the scores of a frame to what is on it: smoothing, two thresholds, tracking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from roadanomaly.calibration import Calibration
+from roadanomaly.errors import OptionError
+from roadanomaly.objects import find_components
+from roadanomaly.runtimes import Scores
+from roadanomaly.video.frames import Event, Judged, VideoFrame
+from roadanomaly.video.ground import stands_on
+from roadanomaly.video.temporal import Motion, Smoother
+from roadanomaly.video.tracking import Persistence, Tracker
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What counts as an object.
+
+    Args:
+        high: an object must have a score above it.
+        low: it reaches as far as scores lie above this.
+        min_area: pixels at the network's size.
+        smooth: share of a frame's own scores in the running mean; 1 smooths nothing.
+        motion: `flow` moves the mean along with the picture.
+        persistence: when an object becomes an event and when that ends.
+        ground: indices of the classes that an object must stand on; none: it may be anywhere.
+    """
+
+    high: float
+    low: float
+    min_area: int = 100
+    smooth: float = 0.6
+    motion: Motion = "none"
+    persistence: Persistence = field(default_factory=Persistence)
+    ground: tuple[int, ...] = ()
+
+
+def thresholds(calibration: Calibration, widen: float = 3.0) -> tuple[float, float]:
+    """Return the high threshold, at the calibration's rate, and the low one.
+
+    Args:
+        calibration: of the model.
+        widen: the low threshold is what so many times as many inlier pixels exceed.
+
+    Raises:
+        OptionError: `widen` below 1.
+    """
+    if widen < 1:
+        msg = f"--widen must be at least 1, not {widen:g}; 1 means one threshold."
+        raise OptionError(msg)
+    return calibration.threshold, calibration.threshold_at(min(1.0, calibration.rate * widen))
+
+
+class Judge:
+    """Holds what must be remembered from frame to frame.
+
+    Args:
+        rules: what counts as an object. They may be replaced between two frames.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self._smoother = Smoother(rules.smooth, rules.motion)
+        self._tracker = Tracker(rules.persistence)
+
+    def __call__(self, frame: VideoFrame, scores: Scores) -> Judged:
+        """Judge the next frame."""
+        score = self._smoother(scores.score, frame.image)
+        rules = self.rules
+        mask, components = find_components(score, rules.low, rules.min_area, rules.high)
+        if rules.ground:
+            components = [c for c in components if stands_on(c, mask, scores.classes, rules.ground)]
+        sightings, ended = self._tracker.update(frame, components)
+        smoothed = replace(scores, score=score)
+        return Judged(frame, smoothed, mask, components, sightings, ended)
+
+    @property
+    def open_events(self) -> list[Event]:
+        """Alarms that are on."""
+        return self._tracker.open_events
+
+    def close(self) -> list[Event]:
+        """End all alarms."""
+        return self._tracker.close()

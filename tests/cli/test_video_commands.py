@@ -1,0 +1,114 @@
+"""`video`, `export model`, `mine` and `serve` on small data, and what they say to mistakes."""
+
+import json
+
+import pytest
+
+from tests.video.clips import frames_of, write_clip
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return write_clip(tmp_path / "clip.mp4", 12, range(3, 10))
+
+
+def test_video_writes_overlay_events_and_figures(command, model_folder, clip, tmp_path):
+    out = {name: tmp_path / "found" / name for name in ("o.mp4", "e.jsonl", "s.json", "c.jsonl")}
+    words = ("--out", out["o.mp4"], "--events", out["e.jsonl"], "--stats", out["s.json"])
+    code, told, _ = command(
+        "video", model_folder, clip, *words, "--components", out["c.jsonl"], "--device", "cpu"
+    )
+    assert code == 0
+    assert "12 frames" in told
+    figures = json.loads(out["s.json"].read_text())
+    assert figures["frames"] == 12
+    assert figures["dropped"] == 0
+    assert (figures["backend"], figures["precision"], figures["size"]) == ("torch", "f32", "128x96")
+    assert set(figures["latency_ms"]) == {"p50", "p95", "p99"}
+    assert figures["fps"] > 0
+    assert len(frames_of(out["o.mp4"])) == 12
+    assert len(out["c.jsonl"].read_text().splitlines()) == 12
+    assert len(out["e.jsonl"].read_text().splitlines()) == figures["events"]
+
+
+def test_size_is_width_by_height(command, model_folder, clip, tmp_path):
+    stats = tmp_path / "s.json"
+    words = ("--size", "64x48", "--stats", stats, "--out", tmp_path / "o.mp4")
+    assert command("video", model_folder, clip, *words)[0] == 0
+    assert json.loads(stats.read_text())["size"] == "64x48"
+    assert frames_of(tmp_path / "o.mp4")[0][1].shape == (48, 64, 3)
+
+
+@pytest.mark.slow
+def test_exported_model_runs_on_video(command, model_folder, tmp_path):
+    pytest.importorskip("onnxruntime")
+    clip = write_clip(tmp_path / "clip.mp4", 5)
+    words = ("--to", "onnx", "--size", "96x128", "--limit", 2, "--out", tmp_path / "x")
+    code, told, err = command("export", "model", model_folder, *words)
+    assert code == 0, err
+    assert "AP on streets" in told
+    assert json.loads((tmp_path / "x" / "parity.json").read_text())["passed"]
+    assert command("video", tmp_path / "x", clip, "--stats", tmp_path / "s.json")[0] == 0
+    assert json.loads((tmp_path / "s.json").read_text())["backend"] == "onnxruntime"
+    code, _, err = command("video", tmp_path / "x", clip, "--size", "64x64")
+    assert code == 2
+    assert "give --size 128x96" in err
+    assert command("video", tmp_path / "x", clip, "--backend", "openvino")[0] == 2
+
+
+def test_mine_writes_an_index_and_names_broken_clips(command, model_folder, clip, tmp_path):
+    pytest.importorskip("pyarrow")
+    (tmp_path / "broken.mp4").write_bytes(b"no clip")
+    words = ("--out", tmp_path / "mined", "--device", "cpu")
+    code, told, err = command("mine", model_folder, clip, tmp_path / "broken.mp4", *words)
+    assert code == 2
+    assert "broken.mp4" in err
+    assert "index.parquet" in told
+    assert (tmp_path / "mined" / "index.html").exists()
+    code, _, err = command("mine", model_folder, clip, *words)
+    assert code == 0
+    assert "1 of them mined before" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("video", "{model}", "missing.mp4"), "there is no source"),
+        (("video", "{clip}", "{clip}"), "no model at"),
+        (("video", "{model}", "{clip}", "--size", "big"), "give WxH"),
+        (("video", "{model}", "{clip}", "--out", "a.avi"), "ends in .mp4"),
+        (("video", "{model}", "{clip}", "--out", "{clip}"), "same file"),
+        (("video", "{model}", "{clip}", "--backend", "opnvino"), "`openvino`"),
+        (("video", "{model}", "{clip}", "--precision", "f8"), "does not compute in"),
+        (("video", "{model}", "{clip}", "--events", "/dev/null/x"), "cannot be written"),
+        (("video", "{model}", "{clip}", "--false_alarms", "1e-9"), "cannot be told"),
+        (("video", "{model}", "{clip}", "--start_frames", "0"), "--start_frames"),
+        (("video", "{model}", "{clip}", "--widen", "0.2"), "--widen"),
+        (("export", "modle", "{model}"), "`model`"),
+        (("export", "model", "{model}", "--to", "onxn", "--size", "64x64", "--out", "x"), "`onnx`"),
+        (("export", "model", "{model}", "--to", "onnx", "--size", "9", "--out", "x"), "give HxW"),
+        (("mine", "{model}", "/nowhere", "--out", "x"), "names no clip"),
+        (("mine", "{model}", "{clip}", "--top", "0", "--out", "x"), "--top"),
+        (("serve", "{model}", "--source", "missing.mp4"), "there is no source"),
+    ],
+)
+def test_mistakes_are_explained(
+    words, expected, command, model_folder, clip, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    values = {"model": model_folder, "clip": clip}
+    code, _, err = command(*(str(word).format(**values) for word in words))
+    assert code == 2
+    assert expected in err
+    assert "Traceback" not in err
+
+
+def test_serve_says_that_a_port_is_taken(command, model_folder, clip):
+    import socket
+
+    pytest.importorskip("fastapi")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, _, err = command("serve", model_folder, "--source", clip, "--port", port)
+    assert code == 2
+    assert "cannot listen" in err

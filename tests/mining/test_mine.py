@@ -1,0 +1,133 @@
+"""Mining keeps the top events, goes on where it was killed, and reports clips that are broken."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from roadanomaly.errors import DataError
+from roadanomaly.mining.clip import mine_clip
+from roadanomaly.mining.index import write_index
+from roadanomaly.mining.spread import find_clips, mine_here, mine_on_ray
+from roadanomaly.video.sources import open_source
+from tests.video.clips import RedIsStrange, judge, write_clip
+
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+def new_worker(seconds=0.0, top=5):
+    def work(task):
+        return mine_clip(
+            task, open_source, lambda source: RedIsStrange(seconds=seconds), judge, top
+        )
+
+    return work
+
+
+@pytest.fixture
+def drives(tmp_path):
+    folder = tmp_path / "drives"
+    (folder / "monday").mkdir(parents=True)
+    write_clip(folder / "a.mp4", 60, [*range(3, 15), *range(33, 44)])
+    write_clip(folder / "monday" / "b.mkv", 30, [])
+    write_clip(folder / "monday" / "c.mp4", 40, range(10, 30))
+    (folder / "monday" / "broken.mp4").write_bytes(b"no clip")
+    return folder
+
+
+def test_index_holds_the_events_of_all_clips(drives, tmp_path):
+    out = tmp_path / "out"
+    tasks = find_clips([str(drives)], out)
+    records = list(mine_here(tasks, new_worker))
+    write_index(out, records, "<test>")
+    table = parquet.read_table(out / "index.parquet").to_pylist()
+    assert len(table) == 3
+    assert {os.path.basename(row["clip"]) for row in table} == {"a.mp4", "c.mp4"}  # noqa: PTH119
+    for row in table:
+        assert row["x0"] < row["x1"]
+        assert row["start_s"] <= row["peak_s"] <= row["end_s"]
+        assert cv2.imread(str(out / row["thumbnail"])).shape[1] == 320
+    page = (out / "index.html").read_text()
+    assert page.count("<img") == 3
+    assert "&lt;test&gt;" in page
+    assert "broken.mp4" in page
+    errors = [record for record in records if record["error"]]
+    assert [record["frames"] for record in errors] == [0]
+
+
+def test_only_the_top_events_are_kept(drives, tmp_path):
+    tasks = find_clips([str(drives / "a.mp4")], tmp_path / "out")
+    (record,) = mine_here(tasks, lambda: new_worker(top=1))
+    assert len(record["events"]) == 1
+
+
+def test_done_clips_are_not_mined_again(drives, tmp_path):
+    tasks = find_clips([str(drives)], tmp_path / "out")
+    first = list(mine_here(tasks, new_worker))
+
+    def must_not_run():
+        return lambda task: mine_clip(task, None, None, None, 5)
+
+    assert list(mine_here(tasks, must_not_run)) == first
+    write_clip(drives / "monday" / "b.mkv", 30, range(5, 25))
+    changed = find_clips([str(drives)], tmp_path / "out")
+    assert len({task.key for task in changed} - {task.key for task in tasks}) == 1
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from roadanomaly.mining.spread import find_clips, mine_here
+from tests.mining.test_mine import new_worker
+for record in mine_here(find_clips([sys.argv[1]], Path(sys.argv[2])), lambda: new_worker(0.02)):
+    print(record["clip"], flush=True)
+"""
+
+
+def test_kill_9_and_restart_loses_nothing_and_does_nothing_twice(tmp_path):
+    drives, out = tmp_path / "drives", tmp_path / "out"
+    drives.mkdir()
+    for number in range(4):
+        write_clip(drives / f"{number}.mp4", 50, range(10, 40))
+    words = [sys.executable, "-c", KILLED, str(drives), str(out)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    time.sleep(0.3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = {path.name: path.stat().st_mtime_ns for path in (out / "clips").glob("[!.]*.json")}
+    assert 1 <= len(done) < 4
+    for path in (out / "clips").glob("[!.]*.json"):
+        json.loads(path.read_text())
+    records = list(mine_here(find_clips([str(drives)], out), new_worker))
+    assert [len(record["events"]) for record in records] == [1, 1, 1, 1]
+    after = {path.name: path.stat().st_mtime_ns for path in (out / "clips").glob("[!.]*.json")}
+    assert {name: after[name] for name in done} == done
+
+
+def test_words_that_name_no_clip_are_refused(tmp_path):
+    with pytest.raises(DataError, match="names no clip"):
+        find_clips([str(tmp_path)], tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_ray_gives_what_one_machine_gives(drives, tmp_path):
+    ray = pytest.importorskip("ray")
+    here = find_clips([str(drives)], tmp_path / "here")
+    wanted = list(mine_here(here, new_worker))
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        there = find_clips([str(drives)], tmp_path / "there")
+        found = list(mine_on_ray(there, new_worker, 2))
+    finally:
+        ray.shutdown()
+    assert sorted(r["clip"] for r in found) == sorted(r["clip"] for r in wanted)
+    key = lambda record: record["clip"]  # noqa: E731
+    assert sorted(found, key=key) == sorted(wanted, key=key)
+    assert np.all([record["frames"] >= 0 for record in found])

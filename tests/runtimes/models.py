@@ -1,0 +1,48 @@
+"""Small calibrated models to be given to runtimes."""
+
+import numpy as np
+import torch
+
+import roadanomaly as ra
+from roadanomaly.calibration import calibrate
+from roadanomaly.data.streets import Streets
+from tests.contracts.toy import ToySegmenter, prepared
+
+SIZE = (96, 128)
+
+
+def small_model(detector="densehybrid"):
+    """An untrained network: parity does not ask what it has learned."""
+    part = ra.detector(detector)
+    model = ra.Model(ra.segmenter("espnetv2", scale=0.5), part)
+    if detector == "densehybrid":
+        part.trained.fill_(True)
+    return calibrated(model)
+
+
+def toy_model(detector):
+    segmenter = ToySegmenter()
+    part = prepared(detector, segmenter)
+    model = ra.Model.__new__(ra.Model)
+    model.segmenter, model.detector, model.min_area = segmenter.eval(), part, 10
+    model.calibration = None
+    return calibrated(model)
+
+
+def calibrated(model):
+    image = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+    model.calibration = calibrate([model(image).score.ravel()], 0.05, "noise")
+    return model
+
+
+def street_frames(count=2):
+    streets = Streets("test", count=8, height=SIZE[0], width=SIZE[1])
+    shown = [frame for frame in streets if (frame.truth == 1).any()][:count]
+    return [(np.ascontiguousarray(f.image.permute(1, 2, 0)), f.truth.numpy()) for f in shown]
+
+
+def eager(model, image):
+    with torch.inference_mode():
+        pixels = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+        score, segmentation = model.score(pixels)
+        return score[0].numpy(), segmentation.classes()[0].numpy()

@@ -1,0 +1,85 @@
+"""One graph does what the model does, for every detector, in every runtime."""
+
+import numpy as np
+import pytest
+import torch
+
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.errors import NotCalibrated, OptionError
+from roadanomaly.runtimes.graph import Rarity, ScoringGraph, first_largest
+from roadanomaly.runtimes.ready import Choice, prepare
+from tests.runtimes.models import SIZE, eager, small_model, street_frames, toy_model
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_graph_of_every_detector_is_the_model(name):
+    model = toy_model(name)
+    image = street_frames(1)[0][0]
+    score, classes = eager(model, image)
+    with torch.inference_mode():
+        found = ScoringGraph(model)(torch.from_numpy(image)[None])
+    torch.testing.assert_close(found[1][0], torch.from_numpy(score), rtol=1e-5, atol=1e-5)
+    assert (found[0][0].numpy() == classes).all()
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])
+@pytest.mark.parametrize("size", [SIZE, (90, 130)])
+def test_runtimes_score_as_pytorch_does(backend, size):
+    pytest.importorskip(backend)
+    model = toy_model("densehybrid")
+    image = np.random.default_rng(1).integers(0, 255, (*size, 3), dtype=np.uint8)
+    score, classes = eager(model, image)
+    found = prepare(model, size, Choice(backend))(image)
+    np.testing.assert_allclose(found.score, score, rtol=1e-4, atol=1e-4)
+    assert (found.classes == classes).mean() > 0.9999
+    rare = -np.log10(model.calibration.p_value(score))
+    assert np.abs(found.rarity - rare).max() < 0.03
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_runtimes_run_the_whole_network(backend):
+    pytest.importorskip(backend)
+    model, image = small_model(), street_frames(1)[0][0]
+    found = prepare(model, SIZE, Choice(backend))(image)
+    np.testing.assert_allclose(found.score, eager(model, image)[0], rtol=1e-4, atol=1e-4)
+
+
+def test_results_are_the_callers_own():
+    pytest.importorskip("openvino")
+    runtime = prepare(toy_model("energy"), SIZE, Choice("openvino"))
+    first = runtime(np.zeros((*SIZE, 3), np.uint8))
+    kept = first.score.copy()
+    runtime(np.full((*SIZE, 3), 255, np.uint8))
+    assert (first.score == kept).all()
+
+
+def test_first_largest_is_argmax_even_among_equals():
+    logits = torch.randint(0, 4, (2, 19, 8, 9)).float()
+    assert (first_largest(logits) == logits.argmax(1)).all()
+
+
+def test_rarity_follows_the_calibration_from_end_to_end():
+    calibration = toy_model("energy").calibration
+    low, high = min(calibration.scores), max(calibration.scores)
+    score = torch.linspace(low - 5, high + 5, 5000)[None, None]
+    wanted = -np.log10(calibration.p_value(score.numpy()))
+    assert np.abs(Rarity(calibration)(score).numpy() - wanted).max() < 0.05
+    assert Rarity(calibration)(torch.tensor([[[high + 100.0]]])).item() == pytest.approx(
+        -np.log10(calibration.rates[0]), abs=1e-4
+    )
+
+
+def test_refusals_say_what_to_do():
+    model = toy_model("energy")
+    with pytest.raises(OptionError, match="did you mean `f32`"):
+        prepare(model, SIZE, Choice("torch", "f32x"))
+    with pytest.raises(OptionError, match="export model"):
+        prepare(model, SIZE, Choice("openvino", "int8"))
+    with pytest.raises(OptionError, match="needs a CUDA device"):
+        prepare(model, SIZE, Choice("torch", mode="cuda_graph"))
+    with pytest.raises(OptionError, match="scale the frame"):
+        prepare(model, SIZE, Choice("torch"))(np.zeros((8, 8, 3), np.uint8))
+    model.calibration = None
+    with pytest.raises(NotCalibrated, match="roadanomaly fit"):
+        ScoringGraph(model)

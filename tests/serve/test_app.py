@@ -1,0 +1,138 @@
+"""What the server answers: pictures, settings at once, seeking, uploads with limits, tokens."""
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+
+from roadanomaly.data.images import write_image
+from roadanomaly.serve import uploads
+from tests.serve.conftest import Served
+from tests.video.clips import picture, write_clip
+
+
+@pytest.fixture
+def web(served):
+    with httpx.Client(base_url=served.address, timeout=60) as client:
+        yield client
+
+
+def decoded(answer):
+    assert answer.status_code == 200
+    return cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+
+def test_page_and_health(web):
+    assert web.get("/healthz").json() == {"status": "ok"}
+    page = web.get("/")
+    assert "roadanomaly" in page.text
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    for name in ("page.css", "page.js"):
+        assert web.get(f"/page/{name}").status_code == 200
+
+
+def test_pictures_are_the_frame_and_its_rarity(web):
+    assert decoded(web.get("/picture/overlay")).shape == (96, 128, 3)
+    assert decoded(web.get("/picture/heat")).shape == (96, 128, 3)
+    assert web.get("/picture/depth").status_code == 404
+
+
+def test_stream_gives_picture_after_picture(web):
+    with web.stream("GET", "/stream/overlay") as answer:
+        assert answer.headers["content-type"].startswith("multipart/x-mixed-replace")
+        got = b""
+        for chunk in answer.iter_bytes():
+            got += chunk
+            if got.count(b"--frame") >= 3:
+                break
+    assert got.count(b"\xff\xd8\xff") >= 2
+
+
+def test_threshold_changes_the_mask_at_once_even_of_a_standing_picture(web, served):
+    served.wait(lambda: served.live.status()["mask_share"] > 0)
+    web.post("/api/settings", json={"paused": True, "rate": 0.5})
+    served.wait(lambda: served.live.status()["settings"]["paused"])
+    before = web.get("/api/status").json()
+    loose = web.post("/api/settings", json={"rate": 0.9}).json()
+    strict = web.post("/api/settings", json={"rate": 0.001}).json()
+    assert loose["threshold"] < before["threshold"] < strict["threshold"]
+    assert loose["mask_share"] > 0 == strict["mask_share"]
+    assert web.post("/api/settings", json={"paused": False, "rate": 0.5}).status_code == 200
+
+
+def test_settings_out_of_range_are_refused(web):
+    assert "opacity" in web.post("/api/settings", json={"opacity": 2}).json()["error"]
+    assert "cannot be told" in web.post("/api/settings", json={"rate": 1e-9}).json()["error"]
+
+
+def test_events_are_listed_with_thumbnails_and_lead_to_their_moment(web, served):
+    served.wait(lambda: any(not e["on"] for e in served.live.status()["events"]))
+    events = web.get("/api/status").json()["events"]
+    done = next(event for event in events if not event["on"])
+    assert decoded(web.get(f"/events/{done['key']}.jpg")).shape == (90, 160, 3)
+    assert web.post("/api/seek", json={"time_s": 2.0}).status_code == 200
+    served.wait(lambda: 1.9 < served.live.time_s < 3)
+
+
+def upload(web, name, content):
+    return web.post("/api/upload", files={"file": (name, content)})
+
+
+def test_uploaded_image_and_clip_are_scored(web, tmp_path):
+    write_image(tmp_path / "a.png", picture(30))
+    answer = upload(web, "a.png", (tmp_path / "a.png").read_bytes())
+    found = answer.json()
+    assert answer.status_code == 200, found
+    assert len(found["components"]) == 1
+    assert decoded(web.get(found["address"])).shape == (96, 128, 3)
+    clip = write_clip(tmp_path / "c.mp4", 40, range(5, 35))
+    found = upload(web, "c.mp4", clip.read_bytes()).json()
+    assert (found["frames"], len(found["events"])) == (40, 1)
+    assert web.get(found["address"]).content[4:8] == b"ftyp"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.png", b"no image", "cannot be used"),
+        ("a.mp4", b"\0" * 5000, "cannot be used"),
+        ("a.exe", b"MZ", "is not taken"),
+        ("../../a", b"x", "is not taken"),
+    ],
+)
+def test_bad_uploads_are_explained_and_the_server_lives(web, name, content, expected):
+    answer = upload(web, name, content)
+    assert answer.status_code == 400
+    assert expected in answer.json()["error"]
+    assert "/tmp" not in answer.json()["error"]
+    assert web.get("/healthz").status_code == 200
+
+
+def test_large_uploads_are_refused(web, monkeypatch):
+    monkeypatch.setattr(uploads, "MOST_BYTES", 1000)
+    answer = upload(web, "a.png", b"\0" * 5000)
+    assert answer.status_code == 413
+    assert "larger" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["/results/1/overlay.png", "/results/..%2f/x", "/page/../app.py"])
+def test_nothing_else_is_given_away(web, path):
+    assert web.get(path).status_code in (404, 400)
+
+
+def test_other_hosts_and_origins_are_refused(web):
+    assert web.get("/", headers={"host": "evil.example"}).status_code == 403
+    answer = web.post("/api/seek", json={"time_s": 0}, headers={"origin": "http://evil.example"})
+    assert answer.status_code == 403
+
+
+def test_token_opens_the_door_once(clip):
+    served = Served(clip, token="secret")
+    served.wait(lambda: served.server.started)
+    with httpx.Client(base_url=served.address, timeout=30) as client:
+        assert client.get("/").status_code == 403
+        assert client.get("/?token=wrong").status_code == 403
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/?token=secret").status_code == 303
+        assert client.get("/").status_code == 200
+    served.close()

@@ -1,0 +1,106 @@
+"""The page in a real browser, without a screen."""
+
+import shutil
+
+import pytest
+
+from roadanomaly.data.images import write_image
+from tests.video.clips import picture
+
+webdriver = pytest.importorskip("selenium.webdriver")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are missing"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser(served):
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(word)
+    options.binary_location = CHROMIUM
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver.set_page_load_timeout(60)
+    driver.get(served.address)
+    yield driver
+    driver.quit()
+
+
+def find(browser, name):
+    return browser.find_element("id", name)
+
+
+def slide(browser, name, value):
+    script = "const e=arguments[0];e.value=arguments[1];e.dispatchEvent(new Event('input'))"
+    browser.execute_script(script, find(browser, name), value)
+
+
+def test_page_shows_frames(browser, served):
+    wide = "return document.getElementById('picture').naturalWidth"
+    served.wait(lambda: browser.execute_script(wide) == 128)
+    served.wait(lambda: "fps" in find(browser, "fps").text)
+    faults = [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+    assert not faults
+
+
+def test_slider_changes_the_mask(browser, served):
+    served.wait(lambda: served.live.status()["mask_share"] > 0)
+    browser.execute_script("arguments[0].click()", find(browser, "pause"))
+    served.wait(lambda: served.live.settings.paused)
+    if not served.live.status()["mask_share"]:
+        slide(browser, "rate", -0.3)
+        served.wait(lambda: served.live.status()["mask_share"] > 0)
+    slide(browser, "rate", -4)
+    served.wait(lambda: served.live.status()["mask_share"] == 0)
+    slide(browser, "rate", -0.3)
+    served.wait(lambda: served.live.status()["mask_share"] > 0)
+    browser.execute_script("arguments[0].click()", find(browser, "pause"))
+    served.wait(lambda: not served.live.settings.paused)
+
+
+def test_keys_pause_and_change_the_view(browser, served):
+    body = browser.find_element("tag name", "body")
+    body.send_keys(" ")
+    served.wait(lambda: served.live.settings.paused)
+    body.send_keys(" ")
+    served.wait(lambda: not served.live.settings.paused)
+    body.send_keys("h")
+    served.wait(lambda: "/stream/heat" in find(browser, "picture").get_attribute("src"))
+    body.send_keys("h")
+
+
+def test_upload_gives_a_result_and_a_broken_one_an_error(browser, served, tmp_path):
+    write_image(tmp_path / "a.png", picture(30))
+    (tmp_path / "broken.mp4").write_bytes(b"\0" * 3000)
+    for name, expected in (("a.png", "1 objects found"), ("broken.mp4", "cannot be used")):
+        find(browser, "file").send_keys(str(tmp_path / name))
+        browser.execute_script("document.querySelector('#upload button').click()")
+        served.wait(lambda: expected in find(browser, "result").text, 60)  # noqa: B023
+
+
+def test_events_lead_to_their_moment(browser, served):
+    served.wait(
+        lambda: browser.execute_script("return document.querySelectorAll('#events li').length")
+    )
+    before = served.live._session
+    browser.execute_script("document.querySelector('#events button').click()")
+    served.wait(lambda: served.live._session > before)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_fits_phones_and_desks_in_light_and_dark(browser, width, scheme):
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    back = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    shade = sum(int(part) for part in back.strip("rgb()").split(","))
+    assert (shade < 200) == (scheme == "dark")

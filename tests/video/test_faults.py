@@ -1,0 +1,224 @@
+"""Faults that are put in: each is survived, or ends with a clear error; no event is lost."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from roadanomaly.errors import DataError, UserError
+from roadanomaly.video import sinks, writer
+from roadanomaly.video.runner import Runner
+from roadanomaly.video.sources import Reading, open_source
+from tests.video.clips import (
+    SIZE,
+    Collector,
+    RedIsStrange,
+    StreamServer,
+    frames_of,
+    judge,
+    write_clip,
+)
+
+
+def run(source, *more, runtime=None, patience_s=None):
+    seen = Collector()
+    runner = Runner(
+        source, runtime or RedIsStrange(), judge(), [seen, *more], patience_s=patience_s
+    )
+    return seen, runner, runner.run
+
+
+def overlay(path):
+    return sinks.OverlayVideo(path, SIZE, 25, lambda judged: "")
+
+
+def test_truncated_file_gives_its_events_and_a_note(tmp_path):
+    whole = write_clip(tmp_path / "whole.mkv", 60, range(10, 30)).read_bytes()
+    clip = tmp_path / "part.mkv"
+    clip.write_bytes(whole[: int(len(whole) * 0.8)])
+    seen, _, go = run(open_source(str(clip)), overlay(tmp_path / "out.mp4"))
+    figures = go()
+    assert 25 < figures["frames"] < 60
+    assert len(seen.events) == 1
+    assert len(frames_of(tmp_path / "out.mp4")) == figures["frames"]
+
+
+def test_file_without_its_index_is_a_clear_error(tmp_path):
+    clip = write_clip(tmp_path / "whole.mp4")
+    clip.write_bytes(clip.read_bytes()[:-600])
+    with pytest.raises(DataError, match=r"cannot be opened as video.*truncated"):
+        open_source(str(clip))
+
+
+def test_corrupt_packets_are_counted_and_left_out(tmp_path):
+    content = bytearray(write_clip(tmp_path / "whole.ts", 60, range(10, 40)).read_bytes())
+    rng = np.random.default_rng(0)
+    for place in range(len(content) // 3, len(content) // 3 + 4000, 40):
+        content[place] = rng.integers(256)
+    clip = tmp_path / "broken.ts"
+    clip.write_bytes(content)
+    seen, _, go = run(open_source(str(clip)))
+    figures = go()
+    assert figures["corrupt"] + 60 - figures["frames"] > 0
+    assert figures["frames"] > 20
+    assert seen.closed
+    assert seen.events
+
+
+def test_stream_that_stalls_is_called_again_and_ends_in_time(tmp_path):
+    content = write_clip(tmp_path / "clip.ts", 60, range(10, 40)).read_bytes()
+    server = StreamServer((content, "hang"))
+    reading = Reading(stall_s=0.6, reconnect_s=1.0)
+    seen, _, go = run(open_source(server.address, reading), patience_s=8)
+    figures = go()
+    server.close()
+    assert len(seen.events) == 1
+    assert any("did not come back" in note for note in figures["notes"])
+
+
+def test_stream_that_comes_back_goes_on(tmp_path):
+    content = write_clip(tmp_path / "clip.ts", 40, range(5, 35)).read_bytes()
+    server = StreamServer((content, "close"), (content, "close"))
+    reading = Reading(stall_s=1.0, reconnect_s=1.0)
+    seen, runner, go = run(open_source(server.address, reading), patience_s=10)
+    assert runner.source.live
+    figures = go()
+    server.close()
+    assert figures["reconnects"] >= 1
+    times = [judged.frame.time_s for judged in seen.results]
+    assert times == sorted(set(times))
+    assert len(seen.events) == 2
+
+
+def test_size_change_in_mid_stream_keeps_output_and_boxes_right(tmp_path):
+    large = tuple(2 * side for side in SIZE)
+    first = write_clip(tmp_path / "a.ts", 30, range(30)).read_bytes()
+    second = write_clip(tmp_path / "b.ts", 30, range(30), size=large).read_bytes()
+    clip = tmp_path / "both.ts"
+    clip.write_bytes(first + second)
+    seen, _, go = run(open_source(str(clip)), overlay(tmp_path / "out.mp4"))
+    figures = go()
+    assert figures["size_changes"] == 1
+    assert {picture.shape[:2] for _, picture in frames_of(tmp_path / "out.mp4")} == {SIZE}
+    assert {judged.frame.source_size for judged in seen.results} == {SIZE, large}
+
+
+@pytest.mark.parametrize("how", ["empty file", "no frames"])
+def test_zero_length_clip_is_a_clear_error(tmp_path, how):
+    clip = tmp_path / "zero.mkv"
+    if how == "empty file":
+        clip.write_bytes(b"")
+    else:
+        write_clip(clip, 1)
+        clip.write_bytes(clip.read_bytes()[:400])
+    with pytest.raises(DataError, match=r"no frame|cannot be opened|holds no"):
+        Runner(open_source(str(clip)), RedIsStrange(), judge()).run()
+
+
+def test_audio_only_is_a_clear_error(tmp_path):
+    path = tmp_path / "sound.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
+        sound.sample_rate = 8000
+        container.mux(stream.encode(sound))
+    with pytest.raises(DataError, match="holds no video, only audio"):
+        open_source(str(path))
+
+
+def test_unwritable_outputs_are_refused_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    for make in (overlay, sinks.EventFile):
+        with pytest.raises(UserError, match="cannot be written"):
+            make(tmp_path / "file" / "out.mp4")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk_keeps_events_and_says_so(tmp_path):
+    (tmp_path / "events.jsonl").symlink_to("/dev/full")
+    log = sinks.EventFile(tmp_path / "events.jsonl")
+    seen, _, go = run(open_source(str(write_clip(tmp_path / "clip.mp4"))), log)
+    with pytest.raises(UserError, match=r"No space left.*not in it") as refusal:
+        go()
+    lost = json.loads(str(refusal.value).split("\n")[1])
+    assert lost["id"] == 1
+    assert seen.closed
+
+
+def test_killed_encoder_goes_on_in_a_second_file(tmp_path, monkeypatch):
+    whole = writer.VideoWriter._encode
+
+    def fails_once(self, picture, stamp):
+        if self.frames == 20 and len(self.paths) == 1:
+            raise OSError(32, "Broken pipe")
+        whole(self, picture, stamp)
+
+    monkeypatch.setattr(writer.VideoWriter, "_encode", fails_once)
+    clip = write_clip(tmp_path / "clip.mp4")
+    seen, _, go = run(open_source(str(clip)), overlay(tmp_path / "out.mp4"))
+    with pytest.raises(UserError, match=r"out.mp4 stops at 0.80 s: Broken pipe"):
+        go()
+    assert len(frames_of(tmp_path / "out.mp4")) == 20
+    assert len(frames_of(tmp_path / "out_2.mp4")) == 30
+    assert len(seen.events) == 1
+
+
+def test_stage_that_raises_ends_the_run_with_its_error(tmp_path):
+    class Breaks(RedIsStrange):
+        def __call__(self, image):
+            self.seconds += 1
+            if self.seconds > 25:
+                msg = "out of memory"
+                raise MemoryError(msg)
+            return super_call(image)
+
+    super_call = RedIsStrange().__call__
+    seen, _, go = run(open_source(str(write_clip(tmp_path / "clip.mp4"))), runtime=Breaks())
+    with pytest.raises(MemoryError):
+        go()
+    assert seen.closed
+    assert len(seen.events) == 1
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from roadanomaly.video import sinks
+from roadanomaly.video.runner import Runner
+from roadanomaly.video.signals import stop_on_signals
+from roadanomaly.video.sources import Reading, open_source
+from tests.video.clips import SIZE, RedIsStrange, judge
+out = sys.argv[2]
+source = open_source(sys.argv[1], Reading(loop=0, realtime=True))
+found = [sinks.EventFile(Path(out + "/events.jsonl")),
+         sinks.OverlayVideo(Path(out + "/out.mp4"), SIZE, 25, lambda j: "")]
+runner = Runner(source, RedIsStrange(), judge(), found)
+with stop_on_signals(runner.stop):
+    print("begun", flush=True)
+    print(runner.run()["ended"], flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_signals_leave_a_playable_file(tmp_path, number):
+    clip = write_clip(tmp_path / "clip.mp4", 50, range(5, 40))
+    words = [sys.executable, "-c", KILLED, str(clip), str(tmp_path)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "begun\n"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and (tmp_path / "out.mp4").stat().st_size < 6000:
+        time.sleep(0.1)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+    assert len(frames_of(tmp_path / "out.mp4")) >= 20
+    if number != signal.SIGKILL:
+        assert out == "stopped\n"
+        lines = (tmp_path / "events.jsonl").read_text().splitlines()
+        assert [json.loads(line)["id"] for line in lines] == list(range(1, len(lines) + 1))
+        assert lines

@@ -1,0 +1,160 @@
+"""Smoothing, two thresholds and tracks, on pictures whose answer is known."""
+
+import numpy as np
+import pytest
+
+from roadanomaly.calibration import calibrate
+from roadanomaly.errors import OptionError
+from roadanomaly.objects import find_components
+from roadanomaly.types import Component
+from roadanomaly.video.frames import VideoFrame
+from roadanomaly.video.ground import ground_classes, stands_on
+from roadanomaly.video.judge import thresholds
+from roadanomaly.video.temporal import Smoother
+from roadanomaly.video.tracking import Persistence, Tracker
+
+SIZE = (120, 200)
+
+
+def frame(number, fps=10, source_size=SIZE):
+    return VideoFrame(number, number / fps, 0.0, np.zeros((*SIZE, 3), np.uint8), source_size)
+
+
+def component(x, y, width=20, height=20, score=5.0):
+    return Component((x, y, width, height), width * height, score - 1, score)
+
+
+def follow(positions, persistence=None):
+    """Return sightings a frame, and all events, for lists of components."""
+    tracker = Tracker(persistence or Persistence(0.2, 3, 0.5))
+    seen, events = [], []
+    for number, components in enumerate(positions):
+        sightings, ended = tracker.update(frame(number), components)
+        seen.append(sightings)
+        events += ended
+    return seen, events + tracker.close()
+
+
+def test_running_mean_is_exponential():
+    smoother = Smoother(0.25)
+    image = np.zeros((8, 8, 3), np.uint8)
+    maps = np.random.default_rng(0).normal(size=(5, 8, 8)).astype(np.float32)
+    mean = maps[0]
+    assert (smoother(maps[0], image) == maps[0]).all()
+    for score in maps[1:]:
+        mean = 0.25 * score + 0.75 * mean
+        np.testing.assert_allclose(smoother(score, image), mean, rtol=1e-5, atol=1e-6)
+
+
+def test_flow_keeps_the_mean_on_a_thing_that_moves():
+    rng = np.random.default_rng(0)
+    texture = np.kron(rng.integers(0, 255, (40, 60)), np.ones((8, 8))).astype(np.uint8)
+    errors = {}
+    for motion in ("none", "flow"):
+        smoother = Smoother(0.3, motion)
+        for step in range(8):
+            shift = 6 * step
+            image = np.repeat(texture[20:180, shift : shift + 240, None], 3, 2)
+            truth = np.zeros((160, 240), np.float32)
+            truth[60:100, 150 - shift : 190 - shift] = 1
+            found = smoother(truth, np.ascontiguousarray(image))
+        errors[motion] = np.abs(found - truth).mean()
+    assert errors["flow"] < 0.4 * errors["none"]
+
+
+def test_hysteresis_keeps_weak_parts_of_strong_regions_only():
+    score = np.zeros((20, 40), np.float32)
+    score[5:10, 5:15] = 2
+    score[6, 6] = 5
+    score[5:10, 25:35] = 2
+    mask, found = find_components(score, 1, peak=4)
+    assert [one.box for one in found] == [(5, 5, 10, 5)]
+    assert mask.sum() == 50
+    assert found[0].max_score == 5
+    assert len(find_components(score, 1)[1]) == 2
+
+
+def test_thresholds_state_their_rates():
+    values = np.random.default_rng(0).normal(size=100_000)
+    calibration = calibrate([values], 0.01, "normal")
+    high, low = thresholds(calibration, 3)
+    assert (values > high).mean() == pytest.approx(0.01, rel=0.15)
+    assert (values > low).mean() == pytest.approx(0.03, rel=0.15)
+    with pytest.raises(OptionError, match="--widen"):
+        thresholds(calibration, 0.5)
+
+
+def test_one_object_is_one_event_even_through_gaps():
+    positions = [[component(10 + 4 * n, 30)] if n % 4 else [] for n in range(1, 30)]
+    seen, events = follow(positions)
+    assert len(events) == 1
+    assert events[0].start_s == pytest.approx(0.0)
+    alarms = [s.alarm for sightings in seen for s in sightings]
+    assert alarms == [False] * 2 + [True] * (len(alarms) - 2)
+
+
+def test_flicker_is_no_event():
+    assert follow([[component(50, 50)], [], [], [], [], [], [component(90, 20)], []])[1] == []
+
+
+def test_small_object_that_moves_by_more_than_its_size_is_followed():
+    positions = [[component(5 + 9 * n, 40, 8, 8)] for n in range(15)]
+    assert len(follow(positions)[1]) == 1
+
+
+def test_two_objects_that_pass_keep_their_ids():
+    positions = [[component(10 + 6 * n, 20), component(150 - 6 * n, 60)] for n in range(20)]
+    seen, events = follow(positions)
+    assert [event.id for event in events] == [1, 2]
+    for sightings in seen[4:]:
+        assert {s.id: s.box[1] for s in sightings} == {1: 20, 2: 60}
+
+
+def test_fragments_belong_to_the_object_that_was_whole():
+    whole = [[component(40, 20, 60, 60)] for _ in range(5)]
+    parts = [[component(40, 20, 60, 30), component(45, 60, 50, 18)] for _ in range(5)]
+    seen, events = follow(whole + parts)
+    assert len(events) == 1
+    assert all(len(sightings) == 1 for sightings in seen)
+    assert seen[-1][0].box == (40, 20, 100, 78)
+
+
+def test_peak_is_the_highest_score_in_pixels_of_the_source():
+    tracker = Tracker(Persistence(0, 1, 0.1))
+    large = (2 * SIZE[0], 2 * SIZE[1])
+    for number, score in enumerate([3.0, 9.0, 4.0]):
+        tracker.update(frame(number, source_size=large), [component(10 + number, 5, score=score)])
+    (event,) = tracker.close()
+    assert event.peak_score == 9
+    assert event.box == (22, 10, 62, 50)
+    assert event.peak_frame == 1
+
+
+def test_alarm_ends_once_after_its_patience():
+    positions = [[component(50, 50)]] * 6 + [[]] * 10 + [[component(50, 50)]] * 6
+    _, events = follow(positions)
+    assert [(event.start_s, event.end_s) for event in events] == [(0.0, 0.5), (1.6, 2.1)]
+
+
+def test_options_out_of_range_are_refused():
+    with pytest.raises(OptionError, match="--smooth"):
+        Smoother(0)
+    with pytest.raises(OptionError, match="--motion"):
+        Smoother(0.5, "flwo")
+
+
+def test_object_must_stand_on_the_road_where_that_is_asked():
+    classes = np.full((60, 80), 2, np.uint8)
+    classes[30:] = 0
+    mask = np.zeros((60, 80), bool)
+    mask[20:40, 10:20] = mask[2:14, 50:70] = True
+    on_road, on_wall = component(10, 20, 10, 20), component(50, 2, 20, 12)
+    assert stands_on(on_road, mask, classes, (0,))
+    assert not stands_on(on_wall, mask, classes, (0,))
+    assert stands_on(on_wall, mask, classes, (0, 2))
+    assert ground_classes("road", ("road", "sidewalk", "car")) == (0,)
+    assert ground_classes("ground", ("road", "sidewalk", "car")) == (0, 1)
+    assert ground_classes("anywhere", ("sky",)) == ()
+    for where, classes_ in (("raod", ("road",)), ("road", ("sky", "car"))):
+        with pytest.raises(OptionError, match="--where"):
+            ground_classes(where, classes_)
