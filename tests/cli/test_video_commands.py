@@ -74,7 +74,7 @@ def test_mine_writes_an_index_and_names_broken_clips(command, model_folder, clip
     ("words", "expected"),
     [
         (("video", "{model}", "missing.mp4"), "there is no source"),
-        (("video", "{clip}", "{clip}"), "no model at"),
+        (("video", "/nowhere", "{clip}"), "no model at"),
         (("video", "{model}", "{clip}", "--size", "big"), "give WxH"),
         (("video", "{model}", "{clip}", "--out", "a.avi"), "ends in .mp4"),
         (("video", "{model}", "{clip}", "--out", "{clip}"), "same file"),

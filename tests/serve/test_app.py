@@ -13,7 +13,7 @@ from tests.video.clips import picture, write_clip
 
 @pytest.fixture
 def web(served):
-    with httpx.Client(base_url=served.address, timeout=60) as client:
+    with httpx.Client(base_url=served.address, timeout=200) as client:
         yield client
 
 
