@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from types import ModuleType
+
 from roadanomaly.errors import MissingExtra
 
 EXTRAS = {
@@ -10,11 +13,18 @@ EXTRAS = {
     "mmcv": "mmseg",
     "mmengine": "mmseg",
     "mmseg": "mmseg",
+    "fastapi": "serve",
+    "nncf": "openvino",
     "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "openvino": "openvino",
+    "pyarrow": "mine",
+    "ray": "ray",
     "regex": "mmseg",
     "segmentation_models_pytorch": "smp",
     "timm": "smp",
     "transformers": "transformers",
+    "uvicorn": "serve",
 }
 """Import name of a package to the extra that installs it."""
 
@@ -33,3 +43,22 @@ def missing_extra(error: ModuleNotFoundError, what: str) -> MissingExtra | None:
         f"{what} needs {package}, which is not installed: pip install "
         f'"roadanomaly[{EXTRAS[package]}]"'
     )
+
+
+def require(module: str, what: str) -> ModuleType:
+    """Import a module of an extra.
+
+    Args:
+        module: its import name.
+        what: that needs it: "the backend `openvino`".
+
+    Raises:
+        MissingExtra: it is not installed; says how to install it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error, what)
+        if missing is None:
+            raise
+        raise missing from error

@@ -15,11 +15,11 @@ from tqdm import tqdm
 from roadanomaly.cli import video_options as options
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.errors import DataError, OptionError
+from roadanomaly.extras import require
 from roadanomaly.mining.clip import Task, mine_clip
 from roadanomaly.mining.index import write_index
 from roadanomaly.mining.spread import Worker, find_clips, mine_here, mine_on_ray
 from roadanomaly.runtimes import Runtime
-from roadanomaly.runtimes.base import require
 from roadanomaly.video.sources import Source, open_source
 
 EXAMPLES = """
@@ -47,7 +47,7 @@ def run(arguments: Sequence[str]) -> None:
     if given.top < 1:
         msg = f"--top must be at least 1, not {given.top}."
         raise OptionError(msg)
-    require("pyarrow", "mine")
+    require("pyarrow", "`mine`")
     out = Path(given.out)
     tasks = find_clips(given.sources, out)
     waiting = [task for task in tasks if not task.record.exists()]

@@ -11,7 +11,7 @@ from dataclasses import replace
 from roadanomaly.cli import video_options as options
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.errors import OptionError
-from roadanomaly.runtimes.base import require
+from roadanomaly.extras import require
 from roadanomaly.video.judge import Judge
 from roadanomaly.video.sources import SOURCES, Source, open_source
 
@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> None:
     options.add_model_options(parser)
     options.add_source_options(parser)
     given = parse(parser, arguments)
-    uvicorn = require("uvicorn", "serve")
+    uvicorn = require("uvicorn", "`serve`")
     for package in ("fastapi", "multipart", "websockets"):
         require(package, "serve")
     from roadanomaly.serve.app import build_app

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from roadanomaly.extras import require
 from roadanomaly.files import write_bytes, write_text
-from roadanomaly.runtimes.base import require
 
 COLUMNS = ("clip", "id", "start_s", "end_s", "peak_s", "peak_score", "peak_frame", "thumbnail")
 BOX = ("x0", "y0", "x1", "y1")
@@ -40,8 +40,8 @@ def write_index(out: Path, records: Sequence[dict[str, Any]], heading: str) -> N
 
 
 def _write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    arrow = require("pyarrow", "mine")
-    parquet = require("pyarrow.parquet", "mine")
+    arrow = require("pyarrow", "the index")
+    parquet = require("pyarrow.parquet", "the index")
     whole, real, text = arrow.int64(), arrow.float64(), arrow.string()
     types = {"clip": text, "id": whole, "peak_frame": whole, "thumbnail": text}
     columns = {

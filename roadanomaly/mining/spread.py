@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from roadanomaly.errors import DataError
+from roadanomaly.extras import require
 from roadanomaly.mining.clip import Task, clip_key
-from roadanomaly.runtimes.base import require
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".mpg", ".mpeg")
 Worker = Callable[[Task], dict[str, Any]]
@@ -63,8 +63,8 @@ def mine_on_ray(
     Raises:
         UserError: ray is not installed.
     """
-    require("ray", "ray")
-    data = require("ray.data", "ray")
+    require("ray", "mining on Ray")
+    data = require("ray.data", "mining on Ray")
     rows = [{"path": task.path, "out": str(task.out), "key": task.key} for task in tasks]
 
     class Miner:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from types import ModuleType
 from typing import ClassVar
 
 import numpy as np
 
-from roadanomaly.errors import OptionError, UserError, nearest
+from roadanomaly.errors import OptionError, nearest
 
 
 @dataclass(frozen=True)
@@ -83,16 +81,3 @@ def check_precision(kind: type[Runtime], precision: str) -> str:
         )
         raise OptionError(msg)
     return precision
-
-
-def require(module: str, extra: str) -> ModuleType:
-    """Import a runtime's package.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        msg = f"{module} is not installed; `pip install 'roadanomaly[{extra}]'` brings it."
-        raise UserError(msg) from error

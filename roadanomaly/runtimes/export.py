@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from roadanomaly.errors import UserError
+from roadanomaly.extras import require
 from roadanomaly.model import Model
-from roadanomaly.runtimes.base import require
 from roadanomaly.runtimes.graph import INPUT, OUTPUTS, ScoringGraph
 
 OPSET = 18
@@ -30,7 +30,7 @@ def write_onnx(model: Model, size: tuple[int, int], path: Path) -> None:
     Raises:
         UserError: the detector computes something that ONNX cannot say.
     """
-    require("onnxscript", "onnx")
+    require("onnxscript", "the export to ONNX")
     graph, example = _prepared(model, size)
     try:
         with _quiet():

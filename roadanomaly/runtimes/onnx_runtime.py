@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from roadanomaly.errors import OptionError
-from roadanomaly.runtimes.base import Runtime, Scores, require
+from roadanomaly.extras import require
+from roadanomaly.runtimes.base import Runtime, Scores
 from roadanomaly.runtimes.graph import INPUT, OUTPUTS
 
 PREFERRED = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
@@ -31,7 +32,7 @@ class OnnxRuntime(Runtime):
         self, graph: Path, size: tuple[int, int], precision: str = "f32", threads: int = 0
     ) -> None:
         super().__init__(size, precision)
-        ort = require("onnxruntime", "onnx")
+        ort = require("onnxruntime", "the backend `onnxruntime`")
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or os.cpu_count() or 1
         here = ort.get_available_providers()

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from roadanomaly.errors import OptionError
-from roadanomaly.runtimes.base import Runtime, Scores, require
+from roadanomaly.extras import require
+from roadanomaly.runtimes.base import Runtime, Scores
 from roadanomaly.runtimes.graph import OUTPUTS
 
-EXTRA = "openvino"
+BACKEND = "the backend `openvino`"
 
 
 class OpenVino(Runtime):
@@ -40,7 +41,7 @@ class OpenVino(Runtime):
         device: str = "CPU",
     ) -> None:
         super().__init__(size, precision)
-        openvino = require("openvino", EXTRA)
+        openvino = require("openvino", BACKEND)
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "f32" if precision == "int8" else precision,
             "PERFORMANCE_HINT": "LATENCY",
@@ -64,12 +65,12 @@ class OpenVino(Runtime):
 
 def read_graph(path: Path) -> Any:
     """Read a graph for OpenVINO, to quantise or to store it."""
-    return require("openvino", EXTRA).Core().read_model(path)
+    return require("openvino", BACKEND).Core().read_model(path)
 
 
 def store_graph(graph: Any, path: Path) -> None:
     """Write a graph as `path` (`.xml`) and the weights beside it (`.bin`), in full precision."""
-    require("openvino", EXTRA).save_model(graph, path, compress_to_fp16=False)
+    require("openvino", BACKEND).save_model(graph, path, compress_to_fp16=False)
 
 
 def quantise(graph: Any, frames: Sequence[np.ndarray]) -> Any:
@@ -79,7 +80,7 @@ def quantise(graph: Any, frames: Sequence[np.ndarray]) -> Any:
         graph: what `read_graph` gave.
         frames: `(H, W, 3)` uint8 RGB of ordinary road, of the graph's size.
     """
-    nncf = require("nncf", EXTRA)
+    nncf = require("nncf", "int8")
     data = nncf.Dataset(frames, lambda image: image[None])
     return nncf.quantize(
         graph,

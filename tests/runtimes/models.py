@@ -6,7 +6,7 @@ import torch
 import roadanomaly as ra
 from roadanomaly.calibration import calibrate
 from roadanomaly.data.streets import Streets
-from tests.contracts.toy import ToySegmenter, prepared
+from tests.contracts.toy import prepared, segmenter_for
 
 SIZE = (96, 128)
 
@@ -21,7 +21,7 @@ def small_model(detector="densehybrid"):
 
 
 def toy_model(detector):
-    segmenter = ToySegmenter()
+    segmenter = segmenter_for(detector)
     part = prepared(detector, segmenter)
     model = ra.Model.__new__(ra.Model)
     model.segmenter, model.detector, model.min_area = segmenter.eval(), part, 10
