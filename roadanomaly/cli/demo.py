@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from roadanomaly.cli.fit import fit
-from roadanomaly.cli.models import pick_device
+from roadanomaly.cli.models import pick_device, suited
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.cli.train import read_config
 from roadanomaly.data import DATASETS, FrameSet
@@ -45,7 +45,6 @@ roadanomaly demo
 roadanomaly demo --out runs/demo --seed 1
 ROADANOMALY_DATA=/data roadanomaly demo
 """
-POSTHOC = ("msp", "max_logit", "entropy", "energy")
 FIT_FRAMES = 60
 EXHIBITS = 6
 SCORED = "demo"
@@ -169,7 +168,7 @@ def _training_set(model: Model) -> FrameSet:
 
 def _evaluate(model: Model, inliers: FrameSet, test: FrameSet, seen: Seen) -> list[Findings]:
     detectors = {}
-    for name in POSTHOC:
+    for name in suited(model.segmenter):
         detectors[name] = Model(model.segmenter, DETECTORS.build(name)).detector
     fitted = Model(model.segmenter, DETECTORS.build("mahalanobis"))
     fit(fitted.to(model.device), inliers)

@@ -11,7 +11,6 @@ import torch
 from jsonargparse import ArgumentParser, Namespace
 
 from roadanomaly.cli.evaluation_jobs import (
-    POSTHOC,
     Task,
     gather_jobs,
     tasks_of,
@@ -75,8 +74,9 @@ def _parser() -> ArgumentParser:
     add(
         "--detectors",
         type=str,
-        default=",".join(POSTHOC),
-        help=f"besides the runs' own, by comma, or `none`; all: {', '.join(DETECTORS)}",
+        default="auto",
+        help="besides the runs' own, by comma, or `none`; auto: untrained ones that the network "
+        f"suits; all: {', '.join(DETECTORS)}",
     )
     add("--scores", type=str, default=None, help="folder of score maps named by frame id, no model")
     add("--mode", type=str, default="both", help=f"numbers: {', '.join(MODES)}")

@@ -25,8 +25,6 @@ from roadanomaly.model import build_part
 from roadanomaly.scores import open_scores
 from roadanomaly.training.record import weights_hash
 
-POSTHOC = ("msp", "max_logit", "entropy", "energy")
-
 
 @dataclass(frozen=True)
 class Task:
@@ -45,7 +43,8 @@ def gather_jobs(given: Namespace, team: Team) -> list[ScoreSource]:
     """Return the sources of scores that the command line names."""
     if given.scores:
         return [_stored(given.scores)]
-    names = [name for name in given.detectors.split(",") if name and name != "none"]
+    words = [word for word in given.detectors.split(",") if word and word != "none"]
+    names = None if words == ["auto"] else words
     groups = gather(given.runs, given.segmenter, names, _device(given.device, team))
     return [
         NetworkScores(one.segmenter, one.detectors, one.calibrations, _weights(one))

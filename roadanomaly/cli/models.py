@@ -15,6 +15,8 @@ from roadanomaly.model import Model, build_part, load
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.training.record import weights_hash
 
+UNTRAINED = ("msp", "max_logit", "entropy", "energy", "rba", "eam", "mask2anomaly")
+
 
 @dataclass
 class Group:
@@ -51,14 +53,18 @@ def pick_device(name: str) -> torch.device:
 
 
 def gather(
-    runs: Sequence[str], segmenter: dict | None, names: Sequence[str], device: torch.device
+    runs: Sequence[str],
+    segmenter: dict | None,
+    names: Sequence[str] | None,
+    device: torch.device,
 ) -> list[Group]:
     """Load the runs and attach the named detectors, grouped by equal segmenter weights.
 
     Args:
         runs: folders that `train`, `fit` or `Model.save` wrote.
         segmenter: `{name: ..., option: ...}`, or None.
-        names: detectors that need no preparation, put on every segmenter given.
+        names: detectors that need no preparation, put on every segmenter given; None takes those
+            that suit it.
         device: where to.
 
     Raises:
@@ -74,12 +80,17 @@ def gather(
         network = build_part(SEGMENTERS, segmenter).to(device).eval()
         groups.setdefault(weights_hash(network), Group(network, label=segmenter["name"]))
     for group in groups.values():
-        for name in names:
+        for name in suited(group.segmenter) if names is None else names:
             if name not in group.detectors:
                 group.detectors[name] = _posthoc(name, group.segmenter)
     if len(groups) > 1:
         _tell_apart(list(groups.values()))
     return list(groups.values())
+
+
+def suited(segmenter: Segmenter) -> list[str]:
+    """Return the detectors without preparation or choices that can read what a network answers."""
+    return [name for name in UNTRAINED if set(DETECTORS.get(name).accepts) & set(segmenter.answers)]
 
 
 def _place(groups: dict[str, Group], model: Model, run: str) -> None:
