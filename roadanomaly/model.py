@@ -229,7 +229,7 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
     try:
         description = json.loads((path / "model.json").read_text())
         weights = load_file(path / "weights.safetensors", device="cpu")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         msg = (
             f"no model at {path}: {Path(error.filename or path).name} is missing. Give the folder "
             "that `roadanomaly train` or `Model.save` wrote."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from roadanomaly.data.base import FrameSet
@@ -14,7 +15,8 @@ from roadanomaly.types import Frame
 class Union(FrameSet):
     """Labelled sets of the same classes, side by side; small ones repeat to keep their share.
 
-    The union is as long as it takes to hold every frame at least once.
+    The union is as long as it takes to hold every frame at least once. The id of a frame is
+    `<set>.<turn>.<its own id>`: the number of the set and how often the frame came before.
 
     Args:
         sets: one mapping a set: `name`, out of the catalogue, `share` of the frames, and the
@@ -46,8 +48,8 @@ class Union(FrameSet):
         self.shares = [share / sum(shares) for share in shares]
         whole = max(len(one) / share for one, share in zip(self.sets, self.shares, strict=True))
         self.places = [
-            (number, place % len(one))
-            for number, one in enumerate(self.sets)
+            (number, place)
+            for number in range(len(self.sets))
             for place in range(math.ceil(whole * self.shares[number] - 1e-9))
         ]
 
@@ -56,7 +58,9 @@ class Union(FrameSet):
 
     def __getitem__(self, index: int) -> Frame:
         number, place = self.places[index]
-        return self.sets[number][place]
+        turn, own = divmod(place, len(self.sets[number]))
+        frame = self.sets[number][own]
+        return replace(frame, id=f"{number:02}.{turn:03}.{frame.id}")
 
     def record(self) -> dict[str, Any]:
         """Return each set's record with its share."""

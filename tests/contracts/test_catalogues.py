@@ -26,6 +26,7 @@ REQUIRED = {
     ("mixture", "sources"),
     ("onnx", "file"),
     ("torchscript", "file"),
+    ("union", "sets"),
 }
 """Options that cannot have a default: which entry, which option."""
 

@@ -11,9 +11,11 @@ from roadanomaly.data import DATASETS
 from roadanomaly.types import IGNORE, NEGATIVE
 from tests import layouts
 
+STREETS = {"count": 3, "height": 48, "width": 64}
 OPTIONS = {
     "folder": lambda root: {"images": str(root / "images"), "labels": str(root / "masks")},
-    "streets": lambda _: {"count": 3, "height": 48, "width": 64},
+    "streets": lambda _: STREETS,
+    "union": lambda _: {"sets": [{"name": "streets", **STREETS}] * 2},
 }
 """How an entry is pointed to its files; others take `root`. `tests.layouts` makes the files."""
 
