@@ -55,9 +55,10 @@ def run(arguments: Sequence[str]) -> None:
     out.require_usable()
     threads = torch.get_num_threads()
     torch.set_num_threads(given.threads)
+    record = run_record(config=given.as_dict(), seed=given.seed, mode=given.mode)
     try:
         with gathered_team(given.workers, ["evaluate", *arguments]) as team:
-            _run(given, out, team)
+            _run(given, out, team, record)
     finally:
         torch.set_num_threads(threads)
 
@@ -114,7 +115,7 @@ def _check(given: Namespace) -> None:
         raise OptionError(msg)
 
 
-def _run(given: Namespace, out: EvaluationFolder, team: Team) -> None:
+def _run(given: Namespace, out: EvaluationFolder, team: Team, record: dict[str, Any]) -> None:
     torch.manual_seed(given.seed)
     tasks, validation = team.agree(lambda: tasks_of(given, gather_jobs(given, team)))
     keys = [one.key for one in (*tasks, *validation)]
@@ -127,7 +128,13 @@ def _run(given: Namespace, out: EvaluationFolder, team: Team) -> None:
     tasks = with_calibrations(tasks, validation, out, team)
     findings = [found for task in tasks for found in _score(task, given, out, team)]
     if team.leads:
-        _write(given, out, tasks, findings, team)
+        known = {
+            "processes": team.size,
+            "data": [task.job.frames.record() for task in tasks],
+            "protocols": {task.job.protocol.name: task.job.protocol.source for task in tasks},
+            "scores": [task.job.source.record for task in tasks],
+        }
+        _write(given, out, tasks, findings, {**record, **known})
 
 
 def _score(task: Task, given: Namespace, out: EvaluationFolder, team: Team) -> list[Findings]:
@@ -145,21 +152,12 @@ def _write(
     out: EvaluationFolder,
     tasks: Sequence[Task],
     findings: list[Findings],
-    team: Team,
+    record: dict[str, Any],
 ) -> None:
     findings.sort(key=lambda found: given.on.split(",").index(found.set))
     for text in (format_table(findings), format_spread(findings), format_thresholds(findings)):
         if text:
             sys.stdout.write(text + "\n\n")
-    record = run_record(
-        config=given.as_dict(),
-        seed=given.seed,
-        mode=given.mode,
-        processes=team.size,
-        data=[task.job.frames.record() for task in tasks],
-        protocols={task.job.protocol.name: task.job.protocol.source for task in tasks},
-        scores=[task.job.source.record for task in tasks],
-    )
     out.publish(findings, record, [task.key for task in tasks])
     write_tables(out.path / "results.csv", findings)
     write_report(out.path)

@@ -28,9 +28,10 @@ from roadanomaly.evaluation.thresholds import (
     threshold_findings,
 )
 from roadanomaly.evaluation.truth import listed_frames
-from roadanomaly.metrics.component import ComponentResult, pool_objects
+from roadanomaly.metrics.component import pool_objects
 from roadanomaly.metrics.curve import PixelResult, thinned
 from roadanomaly.metrics.exact import pool_runs
+from roadanomaly.metrics.frames import numbers_of
 from roadanomaly.metrics.pixel import FrameCurve, pool_curves
 from roadanomaly.metrics.runs import Run
 from roadanomaly.scores import ScoreDoubts, doubt_ap
@@ -187,20 +188,6 @@ def _rows(
     """Leave out the second of two best-F1 rows: it is the exact mode's, and nearly the first."""
     rows = threshold_findings(pooled.choices, judged, positives, negatives)
     return (rows[0], *rows[len(pooled.curves) :])
-
-
-def numbers_of(pixel: PixelResult, component: ComponentResult) -> dict[str, float]:
-    """Return the numbers of one mode, with the keys of `score_frames`."""
-    return {
-        "ap": pixel.ap,
-        "auroc": pixel.auroc,
-        "fpr95": pixel.fpr95,
-        "best_f1": pixel.best_f1,
-        "best_f1_threshold": pixel.best_f1_threshold,
-        "siou": component.siou,
-        "ppv": component.ppv,
-        "f1": component.f1,
-    }
 
 
 def warnings(pooled: Pooled, known: KnownClasses) -> tuple[str, ...]:

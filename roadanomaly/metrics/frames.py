@@ -10,7 +10,8 @@ from typing import IO
 import numpy as np
 
 from roadanomaly.metrics.checks import MODES, check_name
-from roadanomaly.metrics.component import SIZE_RULES, Components
+from roadanomaly.metrics.component import SIZE_RULES, ComponentResult, Components
+from roadanomaly.metrics.curve import PixelResult
 from roadanomaly.metrics.exact import PixelExact
 from roadanomaly.metrics.pixel import PixelOfficial
 
@@ -67,7 +68,11 @@ def score_frames(
         components = Components(track, pixel.best_f1_threshold, mode)
         for index, (score, label) in enumerate(again):
             components.update(index, score, label)
-    component = components.compute()
+    return numbers_of(pixel, components.compute())
+
+
+def numbers_of(pixel: PixelResult, component: ComponentResult) -> dict[str, float]:
+    """Return the numbers of one mode by their names, as `score_frames` does."""
     return {
         "ap": pixel.ap,
         "auroc": pixel.auroc,

@@ -204,3 +204,37 @@ def test_demo_runs_from_end_to_end(command, tmp_path, monkeypatch):
     assert "BEFORE fine-tuning" in out
     assert "densehybrid" in out.split("AFTER fine-tuning")[1]
     assert cv2.imread(str(tmp_path / "demo" / "before_and_after.png")) is not None
+
+
+def test_thresholds_are_transferred_from_another_set(command, model_folder, tmp_path):
+    words = (*STREETS, "--data.width", 128, "--detectors", "none", "--pictures", 0)
+    other = ("--validate_on", "folder", "--validation.images", tmp_path / "val" / "images")
+    other += ("--validation.labels", tmp_path / "val" / "masks", "--rates", "0.05,0.2")
+    layouts.folder(tmp_path / "val")
+    code, out, _ = command("evaluate", model_folder, *words, *other, "--out", tmp_path / "e")
+    assert code == 0
+    assert "validation F1" in out
+    numbers = json.loads((tmp_path / "e" / "metrics.json").read_text())["streets"]
+    rows = numbers["detectors"]["energy"]["thresholds"]
+    named = [(row["way"], row["fitted_on"], row["stated"]) for row in rows]
+    for data in ("a black image", "folder all"):
+        for way in ("false-positive rate", "conformal"):
+            assert {(way, data, 0.05), (way, data, 0.2)} <= set(named)
+    assert ("validation F1", "folder all", None) in named
+
+
+def test_fit_keeps_the_best_f1_of_validation_data_and_predict_takes_it(
+    command, model_folder, photos, tmp_path
+):
+    small = ("--data.name", "streets", "--data.count", 2, "--data.height", 64, "--data.width", 128)
+    layouts.folder(tmp_path / "val")
+    held = ("--validation_data.name", "folder", "--validation_data.root", tmp_path / "val")
+    out = tmp_path / "fit"
+    assert command("fit", "--run", model_folder, *small, *held, "--out", out)[0] == 0
+    wanted = ra.load(out).calibration
+    assert wanted.f1_data == "folder all"
+    words = (out, photos / "a.jpg", "--threshold_by", "f1", "--out", tmp_path / "found")
+    assert command("predict", *words)[0] == 0
+    description = json.loads((tmp_path / "found" / "a_components.json").read_text())
+    assert description["threshold"] == wanted.f1_threshold
+    assert (description["threshold_by"], description["false_alarms"]) == ("validation F1", None)
