@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, ClassVar
 
 from roadanomaly.types import Frame
@@ -49,6 +49,10 @@ class FrameSet(ABC):
         """Return the ids of all frames, in order; a set that lists its `ids` reads none for it."""
         listed = getattr(self, "ids", None)
         return [frame.id for frame in self] if listed is None else list(listed)
+
+    def set_ids(self) -> Collection[str]:
+        """Return the ids of the frames of all splits that are on the disk."""
+        return self.frame_ids()
 
     def __iter__(self) -> Iterator[Frame]:
         for index in range(len(self)):

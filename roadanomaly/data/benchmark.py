@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -182,6 +182,10 @@ class BenchmarkSet(FrameSet):
         image = self.files[frame_id].image
         assert image is not None
         return image_size(image)
+
+    def set_ids(self) -> Collection[str]:
+        """Return the ids of the frames of all splits that are on the disk."""
+        return self.scan(self.root).keys()
 
     def hidden(self, frame_id: str) -> str | None:
         """Return why a frame of this split cannot be scored, or None where its truth is at hand."""

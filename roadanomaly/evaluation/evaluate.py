@@ -87,7 +87,7 @@ def score_all(
         the number of frames of the set.
     """
     ids = team.agree(lambda: require_truth(job.frames))
-    team.agree(lambda: job.source.check(ids))
+    team.agree(lambda: job.source.check(job.frames))
     finished = team.lead(lambda: scored_before(job, spool))
     left = sorted(set(range(len(ids))) - set(finished))
     team.agree(lambda: _score_share(job, spool, team.share(left), len(left), known, seen))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from roadanomaly.calibration import Calibration
+from roadanomaly.data.base import FrameSet
 from roadanomaly.detectors import Detector
 from roadanomaly.errors import DataError
 from roadanomaly.scores import ScoreFolder
@@ -52,7 +53,7 @@ class ScoreSource(ABC):
     record: dict[str, Any]
 
     @abstractmethod
-    def check(self, frame_ids: list[str]) -> None:
+    def check(self, frames: FrameSet) -> None:
         """Refuse frames that cannot be scored, before any is.
 
         Raises:
@@ -105,7 +106,7 @@ class NetworkScores(ScoreSource):
         }
         self.record = {**self.fingerprint, "supervision": self.supervision}
 
-    def check(self, frame_ids: list[str]) -> None:
+    def check(self, frames: FrameSet) -> None:
         """Networks score any frame."""
 
     @torch.inference_mode()
@@ -157,9 +158,9 @@ class FolderScores(ScoreSource):
         self.record = {"detector": name, "folder": str(folder.folder), "maps": len(folder)}
         self.fingerprint = {"detector": name, "folder": str(folder.folder.resolve())}
 
-    def check(self, frame_ids: list[str]) -> None:
-        """Compare the names of the maps with those of the frames."""
-        self.folder.check(frame_ids)
+    def check(self, frames: FrameSet) -> None:
+        """Compare the names of the maps with those of the frames; other splits' maps may lie by."""
+        self.folder.check(frames.frame_ids(), also=frames.set_ids())
 
     def mark(self, frame_id: str) -> str:
         """Return size and time of a frame's file: a map that is written again is read again."""

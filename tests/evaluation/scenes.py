@@ -55,7 +55,7 @@ class Drawn(ScoreSource):
         self.fingerprint = self.record = {"drawn": str(dtype)}
         self.scored = []
 
-    def check(self, frame_ids):
+    def check(self, frames):
         """Any frame can be scored."""
 
     def score(self, frame):

@@ -111,7 +111,7 @@ class StoredMaps(Source):
         names = (track.name, track.data, *track.maps)
         own = next((self.folder / name for name in names if (self.folder / name).is_dir()), None)
         found = open_scores(own or self.folder, names)
-        found.check(frames.ids, also=type(frames).scan(frames.root))
+        found.check(frames.ids, also=frames.set_ids())
         return found
 
     def identity(self, track: Track, frames: BenchmarkSet) -> str:

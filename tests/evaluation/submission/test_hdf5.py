@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
+from roadanomaly.cli.main import main
 from roadanomaly.data.roadanomaly import RoadAnomaly
 from tests import layouts
 from tests.evaluation.submission import sets
@@ -62,6 +63,23 @@ def test_the_archive_holds_the_files_and_nothing_else(export, anomaly_root, anom
         assert len(names) == 110
         for name in names:
             assert archive.read(name) == (out / name).read_bytes()
+
+
+def test_an_export_scores_as_the_maps_that_it_was_made_of(
+    export, anomaly_root, anomaly_maps, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    words = ("--scores", anomaly_maps, "--for", "smiyc-anomaly", "--root", anomaly_root)
+    assert export(*words, "--out", out)[0] == 0
+    found = []
+    for name, maps in (("before", anomaly_maps), ("after", out / "anomaly_p" / "mine")):
+        words = ["--scores", maps, "--on", "smiyc-anomaly", "--root", anomaly_root]
+        code = main(["evaluate", *map(str, [*words, "--out", tmp_path / name])])
+        assert code == 0, capsys.readouterr().err
+        numbers = json.loads((tmp_path / name / "metrics.json").read_text())
+        assert numbers["smiyc-anomaly"]["frames"] == 10
+        found.append(numbers["smiyc-anomaly"]["exact"]["ap"])
+    assert found[1] == pytest.approx(found[0], abs=1e-5)
 
 
 def scored(root, folder, maps):
