@@ -2,7 +2,7 @@
 const $ = (id) => document.getElementById(id);
 const history = { latency: [], fps: [] };
 const POINTS = 120;
-let status = null, view = "overlay", sliding = false, lastFrames = null;
+let status = null, view = "overlay", sliding = false, lastFrames = null, asked = 0;
 
 async function post(path, body) {
   const answer = await fetch(path, {
@@ -28,8 +28,12 @@ function show(kind) {
 function percent(rate) { return `${(100 * rate).toPrecision(2)} %`; }
 
 async function settings(values) {
-  const found = await post("/api/settings", values);
-  if (found) render(found);
+  if (status) Object.assign(status.settings, values);  // a second press must not see the old state
+  asked += 1;
+  try {
+    const found = await post("/api/settings", values);
+    if (found) render(found);
+  } finally { asked -= 1; }
 }
 
 async function seek(time_s) {
@@ -175,7 +179,7 @@ function keys(event) {
 function listen() {
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   const socket = new WebSocket(`${scheme}://${location.host}/ws`);
-  socket.onmessage = (message) => render(JSON.parse(message.data));
+  socket.onmessage = (message) => { if (!asked) render(JSON.parse(message.data)); };
   socket.onclose = () => { say("connection lost, trying again …", true); setTimeout(listen, 1000); };
   socket.onopen = () => show(view);
 }
