@@ -144,6 +144,11 @@ def _add_controls(app: FastAPI, live: Live, token: str | None) -> None:
         live.change(**{key: value for key, value in given.items() if value is not None})
         return live.status()
 
+    @app.post("/api/turn")
+    def turn() -> dict:
+        live.turn()
+        return live.status()
+
     @app.post("/api/seek")
     def seek(time_s: float = Body(embed=True)) -> dict:
         live.seek(time_s)

@@ -214,6 +214,10 @@ class Live:
             self._jump(self.time_s)
         return wanted
 
+    def turn(self) -> Settings:
+        """Pause, or go on: the page may not know yet which of the two it is."""
+        return self.change(paused=not self.settings.paused)
+
     def _again(self, judged: Judged) -> Judged:
         rules = self.rules()
         mask, components = find_components(

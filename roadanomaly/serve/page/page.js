@@ -28,12 +28,15 @@ function show(kind) {
 function percent(rate) { return `${(100 * rate).toPrecision(2)} %`; }
 
 async function settings(values) {
-  if (status) Object.assign(status.settings, values);  // a second press must not see the old state
   asked += 1;
-  try {
-    const found = await post("/api/settings", values);
-    if (found) render(found);
-  } finally { asked -= 1; }
+  const found = await post("/api/settings", values).finally(() => { asked -= 1; });
+  if (found && !asked) render(found);  // an earlier answer knows nothing of a later wish
+}
+
+async function turn() {
+  asked += 1;
+  const found = await post("/api/turn", {}).finally(() => { asked -= 1; });
+  if (found && !asked) render(found);
 }
 
 async function seek(time_s) {
@@ -160,7 +163,7 @@ function keys(event) {
   const rate = status ? Math.log10(status.settings.rate) : -2;
   const opacity = status ? status.settings.opacity : 0.45;
   const act = {
-    " ": () => settings({ paused: !status.settings.paused }),
+    " ": turn,
     ArrowLeft: () => seek(Math.max(0, status.time_s - 2)),
     ArrowRight: () => seek(status.time_s + 2),
     "[": () => settings({ rate: 10 ** Math.max(-6, rate - 0.2) }),
@@ -186,7 +189,7 @@ function listen() {
 
 $("view-overlay").onclick = () => show("overlay");
 $("view-heat").onclick = () => show("heat");
-$("pause").onclick = () => settings({ paused: !status.settings.paused });
+$("pause").onclick = turn;
 $("back").onclick = () => seek(Math.max(0, status.time_s - 2));
 $("forward").onclick = () => seek(status.time_s + 2);
 $("upload").onsubmit = upload;
