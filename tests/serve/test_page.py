@@ -18,18 +18,31 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def browser(served):
-    from selenium.webdriver.chrome.service import Service
-
     options = webdriver.ChromeOptions()
     for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
         options.add_argument(word)
     options.binary_location = CHROMIUM
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    driver.set_page_load_timeout(60)
-    driver.get(served.address)
+    driver = opened(options, served.address)
     yield driver
     driver.quit()
+
+
+def opened(options, address, attempts=2):
+    """Open the page; a browser that hangs while it starts is started again."""
+    from selenium.common.exceptions import TimeoutException
+    from selenium.webdriver.chrome.service import Service
+
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver.set_page_load_timeout(60)
+    try:
+        driver.get(address)
+    except TimeoutException:
+        driver.quit()
+        if attempts == 1:
+            raise
+        return opened(options, address, attempts - 1)
+    return driver
 
 
 def find(browser, name):
