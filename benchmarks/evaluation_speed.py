@@ -10,6 +10,7 @@ and roc_curve alone, on the pooled pixels, which lie in memory.
 """
 
 import argparse
+import contextlib
 import os
 import platform
 import shutil
@@ -113,12 +114,10 @@ def ours(root, workers):
 def watch(process, peak):
     """Sample the memory of a process and its children, shared pages counted once (PSS)."""
     while process.poll() is None:
-        try:
+        with contextlib.suppress(psutil.Error):  # a process may end while it is looked at
             parent = psutil.Process(process.pid)
             members = [parent, *parent.children(recursive=True)]
             peak[0] = max(peak[0], sum(one.memory_full_info().pss for one in members))
-        except psutil.Error:
-            pass
         time.sleep(0.5)
 
 

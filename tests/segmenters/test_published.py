@@ -155,7 +155,8 @@ def test_the_hash_of_the_right_file_passes(tmp_path):
     torch.save(state, tmp_path / "a.pt")
     digest = hashlib.sha256((tmp_path / "a.pt").read_bytes()).hexdigest()
     known = replace(small("ladder_densenet"), classes=("a", "b"), sha256=digest)
-    roadanomaly.load_published(known, tmp_path / "a.pt")
+    model = roadanomaly.load_published(known, tmp_path / "a.pt")
+    assert model.segmenter.classes == ("a", "b")
 
 
 def test_an_unknown_checkpoint_names_the_nearest():

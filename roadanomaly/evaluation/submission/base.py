@@ -79,8 +79,8 @@ class TrackWriter(ABC):
         self.frames = frames
 
     def survey(self, score: np.ndarray) -> None:
-        """Look at one map, `(H, W)` float, of those that are to be written."""
-        raise NotImplementedError
+        """Look at one map, `(H, W)` float, of those that are to be written, where `surveys`."""
+        del score
 
     @abstractmethod
     def write(self, frame_id: str, score: np.ndarray, classes: np.ndarray | None) -> None:
