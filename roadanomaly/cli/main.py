@@ -9,6 +9,7 @@ import sys
 from argparse import ArgumentError
 from collections.abc import Sequence
 
+from roadanomaly import __version__
 from roadanomaly.errors import UserError, nearest
 
 COMMANDS: dict[str, str] = {
@@ -37,7 +38,7 @@ def usage() -> str:
     width = max(map(len, COMMANDS))
     lines = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
     return (
-        "usage: roadanomaly COMMAND ...\n\n"
+        "usage: roadanomaly COMMAND ... | roadanomaly --version\n\n"
         f"Find what does not belong on a road.\n\ncommands:\n{lines}\n\n"
         "`roadanomaly COMMAND --help` shows a command's options with examples.\n"
     )
@@ -50,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or given[0] in ("-h", "--help"):
         sys.stdout.write(usage())
         return 0 if given else USER_MISTAKE
+    if given[0] in ("-V", "--version"):
+        sys.stdout.write(f"roadanomaly {__version__}\n")
+        return 0
     name, rest = given[0], given[1:]
     try:
         if name not in COMMANDS:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
 import roadanomaly
+from roadanomaly.cli.main import main
 
 HEAVY = {
     *("cv2", "h5py", "jsonargparse", "lightning", "numpy", "PIL", "scipy", "yaml"),
@@ -38,3 +40,9 @@ def test_every_public_name_is_there(name):
 def test_other_names_are_not():
     with pytest.raises(AttributeError, match="no attribute 'Modell'"):
         roadanomaly.Modell  # noqa: B018
+
+
+@pytest.mark.parametrize("word", ["--version", "-V"])
+def test_version_is_that_of_the_installed_package(word, capsys):
+    assert main([word]) == 0
+    assert capsys.readouterr().out == f"roadanomaly {metadata.version('roadanomaly')}\n"
