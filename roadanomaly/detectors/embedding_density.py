@@ -11,9 +11,8 @@ from torch.nn import functional
 
 from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.feature_sample import FeatureSample, draw_pixels
-from roadanomaly.detectors.projection import Whitening
+from roadanomaly.detectors.layer_density import LayerDensity, VectorDensity, WindowDensity
 from roadanomaly.errors import DataError, OptionError, nearest
-from roadanomaly.flows.vector_flow import VectorFlow, train_on_vectors
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import NEGATIVE, Batch, Segmentation
 
@@ -30,12 +29,12 @@ class EmbeddingDensity(Detector):
     """Negative log-likelihood of the features at each location, normalised per layer.
 
     Frozen features of each layer are centred, projected on their principal components and
-    whitened; a Real NVP learns their density, location by location (1x1 windows). Its negative
-    log-likelihood is standardised by mean and deviation on inlier vectors that it did not learn
-    from. Over layers, `min` takes the smallest normalised likelihood, that is the largest
-    normalised negative log-likelihood; `mean` their mean; `logistic` a logistic regression, for
-    which the fitting data must hold labelled anomalies (label `NEGATIVE`), and which is marked as
-    having used them.
+    whitened; a Real NVP learns their density, location by location (1x1 windows), or a flow of
+    maps that of larger windows. The negative log-likelihood is standardised by mean and deviation
+    on inlier vectors that the flow did not learn from. Over layers, `min` takes the smallest
+    normalised likelihood, that is the largest normalised negative log-likelihood; `mean` their
+    mean; `logistic` a logistic regression, for which the fitting data must hold labelled anomalies
+    (label `NEGATIVE`), and which is marked as having used them.
 
     Args:
         features: maps; one is a single layer. None takes the segmenter's default.
@@ -43,7 +42,9 @@ class EmbeddingDensity(Detector):
         aggregate: over layers: `min`, `mean` or `logistic`.
         couplings: of each flow.
         hidden: width of the couplings' networks.
-        vectors: greatest number of vectors to learn from.
+        window: side of the windows whose density is learned, in cells of the map: 1 for vectors,
+            as published; from 2 on a flow of maps in the manner of FastFlow.
+        vectors: greatest number of vectors to learn from; a window counts for its cells.
         per_frame: vectors drawn from a frame.
         balanced: draw equally many vectors of each class of a frame, so that rare classes do not
             count as anomalies.
@@ -65,8 +66,7 @@ class EmbeddingDensity(Detector):
     deviation: Tensor
     weight: Tensor
     bias: Tensor
-    projections: nn.ModuleDict
-    flows: nn.ModuleDict
+    densities: nn.ModuleDict
 
     def __init__(
         self,
@@ -75,6 +75,7 @@ class EmbeddingDensity(Detector):
         aggregate: Aggregate = "min",
         couplings: int = 4,
         hidden: int = 64,
+        window: int = 1,
         vectors: int = 100_000,
         per_frame: int = 300,
         balanced: bool = False,
@@ -88,21 +89,21 @@ class EmbeddingDensity(Detector):
         if not 2 <= dimensions <= 64:
             msg = f"embedding_density: `dimensions` must lie in 2..64, not {dimensions}."
             raise OptionError(msg)
-        if min(vectors, per_frame, epochs, couplings, hidden) < 1 or noise < 0:
+        if min(vectors, per_frame, epochs, couplings, hidden, window) < 1 or noise < 0:
             msg = (
-                "embedding_density: `vectors`, `per_frame`, `epochs`, `couplings` and `hidden` "
-                "must be at least 1 and `noise` must not be negative."
+                "embedding_density: `vectors`, `per_frame`, `epochs`, `couplings`, `hidden` and "
+                "`window` must be at least 1 and `noise` must not be negative."
             )
             raise OptionError(msg)
         self.features = tuple(features) if features else ()
         self.dimensions, self.aggregate = dimensions, aggregate
-        self.couplings, self.hidden = couplings, hidden
+        self.couplings, self.hidden, self.window = couplings, hidden, window
         self.vectors, self.per_frame, self.balanced = vectors, per_frame, balanced
         self.epochs, self.noise = epochs, noise
         if aggregate == "logistic":
             self.supervision = "anomalies"  # type: ignore[misc]
         self.register_buffer("fitted", torch.tensor(False))
-        self.inliers, self.anomalies = FeatureSample(vectors), FeatureSample(vectors)
+        self._forget()
 
     def options(self) -> dict[str, Any]:
         """Return the constructor options."""
@@ -112,6 +113,7 @@ class EmbeddingDensity(Detector):
             "aggregate": self.aggregate,
             "couplings": self.couplings,
             "hidden": self.hidden,
+            "window": self.window,
             "vectors": self.vectors,
             "per_frame": self.per_frame,
             "balanced": self.balanced,
@@ -120,15 +122,10 @@ class EmbeddingDensity(Detector):
         }
 
     def attach(self, segmenter: Segmenter) -> None:
-        """Build a projection and a flow for each map."""
+        """Build the density of each map."""
         self.features = self.features or (segmenter.default_feature,)
-        widths = {name: segmenter.feature(name).channels for name in self.features}
-        sizes = {name: min(self.dimensions, width) for name, width in widths.items()}
-        self.projections = nn.ModuleDict(
-            {name: Whitening(width, sizes[name]) for name, width in widths.items()}
-        )
-        self.flows = nn.ModuleDict(
-            {name: VectorFlow(size, self.couplings, self.hidden) for name, size in sizes.items()}
+        self.densities = nn.ModuleDict(
+            {name: self._density(segmenter.feature(name).channels) for name in self.features}
         )
         count = len(self.features)
         self.register_buffer("mean", torch.zeros(count))
@@ -145,10 +142,11 @@ class EmbeddingDensity(Detector):
         """Draw vectors of known pixels, and of labelled anomalies where there are any."""
         for index, label in enumerate(batch.label.cpu().long()):
             known = label.masked_fill(label >= NEGATIVE, -1)
-            places = draw_pixels(known, self.per_frame, balanced=self.balanced)
+            count = max(1, self.per_frame // self.window**2)
+            places = draw_pixels(known, count, balanced=self.balanced)
             self.inliers.add(self._vectors(segmentation, index, places))
             strange = torch.where(label == NEGATIVE, 0, -1)
-            places = draw_pixels(strange, self.per_frame, balanced=False)
+            places = draw_pixels(strange, count, balanced=False)
             if self.aggregate == "logistic" and len(places):
                 self.anomalies.add(self._vectors(segmentation, index, places))
 
@@ -158,23 +156,24 @@ class EmbeddingDensity(Detector):
             rows = {name: value.clone() for name, value in self.inliers.rows().items()}
             strange = {name: value.clone() for name, value in self.anomalies.rows().items()}
             self._fit(rows, strange)
-        self.inliers, self.anomalies = FeatureSample(self.vectors), FeatureSample(self.vectors)
+        self._forget()
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return the aggregated normalised negative log-likelihood, `(B, H, W)`."""
         self.require(bool(self.fitted), "embedding_density")
         maps = []
         for name in self.features:
-            vectors = segmentation.features[name].float().permute(0, 2, 3, 1)
-            maps.append(segmentation.to_image(self._likelihood(name, vectors)))
+            cost = self._layer(name).cost(segmentation.features[name])
+            maps.append(segmentation.to_image(cost))
         return self._aggregated(self._normalised(torch.stack(maps, -1)))
 
     def _fit(self, rows: dict[str, Tensor], strange: dict[str, Tensor]) -> None:
         count = len(next(iter(rows.values()))) if rows else 0
-        if count < LEAST:
+        if count * self.window**2 < LEAST or count < 2:
+            what = "vectors" if self.window == 1 else "windows"
             msg = (
-                f"embedding_density: {count} labelled vectors are too few, {LEAST} are needed; fit "
-                "on more labelled frames."
+                f"embedding_density: {count} labelled {what} are too few, "
+                f"{max(2, -(-LEAST // self.window**2))} are needed; fit on more labelled frames."
             )
             raise DataError(msg)
         if self.aggregate == "logistic" and not strange:
@@ -187,20 +186,10 @@ class EmbeddingDensity(Detector):
         device = self.mean.device
         costs = []
         for name in self.features:
-            whitening, flow = self.projections[name], self.flows[name]
-            assert isinstance(whitening, Whitening)
-            assert isinstance(flow, VectorFlow)
-            whitening.fit(rows[name][held_out:].to(device))
-            train_on_vectors(
-                flow,
-                whitening(rows[name][held_out:].to(device)),
-                epochs=self.epochs,
-                batch=512,
-                rate=2e-3,
-                noise=self.noise,
-            )
+            layer = self._layer(name)
+            layer.fit(rows[name][held_out:].to(device), self.epochs, self.noise)
             with torch.no_grad():
-                costs.append(self._likelihood(name, rows[name][:held_out].to(device)))
+                costs.append(layer.row_cost(rows[name][:held_out].to(device)))
         stacked = torch.stack(costs, -1)
         self.mean.copy_(stacked.mean(0))
         self.deviation.copy_(stacked.std(0, correction=0).clamp_min(1e-3))
@@ -211,7 +200,9 @@ class EmbeddingDensity(Detector):
     def _regress(self, inliers: Tensor, strange: dict[str, Tensor]) -> None:
         """Fit weights to tell anomalies from inliers, both sides counting alike."""
         with torch.no_grad():
-            costs = [self._likelihood(name, strange[name].to(inliers)) for name in self.features]
+            costs = [
+                self._layer(name).row_cost(strange[name].to(inliers)) for name in self.features
+            ]
             x = self._normalised(torch.cat([inliers, torch.stack(costs, -1)]))
         target = torch.zeros(len(x), device=x.device)
         target[len(inliers) :] = 1
@@ -234,20 +225,29 @@ class EmbeddingDensity(Detector):
         self.bias.copy_(bias.detach())
 
     def _vectors(self, segmentation: Segmentation, index: int, places: Tensor) -> dict[str, Tensor]:
-        """Return the vector of each layer in the cell that holds each place."""
+        """Return the vector or window of each layer at the cell that holds each place."""
         found = {}
         for name in self.features:
             one = segmentation.features[name][index]
             scale = torch.tensor(one.shape[-2:]) / torch.tensor(segmentation.padded)
             cells = (places * scale).long().to(one.device)
-            found[name] = one[:, cells[:, 0], cells[:, 1]].T
+            found[name] = self._layer(name).take(one, cells)
         return found
 
-    def _likelihood(self, name: str, vectors: Tensor) -> Tensor:
-        """Return the negative log-likelihood of vectors `(..., C)` of a layer, nats."""
-        flow, whitening = self.flows[name], self.projections[name]
-        assert isinstance(flow, VectorFlow)
-        return -flow.log_prob(whitening(vectors))
+    def _density(self, width: int) -> LayerDensity:
+        size = min(self.dimensions, width)
+        if self.window == 1:
+            return VectorDensity(width, size, self.couplings, self.hidden)
+        return WindowDensity(width, size, self.couplings, self.hidden, self.window)
+
+    def _layer(self, name: str) -> LayerDensity:
+        layer = self.densities[name]
+        assert isinstance(layer, LayerDensity)
+        return layer
+
+    def _forget(self) -> None:
+        size = max(1, self.vectors // self.window**2)
+        self.inliers, self.anomalies = FeatureSample(size), FeatureSample(size)
 
     def _normalised(self, costs: Tensor) -> Tensor:
         return (costs - self.mean) / self.deviation

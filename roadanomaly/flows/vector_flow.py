@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Protocol
+
 import torch
 import zuko
 from torch import Tensor, nn
@@ -55,30 +58,41 @@ class VectorFlow(nn.Module):
         return self.flow().rsample((count,))
 
 
-def train_on_vectors(
-    flow: VectorFlow, vectors: Tensor, *, epochs: int, batch: int, rate: float, noise: float
+class Density(Protocol):
+    """What `maximise_likelihood` trains."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Yield what is moved."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Return `(B,)` nats of `(B, ...)`."""
+
+
+def maximise_likelihood(
+    flow: Density, rows: Tensor, *, epochs: int, batch: int, rate: float, noise: float
 ) -> None:
-    """Maximise the likelihood of vectors with Adam, the rate falling to 0 as half a cosine.
+    """Maximise the likelihood of vectors or maps with Adam; the rate falls to 0 as half a cosine.
 
     Args:
         flow: is trained in place.
-        vectors: `(N, C)`, of deviation about 1.
+        rows: `(N, ...)`, of deviation about 1.
         epochs: passes over them.
-        batch: vectors a step.
+        batch: rows a step.
         rate: first learning rate.
         noise: deviation of normal noise that is added anew in each step; keeps the density of
             dimensions that hardly vary bounded.
     """
     optimiser = torch.optim.Adam(flow.parameters(), rate)
-    steps = epochs * max(1, len(vectors) // batch)
+    steps = epochs * max(1, len(rows) // batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    values = rows[0].numel()
     order = torch.empty(0, dtype=torch.long)
     for _ in range(steps):
         if not len(order):
-            order = torch.randperm(len(vectors))
+            order = torch.randperm(len(rows))
         picked, order = order[:batch], order[batch:]
-        x = vectors[picked]
-        loss = -flow.log_prob(x + noise * torch.randn_like(x)).mean()
+        x = rows[picked]
+        loss = -flow.log_prob(x + noise * torch.randn_like(x)).mean() * (rows.shape[1] / values)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(flow.parameters(), 10.0)

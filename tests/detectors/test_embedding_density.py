@@ -10,9 +10,10 @@ from scipy.stats import rankdata
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.embedding_density import EmbeddingDensity
 from roadanomaly.detectors.feature_sample import FeatureSample, draw_pixels
+from roadanomaly.detectors.layer_density import VectorDensity, WindowDensity
 from roadanomaly.detectors.projection import Whitening
 from roadanomaly.errors import DataError, OptionError
-from roadanomaly.flows.vector_flow import VectorFlow, train_on_vectors
+from roadanomaly.flows.vector_flow import VectorFlow, maximise_likelihood
 from roadanomaly.segmenters.base import FeatureInfo
 from tests.contracts import toy
 
@@ -100,7 +101,7 @@ def test_vectors_flow_learns_a_known_gaussian():
     factor = torch.tensor([[1.0, 0, 0], [0.7, 0.6, 0], [-0.4, 0.5, 0.5]])
     truth = torch.distributions.MultivariateNormal(torch.ones(3), scale_tril=factor)
     flow = VectorFlow(3, couplings=4, hidden=32)
-    train_on_vectors(flow, truth.sample((20_000,)), epochs=12, batch=256, rate=5e-3, noise=0.0)
+    maximise_likelihood(flow, truth.sample((20_000,)), epochs=12, batch=256, rate=5e-3, noise=0.0)
     points = truth.sample((20_000,))
     with torch.no_grad():
         assert -0.005 < (truth.log_prob(points) - flow.log_prob(points)).mean() < 0.02
@@ -131,7 +132,8 @@ def test_min_takes_the_least_likely_layer(two):
         single = []
         for index, name in enumerate(detector.features):
             vectors = found.features[name].permute(0, 2, 3, 1)
-            log_p = detector.flows[name].log_prob(detector.projections[name](vectors))
+            layer = detector.densities[name]
+            log_p = layer.flow.log_prob(layer.whitening(vectors))
             cost = (-log_p - detector.mean[index]) / detector.deviation[index]
             single.append(found.to_image(cost))
     torch.testing.assert_close(both, torch.maximum(*single), rtol=1e-4, atol=1e-4)
@@ -162,6 +164,52 @@ def test_logistic_regression_uses_labelled_anomalies_and_says_so():
     assert ranks[batch.negative.numpy()].mean() > 0.75
     with pytest.raises(DataError, match="needs labelled anomalies"):
         fitted(segmenter, **options)
+
+
+def test_windows_learn_what_single_vectors_cannot_see():
+    """Stripes of two values, each as frequent as in noise: only their order is strange."""
+    torch.manual_seed(0)
+    columns = torch.arange(16)
+
+    def maps(count, *, striped):
+        signs = torch.randint(0, 2, (count, 1, 16, 16)) * 2.0 - 1
+        stripes = ((columns + torch.randint(0, 2, (count, 1, 1, 1))) % 2 * 2.0 - 1).expand(
+            count, 1, 16, 16
+        )
+        return torch.cat([stripes if striped else signs, torch.zeros(count, 1, 16, 16)], 1)
+
+    def noisy(x):
+        return x + 0.1 * torch.randn_like(x)
+
+    layer = WindowDensity(2, 2, couplings=6, hidden=32, side=16)
+    layer.fit(noisy(maps(128, striped=True)), epochs=12, noise=0.05)
+    vectors = VectorDensity(2, 2, couplings=6, hidden=32)
+    rows = noisy(maps(128, striped=True)).permute(0, 2, 3, 1).flatten(0, 2)[:8192]
+    vectors.fit(rows, epochs=4, noise=0.05)
+    with torch.no_grad():
+        usual, strange = noisy(maps(8, striped=True)), noisy(maps(8, striped=False))
+        assert layer.cost(strange).mean() > layer.cost(usual).mean() + 1
+        assert abs(vectors.cost(strange).mean() - vectors.cost(usual).mean()) < 0.2
+
+
+def test_a_window_lies_about_its_cell_and_inside_the_map():
+    layer = WindowDensity(2, 2, couplings=2, hidden=4, side=4)
+    feature = torch.arange(60.0).view(1, 6, 10).repeat(2, 1, 1)
+    rows = layer.take(feature, torch.tensor([[3, 5], [0, 0], [5, 9]]))
+    assert rows.shape == (3, 2, 4, 4)
+    assert rows[:, 0, 0, 0].tolist() == [13, 0, 26]
+    assert rows[0, 0, 2, 2] == feature[0, 3, 5]
+    assert layer.take(feature[:, :2], torch.tensor([[1, 1]])).shape == (1, 2, 2, 4)
+    assert layer.take(feature, torch.zeros(0, 2, dtype=torch.long)).shape == (0, 2, 4, 4)
+
+
+def test_windows_serve_the_detector():
+    segmenter = TwoLayers()
+    detector = fitted(segmenter, features=["colour", "product"], window=4, per_frame=320)
+    batch = toy.planted(toy.inliers(2, 9), 0.3)
+    with torch.no_grad():
+        score = detector.score(segmenter(batch.image, detector.needs), batch.image)
+    assert score[batch.negative].mean() > score[batch.known].mean() + 0.5
 
 
 def test_without_labelled_pixels_it_says_so():
