@@ -16,6 +16,7 @@ from roadanomaly.calibration import calibrate
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data import DATASETS, FrameSet
+from roadanomaly.data.resized import Resized
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.evaluation.thresholds import just_below
@@ -29,7 +30,7 @@ from roadanomaly.types import NEGATIVE
 
 EXAMPLES = """
 roadanomaly fit --segmenter.name espnetv2 --segmenter.weights espnetv2_s_2.0_city_1024x512.pth \\
-    --detector.name mahalanobis --data.name camvid --out runs/mahalanobis
+    --detector.name mahalanobis --data.name camvid --size 720 960 --out runs/mahalanobis
 roadanomaly fit --run runs/a --detector.name mahalanobis --data.name camvid --out runs/b
 roadanomaly fit --run runs/a --data.name camvid --false_alarms 0.001 --out runs/stricter
 roadanomaly fit --run runs/a --data.name camvid --validation_data.name laf --out runs/b
@@ -51,14 +52,17 @@ def run(arguments: Sequence[str]) -> None:
         "--validation_data", type=part, default=None, help="with anomalies: its best F1 is kept too"
     )
     parser.add_argument("--false_alarms", type=float, default=0.01, help="rate of the threshold")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=None, help="height and width to bring frames to"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the draw of calibration pixels")
     parser.add_argument("--out", type=str, default="runs/fit", help="run folder")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
     given = parse(parser, arguments)
     torch.manual_seed(given.seed)
     model = _model(given.run, given.segmenter, given.detector).to(pick_device(given.device))
-    frames = build_part(DATASETS, given.data)
-    held_out = build_part(DATASETS, given.calibration_data or {**given.data, "split": "val"})
+    frames = _frames(given.data, given.size)
+    held_out = _frames(given.calibration_data or {**given.data, "split": "val"}, given.size)
     if model.detector.kind == "fit" and (given.run is None or given.detector):
         fit(model, frames)
     name = title(held_out)
@@ -80,6 +84,16 @@ def run(arguments: Sequence[str]) -> None:
         f"{100 * model.calibration.rate:g} % of inlier pixels of {name} score above "
         f"{model.calibration.threshold:.4g}\nthe model is in {given.out}/model\n"
     )
+
+
+def _frames(part: dict[str, Any], size: list[int] | None) -> FrameSet:
+    frames = build_part(DATASETS, part)
+    if size is None:
+        return frames
+    if min(size) < 1:
+        msg = f"`--size` must be a height and a width of at least 1 pixel, not {size}."
+        raise OptionError(msg)
+    return Resized(frames, (size[0], size[1]))
 
 
 def _model(run: str | None, segmenter: dict | None, detector: dict | None) -> Model:

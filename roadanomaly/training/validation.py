@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from roadanomaly.data.base import FrameSet
+from roadanomaly.data.resized import Resized
 from roadanomaly.data.subset import Subset
-from roadanomaly.data.transforms import Resize
 from roadanomaly.metrics.classes import ClassConfusion
 from roadanomaly.metrics.curve import PixelResult
 from roadanomaly.metrics.pixel import PixelOfficial
@@ -56,18 +56,13 @@ class Validator:
         count: int = 0,
         size: tuple[int, int] | None = None,
     ) -> None:
-        self.frames = Subset(frames, count)
+        some = Subset(frames, count)
+        self.frames: FrameSet = Resized(some, size) if size else some
         self.source = source
-        self.resize = Resize(*size) if size else None
-
-    def inliers(self, number: int) -> Frame:
-        """Return validation frame `number` at the size of the validation."""
-        frame = self.frames[number]
-        return self.resize(frame, np.random.default_rng(0)) if self.resize else frame
 
     def mixed(self, number: int) -> Frame:
         """Return validation frame `number` with its negatives."""
-        frame = self.inliers(number)
+        frame = self.frames[number]
         if self.source is None:
             return frame
         batch = self.source.mix(stack([frame]), np.random.default_rng([MIX_SEED, number]))
@@ -106,7 +101,7 @@ class Validator:
     def inlier_scores(self, model: Model) -> Iterator[np.ndarray]:
         """Yield the scores of the labelled inlier pixels of each frame, without negatives."""
         for number in range(len(self.frames)):
-            frame = self.inliers(number)
+            frame = self.frames[number]
             score, _ = model.score(frame.image[None].to(model.device).float() / 255)
             assert frame.label is not None
             yield score[0].cpu().numpy()[frame.label.numpy() < NEGATIVE]

@@ -177,6 +177,18 @@ def test_fit_saves_a_model_that_evaluate_takes(command, model_folder, tmp_path):
     assert "mahalanobis" in out
 
 
+def test_fit_at_another_size_says_so_in_the_record(command, model_folder, tmp_path):
+    small = ("--data.name", "streets", "--data.count", 2, "--data.height", 64, "--data.width", 128)
+    words = ("--detector.name", "mahalanobis", "--size", 96, 160, "--out", tmp_path / "fit")
+    assert command("fit", "--run", model_folder, *small, *words)[0] == 0
+    record = json.loads((tmp_path / "fit" / "model" / "model.json").read_text())["record"]
+    assert record["fit_data"]["size"] == record["calibration_data"]["size"] == [96, 160]
+    words = ("--detector.name", "mahalanobis", "--size", 0, 160, "--out", tmp_path / "bad")
+    code, _, err = command("fit", "--run", model_folder, *small, *words)
+    assert code == 2
+    assert "at least 1 pixel" in err
+
+
 def test_list_shows_options(command):
     code, out, _ = command("list", "detectors")
     assert code == 0
