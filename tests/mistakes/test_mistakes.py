@@ -1,0 +1,63 @@
+"""What users get wrong: each mistake has a message of its own, exit code 2, and costs nothing.
+
+Every case begins from what works, `Bench`, spoils one thing, and says what the message must hold.
+An earlier result lies in `--out` and must stay byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from roadanomaly.cli.main import main
+from tests.mistakes import command_lines, data_sets, models, score_maps
+from tests.mistakes.bench import cases, truncate
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    """Read all files of a folder but those that an evaluation keeps while it runs."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and ".partial" not in path.parts)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+CASES = [one for module in (data_sets, score_maps, command_lines, models) for one in cases(module)]
+
+
+@pytest.mark.parametrize("one", CASES, ids=lambda one: one.name)
+def test_a_mistake_is_explained_and_costs_nothing(one, bench, capsys):
+    words = one.spoil(bench)
+    earlier = everything(bench.out)
+    code = main(words)
+    _, err = capsys.readouterr()
+    assert code == 2
+    for part in one.says:
+        assert part in err
+    assert "Traceback" not in err
+    assert everything(bench.out) == earlier
+
+
+def test_there_are_many_and_they_differ():
+    assert len({one.name for one in CASES}) == len(CASES) >= 40
+
+
+def test_without_a_mistake_it_works(bench, capsys):
+    assert main(bench.stored("--pictures", "0")) == 0
+    assert "smiyc-anomaly" in capsys.readouterr().out
+    numbers = json.loads((bench.out / "metrics.json").read_text())["smiyc-anomaly"]
+    assert numbers["frames"] == 10
+    assert set(numbers["official"]) == set(numbers["exact"])
+
+
+def test_a_mistake_in_a_frame_loses_no_other_frame(bench, capsys):
+    """The last map is broken; once it is whole again, the frames before it are not read again."""
+    good = bench.map(9).read_bytes()
+    truncate(bench.map(9))
+    assert main(bench.stored("--pictures", "0")) == 2
+    kept = len(list(bench.out.glob(".partial/*/*.npz")))
+    bench.map(9).write_bytes(good)
+    capsys.readouterr()
+    assert kept == 9
+    assert main(bench.stored("--pictures", "0")) == 0
+    assert "9 of 10 frames were scored before; going on" in capsys.readouterr().err
