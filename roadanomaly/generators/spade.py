@@ -36,7 +36,9 @@ class Spade(Generator):
 
     Differs from the public code: no encoder of an appearance (as in its mode without a VAE), no
     spectral normalisation of the generator, whose power iterations a moving average of the
-    weights could not take, and no exchange of statistics between processes.
+    weights could not take, and for that reason PyTorch's own initial weights (the public code's, 0.02
+    times Xavier's, start a network that is not so normalised at almost nothing); no exchange of
+    statistics between processes.
     """
 
     def __init__(
@@ -77,9 +79,6 @@ class Spade(Generator):
             SpadeBlock(coarse, fine, labels, hidden, norm) for coarse, fine in pairwise(widths)
         )
         self.last = nn.Conv2d(widths[-1], 3, 3, padding=1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.xavier_normal_(module.weight, gain=0.02)
 
     def draw(self, layout: Tensor) -> Tensor:
         """Compute images; see `Generator.draw`."""
