@@ -34,11 +34,11 @@ class Spade(Generator):
     Raises:
         OptionError: a value out of range.
 
-    Differs from the public code: no encoder of an appearance (as in its mode without a VAE), no
+    Differs from the public code: no encoder of an appearance (as in its mode without a VAE); no
     spectral normalisation of the generator, whose power iterations a moving average of the
-    weights could not take, and for that reason PyTorch's own initial weights (the public code's, 0.02
-    times Xavier's, start a network that is not so normalised at almost nothing); no exchange of
-    statistics between processes.
+    weights could not take, and therefore PyTorch's own initial weights (the public ones, 0.02
+    times Xavier's, start such a network at almost nothing); no exchange of statistics between
+    processes.
     """
 
     def __init__(
