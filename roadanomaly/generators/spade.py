@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -93,7 +96,8 @@ class Spade(Generator):
 
     def _block(self, block: nn.Module, x: Tensor, layout: Tensor) -> Tensor:
         if self.save_memory and self.training:
-            return checkpoint(block, x, layout, use_reentrant=False)
+            twice = partial(_first_and_second_pass, block)
+            return checkpoint(block, x, layout, use_reentrant=False, context_fn=twice)
         return block(x, layout)
 
     def options(self) -> dict[str, Any]:
@@ -155,6 +159,25 @@ class SpadeBlock(nn.Module):
         for modulate, convolve in zip(self.modulate, self.convolve, strict=False):
             x = convolve(functional.leaky_relu(modulate(x, layout), SLOPE))
         return kept + x
+
+
+def _first_and_second_pass(block: nn.Module) -> tuple[AbstractContextManager, ...]:
+    """Return what surrounds a block's forward pass, and its repetition in the backward pass."""
+    return nullcontext(), _statistics_kept(block)
+
+
+@contextmanager
+def _statistics_kept(block: nn.Module) -> Iterator[None]:
+    """Let no batch normalisation count a batch that it has counted already."""
+    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
 
 
 def _nearest(layout: Tensor, size: tuple[int, int]) -> Tensor:

@@ -60,6 +60,7 @@ class ResynthesisValidator:
         self.judge = None if judge is None else judge.eval().requires_grad_(False)
         self.resize = Resize(*size)
         self.judge_size = judge_size or size
+        self.shown = set(Subset(self.frames, PICTURES).numbers)
         self.reached: float | None = None
 
     @torch.no_grad()
@@ -78,7 +79,7 @@ class ResynthesisValidator:
             self._judge(drawn, labels, drawn_confusion)
             if self.reached is None:
                 self._judge(image, labels, real_confusion)
-            if len(shown) < PICTURES:
+            if number in self.shown:
                 shown.append((frame.label.numpy(), frame.image, as_grey_levels(drawn[0]).cpu()))
         values = {"l1": float(np.mean(distances))}
         if drawn_confusion is not None and real_confusion is not None:

@@ -6,6 +6,7 @@ import csv
 import json
 
 import cv2
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -147,6 +148,8 @@ def test_the_judge_compares_with_the_labels_that_went_in(tmp_path):
     found = ResynthesisValidator(frames, made.judge, (32, 48), (64, 96)).run(Copy())
     assert found.values["l1"] == 0
     assert found.values["miou"] == found.values["miou_real"]
+    copies = [found.sheet[-32:, left : left + 48] for left in (52, 104)]
+    assert np.array_equal(*copies)
     noise = ResynthesisValidator(frames, made.judge, (32, 48)).run(made.generator.eval())
     assert noise.values["l1"] > 0.05
 
