@@ -90,6 +90,23 @@ class Detector(nn.Module, ABC):
             NotFitted: what this kind needs has not happened.
         """
 
+    def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
+        """Return what the score rests on, as named pictures; none of most detectors.
+
+        Args:
+            segmentation: what the segmenter said of `image`.
+            image: `(B, 3, H, W)` float in 0..1.
+
+        Returns:
+            by title, at any size: `(B, 3, h, w)` float in 0..1, a picture; or `(B, h, w)` float, a
+            map of values.
+
+        Raises:
+            NotFitted: what this kind needs has not happened.
+        """
+        del segmentation, image
+        return {}
+
     def update(self, segmentation: Segmentation, batch: Batch) -> None:
         """Take one batch of inlier images into the statistics (`fit` detectors)."""
         raise TypeError(f"{type(self).__name__} is of kind {self.kind!r}: there is nothing to fit.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from roadanomaly.model import Model
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.report.pictures import score_sheet
 from roadanomaly.training.stream import stack
-from roadanomaly.types import NEGATIVE, Frame
+from roadanomaly.types import NEGATIVE, Batch, Frame
 
 MIX_SEED = 20_211
 PICTURES = 4
@@ -67,11 +67,15 @@ class Validator:
 
     def mixed(self, number: int) -> Frame:
         """Return validation frame `number` with its negatives."""
-        frame = self.inliers(number)
+        batch = self.mixed_batch(number)
+        return Frame(batch.ids[0], batch.image[0], batch.label[0])
+
+    def mixed_batch(self, number: int) -> Batch:
+        """Return the same as a batch of one, with all that its source says of it."""
+        batch = stack([self.inliers(number)])
         if self.source is None:
-            return frame
-        batch = self.source.mix(stack([frame]), np.random.default_rng([MIX_SEED, number]))
-        return Frame(frame.id, batch.image[0], batch.label[0])
+            return batch
+        return self.source.mix(batch, np.random.default_rng([MIX_SEED, number]))
 
     def run(self, model: Model, *, scored: bool = True) -> Validation:
         """Judge the model, in inference mode, on every validation frame.
@@ -84,16 +88,20 @@ class Validator:
         pixels = PixelOfficial()
         pictures: list[tuple[Frame, np.ndarray]] = []
         for number in range(len(self.frames)):
-            frame = self.mixed(number)
+            batch = self.mixed_batch(number)
+            frame = Frame(batch.ids[0], batch.image[0], batch.label[0])
             assert frame.label is not None
             assert frame.truth is not None
-            image = frame.image[None].to(model.device).float() / 255
+            batch = batch.to(model.device)
             with torch.inference_mode():
-                segmentation = model.segmenter(image, model.detector.needs)
-                confusion.update(segmentation.classes()[0].cpu().numpy(), frame.label.numpy())
+                segmentation = model.segmenter(batch.image, model.detector.needs)
+                confusion.update(
+                    segmentation.classes()[0].cpu().numpy(), batch.label[0].cpu().numpy()
+                )
                 if not scored:
                     continue
-                score = model.detector.score(segmentation, image)[0].cpu().numpy()
+                segmentation = replace(segmentation, assumed=batch.assumed)
+                score = model.detector.score(segmentation, batch.image)[0].cpu().numpy()
             pixels.update(frame.id, score, frame.truth.numpy())
             if len(pictures) < PICTURES:
                 pictures.append((frame, score))
