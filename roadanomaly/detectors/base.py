@@ -25,6 +25,7 @@ class Detector(nn.Module, ABC):
             segmenter; `finetune` its loss moves the segmenter too.
         supervision: what it learned from beside inlier classes, for the tables: `"none"`,
             `"negatives"` (pasted or generated), `"void"`, `"anomalies"` (labelled real ones).
+        needs_source: whether its loss means nothing without a source of negatives.
         paper: where it was published.
         accepts: what it can read of a segmenter: `"logits"`, `"evidence"` (the evidence of a mask
             network in place of logits; only where that means something), `"masks"`. A detector
@@ -33,6 +34,7 @@ class Detector(nn.Module, ABC):
 
     kind: ClassVar[Kind] = "posthoc"
     supervision: ClassVar[str] = "none"
+    needs_source: ClassVar[bool] = False
     paper: ClassVar[str]
     accepts: ClassVar[tuple[Answer, ...]] = ("logits",)
 

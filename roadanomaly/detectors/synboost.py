@@ -10,7 +10,12 @@ import torch
 from torch import Tensor
 
 from roadanomaly.detectors.discrepancy.network import DiscrepancyNetwork
-from roadanomaly.detectors.discrepancy.resynthesis import Plan, ResynthesisDetector, to_image
+from roadanomaly.detectors.discrepancy.resynthesis import (
+    Plan,
+    ResynthesisDetector,
+    build_from,
+    to_image,
+)
 from roadanomaly.detectors.image_resynthesis import ENCODER
 from roadanomaly.detectors.uncertainty import (
     RangeScale,
@@ -18,6 +23,7 @@ from roadanomaly.detectors.uncertainty import (
     softmax_distance,
     softmax_entropy,
 )
+from roadanomaly.encoders import ENCODERS, Encoder
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Segmentation
@@ -81,4 +87,78 @@ class SynBoost(ResynthesisDetector):
             msg = f"synboost: `entropy_weight` must lie in 0..1, not {entropy_weight}."
             raise OptionError(msg)
         self.entropy_weight = entropy_weight
-        self.perceptual = self._perceptual(perceptual)
+        if perceptual is None and train_encoder:
+            perceptual = encoder
+        self.perceptual: Encoder | None = build_from(ENCODERS, perceptual) if perceptual else None
+        if self.perceptual is not None:
+            self.perceptual.requires_grad_(False)
+
+    def options(self) -> dict[str, Any]:
+        """Return the constructor options."""
+        own = self.perceptual
+        return {
+            **super().options(),
+            "perceptual": own and {"name": ENCODERS.name_of(own), **own.options()},
+            "entropy_weight": self.entropy_weight,
+        }
+
+    def attach(self, segmenter: Segmenter) -> None:
+        """Build the network; the scale starts at what entropy and distance can be."""
+        super().attach(segmenter)
+        self.scale = RangeScale(low=[0.0, 0.0, 0.0], high=[math.log(self.classes), 1.0, 1.0])
+
+    def train(self, mode: bool = True) -> SynBoost:
+        """Set the mode; the encoder of the perceptual difference stays in inference mode."""
+        super().train(mode)
+        if self.perceptual is not None:
+            self.perceptual.eval()
+        return self
+
+    def build_network(self) -> DiscrepancyNetwork:
+        """Return the network with a prior encoder and SPADE layers."""
+        return DiscrepancyNetwork(
+            self.encoder.channels,
+            self.encoder.strides,
+            self.classes,
+            width=self.plan.width,
+            label_width=max(1, self.plan.width // 2),
+            priors=len(self.priors),
+            modulated=True,
+            hidden=self.plan.width,
+        )
+
+    def class_weights(self, frequency: Tensor) -> Tensor:
+        """Return `1 / f`."""
+        return 1 / frequency
+
+    def uncertainty(self, segmentation: Segmentation) -> Tensor:
+        """Return entropy and distance of the softmax at image size, `(B, 2, H, W)`."""
+        logits = segmentation.class_logits(segmentation.logits)
+        maps = torch.stack([softmax_entropy(logits), softmax_distance(logits)], 1)
+        return segmentation.to_image(maps)
+
+    def scaled_priors(self, unsure: Tensor, images: Tensor, maps: list[Tensor]) -> Tensor:
+        """Return the three maps in 0..1; in training, take them into the scale's statistics."""
+        with torch.no_grad():
+            if self.perceptual is not None:
+                maps = self.perceptual(images)
+            halves = [one.chunk(2) for one in maps]
+            size = unsure.shape[-2], unsure.shape[-1]
+            difference = perceptual_difference(
+                [one for one, _ in halves], [other for _, other in halves], size
+            )
+            maps_now = torch.cat([unsure.float(), difference[:, None]], 1)
+            if self.training:
+                self.scale.update(maps_now)
+            return self.scale(maps_now)
+
+    def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
+        """Return `(1 - w) P(discrepant) + w entropy`, `(B, H, W)`, in 0..1."""
+        self.require(bool(self.trained), self.name)
+        found = self.compare(segmentation, image)
+        logits = segmentation.class_logits(segmentation.logits)
+        top = self.scale.high[0] - self.scale.low[0]
+        entropy = ((softmax_entropy(logits) - self.scale.low[0]) / top.clamp_min(1e-6)).clamp(0, 1)
+        share = self.entropy_weight
+        probability = to_image(found.probability, segmentation)
+        return (1 - share) * probability + share * segmentation.to_image(entropy)

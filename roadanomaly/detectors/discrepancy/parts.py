@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,7 @@ class Pyramid(nn.Module):
 
     def __init__(self, channels: int, widths: Sequence[int], strides: Sequence[int]) -> None:
         super().__init__()
-        steps = [strides[0], *(b // a for a, b in zip(strides, strides[1:], strict=False))]
+        steps = [strides[0], *(coarse // fine for fine, coarse in pairwise(strides))]
         inputs = [channels, *widths[:-1]]
         self.levels = nn.ModuleList(
             nn.Conv2d(entering, width, kernel, stride=step, padding=kernel // 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -125,9 +125,9 @@ class ResynthesisDetector(Detector):
         plan.check(self.name)
         self.plan = plan
         self.generator: Generator = (
-            load_generator(plan.start) if plan.start else _build(GENERATORS, plan.generator)
+            load_generator(plan.start) if plan.start else build_from(GENERATORS, plan.generator)
         )
-        self.encoder: Encoder = _build(ENCODERS, plan.encoder)
+        self.encoder: Encoder = build_from(ENCODERS, plan.encoder)
         self.generator.requires_grad_(False)
         self.encoder.requires_grad_(plan.train_encoder)
         self.register_buffer("trained", torch.tensor(False))
@@ -188,25 +188,25 @@ class ResynthesisDetector(Detector):
         """Return the maps that the segmenter's answer alone gives, `(B, M', H, W)`; here none."""
         return segmentation.logits.new_zeros(len(segmentation.logits), 0, *segmentation.size)
 
-    def scaled_priors(self, unsure: Tensor, image: list[Tensor], again: list[Tensor]) -> Tensor:
+    def scaled_priors(self, unsure: Tensor, images: Tensor, maps: list[Tensor]) -> Tensor:
         """Return the network's priors in 0..1, `(B, M, H, W)`.
 
         Args:
             unsure: what `uncertainty` returned, at the network's size.
-            image: the encoder's maps of the image.
-            again: those of the resynthesis.
+            images: `(2 B, 3, H, W)`, the images and then their resyntheses.
+            maps: the encoder's maps of these.
         """
-        del image, again
+        del images, maps
         return unsure
 
     def compare(self, segmentation: Segmentation, image: Tensor) -> Comparison:
         """Generate from the segmentation's labels, and compare; arguments as `score`."""
         labels = segmentation.explained()
         size = image.shape[-2], image.shape[-1]
-        generator = self.generator
+        step = self.generator.stride
         with torch.no_grad():
-            at = proportioned(self.plan.generator_size, size, generator.stride, 2 * generator.stride)
-            resynthesis = generator.synthesise(labels, at).float()
+            at = proportioned(self.plan.generator_size, size, step, 2 * step)
+            resynthesis = self.generator.synthesise(labels, at).float()
         stride = max(self.encoder.strides)
         working = proportioned(self.plan.size, size, stride, max(SMALLEST, stride))
         layout = one_hot(resize_labels(labels, working), self.classes)[:, : self.classes]
@@ -222,9 +222,10 @@ class ResynthesisDetector(Detector):
 
     def _look(self, image: Tensor, again: Tensor, layout: Tensor, unsure: Tensor) -> Tensor:
         """Return logits and priors of images that are all at the network's size, stacked."""
-        both = self.encoder(torch.cat([image, again]))
-        seen, drawn = ([one.chunk(2)[part] for one in both] for part in (0, 1))
-        priors = self.scaled_priors(unsure, seen, drawn)
+        images = torch.cat([image, again])
+        maps = self.encoder(images)
+        priors = self.scaled_priors(unsure, images, maps)
+        seen, drawn = ([one.chunk(2)[part] for one in maps] for part in (0, 1))
         logits = self.network(seen, drawn, layout, priors if self.priors else None).float()
         return torch.cat([logits, resize_image(priors, (logits.shape[-2], logits.shape[-1]))], 1)
 
@@ -235,7 +236,7 @@ class ResynthesisDetector(Detector):
         """
         self.trained.fill_(True)
         self._note_outliers(batch)
-        logits = self.compare(segmentation_of(segmentation, batch), batch.image).logits
+        logits = self.compare(replace(segmentation, assumed=batch.assumed), batch.image).logits
         label = resize_labels(batch.label, (logits.shape[-2], logits.shape[-1]))
         target = (label == NEGATIVE).long()
         counted = (label != IGNORE).float()
@@ -272,22 +273,20 @@ class ResynthesisDetector(Detector):
         }
 
 
-def segmentation_of(segmentation: Segmentation, batch: Batch) -> Segmentation:
-    """Return a segmentation that is explained by what a batch assumes."""
-    from dataclasses import replace
-
-    return replace(segmentation, assumed=batch.assumed)
-
-
 def to_image(values: Tensor, segmentation: Segmentation) -> Tensor:
     """Bring `(B, h, w)`, which covers the image and no padding, to image size bilinearly."""
     return functional.interpolate(values[:, None], size=segmentation.size, mode="bilinear")[:, 0]
 
 
-def _build(catalogue: Any, spec: Mapping[str, Any] | None) -> Any:
+def build_from(catalogue: Any, spec: Mapping[str, Any] | None) -> Any:
+    """Build a catalogue's network from `{name: ..., option: value}`.
+
+    Raises:
+        UserError: the name is missing or unknown, or an option is.
+    """
     options = dict(spec or {})
     name = options.pop("name", None)
     if name is None:
-        msg = f"{catalogue.kind}: {options} has no `name`; known: {', '.join(catalogue)}."
+        msg = f"the {catalogue.kind} {options} has no `name`; known: {', '.join(catalogue)}."
         raise OptionError(msg)
     return catalogue.build(name, options)
