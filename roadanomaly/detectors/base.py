@@ -92,6 +92,11 @@ class Detector(nn.Module, ABC):
             NotFitted: what this kind needs has not happened.
         """
 
+    @property
+    def explains(self) -> bool:
+        """Whether `explain` returns anything."""
+        return type(self).explain is not Detector.explain
+
     def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
         """Return what the score rests on, as named pictures; none of most detectors.
 

@@ -11,12 +11,14 @@ import torch
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.subset import Subset
 from roadanomaly.data.transforms import Resize
+from roadanomaly.detectors.explanation import explanation
 from roadanomaly.metrics.classes import ClassConfusion
 from roadanomaly.metrics.curve import PixelResult
 from roadanomaly.metrics.pixel import PixelOfficial
 from roadanomaly.model import Model
 from roadanomaly.negatives import NegativeSource
-from roadanomaly.report.pictures import score_sheet
+from roadanomaly.report.explanation_sheet import explanation_sheet
+from roadanomaly.report.pictures import column, rgb, score_sheet
 from roadanomaly.training.stream import stack
 from roadanomaly.types import NEGATIVE, Batch, Frame
 
@@ -32,11 +34,14 @@ class Validation:
         values: `miou`, and with negatives `ap`, `fpr95`, `auroc`; fractions.
         curve: of the pooled pixels.
         sheet: `(H, W, 3)` uint8, some frames with their score maps; None if nothing was scored.
+        explained: `(H, W, 3)` uint8, what the scores of these frames rest on; None where the
+            detector does not say.
     """
 
     values: dict[str, float]
     curve: PixelResult
     sheet: np.ndarray | None
+    explained: np.ndarray | None = None
 
 
 class Validator:
@@ -87,6 +92,7 @@ class Validator:
         confusion = ClassConfusion(model.segmenter.classes)
         pixels = PixelOfficial()
         pictures: list[tuple[Frame, np.ndarray]] = []
+        explained: list[np.ndarray] = []
         for number in range(len(self.frames)):
             batch = self.mixed_batch(number)
             frame = Frame(batch.ids[0], batch.image[0], batch.label[0])
@@ -105,11 +111,19 @@ class Validator:
             pixels.update(frame.id, score, frame.truth.numpy())
             if len(pictures) < PICTURES:
                 pictures.append((frame, score))
+                why = explanation(model.detector, segmentation, batch.image)
+                if why is not None:
+                    explained.append(explanation_sheet(rgb(frame), why, score))
         values = {"miou": confusion.compute().miou}
         found = pixels.compute()
         if self.source is not None:
             values |= {"ap": found.ap, "fpr95": found.fpr95, "auroc": found.auroc}
-        return Validation(values, found, score_sheet(pictures) if pictures else None)
+        return Validation(
+            values,
+            found,
+            score_sheet(pictures) if pictures else None,
+            column(explained) if explained else None,
+        )
 
     def inlier_scores(self, model: Model) -> Iterator[np.ndarray]:
         """Yield the scores of the labelled inlier pixels of each frame, without negatives."""
