@@ -24,7 +24,8 @@ class Detector(nn.Module, ABC):
             images (`update` each, then `finish`); `train` its own networks learn on a frozen
             segmenter; `finetune` its loss moves the segmenter too.
         supervision: what it learned from beside inlier classes, for the tables: `"none"`,
-            `"negatives"` (pasted or generated), `"void"`, `"anomalies"` (labelled real ones).
+            `"negatives"` (pasted or generated), `"void"`, `"anomalies"` (labelled real ones). A
+            property where it depends on what the training showed.
         needs_source: whether its loss means nothing without a source of negatives.
         paper: where it was published.
         accepts: what it can read of a segmenter: `"logits"`, `"evidence"` (the evidence of a mask
