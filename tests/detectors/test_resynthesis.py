@@ -127,7 +127,8 @@ def test_synboost_trains_its_encoder_and_keeps_that_of_the_perceptual_difference
     detector, batch = built("synboost"), swapped(toy.inliers(2, 0))
     detector.train()
     sum(detector.loss(segmented(batch), batch).values()).backward()
-    assert all(one.grad is not None for one in detector.encoder.parameters())
+    first = next(detector.encoder.parameters())
+    assert first.grad.abs().max() > 0
     assert not any(one.requires_grad for one in detector.perceptual.parameters())
     assert built("synboost", train_encoder=False).perceptual is None
 
