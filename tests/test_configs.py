@@ -11,15 +11,21 @@ from roadanomaly.cli.parsing import new_parser
 from roadanomaly.cli.runs import read_run
 from roadanomaly.data import DATASETS
 from roadanomaly.detectors import DETECTORS
+from roadanomaly.encoders import ENCODERS
 from roadanomaly.flows import FLOWS
+from roadanomaly.generators import GENERATORS
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.config import TrainConfig
 from roadanomaly.training.flow_config import FlowConfig
+from roadanomaly.training.generator_config import GeneratorConfig
 
 FOLDER = Path(__file__).parents[1] / "configs"
 PARTS = {
+    "encoder": ENCODERS,
     "flow": FLOWS,
+    "generator": GENERATORS,
+    "judge": SEGMENTERS,
     "segmenter": SEGMENTERS,
     "detector": DETECTORS,
     "train_data": DATASETS,
@@ -27,11 +33,14 @@ PARTS = {
     "negatives": NEGATIVES,
     "val_negatives": NEGATIVES,
 }
+KINDS = {"flow": FlowConfig, "generator": GeneratorConfig}
+"""Key that only configs of a kind have, to that kind."""
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_recipe_names_what_there_is(path):
-    kind = FlowConfig if "flow" in yaml.safe_load(path.read_text()) else TrainConfig
+    keys = yaml.safe_load(path.read_text())
+    kind = next((kind for key, kind in KINDS.items() if key in keys), TrainConfig)
     config, _ = read_run(new_parser("train", "", ""), kind, [str(path)])
     assert Path(config.out).name == path.stem
     assert path.read_text().startswith("# ")
@@ -41,3 +50,9 @@ def test_a_recipe_names_what_there_is(path):
             options = {option: value for option, value in part.items() if option != "name"}
             catalogue.check_options(part["name"], options)
             catalogue.check_types(part["name"], options)
+
+
+def test_the_published_size_is_an_option_away():
+    words = [str(FOLDER / "spade_camvid.yaml"), "--generator", '{"name": "spade"}']
+    config, _ = read_run(new_parser("train generator", "", ""), GeneratorConfig, words)
+    assert config.generator == {"name": "spade"}

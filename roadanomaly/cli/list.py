@@ -10,8 +10,10 @@ from roadanomaly.catalogue import Catalogue
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data import DATASETS
 from roadanomaly.detectors import DETECTORS
+from roadanomaly.encoders import ENCODERS
 from roadanomaly.errors import MissingExtra, OptionError, nearest
 from roadanomaly.flows import FLOWS
+from roadanomaly.generators import GENERATORS
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.published import PUBLISHED
 from roadanomaly.segmenters import SEGMENTERS
@@ -21,6 +23,8 @@ CATALOGUES: dict[str, Catalogue] = {
     "detectors": DETECTORS,
     "negatives": NEGATIVES,
     "flows": FLOWS,
+    "generators": GENERATORS,
+    "encoders": ENCODERS,
     "data": DATASETS,
 }
 EXAMPLES = """

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from roadanomaly.errors import UserError, nearest
 
 COMMANDS: dict[str, str] = {
-    "train": "train a detector on a segmenter, or a segmenter alone, from a config",
+    "train": "train a detector, a segmenter alone, or a generator, from a config",
     "flow": "train a normalizing flow on inlier crops, and draw from one",
     "fit": "fit a detector's statistics, and calibrate its threshold, on inlier frames",
     "evaluate": "score detectors on a labelled set as the benchmarks do",
@@ -24,7 +24,7 @@ COMMANDS: dict[str, str] = {
     "serve": "show a live source on a small web page",
     "mine": "search many hours of video for the strangest events",
     "demo": "the main job from end to end: train, compare before and after, draw pictures",
-    "list": "show segmenters, detectors, negative sources and data sets with their options",
+    "list": "show what a config can name (segmenters, detectors, generators, ...), with options",
     "segmenter": "check a network: what it offers and costs, and one picture",
     "data": "check a data set on disk",
 }

@@ -79,7 +79,7 @@ class PatchDiscriminator(nn.Module):
         self.layers = nn.ModuleList()
         for level, (before, after) in enumerate(pairwise(widths)):
             convolution = nn.Conv2d(before, after, 4, 2 if level < layers else 1, padding=2)
-            nn.init.xavier_normal_(convolution.weight, gain=0.02 if not spectral else 1.0)
+            nn.init.normal_(convolution.weight, std=0.02)
             parts: list[nn.Module] = [spectral_norm(convolution) if spectral else convolution]
             if 0 < level <= layers:
                 parts.append(nn.InstanceNorm2d(after))

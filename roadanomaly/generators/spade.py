@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -34,9 +37,11 @@ class Spade(Generator):
     Raises:
         OptionError: a value out of range.
 
-    Differs from the public code: no encoder of an appearance (as in its mode without a VAE), no
+    Differs from the public code: no encoder of an appearance (as in its mode without a VAE); no
     spectral normalisation of the generator, whose power iterations a moving average of the
-    weights could not take, and no exchange of statistics between processes.
+    weights could not take, and therefore PyTorch's own initial weights (the public ones, 0.02
+    times Xavier's, start such a network at almost nothing); no exchange of statistics between
+    processes.
     """
 
     def __init__(
@@ -77,9 +82,6 @@ class Spade(Generator):
             SpadeBlock(coarse, fine, labels, hidden, norm) for coarse, fine in pairwise(widths)
         )
         self.last = nn.Conv2d(widths[-1], 3, 3, padding=1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.xavier_normal_(module.weight, gain=0.02)
 
     def draw(self, layout: Tensor) -> Tensor:
         """Compute images; see `Generator.draw`."""
@@ -94,7 +96,8 @@ class Spade(Generator):
 
     def _block(self, block: nn.Module, x: Tensor, layout: Tensor) -> Tensor:
         if self.save_memory and self.training:
-            return checkpoint(block, x, layout, use_reentrant=False)
+            twice = partial(_first_and_second_pass, block)
+            return checkpoint(block, x, layout, use_reentrant=False, context_fn=twice)
         return block(x, layout)
 
     def options(self) -> dict[str, Any]:
@@ -156,6 +159,25 @@ class SpadeBlock(nn.Module):
         for modulate, convolve in zip(self.modulate, self.convolve, strict=False):
             x = convolve(functional.leaky_relu(modulate(x, layout), SLOPE))
         return kept + x
+
+
+def _first_and_second_pass(block: nn.Module) -> tuple[AbstractContextManager, ...]:
+    """Return what surrounds a block's forward pass, and its repetition in the backward pass."""
+    return nullcontext(), _statistics_kept(block)
+
+
+@contextmanager
+def _statistics_kept(block: nn.Module) -> Iterator[None]:
+    """Let no batch normalisation count a batch that it has counted already."""
+    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
 
 
 def _nearest(layout: Tensor, size: tuple[int, int]) -> Tensor:

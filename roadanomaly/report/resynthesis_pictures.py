@@ -29,7 +29,7 @@ def resynthesis_sheet(frames: Sequence[tuple[np.ndarray, Tensor, Tensor]]) -> np
     Returns:
         `(H', W', 3)` uint8.
     """
-    rows = []
+    rows: list[np.ndarray] = []
     for labels, image, drawn in frames:
         pictures = [layout_picture(labels), *(_array(one) for one in (image, drawn))]
         if not rows:

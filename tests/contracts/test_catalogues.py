@@ -8,15 +8,19 @@ import pytest
 
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.detectors import DETECTORS, Detector
+from roadanomaly.encoders import ENCODERS, Encoder
 from roadanomaly.errors import OptionError, UnknownName
 from roadanomaly.flows import FLOWS, ImageFlow
+from roadanomaly.generators import GENERATORS, Generator
 from roadanomaly.negatives import NEGATIVES, NegativeSource
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 
 CATALOGUES = (
     (DATASETS, FrameSet),
     (DETECTORS, Detector),
+    (ENCODERS, Encoder),
     (FLOWS, ImageFlow),
+    (GENERATORS, Generator),
     (NEGATIVES, NegativeSource),
     (SEGMENTERS, Segmenter),
 )
@@ -25,6 +29,7 @@ REQUIRED = {
     ("folder", "images"),
     ("mixture", "sources"),
     ("onnx", "file"),
+    ("segmenter", "segmenter"),
     ("torchscript", "file"),
     ("union", "sets"),
 }

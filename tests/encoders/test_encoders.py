@@ -36,7 +36,7 @@ def test_maps_go_from_fine_to_coarse(name):
     for one, stride in zip(maps, encoder.strides, strict=True):
         assert one.shape[-2:] == (64 // stride, 96 // stride)
     for one, alone in zip(maps, encoder(image[1:]), strict=True):
-        torch.testing.assert_close(one[1:], alone, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(one[1:], alone, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", CASES)
