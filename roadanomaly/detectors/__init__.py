@@ -11,6 +11,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "embedding_density": "roadanomaly.detectors.embedding_density:EmbeddingDensity",
         "energy": "roadanomaly.detectors.energy:Energy",
         "entropy": "roadanomaly.detectors.entropy:Entropy",
+        "image_resynthesis": "roadanomaly.detectors.image_resynthesis:ImageResynthesis",
         "mahalanobis": "roadanomaly.detectors.mahalanobis:Mahalanobis",
         "mask2anomaly": "roadanomaly.detectors.mask2anomaly:Mask2Anomaly",
         "maskomaly": "roadanomaly.detectors.maskomaly:Maskomaly",
@@ -18,6 +19,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "msp": "roadanomaly.detectors.msp:MaxSoftmax",
         "nflowjs": "roadanomaly.detectors.nflowjs:NFlowJS",
         "rba": "roadanomaly.detectors.rba:Rba",
+        "synboost": "roadanomaly.detectors.synboost:SynBoost",
     },
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,14 +11,16 @@ import torch
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.resized import Resized
 from roadanomaly.data.subset import Subset
+from roadanomaly.detectors.explanation import explanation
 from roadanomaly.metrics.classes import ClassConfusion
 from roadanomaly.metrics.curve import PixelResult
 from roadanomaly.metrics.pixel import PixelOfficial
 from roadanomaly.model import Model
 from roadanomaly.negatives import NegativeSource
-from roadanomaly.report.pictures import score_sheet
+from roadanomaly.report.explanation_sheet import explanation_sheet
+from roadanomaly.report.pictures import column, rgb, score_sheet
 from roadanomaly.training.stream import stack
-from roadanomaly.types import NEGATIVE, Frame
+from roadanomaly.types import NEGATIVE, Batch, Frame
 
 MIX_SEED = 20_211
 PICTURES = 4
@@ -32,11 +34,14 @@ class Validation:
         values: `miou`, and with negatives `ap`, `fpr95`, `auroc`; fractions.
         curve: of the pooled pixels.
         sheet: `(H, W, 3)` uint8, some frames with their score maps; None if nothing was scored.
+        explained: `(H, W, 3)` uint8, what the scores of these frames rest on; None where the
+            detector does not say.
     """
 
     values: dict[str, float]
     curve: PixelResult
     sheet: np.ndarray | None
+    explained: np.ndarray | None = None
 
 
 class Validator:
@@ -62,11 +67,15 @@ class Validator:
 
     def mixed(self, number: int) -> Frame:
         """Return validation frame `number` with its negatives."""
-        frame = self.frames[number]
+        batch = self.mixed_batch(number)
+        return Frame(batch.ids[0], batch.image[0], batch.label[0])
+
+    def mixed_batch(self, number: int) -> Batch:
+        """Return the same as a batch of one, with all that its source says of it."""
+        batch = stack([self.frames[number]])
         if self.source is None:
-            return frame
-        batch = self.source.mix(stack([frame]), np.random.default_rng([MIX_SEED, number]))
-        return Frame(frame.id, batch.image[0], batch.label[0])
+            return batch
+        return self.source.mix(batch, np.random.default_rng([MIX_SEED, number]))
 
     def run(self, model: Model, *, scored: bool = True) -> Validation:
         """Judge the model, in inference mode, on every validation frame.
@@ -78,25 +87,38 @@ class Validator:
         confusion = ClassConfusion(model.segmenter.classes)
         pixels = PixelOfficial()
         pictures: list[tuple[Frame, np.ndarray]] = []
+        explained: list[np.ndarray] = []
         for number in range(len(self.frames)):
-            frame = self.mixed(number)
+            batch = self.mixed_batch(number)
+            frame = Frame(batch.ids[0], batch.image[0], batch.label[0])
             assert frame.label is not None
             assert frame.truth is not None
-            image = frame.image[None].to(model.device).float() / 255
+            batch = batch.to(model.device)
             with torch.inference_mode():
-                segmentation = model.segmenter(image, model.detector.needs)
-                confusion.update(segmentation.classes()[0].cpu().numpy(), frame.label.numpy())
+                segmentation = model.segmenter(batch.image, model.detector.needs)
+                confusion.update(
+                    segmentation.classes()[0].cpu().numpy(), batch.label[0].cpu().numpy()
+                )
                 if not scored:
                     continue
-                score = model.detector.score(segmentation, image)[0].cpu().numpy()
+                segmentation = replace(segmentation, assumed=batch.assumed)
+                score = model.detector.score(segmentation, batch.image)[0].cpu().numpy()
             pixels.update(frame.id, score, frame.truth.numpy())
             if len(pictures) < PICTURES:
                 pictures.append((frame, score))
+                why = explanation(model.detector, segmentation, batch.image)
+                if why is not None:
+                    explained.append(explanation_sheet(rgb(frame), why, score))
         values = {"miou": confusion.compute().miou}
         found = pixels.compute()
         if self.source is not None:
             values |= {"ap": found.ap, "fpr95": found.fpr95, "auroc": found.auroc}
-        return Validation(values, found, score_sheet(pictures) if pictures else None)
+        return Validation(
+            values,
+            found,
+            score_sheet(pictures) if pictures else None,
+            column(explained) if explained else None,
+        )
 
     def inlier_scores(self, model: Model) -> Iterator[np.ndarray]:
         """Yield the scores of the labelled inlier pixels of each frame, without negatives."""
