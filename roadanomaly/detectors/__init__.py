@@ -11,6 +11,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "embedding_density": "roadanomaly.detectors.embedding_density:EmbeddingDensity",
         "energy": "roadanomaly.detectors.energy:Energy",
         "entropy": "roadanomaly.detectors.entropy:Entropy",
+        "jsrnet": "roadanomaly.detectors.jsrnet:JSRNet",
         "mahalanobis": "roadanomaly.detectors.mahalanobis:Mahalanobis",
         "mask2anomaly": "roadanomaly.detectors.mask2anomaly:Mask2Anomaly",
         "maskomaly": "roadanomaly.detectors.maskomaly:Maskomaly",

@@ -13,6 +13,9 @@ from roadanomaly.types import Answer, Batch, Segmentation
 
 Kind = Literal["posthoc", "fit", "train", "finetune"]
 
+Region = Literal["image", "road"]
+"""Where a score means something: everywhere, or on drivable ground (road and sidewalk) alone."""
+
 
 class Detector(nn.Module, ABC):
     """A published method that scores pixels.
@@ -29,12 +32,14 @@ class Detector(nn.Module, ABC):
         accepts: what it can read of a segmenter: `"logits"`, `"evidence"` (the evidence of a mask
             network in place of logits; only where that means something), `"masks"`. A detector
             that reads features alone accepts logits and evidence.
+        region: where its score means something; validation in training counts no other pixels.
     """
 
     kind: ClassVar[Kind] = "posthoc"
     supervision: ClassVar[str] = "none"
     paper: ClassVar[str]
     accepts: ClassVar[tuple[Answer, ...]] = ("logits",)
+    region: ClassVar[Region] = "image"
 
     @classmethod
     def check_kind(cls, segmenter: Segmenter) -> None:

@@ -9,18 +9,19 @@ import numpy as np
 import torch
 
 from roadanomaly.data.base import FrameSet
+from roadanomaly.data.derived import Resized
+from roadanomaly.data.ground import OnGround
 from roadanomaly.data.subset import Subset
-from roadanomaly.data.transforms import Resize
+from roadanomaly.detectors.base import Region
 from roadanomaly.metrics.classes import ClassConfusion
 from roadanomaly.metrics.curve import PixelResult
 from roadanomaly.metrics.pixel import PixelOfficial
 from roadanomaly.model import Model
 from roadanomaly.negatives import NegativeSource
+from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.report.pictures import score_sheet
-from roadanomaly.training.stream import stack
-from roadanomaly.types import NEGATIVE, Frame
+from roadanomaly.types import Frame
 
-MIX_SEED = 20_211
 PICTURES = 4
 
 
@@ -47,6 +48,8 @@ class Validator:
         source: of negatives other than those trained on; None measures mIoU alone.
         count: frames to use, evenly spaced; 0 for all.
         size: height and width to bring them to first; None keeps their own.
+        region: in which scores count; `road` needs labels with road classes. The mIoU is of the
+            whole image in any case.
     """
 
     def __init__(
@@ -55,23 +58,23 @@ class Validator:
         source: NegativeSource | None,
         count: int = 0,
         size: tuple[int, int] | None = None,
+        region: Region = "image",
     ) -> None:
         self.frames = Subset(frames, count)
         self.source = source
-        self.resize = Resize(*size) if size else None
+        sized = Resized(self.frames, size) if size else self.frames
+        mixed = MixedFrames(sized, source) if source else sized
+        self._inliers, self._mixed = (
+            OnGround(one) if region == "road" else one for one in (sized, mixed)
+        )
 
     def inliers(self, number: int) -> Frame:
         """Return validation frame `number` at the size of the validation."""
-        frame = self.frames[number]
-        return self.resize(frame, np.random.default_rng(0)) if self.resize else frame
+        return self._inliers[number]
 
     def mixed(self, number: int) -> Frame:
         """Return validation frame `number` with its negatives."""
-        frame = self.inliers(number)
-        if self.source is None:
-            return frame
-        batch = self.source.mix(stack([frame]), np.random.default_rng([MIX_SEED, number]))
-        return Frame(frame.id, batch.image[0], batch.label[0])
+        return self._mixed[number]
 
     def run(self, model: Model, *, scored: bool = True) -> Validation:
         """Judge the model, in inference mode, on every validation frame.
@@ -104,9 +107,9 @@ class Validator:
         return Validation(values, found, score_sheet(pictures) if pictures else None)
 
     def inlier_scores(self, model: Model) -> Iterator[np.ndarray]:
-        """Yield the scores of the labelled inlier pixels of each frame, without negatives."""
+        """Yield the scores of the inlier pixels of each frame that count, without negatives."""
         for number in range(len(self.frames)):
             frame = self.inliers(number)
             score, _ = model.score(frame.image[None].to(model.device).float() / 255)
-            assert frame.label is not None
-            yield score[0].cpu().numpy()[frame.label.numpy() < NEGATIVE]
+            assert frame.truth is not None
+            yield score[0].cpu().numpy()[frame.truth.numpy() == 0]
