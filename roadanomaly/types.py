@@ -68,6 +68,8 @@ class Batch:
             type as `image`. A likelihood of the replaced content is taken on it.
         replaced: `(N, 3, h, w)` float, the inlier content that samples of a flow replaced, or None.
         turns: of a mixture, the number of the source that each crop takes its negatives from.
+        assumed: `(B, H, W)` uint8, classes that a detector is to take for the segmenter's; `IGNORE`
+            leaves the segmenter's own. None: its own everywhere.
     """
 
     image: Tensor
@@ -76,6 +78,7 @@ class Batch:
     original: Tensor | None = None
     replaced: Tensor | None = None
     turns: tuple[int, ...] | None = None
+    assumed: Tensor | None = None
 
     @property
     def known(self) -> Tensor:
@@ -99,6 +102,7 @@ class Batch:
             image=_as_float(self.image.to(device)),
             label=self.label.to(device),
             original=original,
+            assumed=None if self.assumed is None else self.assumed.to(device),
         )
 
 
@@ -152,6 +156,7 @@ class Segmentation:
         kind: of `logits`. `evidence` is that of a mask network, `E_k = sum_q P_qk sigmoid(M_q)`,
             at least 0; its sum over the classes is not 1, and what it lacks is a rejection.
         masks: what a mask network answered, None for any other.
+        assumed: as in `Batch`.
     """
 
     logits: Tensor
@@ -161,6 +166,7 @@ class Segmentation:
     features: dict[str, Tensor] = field(default_factory=dict)
     kind: Literal["logits", "evidence"] = "logits"
     masks: Masks | None = None
+    assumed: Tensor | None = None
 
     def to_image(self, values: Tensor) -> Tensor:
         """Bring `(B, C, h, w)` or `(B, h, w)`, at any stride, to `(B, [C,] H, W)` bilinearly."""
@@ -231,6 +237,15 @@ class Segmentation:
     def classes(self) -> Tensor:
         """Most likely class of each pixel, `(B, H, W)` int64 in `0..K-1`."""
         return self.image_logits().argmax(1)
+
+    def explained(self) -> Tensor:
+        """Class of each pixel that the image is to be explained by, `(B, H, W)` int64.
+
+        The assumed one where there is one, and the most likely one elsewhere.
+        """
+        if self.assumed is None:
+            return self.classes()
+        return torch.where(self.assumed == IGNORE, self.classes(), self.assumed.long())
 
 
 @dataclass(frozen=True)

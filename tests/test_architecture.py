@@ -17,7 +17,7 @@ LEVELS = (
     ("evaluation", "training", "video", "report", "runtimes"),
     ("model", "published"),
     ("detectors", "negatives"),
-    ("segmenters", "flows", "generators", "data"),
+    ("segmenters", "flows", "encoders", "generators", "data", "store"),
     ("calibration", "catalogue", "metrics", "objects", "scores", "types"),
     ("errors", "extras", "files"),
 )

@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.derived import Derived
@@ -54,13 +53,36 @@ def ground_region(label: np.ndarray, ground: Sequence[int]) -> np.ndarray:
     return surface | np.isin(numbers, touching)
 
 
+def on_ground(frame: Frame, ground: Sequence[int]) -> Frame:
+    """Return a labelled frame whose truth is ignored outside the ground; its classes stay."""
+    truth = frame.truth
+    if frame.label is None or truth is None:
+        return frame
+    outside = ~torch.from_numpy(ground_region(frame.label.numpy(), ground))
+    return replace(frame, anomaly=truth.masked_fill(outside, IGNORE))
+
+
+def require_ground(frames: FrameSet) -> tuple[int, ...]:
+    """Return the indices of a set's classes that are drivable ground.
+
+    Raises:
+        DataError: it has no such classes.
+    """
+    found = ground_classes(frames.classes)
+    if not found:
+        msg = (
+            f"the road region of {frames.record()['name']} is unknown: its frames carry no class "
+            f"named {', '.join(NAMES[:-1])} or {NAMES[-1]}. Score it on its own region."
+        )
+        raise DataError(msg)
+    return found
+
+
 class OnGround(Derived):
     """Frames whose truth holds on the drivable ground alone; elsewhere it is ignored.
 
-    The class labels stay as they are.
-
     Args:
-        frames: with class labels, some of them road or sidewalk.
+        frames: with class labels, some of them of the ground.
 
     Raises:
         DataError: the set has no such classes.
@@ -68,26 +90,11 @@ class OnGround(Derived):
 
     def __init__(self, frames: FrameSet) -> None:
         super().__init__(frames)
-        self.ground = ground_classes(frames.classes)
-        if not self.ground:
-            msg = (
-                f"the road region of {frames.record()['name']} is unknown: its frames carry no "
-                f"class named {', '.join(NAMES[:-1])} or {NAMES[-1]}. Score it on its own region."
-            )
-            raise DataError(msg)
+        self.ground = require_ground(frames)
 
     def __getitem__(self, index: int) -> Frame:
-        frame = self.frames[index]
-        truth = frame.truth
-        if frame.label is None or truth is None:
-            return frame
-        return replace(frame, anomaly=self._masked(truth, frame.label))
+        return on_ground(self.frames[index], self.ground)
 
     def record(self) -> dict[str, Any]:
-        """Return the set's record, with the region and its classes."""
-        names = [self.classes[index] for index in self.ground]
-        return {**self.frames.record(), "region": "road", "ground": names}
-
-    def _masked(self, truth: Tensor, label: Tensor) -> Tensor:
-        region = ground_region(label.numpy(), self.ground)
-        return truth.masked_fill(~torch.from_numpy(region), IGNORE)
+        """Return the set's record, with the region."""
+        return {**self.frames.record(), "region": "road"}

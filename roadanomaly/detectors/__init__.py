@@ -11,6 +11,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "embedding_density": "roadanomaly.detectors.embedding_density:EmbeddingDensity",
         "energy": "roadanomaly.detectors.energy:Energy",
         "entropy": "roadanomaly.detectors.entropy:Entropy",
+        "image_resynthesis": "roadanomaly.detectors.image_resynthesis:ImageResynthesis",
         "jsrnet": "roadanomaly.detectors.jsrnet:JSRNet",
         "mahalanobis": "roadanomaly.detectors.mahalanobis:Mahalanobis",
         "mask2anomaly": "roadanomaly.detectors.mask2anomaly:Mask2Anomaly",
@@ -19,6 +20,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "msp": "roadanomaly.detectors.msp:MaxSoftmax",
         "nflowjs": "roadanomaly.detectors.nflowjs:NFlowJS",
         "rba": "roadanomaly.detectors.rba:Rba",
+        "synboost": "roadanomaly.detectors.synboost:SynBoost",
     },
 )
 

@@ -28,6 +28,7 @@ class Detector(nn.Module, ABC):
             segmenter; `finetune` its loss moves the segmenter too.
         supervision: what it learned from beside inlier classes, for the tables: `"none"`,
             `"negatives"` (pasted or generated), `"void"`, `"anomalies"` (labelled real ones).
+        needs_source: whether its loss means nothing without a source of negatives.
         paper: where it was published.
         accepts: what it can read of a segmenter: `"logits"`, `"evidence"` (the evidence of a mask
             network in place of logits; only where that means something), `"masks"`. A detector
@@ -37,6 +38,7 @@ class Detector(nn.Module, ABC):
 
     kind: ClassVar[Kind] = "posthoc"
     supervision: ClassVar[str] = "none"
+    needs_source: ClassVar[bool] = False
     paper: ClassVar[str]
     accepts: ClassVar[tuple[Answer, ...]] = ("logits",)
     region: ClassVar[Region] = "image"
@@ -94,6 +96,23 @@ class Detector(nn.Module, ABC):
         Raises:
             NotFitted: what this kind needs has not happened.
         """
+
+    def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
+        """Return what the score rests on, as named pictures; none of most detectors.
+
+        Args:
+            segmentation: what the segmenter said of `image`.
+            image: `(B, 3, H, W)` float in 0..1.
+
+        Returns:
+            by title, at any size: `(B, 3, h, w)` float in 0..1, a picture; or `(B, h, w)` float, a
+            map of values.
+
+        Raises:
+            NotFitted: what this kind needs has not happened.
+        """
+        del segmentation, image
+        return {}
 
     def update(self, segmentation: Segmentation, batch: Batch) -> None:
         """Take one batch of inlier images into the statistics (`fit` detectors)."""

@@ -7,6 +7,7 @@ NEGATIVES: Catalogue[NegativeSource] = Catalogue(
     "negative source",
     {
         "flow": "roadanomaly.negatives.flow:FlowSamples",
+        "label_swap": "roadanomaly.negatives.label_swap:LabelSwap",
         "mixture": "roadanomaly.negatives.mixture:Mixture",
         "noise": "roadanomaly.negatives.noise:Noise",
         "paste": "roadanomaly.negatives.paste:Paste",

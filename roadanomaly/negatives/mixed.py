@@ -30,14 +30,22 @@ class MixedFrames(Derived):
         super().__init__(frames)
         self.source = source
 
-    def __getitem__(self, index: int) -> Frame:
+    def batch(self, index: int) -> Batch:
+        """Return a frame as a batch of one, with all that the source says of it.
+
+        Raises:
+            DataError: the frame has no class labels.
+        """
         frame = self.frames[index]
         if frame.label is None:
             msg = f"frame {frame.id} has no class labels, so no negatives can be put into it."
             raise DataError(msg)
         batch = Batch(frame.image[None], frame.label[None], (frame.id,))
-        mixed = self.source.mix(batch, np.random.default_rng([SEED, index]))
-        return Frame(frame.id, mixed.image[0], mixed.label[0])
+        return self.source.mix(batch, np.random.default_rng([SEED, index]))
+
+    def __getitem__(self, index: int) -> Frame:
+        mixed = self.batch(index)
+        return Frame(mixed.ids[0], mixed.image[0], mixed.label[0])
 
     def record(self) -> dict[str, Any]:
         """Return the set's record, with that of the negatives."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from roadanomaly.errors import OptionError
 from roadanomaly.flows import ImageFlow
 from roadanomaly.negatives.base import NegativeSource
-from roadanomaly.types import Batch
+from roadanomaly.types import IGNORE, Batch
 
 
 class Mixture(NegativeSource):
@@ -62,13 +62,15 @@ class Mixture(NegativeSource):
         if turns is None:
             turns = tuple(rng.choice(len(self.sources), size=len(batch.image), p=self.shares))
         images, labels, replaced = list(batch.image), list(batch.label), None
+        assumed = list(_assumed(batch))
         for number, source in enumerate(self._all()):
             mine = [index for index, turn in enumerate(turns) if turn == number]
             if not mine or (source.stage == "loader") != loading:
                 continue
             mixed = source.mix(_crops(batch, mine), rng)
-            for index, image, label in zip(mine, mixed.image, mixed.label, strict=True):
-                images[index], labels[index] = image, label
+            parts = zip(mine, mixed.image, mixed.label, _assumed(mixed), strict=True)
+            for index, *found in parts:
+                images[index], labels[index], assumed[index] = found
             replaced = mixed.replaced if mixed.replaced is not None else replaced
         return replace(
             batch,
@@ -77,6 +79,7 @@ class Mixture(NegativeSource):
             original=batch.image if batch.original is None else batch.original,
             replaced=replaced,
             turns=turns,
+            assumed=_stacked(assumed),
         )
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
@@ -97,11 +100,24 @@ class Mixture(NegativeSource):
         return cast(list[NegativeSource], list(self.sources))
 
 
+def _assumed(batch: Batch) -> Tensor:
+    """Return what a batch assumes; `IGNORE` throughout where that is nothing."""
+    return torch.full_like(batch.label, IGNORE) if batch.assumed is None else batch.assumed
+
+
+def _stacked(assumed: Sequence[Tensor]) -> Tensor | None:
+    """Stack what the crops assume; None where none of them assumes anything."""
+    if not any((one != IGNORE).any() for one in assumed):
+        return None
+    return torch.stack(list(assumed))
+
+
 def _crops(batch: Batch, indices: Sequence[int]) -> Batch:
     picked = list(indices)
     original = None if batch.original is None else batch.original[picked]
+    assumed = None if batch.assumed is None else batch.assumed[picked]
     ids = tuple(batch.ids[index] for index in picked)
-    return Batch(batch.image[picked], batch.label[picked], ids, original)
+    return Batch(batch.image[picked], batch.label[picked], ids, original, assumed=assumed)
 
 
 def _name(options: Mapping[str, Any]) -> str:

@@ -88,11 +88,9 @@ class DetectorTask(Task):
     def finish(self, log: RunLog | None, best_step: int, device: torch.device) -> None:
         """Calibrate the best model on inlier validation frames, and say where it is."""
         best = load(self.folder.model, device)
-        data = self.parts.validator.frames.record()
+        title = self.parts.validator.title
         scores = self.parts.validator.inlier_scores(best)
-        best.calibration = calibrate(
-            scores, self.config.false_alarms, f"{data['name']} {data.get('split', '')}".strip()
-        )
+        best.calibration = calibrate(scores, self.config.false_alarms, title)
         if self.parts.validator.source is not None:
             found = self.parts.validator.run(best).curve
             if found.positives:

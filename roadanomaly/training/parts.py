@@ -65,7 +65,8 @@ def _check(parts: Parts) -> None:
     if detector.kind == "fit":
         msg = "this detector is fitted, not trained: run `roadanomaly fit`."
         raise OptionError(msg)
-    if detector.supervision == "negatives" and parts.source is None:
+    needs = detector.supervision == "negatives" or detector.needs_source
+    if needs and parts.source is None:
         msg = "this detector trains on negatives: give `negatives:` in the config."
         raise OptionError(msg)
     held_out = parts.validator.source

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.derived import Resized
-from roadanomaly.data.ground import OnGround
+from roadanomaly.data.ground import on_ground, require_ground
 from roadanomaly.data.subset import Subset
 from roadanomaly.detectors.base import Region
 from roadanomaly.metrics.classes import ClassConfusion
@@ -20,7 +20,8 @@ from roadanomaly.model import Model
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.report.pictures import score_sheet
-from roadanomaly.types import Frame
+from roadanomaly.training.stream import stack
+from roadanomaly.types import Batch, Frame
 
 PICTURES = 4
 
@@ -48,8 +49,8 @@ class Validator:
         source: of negatives other than those trained on; None measures mIoU alone.
         count: frames to use, evenly spaced; 0 for all.
         size: height and width to bring them to first; None keeps their own.
-        region: in which scores count; `road` needs labels with road classes. The mIoU is of the
-            whole image in any case.
+        region: where scores count: `road` needs labels with classes of the ground. The mIoU is of
+            the whole image in any case.
     """
 
     def __init__(
@@ -62,19 +63,36 @@ class Validator:
     ) -> None:
         self.frames = Subset(frames, count)
         self.source = source
-        sized = Resized(self.frames, size) if size else self.frames
-        mixed = MixedFrames(sized, source) if source else sized
-        self._inliers, self._mixed = (
-            OnGround(one) if region == "road" else one for one in (sized, mixed)
-        )
+        self.region = region
+        self.ground = require_ground(frames) if region == "road" else ()
+        self._sized = Resized(self.frames, size) if size else self.frames
+        self._mixed = MixedFrames(self._sized, source) if source else None
+
+    @property
+    def title(self) -> str:
+        """What scores are validated on, in words."""
+        data = self.frames.record()
+        region = ", road region" if self.region == "road" else ""
+        return f"{data['name']} {data.get('split', '')}".strip() + region
 
     def inliers(self, number: int) -> Frame:
         """Return validation frame `number` at the size of the validation."""
-        return self._inliers[number]
+        return self._counted(self._sized[number])
 
     def mixed(self, number: int) -> Frame:
         """Return validation frame `number` with its negatives."""
-        return self._mixed[number]
+        return self._frame(self.mixed_batch(number))
+
+    def mixed_batch(self, number: int) -> Batch:
+        """Return the same as a batch of one, with all that its source says of it."""
+        return self._mixed.batch(number) if self._mixed else stack([self._sized[number]])
+
+    def _frame(self, batch: Batch) -> Frame:
+        return self._counted(Frame(batch.ids[0], batch.image[0], batch.label[0]))
+
+    def _counted(self, frame: Frame) -> Frame:
+        """Ignore what lies outside the region."""
+        return on_ground(frame, self.ground) if self.region == "road" else frame
 
     def run(self, model: Model, *, scored: bool = True) -> Validation:
         """Judge the model, in inference mode, on every validation frame.
@@ -87,16 +105,19 @@ class Validator:
         pixels = PixelOfficial()
         pictures: list[tuple[Frame, np.ndarray]] = []
         for number in range(len(self.frames)):
-            frame = self.mixed(number)
-            assert frame.label is not None
+            batch = self.mixed_batch(number)
+            frame = self._frame(batch)
             assert frame.truth is not None
-            image = frame.image[None].to(model.device).float() / 255
+            batch = batch.to(model.device)
             with torch.inference_mode():
-                segmentation = model.segmenter(image, model.detector.needs)
-                confusion.update(segmentation.classes()[0].cpu().numpy(), frame.label.numpy())
+                segmentation = model.segmenter(batch.image, model.detector.needs)
+                confusion.update(
+                    segmentation.classes()[0].cpu().numpy(), batch.label[0].cpu().numpy()
+                )
                 if not scored:
                     continue
-                score = model.detector.score(segmentation, image)[0].cpu().numpy()
+                segmentation = replace(segmentation, assumed=batch.assumed)
+                score = model.detector.score(segmentation, batch.image)[0].cpu().numpy()
             pixels.update(frame.id, score, frame.truth.numpy())
             if len(pictures) < PICTURES:
                 pictures.append((frame, score))
@@ -107,7 +128,7 @@ class Validator:
         return Validation(values, found, score_sheet(pictures) if pictures else None)
 
     def inlier_scores(self, model: Model) -> Iterator[np.ndarray]:
-        """Yield the scores of the inlier pixels of each frame that count, without negatives."""
+        """Yield the scores of the inlier pixels that count, of each frame without negatives."""
         for number in range(len(self.frames)):
             frame = self.inliers(number)
             score, _ = model.score(frame.image[None].to(model.device).float() / 255)
