@@ -6,6 +6,7 @@ from roadanomaly.detectors.base import Detector
 DETECTORS: Catalogue[Detector] = Catalogue(
     "detector",
     {
+        "dacup": "roadanomaly.detectors.dacup:DaCUP",
         "densehybrid": "roadanomaly.detectors.densehybrid:DenseHybrid",
         "eam": "roadanomaly.detectors.eam:Eam",
         "embedding_density": "roadanomaly.detectors.embedding_density:EmbeddingDensity",

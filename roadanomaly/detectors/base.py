@@ -122,6 +122,14 @@ class Detector(nn.Module, ABC):
         """Turn the collected statistics into what `score` reads (`fit` detectors)."""
         raise TypeError(f"{type(self).__name__} is of kind {self.kind!r}: there is nothing to fit.")
 
+    def expect(self, passes: int) -> None:
+        """Hear how many training passes are to come, before the first; most losses never change.
+
+        A detector whose loss has phases counts its passes in a buffer, so that a resumed run goes
+        on where it was.
+        """
+        del passes
+
     def loss(self, segmentation: Segmentation, batch: Batch) -> dict[str, Tensor]:
         """Return the terms to minimise, named; their sum is the loss (`train`, `finetune`).
 

@@ -165,6 +165,7 @@ class JSRNet(Detector):
 
     def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
         """Return the reconstruction, `(B, 3, H, W)` in 0..1, and its error, `(B, H, W)` in 0..1."""
+        self.require(bool(self.trained), "jsrnet")
         reconstruction = self.reconstruct(segmentation)
         error = reconstruction_error(image, reconstruction)
         return {"reconstruction": reconstruction, "reconstruction error": error}

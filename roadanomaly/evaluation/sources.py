@@ -14,6 +14,7 @@ import torch
 from roadanomaly.calibration import Calibration
 from roadanomaly.data.base import FrameSet
 from roadanomaly.detectors import Detector
+from roadanomaly.detectors.base import Region
 from roadanomaly.errors import DataError
 from roadanomaly.scores import ScoreFolder
 from roadanomaly.segmenters import Segmenter
@@ -42,6 +43,7 @@ class ScoreSource(ABC):
         supervision: what each detector learned from, by its name in tables, in their order.
         calibrations: what each detector's model was saved with, or None.
         classes: names of the known classes; empty for stored maps.
+        regions: where each detector's score means something, by its name; `image` for stored maps.
         fingerprint: what the scores depend on, plain values.
         record: what a run must remember of them, plain values.
     """
@@ -49,6 +51,7 @@ class ScoreSource(ABC):
     supervision: Mapping[str, str]
     calibrations: Mapping[str, Calibration | None]
     classes: tuple[str, ...]
+    regions: Mapping[str, Region]
     fingerprint: dict[str, Any]
     record: dict[str, Any]
 
@@ -98,6 +101,7 @@ class NetworkScores(ScoreSource):
             name: segmenter.learned_from if one.supervision == "none" else one.supervision
             for name, one in detectors.items()
         }
+        self.regions = {name: one.region for name, one in detectors.items()}
         self.needs = tuple(sorted({need for one in detectors.values() for need in one.needs}))
         self.fingerprint = {
             "weights": dict(weights or {}),
@@ -155,6 +159,7 @@ class FolderScores(ScoreSource):
         self.name, self.folder = name, folder
         self.supervision = {name: "unknown"}
         self.calibrations = {name: None}
+        self.regions = {name: "image"}
         self.record = {"detector": name, "folder": str(folder.folder), "maps": len(folder)}
         self.fingerprint = {"detector": name, "folder": str(folder.folder.resolve())}
 

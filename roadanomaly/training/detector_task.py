@@ -41,6 +41,7 @@ class DetectorTask(Task):
         self.frames, self.source = self.parts.frames, self.parts.source
         self.flow = self.source.learned_flow() if self.source else None
         self.model = self.parts.model
+        self.model.detector.expect(config.steps * config.accumulate)
         self.module = TrainingStep(
             self.model.segmenter,
             self.model.detector,
