@@ -211,7 +211,7 @@ def warnings(job: Job, pooled: Pooled, known: KnownClasses) -> tuple[str, ...]:
 def _off_the_road(job: Job, detector: str) -> bool:
     """Whether a detector that judges the road alone is scored on more than that."""
     on_ground = job.protocol.on_ground or job.frames.record().get("region") == "road"
-    return job.source.regions[detector] == "road" and not on_ground
+    return job.source.regions.get(detector) == "road" and not on_ground
 
 
 def plot_curve(curve: PixelResult) -> PlotCurve:

@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class ScoreSource(ABC):
         supervision: what each detector learned from, by its name in tables, in their order.
         calibrations: what each detector's model was saved with, or None.
         classes: names of the known classes; empty for stored maps.
-        regions: where each detector's score means something, by its name; `image` for stored maps.
+        regions: where each detector's score means something, by its name; empty for stored maps.
         fingerprint: what the scores depend on, plain values.
         record: what a run must remember of them, plain values.
     """
@@ -51,7 +52,7 @@ class ScoreSource(ABC):
     supervision: Mapping[str, str]
     calibrations: Mapping[str, Calibration | None]
     classes: tuple[str, ...]
-    regions: Mapping[str, Region]
+    regions: Mapping[str, Region] = MappingProxyType({})
     fingerprint: dict[str, Any]
     record: dict[str, Any]
 
@@ -159,7 +160,6 @@ class FolderScores(ScoreSource):
         self.name, self.folder = name, folder
         self.supervision = {name: "unknown"}
         self.calibrations = {name: None}
-        self.regions = {name: "image"}
         self.record = {"detector": name, "folder": str(folder.folder), "maps": len(folder)}
         self.fingerprint = {"detector": name, "folder": str(folder.folder.resolve())}
 

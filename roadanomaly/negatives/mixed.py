@@ -23,12 +23,12 @@ class MixedFrames(Derived):
 
     Args:
         frames: labelled inlier frames.
-        source: of negatives, one that works in the loader.
+        negatives: their source, one that works in the loader.
     """
 
-    def __init__(self, frames: FrameSet, source: NegativeSource) -> None:
+    def __init__(self, frames: FrameSet, negatives: NegativeSource) -> None:
         super().__init__(frames)
-        self.source = source
+        self.negatives = negatives
 
     def batch(self, index: int) -> Batch:
         """Return a frame as a batch of one, with all that the source says of it.
@@ -41,7 +41,7 @@ class MixedFrames(Derived):
             msg = f"frame {frame.id} has no class labels, so no negatives can be put into it."
             raise DataError(msg)
         batch = Batch(frame.image[None], frame.label[None], (frame.id,))
-        return self.source.mix(batch, np.random.default_rng([SEED, index]))
+        return self.negatives.mix(batch, np.random.default_rng([SEED, index]))
 
     def __getitem__(self, index: int) -> Frame:
         mixed = self.batch(index)
@@ -49,4 +49,4 @@ class MixedFrames(Derived):
 
     def record(self) -> dict[str, Any]:
         """Return the set's record, with that of the negatives."""
-        return {**self.frames.record(), "negatives": self.source.record()}
+        return {**self.frames.record(), "negatives": self.negatives.record()}
