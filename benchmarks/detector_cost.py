@@ -1,10 +1,15 @@
 """What a detector costs beside the segmenter that runs anyway: time and peak memory.
 
     python benchmarks/detector_cost.py --weights espnetv2_s_2.0_city_1024x512.pth
+    python benchmarks/detector_cost.py --detector synboost --published --repeats 3
 
 Time: plain segmenter (label map at image size) and segmenter with detector (label map and score)
 take turns on the same input in one process. Memory: each in a process of its own, as the growth of
-its peak over what it held before the first image.
+its peak over what it held before the first image. Of detectors that are made of networks, the time
+of each is printed too; of those that draw the image again, `--published` takes the published sizes
+of generator, encoder and network, and without it those of `configs/`. `--step` measures a training
+step on one image in place of inference. What the networks have learned does not change their cost,
+so none is trained.
 """
 
 from __future__ import annotations
@@ -14,26 +19,62 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import nn
 
 import roadanomaly as ra
 from roadanomaly.training.record import machine
+from roadanomaly.types import NEGATIVE, Batch
 
 READS_FEATURES = ("densehybrid", "embedding_density")
 READY = ("trained", "fitted")
 """Buffers that say whether a detector has learned; what it learned does not change its time."""
 
+PARTS = ("generator", "encoder", "perceptual", "network")
+"""Networks of a detector whose time is told apart, where it has them."""
 
-def build(detector: str, scale: float, weights: str | None, features: list[str]):
-    options: dict = {"features": features} if detector in READS_FEATURES else {}
-    if detector == "densehybrid":
+SMALL = {
+    "generator": {"name": "spade", "width": 16, "middle": 1, "hidden": 16, "norm": "instance"},
+    "generator_size": [192, 256],
+    "encoder": {"name": "timm", "stages": [0, 1, 2, 3], "weights": "none"},
+    "train_encoder": False,
+    "size": [288, 384],
+    "width": 32,
+}
+VGG16, VGG19 = ({"name": "vgg", "depth": depth, "weights": "none"} for depth in (16, 19))
+DRAWING = {
+    "image_resynthesis": {
+        "generator": {"name": "pix2pixhd"},
+        "generator_size": [512, 1024],
+        "encoder": VGG16,
+        "size": [512, 1024],
+    },
+    "synboost": {
+        "generator": {"name": "spade"},
+        "generator_size": [256, 512],
+        "encoder": VGG16,
+        "perceptual": VGG19,
+        "size": [256, 512],
+    },
+}
+"""Published sizes of the detectors that draw the image again."""
+
+
+def build(given: argparse.Namespace):
+    name = given.detector
+    options: dict = {"features": given.features.split(",")} if name in READS_FEATURES else {}
+    if name == "densehybrid":
         options["smooth"] = 11
-    segmenter = ra.segmenter("espnetv2", scale=scale, weights=weights)
-    model = ra.Model(segmenter, ra.detector(detector, **options))
-    for name, buffer in model.detector.named_buffers():
-        if name in READY:
+    if name in DRAWING:
+        options = DRAWING[name] if given.published else SMALL
+    segmenter = ra.segmenter("espnetv2", scale=given.scale, weights=given.weights)
+    model = ra.Model(segmenter, ra.detector(name, **options))
+    for key, buffer in model.detector.named_buffers():
+        if key in READY:
             buffer.fill_(True)
     return model
 
@@ -49,15 +90,66 @@ def scored(model, image):
     return segmentation.classes(), score
 
 
-def measure_time(model, image, repeats: int) -> tuple[float, float]:
-    times = {plain: [], scored: []}
+def step(model, image):
+    """One training step of the detector; the segmenter is frozen."""
+    model.detector.train()
+    label = torch.zeros(len(image), *image.shape[-2:], dtype=torch.uint8)
+    label[:, : image.shape[-2] // 4] = NEGATIVE
+    with torch.no_grad():
+        segmentation = model.segmenter(image, model.detector.needs)
+    losses = model.detector.loss(segmentation, Batch(image, label, ("",)))
+    sum(losses.values()).backward()
+    model.detector.zero_grad(set_to_none=True)
+
+
+RUNS = {"plain": plain, "scored": scored, "step": step}
+
+
+@contextmanager
+def stopwatch(parts: dict[str, nn.Module]) -> Iterator[dict[str, list[float]]]:
+    """Yield the times of the forward passes of modules, ms, as they come."""
+    times: dict[str, list[float]] = {name: [] for name in parts}
+    began: dict[str, float] = {}
+    hooks = []
+    for name, part in parts.items():
+
+        def start(*_, name=name):
+            began[name] = time.perf_counter()
+
+        def stop(*_, name=name):
+            times[name].append(1000 * (time.perf_counter() - began[name]))
+
+        hooks += [part.register_forward_pre_hook(start), part.register_forward_hook(stop)]
+    try:
+        yield times
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def measure_time(model, image, repeats: int, run) -> tuple[float, float]:
+    times: dict = {plain: [], run: []}
     for turn in range(repeats + 2):
-        for run in (plain, scored) if turn % 2 else (scored, plain):
+        for one in (plain, run) if turn % 2 else (run, plain):
             start = time.perf_counter()
-            run(model, image)
+            one(model, image)
             if turn >= 2:
-                times[run].append(1000 * (time.perf_counter() - start))
-    return statistics.median(times[plain]), statistics.median(times[scored])
+                times[one].append(1000 * (time.perf_counter() - start))
+    return statistics.median(times[plain]), statistics.median(times[run])
+
+
+def measure_parts(model, image, repeats: int, run) -> dict[str, float]:
+    """Return the median time of each network in one pass, ms; empty of a detector without any."""
+    own = {name: getattr(model.detector, name, None) for name in PARTS}
+    parts = {name: part for name, part in own.items() if isinstance(part, nn.Module)}
+    if not parts:
+        return {}
+    passes = []
+    for _ in range(repeats):
+        with stopwatch({"segmenter": model.segmenter, **parts}) as times:
+            run(model, image)
+        passes.append({name: sum(found) for name, found in times.items()})
+    return {name: statistics.median(one[name] for one in passes) for name in passes[0]}
 
 
 def peak_so_far() -> float:
@@ -73,7 +165,9 @@ def peak_memory(arguments: list[str], what: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--detector", default="densehybrid")
     parser.add_argument("--features", default="decoder4,decoder8,encoder16")
     parser.add_argument("--scale", type=float, default=2.0)
@@ -81,21 +175,34 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=512)
     parser.add_argument("--width", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--memory", choices=["plain", "scored"], help=argparse.SUPPRESS)
+    parser.add_argument("--published", action="store_true", help="published sizes")
+    parser.add_argument("--step", action="store_true", help="a training step, not inference")
+    parser.add_argument("--memory", choices=list(RUNS), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    model = build(given.detector, given.scale, given.weights, given.features.split(","))
+    model = build(given)
     image = torch.rand(1, 3, given.height, given.width)
     if given.memory:
         held = peak_so_far()
         for _ in range(3):
-            (plain if given.memory == "plain" else scored)(model, image)
+            RUNS[given.memory](model, image)
         print(peak_so_far() - held)
         return
-    alone, both = measure_time(model, image, given.repeats)
-    memory = [peak_memory(sys.argv[1:], what) for what in ("plain", "scored")]
+    what = "step" if given.step else "scored"
+    alone, both = measure_time(model, image, given.repeats, RUNS[what])
+    parts = measure_parts(model, image, given.repeats, RUNS[what])
+    memory = [peak_memory(sys.argv[1:], one) for one in ("plain", what)]
+    size = " at published sizes" if given.published else ""
     print(f"machine   {machine()}")
-    print(f"input     {given.height}x{given.width}, espnetv2 s={given.scale}, {given.detector}")
-    print(f"time      {alone:.1f} ms alone, {both:.1f} ms with detector: {both / alone:.3f}x")
+    print(
+        f"input     {given.height}x{given.width}, espnetv2 s={given.scale}, {given.detector}{size}"
+    )
+    doing = "a training step" if given.step else "with detector"
+    print(f"time      {alone:.1f} ms alone, {both:.1f} ms {doing}: {both / alone:.3f}x")
+    for name, found in parts.items():
+        print(f"  {name:<10} {found:.1f} ms: {found / alone:.3f}x")
+    if parts:
+        rest = both - sum(parts.values())
+        print(f"  {'the rest':<10} {rest:.1f} ms: {rest / alone:.3f}x")
     print(f"memory    {memory[0]:.0f} MB alone, {memory[1]:.0f} MB: {memory[1] / memory[0]:.3f}x")
 
 

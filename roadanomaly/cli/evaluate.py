@@ -162,7 +162,8 @@ def _score(task: Task, given: Namespace, out: EvaluationFolder, team: Team) -> l
     if before and team.leads:
         sys.stderr.write(f"{before} of {len(frames)} frames were scored before; going on.\n")
     name = task.job.protocol.name
-    with watch(frames, name, given.pictures, out.result(task.key), team) as seen:
+    result = out.result(task.key)
+    with watch(frames, name, given.pictures, result, task.job.source, team) as seen:
         return evaluate(task.job, folder=folder, team=team, seen=seen)
 
 

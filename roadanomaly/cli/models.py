@@ -126,12 +126,12 @@ def _unused(name: str, used: Collection[str]) -> str:
 
 
 def _posthoc(name: str, segmenter: Segmenter) -> Detector:
-    detector = DETECTORS.build(name)
-    if detector.kind != "posthoc":
-        verb = "fit" if detector.kind == "fit" else "train"
+    kind = DETECTORS.get(name).kind
+    if kind != "posthoc":
+        verb = "fit" if kind == "fit" else "train"
         msg = (
             f"--detectors: `{name}` must be prepared first: `roadanomaly {verb}` writes a run "
             "folder that `evaluate` takes."
         )
         raise OptionError(msg)
-    return Model(segmenter, detector).to(segmenter.device).detector
+    return Model(segmenter, DETECTORS.build(name)).to(segmenter.device).detector

@@ -10,15 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from roadanomaly.calibration import WAYS
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data.images import SUFFIXES, list_images, read_image, to_array, write_image
-from roadanomaly.errors import DataError
+from roadanomaly.detectors import DETECTORS, Detector
+from roadanomaly.detectors.explanation import explanation
+from roadanomaly.errors import DataError, OptionError
 from roadanomaly.files import write_array, write_text
-from roadanomaly.model import Model, Result, load
+from roadanomaly.model import Model, Result, as_tensor, load
+from roadanomaly.report.explanation_sheet import explanation_sheet
 from roadanomaly.report.pictures import class_picture, heat, overlay
 
 EXAMPLES = """
@@ -26,6 +30,7 @@ roadanomaly predict runs/a street.jpg
 roadanomaly predict runs/a photos/ --out found
 roadanomaly predict runs/a "drives/*/front_*.png" --false_alarms 0.001
 roadanomaly predict runs/a street.jpg --threshold_by conformal --false_alarms 0.05
+roadanomaly predict runs/synboost street.jpg --explain
 """
 
 
@@ -46,6 +51,11 @@ def run(arguments: Sequence[str]) -> None:
         "--threshold_by", type=str, default=None, help="rate, conformal or f1; default: as saved"
     )
     parser.add_argument("--min_area", type=int, default=None, help="smallest component, pixels")
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="write a sheet of what the score rests on, of detectors that say so",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of detectors that draw numbers")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
     given = parse(parser, arguments)
@@ -55,8 +65,10 @@ def run(arguments: Sequence[str]) -> None:
         model.calibration = model.calibration.at(given.false_alarms, given.threshold_by)
     if given.min_area is not None:
         model.min_area = given.min_area
+    if given.explain:
+        require_explaining(model)
     paths = find_images(given.images)
-    broken = _predict_all(model, paths, Path(given.out))
+    broken = _predict_all(model, paths, Path(given.out), given.explain)
     done = len(paths) - len(broken)
     sys.stdout.write(f"{done} of {len(paths)} images written to {given.out}\n")
     if broken:
@@ -90,7 +102,23 @@ def find_images(words: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def _predict_all(model: Model, paths: Sequence[Path], out: Path) -> list[str]:
+def require_explaining(model: Model) -> None:
+    """Refuse `--explain` of a detector whose score rests on nothing that could be drawn.
+
+    Raises:
+        OptionError: names those that explain theirs.
+    """
+    if not model.detector.explains:
+        name = DETECTORS.name_of(model.detector)
+        telling = [one for one in DETECTORS if DETECTORS.get(one).explain is not Detector.explain]
+        msg = (
+            f"--explain: the detector `{name}` computes its score in one step, so there is nothing "
+            f"to show. Those that explain theirs: {', '.join(telling)}."
+        )
+        raise OptionError(msg)
+
+
+def _predict_all(model: Model, paths: Sequence[Path], out: Path, explain: bool) -> list[str]:
     """Write the results of each image; return what went wrong, a line each."""
     broken = []
     names = _distinct_names(paths)
@@ -102,7 +130,25 @@ def _predict_all(model: Model, paths: Sequence[Path], out: Path) -> list[str]:
             broken.append(str(error))
             continue
         write_result(out, names[path], to_array(image), result)
+        if explain:
+            write_image(out / f"{names[path]}_explained.png", explained(model, image, result))
     return broken
+
+
+@torch.inference_mode()
+def explained(model: Model, image: Tensor, result: Result) -> np.ndarray:
+    """Return the sheet of what a result rests on, `(H, W, 3)` uint8.
+
+    Args:
+        model: whose detector explains its score.
+        image: `(3, H, W)` uint8.
+        result: of that image.
+    """
+    batch = as_tensor(image)[None].to(model.device)
+    segmentation = model.segmenter(batch, model.detector.needs)
+    found = explanation(model.detector, segmentation, batch)
+    assert found is not None
+    return explanation_sheet(to_array(image), found, result.score)
 
 
 def _distinct_names(paths: Sequence[Path]) -> dict[Path, str]:

@@ -11,13 +11,12 @@ from jsonargparse import ArgumentParser
 
 from roadanomaly.cli.parsing import check_keys, parse
 from roadanomaly.errors import OptionError
-from roadanomaly.training.config import TrainConfig
-from roadanomaly.training.flow_config import FlowConfig
+from roadanomaly.training.run_config import RunConfig
 
-C = TypeVar("C", TrainConfig, FlowConfig)
+C = TypeVar("C", bound=RunConfig)
 
 
-def start(config: TrainConfig | FlowConfig, *, resume: bool) -> None:
+def start(config: RunConfig, *, resume: bool) -> None:
     """Run a config to its end.
 
     Raises:

@@ -27,7 +27,8 @@ class Detector(nn.Module, ABC):
             images (`update` each, then `finish`); `train` its own networks learn on a frozen
             segmenter; `finetune` its loss moves the segmenter too.
         supervision: what it learned from beside inlier classes, for the tables: `"none"`,
-            `"negatives"` (pasted or generated), `"void"`, `"anomalies"` (labelled real ones).
+            `"negatives"` (pasted or generated), `"void"`, `"anomalies"` (labelled real ones). A
+            property where it depends on what the training showed.
         needs_source: whether its loss means nothing without a source of negatives.
         paper: where it was published.
         accepts: what it can read of a segmenter: `"logits"`, `"evidence"` (the evidence of a mask
@@ -96,6 +97,11 @@ class Detector(nn.Module, ABC):
         Raises:
             NotFitted: what this kind needs has not happened.
         """
+
+    @property
+    def explains(self) -> bool:
+        """Whether `explain` returns anything."""
+        return type(self).explain is not Detector.explain
 
     def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
         """Return what the score rests on, as named pictures; none of most detectors.

@@ -98,10 +98,11 @@ class DaCUP(Detector):
         OptionError: a value out of range, a class that there is not, or a network without road.
 
     Source: Vojir, Matas, 2023, Image-Consistent Detection of Road Anomalies As Unpredictable
-    Patches. Differs: any segmenter with a feature map; OpenCV's inpainting in place of DeepFillv2;
-    an image without road is compared with the mean road of training; the coupling works on the
-    grid of the logits; phases are shares of the training and not its first 5 and 10 epochs of 100;
-    void is never an anomaly; the score is the difference of the two outputs.
+    Patches. Differs: any segmenter with a feature map; OpenCV's inpainting in place of DeepFillv2,
+    and of blobs on the ground alone, by a fixed threshold and without random strokes; an image
+    without road is compared with the mean road of training; the coupling works on the grid of the
+    logits; phases are shares of the training and not its first 5 and 10 epochs of 100; void is
+    never an anomaly; the score is the difference of the two outputs.
     """
 
     kind = "train"

@@ -16,6 +16,7 @@ from roadanomaly.calibration import Calibration
 from roadanomaly.data.base import FrameSet
 from roadanomaly.detectors import Detector
 from roadanomaly.detectors.base import Region
+from roadanomaly.detectors.explanation import Explanation, explanation
 from roadanomaly.errors import DataError
 from roadanomaly.scores import ScoreFolder
 from roadanomaly.segmenters import Segmenter
@@ -76,6 +77,11 @@ class ScoreSource(ABC):
             DataError: it cannot be scored.
         """
 
+    def explain(self, frame: Frame) -> dict[str, Explanation]:
+        """Return what scores of a frame rest on, by detector; those that say nothing are absent."""
+        del frame
+        return {}
+
 
 class NetworkScores(ScoreSource):
     """Detectors that share a segmenter: one forward pass a frame.
@@ -130,6 +136,17 @@ class NetworkScores(ScoreSource):
             _require_finite(name, frame.id, scores[name])
         classes = segmentation.classes()[0].to(torch.uint8).cpu().numpy()
         return FrameScores(scores, ms, classes)
+
+    @torch.inference_mode()
+    def explain(self, frame: Frame) -> dict[str, Explanation]:
+        """Return what scores of a frame rest on; segments it once more where a detector says so."""
+        telling = {name: one for name, one in self.detectors.items() if one.explains}
+        if not telling:
+            return {}
+        image = frame.image[None].to(self.segmenter.device).float() / 255
+        segmentation = self.segmenter(image, self.needs)
+        found = {name: explanation(one, segmentation, image) for name, one in telling.items()}
+        return {name: one for name, one in found.items() if one is not None}
 
     def _now(self) -> float:
         if self.segmenter.device.type == "cuda":

@@ -16,7 +16,7 @@ from roadanomaly.evaluation.findings import Findings, FrameFinding, PlotCurve
 from roadanomaly.report.pictures import heat
 from roadanomaly.report.table import by_set, describe
 from roadanomaly.report.tables.results import learned_from
-from roadanomaly.report.thumbnails import read_frame, read_score
+from roadanomaly.report.thumbnails import read_explanation, read_frame, read_score
 
 PICTURE_BUDGET = 9_000_000
 """Bytes of base64 that a page spends on pictures; frames beyond stay without."""
@@ -117,6 +117,7 @@ def pictures_of(
     set_name = findings[0].set
     images: dict[str, dict[str, str]] = {}
     scores: dict[str, dict[str, Any]] = {found.detector: {} for found in findings}
+    explained: dict[str, dict[str, str]] = {found.detector: {} for found in findings}
     left, missing = budget, 0
     for name in ids:
         picture = read_frame(folder, set_name, name)
@@ -132,7 +133,11 @@ def pictures_of(
             if score is not None:
                 held[name] = {"grey": _base64(score.grey), "levels": score.levels.tolist()}
                 left -= len(held[name]["grey"]) + 10 * score.levels.size
-    return {"images": images, "scores": scores, "left_out": missing}
+            sheet = read_explanation(folder, set_name, detector, name)
+            if sheet is not None:
+                explained[detector][name] = _base64(sheet)
+                left -= len(explained[detector][name])
+    return {"images": images, "scores": scores, "explained": explained, "left_out": missing}
 
 
 def _base64(content: bytes) -> str:

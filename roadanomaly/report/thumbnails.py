@@ -25,6 +25,7 @@ IMAGE_WIDTH, SCORE_WIDTH = 480, 320
 IMAGE_BYTES, SCORE_BYTES = 22_000, 9_000
 LEVELS = 65
 """Greys whose scores are kept; those between are interpolated."""
+SHEET_BYTES = 120_000
 SAMPLE = 30_000
 """Scores of a frame that its ranks are taken from."""
 COVERED = 0.2
@@ -100,6 +101,26 @@ def read_score(folder: Path, set_name: str, detector: str, frame_id: str) -> Sco
     if not (grey.exists() and levels.exists()):
         return None
     return ScorePicture(grey.read_bytes(), np.array(json.loads(levels.read_text())))
+
+
+def write_explanation(
+    folder: Path, set_name: str, detector: str, frame_id: str, sheet: np.ndarray
+) -> None:
+    """Write the sheet of what a detector's score of a frame rests on, `(H, W, 3)` uint8 RGB.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    place = folder / FOLDER / _safe(set_name) / "explained" / _safe(detector)
+    picture = cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)
+    write_bytes(place / f"{_safe(frame_id)}.jpg", _jpeg(picture, 80, SHEET_BYTES))
+
+
+def read_explanation(folder: Path, set_name: str, detector: str, frame_id: str) -> bytes | None:
+    """Return that sheet as a JPEG file, or None where none was kept."""
+    place = folder / FOLDER / _safe(set_name) / "explained" / _safe(detector)
+    path = place / f"{_safe(frame_id)}.jpg"
+    return path.read_bytes() if path.exists() else None
 
 
 def encode_score(score: np.ndarray) -> ScorePicture:

@@ -73,6 +73,8 @@ class DetectorTask(Task):
         ready = step > 0 or self.model.detector.kind not in LEARNS
         found = self.parts.validator.run(self.model, scored=ready)
         log.validate(step, found.values, found.curve, found.sheet)
+        if found.explained is not None:
+            log.show(step, {"validation/explained": found.explained}, {})
         if self.flow is not None:
             assert self.source is not None
             log.show(step, *watch_source(self.source, self.flow, self.parts.validator, self.config))

@@ -22,8 +22,11 @@ from roadanomaly.training.detector_task import DetectorTask
 from roadanomaly.training.engine import build_fabric
 from roadanomaly.training.flow_config import FlowConfig
 from roadanomaly.training.flow_task import FlowTask
+from roadanomaly.training.generator_config import GeneratorConfig
+from roadanomaly.training.generator_task import GeneratorTask
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import Plan
+from roadanomaly.training.run_config import RunConfig
 from roadanomaly.training.run_folder import RunFolder, check_same_run, plain
 from roadanomaly.training.stream import train_loader
 from roadanomaly.training.task import Task
@@ -48,7 +51,7 @@ class Trainer:
             of the config cannot be built.
     """
 
-    def __init__(self, config: TrainConfig | FlowConfig, *, resume: bool = False) -> None:
+    def __init__(self, config: RunConfig, *, resume: bool = False) -> None:
         self.config = config
         self.folder = RunFolder(config.out)
         self.fabric = build_fabric(config)
@@ -74,6 +77,9 @@ class Trainer:
     def _build_task(self) -> Task:
         if isinstance(self.config, FlowConfig):
             return FlowTask(self.config, self.folder)
+        if isinstance(self.config, GeneratorConfig):
+            return GeneratorTask(self.config, self.folder)
+        assert isinstance(self.config, TrainConfig)
         return DetectorTask(self.config, self.folder)
 
     def run(self) -> Path:

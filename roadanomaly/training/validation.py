@@ -13,13 +13,15 @@ from roadanomaly.data.derived import Resized
 from roadanomaly.data.ground import on_ground, require_ground
 from roadanomaly.data.subset import Subset
 from roadanomaly.detectors.base import Region
+from roadanomaly.detectors.explanation import explanation
 from roadanomaly.metrics.classes import ClassConfusion
 from roadanomaly.metrics.curve import PixelResult
 from roadanomaly.metrics.pixel import PixelOfficial
 from roadanomaly.model import Model
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.negatives.mixed import MixedFrames
-from roadanomaly.report.pictures import score_sheet
+from roadanomaly.report.explanation_sheet import explanation_sheet
+from roadanomaly.report.pictures import column, rgb, score_sheet
 from roadanomaly.training.stream import stack
 from roadanomaly.types import Batch, Frame
 
@@ -34,11 +36,14 @@ class Validation:
         values: `miou`, and with negatives `ap`, `fpr95`, `auroc`; fractions.
         curve: of the pooled pixels.
         sheet: `(H, W, 3)` uint8, some frames with their score maps; None if nothing was scored.
+        explained: `(H, W, 3)` uint8, what the scores of these frames rest on; None where the
+            detector does not say.
     """
 
     values: dict[str, float]
     curve: PixelResult
     sheet: np.ndarray | None
+    explained: np.ndarray | None = None
 
 
 class Validator:
@@ -104,6 +109,7 @@ class Validator:
         confusion = ClassConfusion(model.segmenter.classes)
         pixels = PixelOfficial()
         pictures: list[tuple[Frame, np.ndarray]] = []
+        explained: list[np.ndarray] = []
         for number in range(len(self.frames)):
             batch = self.mixed_batch(number)
             frame = self._frame(batch)
@@ -121,11 +127,19 @@ class Validator:
             pixels.update(frame.id, score, frame.truth.numpy())
             if len(pictures) < PICTURES:
                 pictures.append((frame, score))
+                why = explanation(model.detector, segmentation, batch.image)
+                if why is not None:
+                    explained.append(explanation_sheet(rgb(frame), why, score))
         values = {"miou": confusion.compute().miou}
         found = pixels.compute()
         if self.source is not None:
             values |= {"ap": found.ap, "fpr95": found.fpr95, "auroc": found.auroc}
-        return Validation(values, found, score_sheet(pictures) if pictures else None)
+        return Validation(
+            values,
+            found,
+            score_sheet(pictures) if pictures else None,
+            column(explained) if explained else None,
+        )
 
     def inlier_scores(self, model: Model) -> Iterator[np.ndarray]:
         """Yield the scores of the inlier pixels that count, of each frame without negatives."""

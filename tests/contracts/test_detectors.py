@@ -16,6 +16,7 @@ from roadanomaly.errors import NotFitted
 from roadanomaly.model import Model
 from roadanomaly.types import IGNORE, Batch, Masks
 from tests.contracts import toy
+from tests.contracts.built import build_detector
 from tests.contracts.tiny import CLASSES, network, network_for
 
 LEARNING = ("train", "finetune")
@@ -56,7 +57,7 @@ def prepare(model: Model) -> Model:
 
 @cache
 def prepared_once(name: str) -> Model:
-    return prepare(Model(network(network_for(name)), DETECTORS.build(name)))
+    return prepare(Model(network(network_for(name)), build_detector(name, len(CLASSES))))
 
 
 @pytest.fixture
@@ -131,7 +132,7 @@ def test_a_gpu_gives_the_scores_of_the_cpu(model):
 
 @every
 def test_options_are_plain_and_rebuild_it(name):
-    detector = DETECTORS.build(name)
+    detector = build_detector(name)
     options = json.loads(json.dumps(detector.options()))
     assert set(options) == set(DETECTORS.options(name))
     assert DETECTORS.build(name, options).options() == detector.options()
@@ -142,7 +143,7 @@ def test_options_are_plain_and_rebuild_it(name):
 
 @those_that_prepare
 def test_unprepared_it_says_so(name):
-    detector = DETECTORS.build(name)
+    detector = build_detector(name, len(toy.CLASSES))
     segmenter = toy.segmenter_for(name)
     detector.attach(segmenter)
     image = images(16, 16)
@@ -198,7 +199,7 @@ def test_a_planted_outlier_scores_higher(name):
 @those_that_learn
 def test_the_loss_is_named_finite_and_moves_what_it_says(name):
     """Finite scalars with finite gradients, with negatives, without, and on void alone."""
-    detector = DETECTORS.build(name)
+    detector = build_detector(name, len(toy.CLASSES))
     segmenter = toy.segmenter_for(name)
     detector.attach(segmenter)
     inliers = toy.inliers(2, 0)
@@ -219,7 +220,7 @@ def test_the_loss_is_named_finite_and_moves_what_it_says(name):
 
 @every
 def test_only_its_own_kind_of_preparation_exists(name):
-    detector = DETECTORS.build(name)
+    detector = build_detector(name, len(toy.CLASSES))
     segmenter = toy.segmenter_for(name)
     detector.attach(segmenter)
     batch = toy.inliers(1, 0)

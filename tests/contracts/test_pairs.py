@@ -9,8 +9,9 @@ import roadanomaly
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import FeatureError, KindError
 from roadanomaly.model import Model
+from tests.contracts.built import build_detector
 from tests.contracts.test_detectors import LEARNING, images, labelled, prepare
-from tests.contracts.tiny import NETWORKS, fit_together, network
+from tests.contracts.tiny import CLASSES, NETWORKS, fit_together, network
 
 PAIRS = [(segmenter, detector) for segmenter in NETWORKS for detector in DETECTORS]
 FIT = [pair for pair in PAIRS if fit_together(*pair)]
@@ -24,7 +25,7 @@ def name_of(part):
 
 @pytest.mark.parametrize(("segmenter", "detector"), FIT, ids=name_of)
 def test_scores_are_finite_independent_and_saved(segmenter, detector, tmp_path):
-    model = prepare(Model(network(segmenter), DETECTORS.build(detector)))
+    model = prepare(Model(network(segmenter), build_detector(detector, len(CLASSES))))
     for size in SIZES:
         score, _ = model.score(images(*size))
         assert score.shape == (2, *size)
@@ -45,7 +46,7 @@ def test_scores_are_finite_independent_and_saved(segmenter, detector, tmp_path):
 )
 def test_three_steps_lower_the_loss(segmenter, detector):
     """In inference mode, so that dropout and batch statistics do not blur the comparison."""
-    model = Model(network(segmenter), DETECTORS.build(detector))
+    model = Model(network(segmenter), build_detector(detector, len(CLASSES)))
     parts = [model.detector]
     if model.detector.kind == "finetune":
         parts.append(model.segmenter)
@@ -69,4 +70,4 @@ def test_three_steps_lower_the_loss(segmenter, detector):
 )
 def test_what_does_not_fit_is_refused_at_once(segmenter, detector):
     with pytest.raises((KindError, FeatureError)):
-        Model(network(segmenter), DETECTORS.build(detector))
+        Model(network(segmenter), build_detector(detector, len(CLASSES)))

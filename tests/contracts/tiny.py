@@ -17,6 +17,7 @@ import torch
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from tests.contracts import toy
+from tests.contracts.built import build_detector
 
 CLASSES = ("road", "sidewalk", "building", "sky", "car")
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
@@ -200,7 +201,7 @@ def network_for(detector: str) -> str:
 @cache
 def reads_features(detector: str) -> bool:
     """Tell whether a detector needs a feature map."""
-    built = DETECTORS.build(detector)
+    built = build_detector(detector, len(toy.CLASSES))
     built.attach(toy.segmenter_for(detector))
     return bool(built.needs)
 

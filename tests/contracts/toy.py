@@ -14,6 +14,7 @@ from torch.nn import functional
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
 from roadanomaly.types import IGNORE, NEGATIVE, Batch, Masks
+from tests.contracts.built import build_detector
 
 CLASSES = ("road", "sidewalk", "pavement")
 """Of red, green and blue; all are ground, so that detectors of the road judge every inlier."""
@@ -96,7 +97,7 @@ def planted(batch: Batch, shade: float) -> Batch:
 def prepared(name: str, segmenter: Segmenter | None = None, steps: int = 60) -> Detector:
     """Build a detector on a toy segmenter and do what its kind asks for."""
     segmenter = segmenter or segmenter_for(name)
-    detector = DETECTORS.build(name)
+    detector = build_detector(name, len(segmenter.classes))
     detector.attach(segmenter)
     if detector.kind == "fit":
         for seed in range(3):

@@ -20,6 +20,10 @@ from roadanomaly.detectors.discrepancy.parts import (
 class DiscrepancyNetwork(nn.Module):
     """Encoded image, resynthesis and labels, fused at each scale, decoded from coarse to fine.
 
+    Features are brought to mean 0 and deviation 1 of each channel first, by statistics of the
+    training stream (not published: an encoder's maps have deviations in the tens, on which a short
+    training spends its steps).
+
     At each scale: features of image, resynthesis and labels go through a 1x1 convolution, are
     multiplied by features of the priors where there are any, and join the correlation of image and
     resynthesis and what came from the coarser scale; two 3x3 convolutions with SELU follow, and a
@@ -51,6 +55,7 @@ class DiscrepancyNetwork(nn.Module):
         super().__init__()
         widths = [width * min(4, 2**level) for level in range(len(channels))]
         label_widths = [label_width * min(8, 2**level) for level in range(len(channels))]
+        self.scales = nn.ModuleList(nn.BatchNorm2d(seen, affine=False) for seen in channels)
         self.labels = Pyramid(classes, label_widths, strides)
         self.priors = Pyramid(priors, widths, strides) if priors else None
         self.fuse = nn.ModuleList(
@@ -94,11 +99,13 @@ class DiscrepancyNetwork(nn.Module):
         x: Tensor | None = None
         for level in reversed(range(len(image))):
             size = image[level].shape[-2:]
-            parts = [image[level], resynthesis[level], fit_size(labels[level], size)]
+            both = self.scales[level](torch.cat([image[level], resynthesis[level]]))
+            seen, drawn = both.chunk(2)
+            parts = [seen, drawn, fit_size(labels[level], size)]
             fused = self.fuse[level](torch.cat(parts, 1))
             if weights is not None:
                 fused = fused * fit_size(weights[level], size)
-            joined = [fused, correlation(image[level], resynthesis[level])]
+            joined = [fused, correlation(seen, drawn)]
             if x is not None:
                 joined.append(fit_size(self.grow[level](x), size))
             x = self.blocks[level](torch.cat(joined, 1), layout)

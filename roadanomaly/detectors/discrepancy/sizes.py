@@ -31,7 +31,9 @@ def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize `(B, C, h, w)` bilinearly, over the area that a pixel covers where it shrinks."""
     if tuple(image.shape[-2:]) == size:
         return image
-    return functional.interpolate(image, size=size, mode="bilinear", antialias=True)
+    if not image.shape[1]:
+        return image.new_zeros(len(image), 0, *size)
+    return functional.interpolate(image.float(), size=size, mode="bilinear", antialias=True)
 
 
 def in_tiles(

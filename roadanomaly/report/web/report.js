@@ -176,7 +176,15 @@ function fourPictures(id) {
     } });
   }
   if (picture && picture.truth) parts.push({ caption: "truth", draw: drawTruth });
-  return pictureRow(id, picture, parts);
+  return withExplanation(id, pictureRow(id, picture, parts));
+}
+
+// Below the pictures of a frame, what the detector's score rests on, where it says so.
+function withExplanation(id, pictures) {
+  const sheet = state.set.explained[state.detector.name][id];
+  if (!sheet) return pictures;
+  const image = make("img", { src: `data:image/jpeg;base64,${sheet}`, alt: `what the score of ${id} rests on` });
+  return make("div", {}, pictures, make("figure", { className: "explained" }, image, make("figcaption", { textContent: "what the score rests on" })));
 }
 
 function about(frame) {
