@@ -138,14 +138,19 @@ def test_negatives_are_put_into_a_labelled_set_and_scored_on_its_road(
 ):
     """The numbers are those of the frames that a validation in training would make."""
     size = ("--size", "[64,128]", "--data.split", "val", "--data.count", 3)
+    shape = ("--data.height", 96, "--data.width", 192)
     made = ("--negatives.name", "shapes", "--negatives.side", "[16,40]", "--region", "road")
-    words = ("--on", "streets", *size, *made, "--detectors", "none", "--pictures", 0)
+    words = ("--on", "streets", *size, *shape, *made, "--detectors", "none", "--pictures", 0)
     code, printed, _ = command("evaluate", model_folder, *words, "--out", tmp_path / "e")
     assert code == 0
     assert "resized to 128×64, with negatives (shapes), road region" in printed
     model = ra.load(model_folder)
     frames = Validator(
-        Streets("val", count=3), NEGATIVES.build("shapes", {"side": (16, 40)}), 0, (64, 128), "road"
+        Streets("val", count=3, height=96, width=192),
+        NEGATIVES.build("shapes", {"side": (16, 40)}),
+        0,
+        (64, 128),
+        "road",
     )
     mixed = [frames.mixed(number) for number in range(3)]
     expected = score_frames(
