@@ -7,9 +7,8 @@ Time: plain segmenter (label map at image size) and segmenter with detector (lab
 take turns on the same input in one process. Memory: each in a process of its own, as the growth of
 its peak over what it held before the first image. Of detectors that are made of networks, the time
 of each is printed too; `--published` takes their published sizes, and without it they have those
-of `configs/`. `--step` measures a training
-step on one image in place of inference. What the networks have learned does not change their cost,
-so none is trained.
+of `configs/`. `--step` measures a training step on one image in place of inference. What the
+networks have learned does not change their cost, so none is trained.
 """
 
 from __future__ import annotations
