@@ -143,7 +143,7 @@ def test_negatives_are_put_into_a_labelled_set_and_scored_on_its_road(
     words = ("--on", "streets", *size, *shape, *made, "--detectors", "none", "--pictures", 0)
     code, printed, _ = command("evaluate", model_folder, *words, "--out", tmp_path / "e")
     assert code == 0
-    assert "resized to 128×64, with negatives (shapes), road region" in printed
+    assert "resized to 128×64, with negatives (shapes all), road region" in printed
     model = ra.load(model_folder)
     frames = Validator(
         Streets("val", count=3, height=96, width=192),
