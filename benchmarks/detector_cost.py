@@ -6,10 +6,9 @@
 Time: plain segmenter (label map at image size) and segmenter with detector (label map and score)
 take turns on the same input in one process. Memory: each in a process of its own, as the growth of
 its peak over what it held before the first image. Of detectors that are made of networks, the time
-of each is printed too; of those that draw the image again, `--published` takes the published sizes
-of generator, encoder and network, and without it those of `configs/`. `--step` measures a training
-step on one image in place of inference. What the networks have learned does not change their cost,
-so none is trained.
+of each is printed too; `--published` takes their published sizes, and without it they have those
+of `configs/`. `--step` measures a training step on one image in place of inference. What the
+networks have learned does not change their cost, so none is trained.
 """
 
 from __future__ import annotations
@@ -34,7 +33,15 @@ READS_FEATURES = ("densehybrid", "embedding_density")
 READY = ("trained", "fitted")
 """Buffers that say whether a detector has learned; what it learned does not change its time."""
 
-PARTS = ("generator", "encoder", "perceptual", "network")
+PARTS = (
+    "generator",
+    "encoder",
+    "perceptual",
+    "network",
+    "reconstruction",
+    "embed",
+    "coupling",
+)
 """Networks of a detector whose time is told apart, where it has them."""
 
 SMALL = {
@@ -63,6 +70,10 @@ DRAWING = {
 }
 """Published sizes of the detectors that draw the image again."""
 
+ROAD = {"jsrnet": {"width": 64, "widths": [64, 48, 32, 16]}}
+ROAD["dacup"] = {**ROAD["jsrnet"], "embedding_width": 64, "inpaint_size": [144, 192]}
+"""Sizes of the road detectors in `configs/`; their own are the published ones."""
+
 
 def build(given: argparse.Namespace):
     name = given.detector
@@ -71,6 +82,8 @@ def build(given: argparse.Namespace):
         options["smooth"] = 11
     if name in DRAWING:
         options = DRAWING[name] if given.published else SMALL
+    if name in ROAD and not given.published:
+        options = ROAD[name]
     segmenter = ra.segmenter("espnetv2", scale=given.scale, weights=given.weights)
     model = ra.Model(segmenter, ra.detector(name, **options))
     for key, buffer in model.detector.named_buffers():

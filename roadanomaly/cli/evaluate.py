@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from jsonargparse import ArgumentParser, Namespace
@@ -20,6 +20,7 @@ from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.cli.progress import watch
 from roadanomaly.data import DATASETS
 from roadanomaly.detectors import DETECTORS
+from roadanomaly.detectors.base import Region
 from roadanomaly.errors import OptionError
 from roadanomaly.evaluation.evaluate import evaluate, scored_before
 from roadanomaly.evaluation.findings import Findings
@@ -42,6 +43,8 @@ roadanomaly evaluate --segmenter.name espnetv2 --segmenter.scale 2.0 \\
 roadanomaly evaluate --scores my/score_maps --on smiyc-anomaly --root /data --workers 2
 roadanomaly evaluate runs/a --on roadanomaly --validate_on laf --rates 0.01,0.05
 roadanomaly evaluate runs/a --on folder --data.images my/images --data.labels my/masks
+roadanomaly evaluate runs/jsrnet_camvid --on camvid --data.split val --region road \
+    --negatives.name paste --negatives.root coco128seg --negatives.part held_out
 torchrun --nproc-per-node 4 -m roadanomaly evaluate runs/a --on laf --root /data
 """
 
@@ -71,6 +74,21 @@ def _parser() -> ArgumentParser:
     add("--on", required=True, type=str, help=f"data sets, by comma: {', '.join(DATASETS)}")
     add("--root", type=str, default=None, help="folder that holds the sets' folders, or is the set")
     add("--data", type=dict[str, Any], default={}, help="options of the set: --data.split")
+    add("--size", type=tuple[int, int], default=None, help="height and width to resize frames to")
+    add(
+        "--negatives",
+        type=dict[str, Any],
+        default={},
+        help="put into the frames of a set with class labels: --negatives.name paste "
+        "--negatives.part held_out",
+    )
+    add(
+        "--region",
+        type=str,
+        default="image",
+        help="where scores count: image, or road: what is labelled road or sidewalk, and the "
+        "anomalies on it",
+    )
     add("--segmenter", type=dict[str, Any], default=None, help="instead of a run")
     add(
         "--detectors",
@@ -98,6 +116,7 @@ def _parser() -> ArgumentParser:
 def _check(given: Namespace) -> None:
     """Refuse options that make no sense, before any work is done."""
     check_name("mode", given.mode, MODES)
+    check_name("region", given.region, get_args(Region))
     if given.track is not None:
         check_name("track", given.track, SIZE_RULES)
     for name, least in (("workers", 1), ("threads", 1), ("pictures", 0), ("seed", 0)):

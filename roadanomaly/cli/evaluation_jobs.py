@@ -13,6 +13,8 @@ from jsonargparse import Namespace
 from roadanomaly.calibration import Calibration
 from roadanomaly.cli.models import Group, gather, pick_device
 from roadanomaly.data import DATASETS, FrameSet
+from roadanomaly.data.derived import Resized
+from roadanomaly.data.ground import OnGround
 from roadanomaly.errors import OptionError
 from roadanomaly.evaluation.evaluate import calibrate_on
 from roadanomaly.evaluation.folder import EvaluationFolder
@@ -22,6 +24,8 @@ from roadanomaly.evaluation.sources import FolderScores, NetworkScores, ScoreSou
 from roadanomaly.evaluation.spool import fingerprint
 from roadanomaly.evaluation.team import Team
 from roadanomaly.model import build_part
+from roadanomaly.negatives import NEGATIVES
+from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.scores import open_scores
 from roadanomaly.training.record import weights_hash
 
@@ -82,19 +86,21 @@ def tasks_of(given: Namespace, sources: Sequence[ScoreSource]) -> tuple[list[Tas
     tasks = []
     for name in names:
         frames = _frames(name, given.root, given.data, given.track, alone=len(names) == 1)
+        frames = _changed(frames, given)
         jobs = [
             Job(source, frames, PROTOCOLS[name], track=given.track or "", **common)
             for source in sources
         ]
-        tasks += [Task(job, _key(job, given.root)) for job in jobs]
+        tasks += [Task(job, _key(job, given)) for job in jobs]
     if not given.validate_on:
         return tasks, []
     frames = _frames(given.validate_on, given.root, given.validation, given.track, alone=False)
+    frames = OnGround(frames) if given.region == "road" else frames
     if given.validation_scores:
         name = next(iter(sources[0].supervision))
         sources = [FolderScores(name, open_scores(given.validation_scores))]
     jobs = [Job(source, frames, PROTOCOLS[given.validate_on], **common) for source in sources]
-    return tasks, [Task(job, _key(job, given.root)) for job in jobs]
+    return tasks, [Task(job, _key(job, given)) for job in jobs]
 
 
 def _rates(text: str | None) -> tuple[float, ...]:
@@ -126,13 +132,27 @@ def _frames(
     return build_part(DATASETS, spec)
 
 
-def _key(job: Job, root: str | None) -> str:
+def _changed(frames: FrameSet, given: Namespace) -> FrameSet:
+    """Resize the frames, put negatives into them, and restrict them to the road, as asked."""
+    if given.size:
+        frames = Resized(frames, given.size)
+    if given.negatives:
+        source = build_part(NEGATIVES, given.negatives)
+        if source.stage != "loader":
+            msg = f"--negatives.name {given.negatives['name']}: it learns; give one that does not."
+            raise OptionError(msg)
+        frames = MixedFrames(frames, source)
+    return OnGround(frames) if given.region == "road" else frames
+
+
+def _key(job: Job, given: Namespace) -> str:
     return fingerprint(
         {
             "set": job.protocol.name,
             "data": job.frames.record(),
             "ids": job.frames.frame_ids(),
-            "root": str(Path(root).resolve()) if root else None,
+            "root": str(Path(given.root).resolve()) if given.root else None,
+            "negatives": given.negatives,
             "source": job.source.fingerprint,
             "halves": job.mode == "official",
             "seed": job.seed,

@@ -16,7 +16,7 @@ from roadanomaly.calibration import calibrate
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data import DATASETS, FrameSet
-from roadanomaly.data.resized import Resized
+from roadanomaly.data.derived import Resized
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.evaluation.thresholds import just_below

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from roadanomaly.data.base import FrameSet
+from roadanomaly.data.derived import Derived
 from roadanomaly.types import Frame
 
 
-class Subset(FrameSet):
+class Subset(Derived):
     """Every so-manieth frame of another set, the first and the last among them.
 
     Args:
@@ -19,11 +20,9 @@ class Subset(FrameSet):
     """
 
     source = "a part of another set"
-    licence = "the other set's"
 
     def __init__(self, frames: FrameSet, count: int) -> None:
-        self.frames = frames
-        self.classes = frames.classes
+        super().__init__(frames)
         kept = min(count, len(frames)) if count else len(frames)
         self.numbers = np.linspace(0, len(frames) - 1, kept).round().astype(int).tolist()
 
@@ -37,10 +36,6 @@ class Subset(FrameSet):
         """Return the ids of the kept frames."""
         ids = self.frames.frame_ids()
         return [ids[number] for number in self.numbers]
-
-    def hidden(self, frame_id: str) -> str | None:
-        """Ask the whole set."""
-        return self.frames.hidden(frame_id)
 
     def record(self) -> dict[str, Any]:
         """Return the whole set's record, with the number of frames that are used."""

@@ -13,6 +13,9 @@ from roadanomaly.types import Answer, Batch, Segmentation
 
 Kind = Literal["posthoc", "fit", "train", "finetune"]
 
+Region = Literal["image", "road"]
+"""Where a score means something: everywhere, or on drivable ground (road and sidewalk) alone."""
+
 
 class Detector(nn.Module, ABC):
     """A published method that scores pixels.
@@ -31,6 +34,7 @@ class Detector(nn.Module, ABC):
         accepts: what it can read of a segmenter: `"logits"`, `"evidence"` (the evidence of a mask
             network in place of logits; only where that means something), `"masks"`. A detector
             that reads features alone accepts logits and evidence.
+        region: where its score means something; validation in training counts no other pixels.
     """
 
     kind: ClassVar[Kind] = "posthoc"
@@ -38,6 +42,7 @@ class Detector(nn.Module, ABC):
     needs_source: ClassVar[bool] = False
     paper: ClassVar[str]
     accepts: ClassVar[tuple[Answer, ...]] = ("logits",)
+    region: ClassVar[Region] = "image"
 
     @classmethod
     def check_kind(cls, segmenter: Segmenter) -> None:
@@ -122,6 +127,14 @@ class Detector(nn.Module, ABC):
     def finish(self) -> None:
         """Turn the collected statistics into what `score` reads (`fit` detectors)."""
         raise TypeError(f"{type(self).__name__} is of kind {self.kind!r}: there is nothing to fit.")
+
+    def expect(self, passes: int) -> None:
+        """Hear how many training passes are to come, before the first; most losses never change.
+
+        A detector whose loss has phases counts its passes in a buffer, so that a resumed run goes
+        on where it was.
+        """
+        del passes
 
     def loss(self, segmentation: Segmentation, batch: Batch) -> dict[str, Tensor]:
         """Return the terms to minimise, named; their sum is the loss (`train`, `finetune`).

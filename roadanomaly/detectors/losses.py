@@ -18,13 +18,18 @@ def labels_at(label: Tensor, segmentation: Segmentation) -> Tensor:
     Returns:
         `(B, h, w)` int64.
     """
-    bottom = segmentation.padded[0] - label.shape[-2]
-    right = segmentation.padded[1] - label.shape[-1]
-    padded = functional.pad(label, (0, right, 0, bottom), value=IGNORE)
+    padded = padded_labels(label, segmentation)
     size = segmentation.logits.shape[-2:]
     if padded.shape[-2:] != size:
         padded = functional.interpolate(padded[:, None], size=size, mode="nearest-exact")[:, 0]
     return padded.long()
+
+
+def padded_labels(label: Tensor, segmentation: Segmentation) -> Tensor:
+    """Grow labels `(B, H, W)` to what the segmenter's maps cover, by `IGNORE`."""
+    bottom = segmentation.padded[0] - label.shape[-2]
+    right = segmentation.padded[1] - label.shape[-1]
+    return functional.pad(label, (0, right, 0, bottom), value=IGNORE)
 
 
 def closed_set_cross_entropy(segmentation: Segmentation, batch: Batch) -> Tensor:

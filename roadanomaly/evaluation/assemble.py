@@ -37,6 +37,10 @@ from roadanomaly.metrics.runs import Run
 from roadanomaly.scores import ScoreDoubts, doubt_ap
 
 BINS = 120
+OFF_THE_ROAD = (
+    "this detector judges drivable ground alone, and these numbers hold for all that the set "
+    "scores; `--region road` restricts them where the set labels roads."
+)
 
 
 @dataclass(frozen=True)
@@ -175,7 +179,7 @@ def put_together(
         exact=numbers.get("exact", {}),
         extra=extra,
         thresholds=_rows(pooled, judged, positives, negatives),
-        warnings=warnings(pooled, known),
+        warnings=warnings(job, pooled, known),
         curves={mode: plot_curve(curve) for mode, curve in curves.items()},
         histogram=Histogram(pooled.edges, inlier, anomaly),
         per_frame=tuple(_frame(one, found) for one, found in zip(measured, judged, strict=True)),
@@ -190,7 +194,7 @@ def _rows(
     return (rows[0], *rows[len(pooled.curves) :])
 
 
-def warnings(pooled: Pooled, known: KnownClasses) -> tuple[str, ...]:
+def warnings(job: Job, pooled: Pooled, known: KnownClasses) -> tuple[str, ...]:
     """Return why a number cannot be trusted, or is missing."""
     doubts = ScoreDoubts()
     for one in pooled.measured:
@@ -200,7 +204,14 @@ def warnings(pooled: Pooled, known: KnownClasses) -> tuple[str, ...]:
         gap = doubt_ap(pooled.curves["official"].ap, pooled.curves["exact"].ap)
         found += [gap] if gap else []
     found += [known.why_not] if known.why_not else []
+    found += [OFF_THE_ROAD] if _off_the_road(job, pooled.detector) else []
     return tuple(found)
+
+
+def _off_the_road(job: Job, detector: str) -> bool:
+    """Whether a detector that judges the road alone is scored on more than that."""
+    on_ground = job.protocol.on_ground or job.frames.record().get("region") == "road"
+    return job.source.regions.get(detector) == "road" and not on_ground
 
 
 def plot_curve(curve: PixelResult) -> PlotCurve:

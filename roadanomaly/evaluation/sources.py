@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from roadanomaly.calibration import Calibration
 from roadanomaly.data.base import FrameSet
 from roadanomaly.detectors import Detector
+from roadanomaly.detectors.base import Region
 from roadanomaly.detectors.explanation import Explanation, explanation
 from roadanomaly.errors import DataError
 from roadanomaly.scores import ScoreFolder
@@ -43,6 +45,7 @@ class ScoreSource(ABC):
         supervision: what each detector learned from, by its name in tables, in their order.
         calibrations: what each detector's model was saved with, or None.
         classes: names of the known classes; empty for stored maps.
+        regions: where each detector's score means something, by its name; empty for stored maps.
         fingerprint: what the scores depend on, plain values.
         record: what a run must remember of them, plain values.
     """
@@ -50,6 +53,7 @@ class ScoreSource(ABC):
     supervision: Mapping[str, str]
     calibrations: Mapping[str, Calibration | None]
     classes: tuple[str, ...]
+    regions: Mapping[str, Region] = MappingProxyType({})
     fingerprint: dict[str, Any]
     record: dict[str, Any]
 
@@ -104,6 +108,7 @@ class NetworkScores(ScoreSource):
             name: segmenter.learned_from if one.supervision == "none" else one.supervision
             for name, one in detectors.items()
         }
+        self.regions = {name: one.region for name, one in detectors.items()}
         self.needs = tuple(sorted({need for one in detectors.values() for need in one.needs}))
         self.fingerprint = {
             "weights": dict(weights or {}),

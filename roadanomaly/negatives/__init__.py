@@ -11,6 +11,7 @@ NEGATIVES: Catalogue[NegativeSource] = Catalogue(
         "mixture": "roadanomaly.negatives.mixture:Mixture",
         "noise": "roadanomaly.negatives.noise:Noise",
         "paste": "roadanomaly.negatives.paste:Paste",
+        "road_obstacles": "roadanomaly.negatives.road_obstacles:RoadObstacles",
         "shapes": "roadanomaly.negatives.shapes:Shapes",
     },
 )

@@ -64,15 +64,7 @@ class Noise(PatchSource):
     def draw(self, side: int, rng: np.random.Generator) -> Patch:
         """Draw one patch, its longest side `side` pixels."""
         alpha = self._outline(side, rng)
-        size = (*alpha.shape, 3)
-        colour: np.ndarray = rng.standard_normal(size, np.float32)
-        width = side * rng.uniform(self.smooth[0], self.smooth[1])
-        if width > 0.1:
-            colour = cv2.GaussianBlur(colour, (0, 0), width)
-        deviation = rng.uniform(self.contrast[0], self.contrast[1])
-        colour = colour * np.float32(deviation / max(float(colour.std()), 1e-6))
-        colour += rng.uniform(0, 255, 3).astype(np.float32)
-        colour += rng.standard_normal(size, np.float32) * np.float32(rng.uniform(0, self.grain))
+        colour = noise_texture(alpha.shape, side, self.smooth, self.contrast, self.grain, rng)
         return Patch(np.clip(colour, 0, 255) * alpha[..., None], alpha)
 
     def record(self) -> dict[str, Any]:
@@ -85,3 +77,36 @@ class Noise(PatchSource):
             return random_mask(kind, side, rng)
         shape = [side, max(1, round(side * rng.uniform(0.35, 1)))]
         return np.ones(rng.permutation(shape), np.float32)
+
+
+def noise_texture(
+    shape: tuple[int, ...],
+    side: int,
+    smooth: Sequence[float],
+    contrast: Sequence[float],
+    grain: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Draw smoothed noise about a random colour; ranges as of `Noise`.
+
+    Args:
+        shape: height and width.
+        side: longest side of the patch, which the smoothing is relative to.
+        smooth: of the smoothing.
+        contrast: of the smoothed colour.
+        grain: of each pixel.
+        rng: draws all of it.
+
+    Returns:
+        `(height, width, 3)` float32, not clipped.
+    """
+    size = (*shape, 3)
+    colour: np.ndarray = rng.standard_normal(size, np.float32)
+    width = side * rng.uniform(smooth[0], smooth[1])
+    if width > 0.1:
+        colour = cv2.GaussianBlur(colour, (0, 0), width)
+    deviation = rng.uniform(contrast[0], contrast[1])
+    colour = colour * np.float32(deviation / max(float(colour.std()), 1e-6))
+    colour += rng.uniform(0, 255, 3).astype(np.float32)
+    colour += rng.standard_normal(size, np.float32) * np.float32(rng.uniform(0, grain))
+    return colour

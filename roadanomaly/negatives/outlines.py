@@ -46,6 +46,12 @@ def blob(rng: np.random.Generator) -> np.ndarray:
     return _around(angles, np.maximum(radii, 0.15))
 
 
+def hull(rng: np.random.Generator) -> np.ndarray:
+    """Return the convex hull of ten random points of a square."""
+    points = rng.uniform(-1, 1, (10, 2)).astype(np.float32)
+    return cv2.convexHull(points)[:, 0].astype(np.float64)
+
+
 KINDS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "polygon": polygon,
     "rectangle": rectangle,
@@ -70,8 +76,20 @@ def random_mask(kind: str, side: int, rng: np.random.Generator) -> np.ndarray:
     corners = KINDS[kind](rng) * (1, rng.uniform(0.35, 1))
     angle = rng.uniform(0, 2 * np.pi)
     cosine, sine = np.cos(angle), np.sin(angle)
-    corners = corners @ np.array([[cosine, sine], [-sine, cosine]])
-    corners -= corners.min(0)
+    return fill(corners @ np.array([[cosine, sine], [-sine, cosine]]), side)
+
+
+def fill(corners: np.ndarray, side: int) -> np.ndarray:
+    """Draw an outline so that it fills its box.
+
+    Args:
+        corners: `(N, 2)`, x and y at any scale.
+        side: the box's longest side in pixels.
+
+    Returns:
+        `(h, w)` float32 in 0..1, soft at the edge, `max(h, w) == side`.
+    """
+    corners = corners - corners.min(0)
     corners *= (side - 1) / corners.max()
     width, height = np.ceil(corners.max(0) - 1e-6).astype(int) + 1
     mask = np.zeros((height, width), np.uint8)

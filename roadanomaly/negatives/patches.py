@@ -39,6 +39,8 @@ class Look:
         place: `"anywhere"`, or `"ground"`: the foot stands on a pixel of the ground, where there
             is any, and negatives further down tend to be bigger.
         ground: label values that count as ground.
+        perspective: how much the size follows the foot's height on the ground: 0 not at all, 1 as
+            far as that it decides alone.
     """
 
     count: Sequence[int]
@@ -51,6 +53,7 @@ class Look:
     probability: float
     place: str
     ground: Sequence[int]
+    perspective: float = 0.5
 
     def __post_init__(self) -> None:
         check_range("count", self.count, 0, 1000)
@@ -61,6 +64,7 @@ class Look:
         check_range("rotate", (self.rotate, self.rotate), 0, 180)
         check_range("brightness", (self.brightness, self.brightness), 0, 1)
         check_range("probability", (self.probability, self.probability), 0, 1)
+        check_range("perspective", (self.perspective, self.perspective), 0, 1)
         check_choice("place", self.place, PLACES)
 
 
@@ -119,6 +123,20 @@ class PatchSource(NegativeSource):
     def draw(self, side: int, rng: np.random.Generator) -> Patch:
         """Draw one negative whose longest side has `side` pixels."""
 
+    def draw_for(
+        self, image: np.ndarray, label: np.ndarray, side: int, rng: np.random.Generator
+    ) -> Patch:
+        """Draw one negative for a crop; a source that takes its content from the crop says how.
+
+        Args:
+            image: `(H, W, 3)` uint8.
+            label: `(H, W)` uint8.
+            side: longest side of the negative, in pixels.
+            rng: all chance.
+        """
+        del image, label
+        return self.draw(side, rng)
+
     def mix(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """Lay negatives over each crop; see `NegativeSource.mix`.
 
@@ -152,9 +170,11 @@ class PatchSource(NegativeSource):
     ) -> tuple[np.ndarray, np.ndarray]:
         look = self.look
         foot = self._foot(label, rng) if look.place == "ground" else None
-        fraction = rng.random() if foot is None else (rng.random() + foot[2]) / 2
+        fraction = rng.random()
+        if foot is not None:
+            fraction = (1 - look.perspective) * fraction + look.perspective * foot[2]
         side = round(look.side[0] * (look.side[1] / look.side[0]) ** fraction)
-        patch = self._vary(self.draw(side, rng), rng)
+        patch = self._vary(self.draw_for(image, label, side, rng), rng)
         alpha = feather(patch.alpha, _between(look.feather, rng))
         place = self._place(alpha, image.shape, foot, rng)
         strength, gain = _between(look.colour_match, rng), rng.uniform(-1, 1) * look.brightness + 1

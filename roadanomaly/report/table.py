@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from roadanomaly.evaluation.findings import Findings
 from roadanomaly.report.tables.formats import to_text, write_table
@@ -60,9 +61,23 @@ def describe(found: Findings) -> str:
     """
     part = "" if found.frames == found.listed else f" of {found.listed}"
     return (
-        f"{found.title}: {found.frames}{part} frames, {found.track} track's component sizes, "
-        f"{main_mode([found])}, {found.averaging}"
+        f"{found.title}: {found.frames}{part} frames, {_changes(found.data)}{found.track} track's "
+        f"component sizes, {main_mode([found])}, {found.averaging}"
     )
+
+
+def _changes(data: dict[str, Any]) -> str:
+    """Say what was done to a set before it was scored, each with a comma behind."""
+    words = []
+    if "size" in data:
+        words.append(f"resized to {data['size'][1]}×{data['size'][0]}, ")
+    if "negatives" in data:
+        made = data["negatives"]
+        parts = [made["name"], made.get("root"), made.get("part")]
+        words.append(f"with negatives ({' '.join(str(one) for one in parts if one)}), ")
+    if data.get("region") == "road":
+        words.append("road region, ")
+    return "".join(words)
 
 
 def _of_set(findings: Sequence[Findings]) -> str:

@@ -41,6 +41,7 @@ class DetectorTask(Task):
         self.frames, self.source = self.parts.frames, self.parts.source
         self.flow = self.source.learned_flow() if self.source else None
         self.model = self.parts.model
+        self.model.detector.expect(config.steps * config.accumulate)
         self.module = TrainingStep(
             self.model.segmenter,
             self.model.detector,
@@ -90,11 +91,9 @@ class DetectorTask(Task):
     def finish(self, log: RunLog | None, best_step: int, device: torch.device) -> None:
         """Calibrate the best model on inlier validation frames, and say where it is."""
         best = load(self.folder.model, device)
-        data = self.parts.validator.frames.record()
+        title = self.parts.validator.title
         scores = self.parts.validator.inlier_scores(best)
-        best.calibration = calibrate(
-            scores, self.config.false_alarms, f"{data['name']} {data.get('split', '')}".strip()
-        )
+        best.calibration = calibrate(scores, self.config.false_alarms, title)
         if self.parts.validator.source is not None:
             found = self.parts.validator.run(best).curve
             if found.positives:

@@ -43,8 +43,10 @@ def build_parts(config: TrainConfig) -> Parts:
     source = build_part(NEGATIVES, config.negatives) if config.negatives else None
     held_out = build_part(NEGATIVES, config.val_negatives) if config.val_negatives else None
     val_frames = build_part(DATASETS, config.val_data)
-    validator = Validator(val_frames, held_out, config.val_frames, config.val_size)
     model = Model(_segmenter(config), build_part(DETECTORS, config.detector))
+    validator = Validator(
+        val_frames, held_out, config.val_frames, config.val_size, model.detector.region
+    )
     parts = Parts(frames, source, validator, model)
     _check(parts)
     if model.detector.kind == "finetune":

@@ -9,20 +9,22 @@ import numpy as np
 import torch
 
 from roadanomaly.data.base import FrameSet
-from roadanomaly.data.resized import Resized
+from roadanomaly.data.derived import Resized
+from roadanomaly.data.ground import on_ground, require_ground
 from roadanomaly.data.subset import Subset
+from roadanomaly.detectors.base import Region
 from roadanomaly.detectors.explanation import explanation
 from roadanomaly.metrics.classes import ClassConfusion
 from roadanomaly.metrics.curve import PixelResult
 from roadanomaly.metrics.pixel import PixelOfficial
 from roadanomaly.model import Model
 from roadanomaly.negatives import NegativeSource
+from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.report.explanation_sheet import explanation_sheet
 from roadanomaly.report.pictures import column, rgb, score_sheet
 from roadanomaly.training.stream import stack
-from roadanomaly.types import NEGATIVE, Batch, Frame
+from roadanomaly.types import Batch, Frame
 
-MIX_SEED = 20_211
 PICTURES = 4
 
 
@@ -52,6 +54,8 @@ class Validator:
         source: of negatives other than those trained on; None measures mIoU alone.
         count: frames to use, evenly spaced; 0 for all.
         size: height and width to bring them to first; None keeps their own.
+        region: where scores count: `road` needs labels with classes of the ground. The mIoU is of
+            the whole image in any case.
     """
 
     def __init__(
@@ -60,22 +64,40 @@ class Validator:
         source: NegativeSource | None,
         count: int = 0,
         size: tuple[int, int] | None = None,
+        region: Region = "image",
     ) -> None:
-        some = Subset(frames, count)
-        self.frames: FrameSet = Resized(some, size) if size else some
+        self.frames = Subset(frames, count)
         self.source = source
+        self.region = region
+        self.ground = require_ground(frames) if region == "road" else ()
+        self._sized = Resized(self.frames, size) if size else self.frames
+        self._mixed = MixedFrames(self._sized, source) if source else None
+
+    @property
+    def title(self) -> str:
+        """What scores are validated on, in words."""
+        data = self.frames.record()
+        region = ", road region" if self.region == "road" else ""
+        return f"{data['name']} {data.get('split', '')}".strip() + region
+
+    def inliers(self, number: int) -> Frame:
+        """Return validation frame `number` at the size of the validation."""
+        return self._counted(self._sized[number])
 
     def mixed(self, number: int) -> Frame:
         """Return validation frame `number` with its negatives."""
-        batch = self.mixed_batch(number)
-        return Frame(batch.ids[0], batch.image[0], batch.label[0])
+        return self._frame(self.mixed_batch(number))
 
     def mixed_batch(self, number: int) -> Batch:
         """Return the same as a batch of one, with all that its source says of it."""
-        batch = stack([self.frames[number]])
-        if self.source is None:
-            return batch
-        return self.source.mix(batch, np.random.default_rng([MIX_SEED, number]))
+        return self._mixed.batch(number) if self._mixed else stack([self._sized[number]])
+
+    def _frame(self, batch: Batch) -> Frame:
+        return self._counted(Frame(batch.ids[0], batch.image[0], batch.label[0]))
+
+    def _counted(self, frame: Frame) -> Frame:
+        """Ignore what lies outside the region."""
+        return on_ground(frame, self.ground) if self.region == "road" else frame
 
     def run(self, model: Model, *, scored: bool = True) -> Validation:
         """Judge the model, in inference mode, on every validation frame.
@@ -90,8 +112,7 @@ class Validator:
         explained: list[np.ndarray] = []
         for number in range(len(self.frames)):
             batch = self.mixed_batch(number)
-            frame = Frame(batch.ids[0], batch.image[0], batch.label[0])
-            assert frame.label is not None
+            frame = self._frame(batch)
             assert frame.truth is not None
             batch = batch.to(model.device)
             with torch.inference_mode():
@@ -121,9 +142,9 @@ class Validator:
         )
 
     def inlier_scores(self, model: Model) -> Iterator[np.ndarray]:
-        """Yield the scores of the labelled inlier pixels of each frame, without negatives."""
+        """Yield the scores of the inlier pixels that count, of each frame without negatives."""
         for number in range(len(self.frames)):
-            frame = self.frames[number]
+            frame = self.inliers(number)
             score, _ = model.score(frame.image[None].to(model.device).float() / 255)
-            assert frame.label is not None
-            yield score[0].cpu().numpy()[frame.label.numpy() < NEGATIVE]
+            assert frame.truth is not None
+            yield score[0].cpu().numpy()[frame.truth.numpy() == 0]

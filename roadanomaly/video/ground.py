@@ -6,15 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from roadanomaly.data.ground import NAMES
 from roadanomaly.errors import OptionError
 from roadanomaly.types import Component
 
 WHERE = {
     "anywhere": (),
-    "road": ("road", "Road"),
-    "ground": ("road", "sidewalk", "Road", "Pavement"),
+    "road": ("road",),
+    "ground": NAMES,
 }
-"""Word to the names of the classes that an object must stand on; none means no such rule."""
+"""Word to the names, in lower case, of the classes that an object must stand on; none means no such
+rule."""
 
 FOOT = 0.15
 """Height of the strip around an object's lower edge, as a share of its own."""
@@ -33,7 +35,7 @@ def ground_classes(where: str, classes: Sequence[str]) -> tuple[int, ...]:
     if where not in WHERE:
         msg = f"--where {where!r} is unknown; give {', '.join(WHERE)}."
         raise OptionError(msg)
-    found = tuple(place for place, name in enumerate(classes) if name in WHERE[where])
+    found = tuple(place for place, name in enumerate(classes) if name.lower() in WHERE[where])
     if WHERE[where] and not found:
         msg = f"--where {where}: this network knows no class {' or '.join(WHERE[where])}."
         raise OptionError(msg)

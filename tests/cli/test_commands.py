@@ -12,6 +12,8 @@ import roadanomaly as ra
 from roadanomaly.cli.main import COMMANDS
 from roadanomaly.data.streets import Streets
 from roadanomaly.metrics import score_frames
+from roadanomaly.negatives import NEGATIVES
+from roadanomaly.training.validation import Validator
 from tests import layouts
 
 STREETS = ("--on", "streets", "--data.split", "test", "--data.count", 3, "--data.height", 64)
@@ -83,6 +85,8 @@ def test_predict_takes_globs_and_a_stricter_rate(command, model_folder, photos, 
         (("evaluate", "{model}", "--on", "streets", "--track", "anomly"), "anomaly"),
         (("evaluate", "{model}", "--on", "folder", "--data.images", "{photos}"), "no label"),
         (("evaluate", "{model}", "--on", "folder"), "needs the option `images`"),
+        (("evaluate", "{model}", "--on", "streets", "--region", "rode"), "'road'"),
+        (("evaluate", "{model}", "--on", "streets", "--negatives.name", "pase"), "`paste`"),
         (("predict", "{model}", "{photos}", "--threshold_by", "f2"), "known: conformal, f1, rate"),
         (("predict", "{model}", "{photos}", "--threshold_by", "f1"), "best F1"),
         (("fit", "--data.name", "streets"), "give --run"),
@@ -127,6 +131,35 @@ def test_evaluate_writes_what_the_metrics_say(command, model_folder, tmp_path):
     assert float(rows[0]["ap_exact"]) == pytest.approx(exact["ap"], abs=1e-6)
     assert float(rows[0]["ap"]) == pytest.approx(halves["ap"], abs=1e-6)
     assert float(rows[0]["f1"]) == pytest.approx(halves["f1"], abs=1e-6)
+
+
+def test_negatives_are_put_into_a_labelled_set_and_scored_on_its_road(
+    command, model_folder, tmp_path
+):
+    """The numbers are those of the frames that a validation in training would make."""
+    size = ("--size", "[64,128]", "--data.split", "val", "--data.count", 3)
+    shape = ("--data.height", 96, "--data.width", 192)
+    made = ("--negatives.name", "shapes", "--negatives.side", "[16,40]", "--region", "road")
+    words = ("--on", "streets", *size, *shape, *made, "--detectors", "none", "--pictures", 0)
+    code, printed, _ = command("evaluate", model_folder, *words, "--out", tmp_path / "e")
+    assert code == 0
+    assert "resized to 128×64, with negatives (shapes all), road region" in printed
+    model = ra.load(model_folder)
+    frames = Validator(
+        Streets("val", count=3, height=96, width=192),
+        NEGATIVES.build("shapes", {"side": (16, 40)}),
+        0,
+        (64, 128),
+        "road",
+    )
+    mixed = [frames.mixed(number) for number in range(3)]
+    expected = score_frames(
+        [(model(frame.image).score, frame.truth.numpy()) for frame in mixed], mode="exact"
+    )
+    found = json.loads((tmp_path / "e" / "metrics.json").read_text())["streets"]
+    (numbers,) = found["detectors"].values()
+    assert numbers["exact"]["ap"] == pytest.approx(expected["ap"], abs=1e-6)
+    assert any((frame.truth == 255).float().mean() > 0.3 for frame in mixed)
 
 
 def test_two_runs_with_other_weights_are_two_tables_and_a_spread(command, model_folder, tmp_path):

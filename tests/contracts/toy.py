@@ -16,7 +16,9 @@ from roadanomaly.segmenters.base import FeatureInfo, Segmenter
 from roadanomaly.types import IGNORE, NEGATIVE, Batch, Masks
 from tests.contracts.built import build_detector
 
-CLASSES = ("red", "green", "blue")
+CLASSES = ("road", "sidewalk", "pavement")
+"""Of red, green and blue; all are ground, so that detectors of the road judge every inlier."""
+
 HEIGHT, WIDTH = 20, 28
 PATCH = np.s_[:, 6:14, 10:20]
 """Where the strange object is."""

@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_s
 import roadanomaly
 from roadanomaly.calibration import calibrate
 from roadanomaly.data.class_names import CAMVID, CITYSCAPES
+from roadanomaly.data.ground import OnGround
 from roadanomaly.errors import DataError, UserError
 from roadanomaly.evaluation.classes import class_table
 from roadanomaly.evaluation.evaluate import calibrate_on, evaluate, score_all
@@ -54,6 +55,17 @@ def pooled(source, frames, name):
         np.concatenate([t[c] for t, c in zip(truths, counted, strict=True)]),
         np.concatenate([s[c] for s, c in zip(scores, counted, strict=True)]),
     )
+
+
+def test_a_road_detector_scored_off_the_road_says_so():
+    source = Drawn()
+    source.regions = {"drawn": "road"}
+    on_road = OnGround(Scenes())
+    marked = [
+        any("drivable ground alone" in text for text in evaluate(one)[0].warnings)
+        for one in (job(source), job(source, on_road), job(source, protocol="laf"), job(Drawn()))
+    ]
+    assert marked == [True, False, False, False]
 
 
 def test_numbers_are_scikit_learn_s(segmenter):

@@ -25,6 +25,7 @@ class Protocol:
         region: option of the data set that takes the track; empty where it has none.
         towns: beginnings of ids; each town takes the threshold of open-mIoU from the other.
         size_ranges: named ranges of component sizes.
+        on_ground: its truth counts drivable ground alone, which is what road detectors judge.
     """
 
     name: str
@@ -35,3 +36,4 @@ class Protocol:
     region: str = ""
     towns: tuple[str, ...] = ()
     size_ranges: Mapping[str, SizeRange] = field(default_factory=dict)
+    on_ground: bool = False

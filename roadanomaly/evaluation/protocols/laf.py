@@ -6,4 +6,5 @@ PROTOCOL = Protocol(
     name="laf",
     source="Chan et al., SegmentMeIfYouCan, NeurIPS 2021; its tool road-anomaly-benchmark, 1c7804e",
     track="obstacle",
+    on_ground=True,
 )

@@ -6,5 +6,6 @@ PROTOCOL = Protocol(
     name="oodis-roadobstacle",
     source="Nekrasov et al., OoDIS, ICRA 2025: the instance AP of Cityscapes with one class",
     track="obstacle",
+    on_ground=True,
     further=("instances",),
 )

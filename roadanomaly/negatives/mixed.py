@@ -1,0 +1,52 @@
+"""A data set with negatives in its frames, the same ones every time it is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from roadanomaly.data.base import FrameSet
+from roadanomaly.data.derived import Derived
+from roadanomaly.errors import DataError
+from roadanomaly.negatives.base import NegativeSource
+from roadanomaly.types import Batch, Frame
+
+SEED = 20_211
+
+
+class MixedFrames(Derived):
+    """Labelled frames into which a source has put negatives.
+
+    Frame `n` is mixed with a generator seeded by `n`, so validation in training and a later
+    evaluation of the same frames see the same negatives.
+
+    Args:
+        frames: labelled inlier frames.
+        negatives: their source, one that works in the loader.
+    """
+
+    def __init__(self, frames: FrameSet, negatives: NegativeSource) -> None:
+        super().__init__(frames)
+        self.negatives = negatives
+
+    def batch(self, index: int) -> Batch:
+        """Return a frame as a batch of one, with all that the source says of it.
+
+        Raises:
+            DataError: the frame has no class labels.
+        """
+        frame = self.frames[index]
+        if frame.label is None:
+            msg = f"frame {frame.id} has no class labels, so no negatives can be put into it."
+            raise DataError(msg)
+        batch = Batch(frame.image[None], frame.label[None], (frame.id,))
+        return self.negatives.mix(batch, np.random.default_rng([SEED, index]))
+
+    def __getitem__(self, index: int) -> Frame:
+        mixed = self.batch(index)
+        return Frame(mixed.ids[0], mixed.image[0], mixed.label[0])
+
+    def record(self) -> dict[str, Any]:
+        """Return the set's record, with that of the negatives."""
+        return {**self.frames.record(), "negatives": self.negatives.record()}
