@@ -73,7 +73,7 @@ def _create(model: str, stages: Sequence[int] | None, weights: str) -> Any:
     if weights == PACKAGE and model != ENCODER:
         msg = f"`weights: {PACKAGE}` belongs to `model: {ENCODER}`, not to {model}."
         raise OptionError(msg)
-    chosen = {} if stages is None else {"out_indices": tuple(stages)}
+    chosen: dict[str, Any] = {} if stages is None else {"out_indices": tuple(stages)}
     try:
         return timm.create_model(
             model, features_only=True, pretrained=weights == "imagenet", **chosen

@@ -96,7 +96,7 @@ class Spade(Generator):
 
     def _block(self, block: nn.Module, x: Tensor, layout: Tensor) -> Tensor:
         if self.save_memory and self.training:
-            twice = partial(_first_and_second_pass, block)
+            twice: Any = partial(_first_and_second_pass, block)
             return checkpoint(block, x, layout, use_reentrant=False, context_fn=twice)
         return block(x, layout)
 
