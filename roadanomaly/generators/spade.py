@@ -161,7 +161,10 @@ class SpadeBlock(nn.Module):
         return kept + x
 
 
-def _first_and_second_pass(block: nn.Module) -> tuple[AbstractContextManager, ...]:
+Surrounding = AbstractContextManager[None]
+
+
+def _first_and_second_pass(block: nn.Module) -> tuple[Surrounding, Surrounding]:
     """Return what surrounds a block's forward pass, and its repetition in the backward pass."""
     return nullcontext(), _statistics_kept(block)
 
