@@ -185,6 +185,7 @@ class Model:
             "segmenter": {"name": SEGMENTERS.name_of(self.segmenter), **self.segmenter.options()},
             "segmenter_learned_from": self.segmenter.learned_from,
             "detector": {"name": DETECTORS.name_of(self.detector), **self.detector.options()},
+            "detector_trained_on": self.detector.trained_on,
             "calibration": self.calibration.as_dict() if self.calibration else None,
             "min_area": self.min_area,
             "record": record or {},
@@ -264,6 +265,7 @@ def rebuild(description: dict[str, Any]) -> Model:
         description["min_area"],
     )
     model.segmenter.learned_from = description["segmenter_learned_from"]
+    model.detector.trained_on = description.get("detector_trained_on")
     return model
 
 

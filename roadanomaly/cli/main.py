@@ -8,8 +8,8 @@ import os
 import sys
 from argparse import ArgumentError
 from collections.abc import Sequence
+from importlib import metadata
 
-from roadanomaly import __version__
 from roadanomaly.errors import UserError, nearest
 
 COMMANDS: dict[str, str] = {
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(usage())
         return 0 if given else USER_MISTAKE
     if given[0] in ("-V", "--version"):
-        sys.stdout.write(f"roadanomaly {__version__}\n")
+        sys.stdout.write(f"roadanomaly {metadata.version('roadanomaly')}\n")
         return 0
     name, rest = given[0], given[1:]
     try:

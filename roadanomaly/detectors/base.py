@@ -26,7 +26,7 @@ class Detector(nn.Module, ABC):
         kind: what must happen before scoring: `posthoc` nothing; `fit` one pass over inlier
             images (`update` each, then `finish`); `train` its own networks learn on a frozen
             segmenter; `finetune` its loss moves the segmenter too.
-        supervision: what it learned from beside inlier classes, for the tables: `"none"`,
+        supervision: what it learns from beside inlier classes, for the tables: `"none"`,
             `"negatives"` (pasted or generated), `"void"`, `"anomalies"` (labelled real ones). A
             property where it depends on what the training showed.
         needs_source: whether its loss means nothing without a source of negatives.
@@ -35,6 +35,10 @@ class Detector(nn.Module, ABC):
             network in place of logits; only where that means something), `"masks"`. A detector
             that reads features alone accepts logits and evidence.
         region: where its score means something; validation in training counts no other pixels.
+
+    Attributes:
+        trained_on: content of the negatives that a training showed (`NegativeSource.content`);
+            saved with a model.
     """
 
     kind: ClassVar[Kind] = "posthoc"
@@ -43,6 +47,14 @@ class Detector(nn.Module, ABC):
     paper: ClassVar[str]
     accepts: ClassVar[tuple[Answer, ...]] = ("logits",)
     region: ClassVar[Region] = "image"
+    trained_on: str | None = None
+
+    @property
+    def learned_from(self) -> str:
+        """`supervision`, or more exactly which negatives, where a training has said it."""
+        return (
+            self.trained_on or "negatives" if self.supervision == "negatives" else self.supervision
+        )
 
     @classmethod
     def check_kind(cls, segmenter: Segmenter) -> None:

@@ -105,7 +105,7 @@ class NetworkScores(ScoreSource):
         self.calibrations = {name: (calibrations or {}).get(name) for name in detectors}
         self.classes = segmenter.classes
         self.supervision = {
-            name: segmenter.learned_from if one.supervision == "none" else one.supervision
+            name: segmenter.learned_from if one.learned_from == "none" else one.learned_from
             for name, one in detectors.items()
         }
         self.regions = {name: one.region for name, one in detectors.items()}

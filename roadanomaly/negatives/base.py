@@ -12,6 +12,7 @@ from roadanomaly.flows.image_flow import ImageFlow
 from roadanomaly.types import Batch
 
 Stage = Literal["loader", "step", "both"]
+Content = Literal["negatives", "synthetic negatives"]
 
 
 class NegativeSource(nn.Module, ABC):
@@ -21,9 +22,12 @@ class NegativeSource(nn.Module, ABC):
         stage: where it runs: `"loader"` in the data workers, on uint8 images; `"step"` inside
             the training step, on float images on the device (sources with parameters); `"both"`
             first in the one, then in the other (a mixture).
+        content: what a detector that was trained on it has seen, for the tables: `"negatives"`
+            where any of it comes from photographs of other things, else `"synthetic negatives"`.
     """
 
     stage: Stage = "loader"
+    content: Content = "negatives"
 
     @abstractmethod
     def mix(self, batch: Batch, rng: np.random.Generator) -> Batch:

@@ -53,6 +53,7 @@ class FlowSamples(NegativeSource):
     """
 
     stage = "step"
+    content = "synthetic negatives"
 
     def __init__(
         self,

@@ -51,6 +51,8 @@ class LabelSwap(NegativeSource):
     class, as at inference, and never trained on. `blobs` and `predicted` are not in the papers.
     """
 
+    content = "synthetic negatives"
+
     def __init__(
         self,
         share: Sequence[float] = (0.5, 0.5),

@@ -45,6 +45,8 @@ class Mixture(NegativeSource):
         if len(self.learning) > 1:
             msg = "more than one source of the mixture has a flow. Keep one of them."
             raise OptionError(msg)
+        if all(one.content == "synthetic negatives" for one in self._all()):
+            self.content = "synthetic negatives"
         self.stage = "both" if any(one.stage == "step" for one in self._all()) else "loader"
 
     def learned_flow(self) -> ImageFlow | None:

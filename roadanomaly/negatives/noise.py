@@ -29,6 +29,8 @@ class Noise(PatchSource):
         OptionError: a value out of range or an unknown kind.
     """
 
+    content = "synthetic negatives"
+
     def __init__(
         self,
         kinds: Sequence[str] = ("rectangle", "blob"),

@@ -46,6 +46,8 @@ class RoadObstacles(PatchSource):
     from the ground where there is anything else.
     """
 
+    content = "synthetic negatives"
+
     def __init__(
         self,
         count: Sequence[int] = (0, 9),

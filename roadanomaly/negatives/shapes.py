@@ -103,6 +103,8 @@ class Shapes(PatchSource):
         check_part(part, held_out)
         self.kinds, self.shading, self.contrast, self.part = kinds, shading, contrast, part
         self.textures = None if textures is None else find_set(textures)
+        if self.textures is None:
+            self.content = "synthetic negatives"
         self.files: list[Path] = []
         self.truncated = 0
         if self.textures is not None:

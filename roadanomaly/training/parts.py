@@ -49,8 +49,10 @@ def build_parts(config: TrainConfig) -> Parts:
     )
     parts = Parts(frames, source, validator, model)
     _check(parts)
+    if source is not None:
+        model.detector.trained_on = source.content
     if model.detector.kind == "finetune":
-        model.segmenter.learned_from = model.detector.supervision
+        model.segmenter.learned_from = model.detector.learned_from
     return parts
 
 

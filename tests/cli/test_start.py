@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib import metadata
 
 import pytest
 
@@ -45,4 +44,4 @@ def test_other_names_are_not():
 @pytest.mark.parametrize("word", ["--version", "-V"])
 def test_version_is_that_of_the_installed_package(word, capsys):
     assert main([word]) == 0
-    assert capsys.readouterr().out == f"roadanomaly {metadata.version('roadanomaly')}\n"
+    assert capsys.readouterr().out == f"roadanomaly {roadanomaly.__version__}\n"
