@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import torch
@@ -77,14 +79,15 @@ def perceptual_check(
         error: `(B, H, W)` in 0..1, of the reconstruction.
         ground: `(B, H, W)` bool, predicted ground.
         encoder: whose features are compared.
-        size: height and width to work at, in the image's proportions.
+        size: height and width to work at, in the image's proportions; a smaller image at its own.
 
     Returns:
         difference `(B, H, W)`, 0 outside the blobs, and the painted image `(B, 3, h, w)`.
     """
     full = image.shape[-2], image.shape[-1]
     stride = max(encoder.strides)
-    working = proportioned(size, full, stride, max(SMALLEST, stride))
+    most = min(size, full, key=math.prod)
+    working = proportioned(most, full, stride, max(SMALLEST, stride))
     small, low = resize_image(image, working), resize_image(error[:, None], working)[:, 0]
     blobs = suspicious_blobs(low, resize_image(ground[:, None].float(), working)[:, 0] > 0.5)
     if not blobs.any():

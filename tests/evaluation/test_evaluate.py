@@ -153,7 +153,7 @@ def test_a_set_without_anomalies_has_a_mean_iou_and_no_average_precision(segment
 def test_foreign_classes_leave_out_the_mean_iou_and_say_so(segmenter):
     found = evaluate(job(attached(segmenter), Scenes(classes=("road", "sky"))))
     assert "closed set" not in found[0].extra
-    assert "no map from the segmenter's 3 classes (red" in found[0].warnings[-1]
+    assert "no map from the segmenter's 3 classes (road" in found[0].warnings[-1]
 
 
 def test_class_tables():
