@@ -33,7 +33,8 @@ class SynBoost(ResynthesisDetector):
     """Image Resynthesis with softmax entropy, softmax distance and perceptual difference as priors.
 
     The priors' features multiply the fused features at every scale, and SPADE layers condition the
-    decoder on the labels. The score is `(1 - w) P(discrepant) + w entropy`, the entropy in 0..1.
+    decoder on the labels. The score is `(1 - w) P(discrepant) + w entropy`, the entropy over its
+    range in training, not cut off.
 
     Args:
         generator: catalogue `name` of the generator, and its options, untrained.
@@ -153,12 +154,12 @@ class SynBoost(ResynthesisDetector):
             return self.scale(maps_now)
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
-        """Return `(1 - w) P(discrepant) + w entropy`, `(B, H, W)`, in 0..1."""
+        """Return `(1 - w) P(discrepant) + w entropy`, `(B, H, W)`."""
         self.require(bool(self.trained), self.name)
         found = self.compare(segmentation, image)
         logits = segmentation.class_logits(segmentation.logits)
         top = self.scale.high[0] - self.scale.low[0]
-        entropy = ((softmax_entropy(logits) - self.scale.low[0]) / top.clamp_min(1e-6)).clamp(0, 1)
+        entropy = (softmax_entropy(logits) - self.scale.low[0]) / top.clamp_min(1e-6)
         share = self.entropy_weight
         probability = to_image(found.probability, segmentation)
         return (1 - share) * probability + share * segmentation.to_image(entropy)
