@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
 
 from roadanomaly.calibration import Calibration
 from roadanomaly.errors import OptionError
 from roadanomaly.objects import find_components
 from roadanomaly.runtimes import Scores
+from roadanomaly.types import Component
 from roadanomaly.video.frames import Event, Judged, VideoFrame
 from roadanomaly.video.ground import stands_on
 from roadanomaly.video.temporal import Motion, Smoother
@@ -53,6 +57,14 @@ def thresholds(calibration: Calibration, widen: float = 3.0) -> tuple[float, flo
     return calibration.threshold, calibration.threshold_at(min(1.0, calibration.rate * widen))
 
 
+def find_objects(scores: Scores, rules: Rules) -> tuple[np.ndarray, list[Component]]:
+    """Return the mask `(H, W)` bool of what counts as an object, and its regions."""
+    stands = partial(stands_on, classes=scores.classes, ground=rules.ground)
+    return find_components(
+        scores.score, rules.low, rules.min_area, rules.high, stands if rules.ground else None
+    )
+
+
 class Judge:
     """Holds what must be remembered from frame to frame.
 
@@ -67,13 +79,9 @@ class Judge:
 
     def __call__(self, frame: VideoFrame, scores: Scores) -> Judged:
         """Judge the next frame."""
-        score = self._smoother(scores.score, frame.image)
-        rules = self.rules
-        mask, components = find_components(score, rules.low, rules.min_area, rules.high)
-        if rules.ground:
-            components = [c for c in components if stands_on(c, mask, scores.classes, rules.ground)]
+        smoothed = replace(scores, score=self._smoother(scores.score, frame.image))
+        mask, components = find_objects(smoothed, self.rules)
         sightings, ended = self._tracker.update(frame, components)
-        smoothed = replace(scores, score=score)
         return Judged(frame, smoothed, mask, components, sightings, ended)
 
     @property

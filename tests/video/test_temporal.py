@@ -6,10 +6,11 @@ import pytest
 from roadanomaly.calibration import calibrate
 from roadanomaly.errors import OptionError
 from roadanomaly.objects import find_components
+from roadanomaly.runtimes import Scores
 from roadanomaly.types import Component
 from roadanomaly.video.frames import VideoFrame
 from roadanomaly.video.ground import ground_classes, stands_on
-from roadanomaly.video.judge import thresholds
+from roadanomaly.video.judge import Judge, Rules, thresholds
 from roadanomaly.video.temporal import Smoother
 from roadanomaly.video.tracking import Persistence, Tracker
 
@@ -158,3 +159,14 @@ def test_object_must_stand_on_the_road_where_that_is_asked():
     for where, classes_ in (("raod", ("road",)), ("road", ("sky", "car"))):
         with pytest.raises(OptionError, match="--where"):
             ground_classes(where, classes_)
+
+
+def test_what_stands_elsewhere_is_not_tinted():
+    score = np.zeros(SIZE, np.float32)
+    score[60:80, 20:40] = score[5:20, 100:130] = 10
+    classes = np.full(SIZE, 2, np.uint8)
+    classes[50:] = 0
+    rules = Rules(high=5, low=4, smooth=1.0, ground=(0,))
+    judged = Judge(rules)(frame(0), Scores(classes, score, score))
+    assert [one.box for one in judged.components] == [(20, 60, 20, 20)]
+    assert judged.mask.sum() == 400
