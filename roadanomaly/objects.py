@@ -14,7 +14,6 @@ def find_components(
     score: np.ndarray,
     threshold: float,
     min_area: int = 1,
-    peak: float | None = None,
     accept: Callable[[Component, np.ndarray], bool] | None = None,
 ) -> tuple[np.ndarray, list[Component]]:
     """Find 8-connected regions above a threshold.
@@ -23,8 +22,6 @@ def find_components(
         score: `(H, W)` float, higher = more anomalous.
         threshold: pixels with a score above it belong to a region.
         min_area: smaller regions are dropped from the mask too, pixels.
-        peak: regions without a score above it are dropped too; a second, higher threshold, which
-            lets a region grow down to the first (hysteresis).
         accept: regions that it refuses are dropped too. It is given a region and the mask of all
             pixels above the threshold.
 
@@ -40,7 +37,7 @@ def find_components(
     sums = np.bincount(owner, weights=values, minlength=count)
     peaks = np.full(count, -np.inf, score.dtype)
     np.maximum.at(peaks, owner, values)
-    keep = (areas >= min_area) & (peaks > (threshold if peak is None else peak))
+    keep = areas >= min_area
     keep[0] = False
     found = []
     for i in np.flatnonzero(keep):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -57,12 +58,28 @@ def thresholds(calibration: Calibration, widen: float = 3.0) -> tuple[float, flo
     return calibration.threshold, calibration.threshold_at(min(1.0, calibration.rate * widen))
 
 
-def find_objects(scores: Scores, rules: Rules) -> tuple[np.ndarray, list[Component]]:
-    """Return the mask `(H, W)` bool of what counts as an object, and its regions."""
-    stands = partial(stands_on, classes=scores.classes, ground=rules.ground)
-    return find_components(
-        scores.score, rules.low, rules.min_area, rules.high, stands if rules.ground else None
-    )
+def find_objects(
+    scores: Scores, rules: Rules, expects: Callable[[Component], bool] | None = None
+) -> tuple[np.ndarray, list[Component]]:
+    """Find what counts as an object on one frame.
+
+    Args:
+        scores: of the frame.
+        rules: what counts.
+        expects: whether an object that is followed could be where a region is; such a region needs
+            no score above the high threshold.
+
+    Returns:
+        the mask `(H, W)` bool, and its regions.
+    """
+
+    def accept(component: Component, above: np.ndarray) -> bool:
+        if component.max_score <= rules.high and not (expects and expects(component)):
+            return False
+        ground = rules.ground
+        return not ground or stands_on(component, above, scores.classes, ground)
+
+    return find_components(scores.score, rules.low, rules.min_area, accept=accept)
 
 
 class Judge:
@@ -80,8 +97,9 @@ class Judge:
     def __call__(self, frame: VideoFrame, scores: Scores) -> Judged:
         """Judge the next frame."""
         smoothed = replace(scores, score=self._smoother(scores.score, frame.image))
-        mask, components = find_objects(smoothed, self.rules)
-        sightings, ended = self._tracker.update(frame, components)
+        expects = partial(self._tracker.expects, time_s=frame.time_s)
+        mask, components = find_objects(smoothed, self.rules, expects)
+        sightings, ended = self._tracker.update(frame, components, self.rules.high)
         return Judged(frame, smoothed, mask, components, sightings, ended)
 
     @property

@@ -5,12 +5,11 @@ import pytest
 
 from roadanomaly.calibration import calibrate
 from roadanomaly.errors import OptionError
-from roadanomaly.objects import find_components
 from roadanomaly.runtimes import Scores
 from roadanomaly.types import Component
 from roadanomaly.video.frames import VideoFrame
 from roadanomaly.video.ground import ground_classes, stands_on
-from roadanomaly.video.judge import Judge, Rules, thresholds
+from roadanomaly.video.judge import Judge, Rules, find_objects, thresholds
 from roadanomaly.video.temporal import Smoother
 from roadanomaly.video.tracking import Persistence, Tracker
 
@@ -68,11 +67,34 @@ def test_hysteresis_keeps_weak_parts_of_strong_regions_only():
     score[5:10, 5:15] = 2
     score[6, 6] = 5
     score[5:10, 25:35] = 2
-    mask, found = find_components(score, 1, peak=4)
+    scores = Scores(np.zeros(score.shape, np.uint8), score, score)
+    rules = Rules(high=4, low=1, min_area=1)
+    mask, found = find_objects(scores, rules)
     assert [one.box for one in found] == [(5, 5, 10, 5)]
     assert mask.sum() == 50
     assert found[0].max_score == 5
-    assert len(find_components(score, 1)[1]) == 2
+    assert len(find_objects(scores, rules, expects=lambda one: one.box[0] > 20)[1]) == 2
+
+
+def test_weak_sightings_carry_an_object_on_but_begin_none():
+    weak, strong = [component(50, 50, score=3.0)], [component(50, 50, score=6.0)]
+    tracker = Tracker(Persistence(0.2, 3, 0.5))
+    confirmed = []
+    for number, found in enumerate([weak] * 3 + [strong] * 2 + [weak] * 9 + [strong] + [weak] * 9):
+        sightings, ended = tracker.update(frame(number), found, strong=4.0)
+        confirmed.append([one.alarm for one in sightings])
+        assert not ended
+    assert confirmed == [[]] * 3 + [[False]] * 11 + [[True]] * 10
+    (event,) = tracker.close()
+    assert (event.start_s, event.end_s) == (pytest.approx(0.3), pytest.approx(2.3))
+
+
+def test_objects_are_expected_where_they_move_to():
+    tracker = Tracker(Persistence())
+    for number in range(4):
+        tracker.update(frame(number), [component(10 + 15 * number, 40)])
+    assert tracker.expects(component(70, 40, score=0.1), 0.4)
+    assert not tracker.expects(component(40, 80), 0.4)
 
 
 def test_thresholds_state_their_rates():
