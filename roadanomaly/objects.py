@@ -51,4 +51,6 @@ def find_components(
         if keep[i]:
             found.append(component)
     found.sort(key=lambda component: -component.mean_score)
-    return keep[labels], found
+    mask = np.zeros(score.shape, bool)
+    mask.ravel()[place] = keep[owner]
+    return mask, found

@@ -163,7 +163,7 @@ class Live:
     def rules(self) -> Rules:
         """Return what counts as an object at the threshold of the moment."""
         high, low = thresholds(self.calibration.at(self.settings.rate), self._widen)
-        return replace(self._rules, high=high, low=low)
+        return replace(self._rules, high=high, low=low, guard_s=0)  # the visitor is the guard
 
     def _show(self, judged: Judged) -> None:
         """Keep a result; called by the judging thread."""

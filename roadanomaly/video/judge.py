@@ -15,6 +15,7 @@ from roadanomaly.runtimes import Scores
 from roadanomaly.types import Component
 from roadanomaly.video.frames import Event, Judged, VideoFrame
 from roadanomaly.video.ground import stands_on
+from roadanomaly.video.guard import RateGuard
 from roadanomaly.video.temporal import Motion, Smoother
 from roadanomaly.video.tracking import Persistence, Tracker
 
@@ -27,19 +28,23 @@ class Rules:
         high: an object must have a score above it.
         low: it reaches as far as scores lie above this.
         min_area: pixels at the network's size.
-        smooth: share of a frame's own scores in the running mean; 1 smooths nothing.
+        smooth_s: time constant of the scores' running mean; 0 smooths nothing.
         motion: `flow` moves the mean along with the picture.
         persistence: when an object becomes an event and when that ends.
         ground: indices of the classes that an object must stand on; none: it may be anywhere.
+        rates: shares of pixels that the two thresholds state, the high one's first.
+        guard_s: time over which these rates are kept on the video itself; 0 does not (`RateGuard`).
     """
 
     high: float
     low: float
     min_area: int = 100
-    smooth: float = 0.6
+    smooth_s: float = 0.04
     motion: Motion = "none"
     persistence: Persistence = field(default_factory=Persistence)
     ground: tuple[int, ...] = ()
+    rates: tuple[float, float] = (0.01, 0.03)
+    guard_s: float = 0.0
 
 
 def thresholds(calibration: Calibration, widen: float = 3.0) -> tuple[float, float]:
@@ -55,7 +60,12 @@ def thresholds(calibration: Calibration, widen: float = 3.0) -> tuple[float, flo
     if widen < 1:
         msg = f"--widen must be at least 1, not {widen:g}; 1 means one threshold."
         raise OptionError(msg)
-    return calibration.threshold, calibration.threshold_at(min(1.0, calibration.rate * widen))
+    return calibration.threshold, calibration.threshold_at(stated_rates(calibration, widen)[1])
+
+
+def stated_rates(calibration: Calibration, widen: float = 3.0) -> tuple[float, float]:
+    """Return the shares of inlier pixels that exceed the high threshold and the low one."""
+    return calibration.rate, min(1.0, calibration.rate * widen)
 
 
 def find_objects(
@@ -91,15 +101,19 @@ class Judge:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self._smoother = Smoother(rules.smooth, rules.motion)
+        self._smoother = Smoother(rules.smooth_s, rules.motion)
+        self._guard = RateGuard(rules.guard_s)
         self._tracker = Tracker(rules.persistence)
 
     def __call__(self, frame: VideoFrame, scores: Scores) -> Judged:
         """Judge the next frame."""
-        smoothed = replace(scores, score=self._smoother(scores.score, frame.image))
+        score = self._smoother(scores.score, frame.image, frame.time_s)
+        smoothed = replace(scores, score=score)
+        rules = self.rules
+        high, low = self._guard(score, frame.time_s, (rules.high, rules.low), rules.rates)
         expects = partial(self._tracker.expects, time_s=frame.time_s)
-        mask, components = find_objects(smoothed, self.rules, expects)
-        sightings, ended = self._tracker.update(frame, components, self.rules.high)
+        mask, components = find_objects(smoothed, replace(rules, high=high, low=low), expects)
+        sightings, ended = self._tracker.update(frame, components, high)
         return Judged(frame, smoothed, mask, components, sightings, ended)
 
     @property

@@ -90,7 +90,6 @@ class Tally:
         self._frames = 0
         self._seen = 0
         self._covered: list[int] = []
-        self._first: tuple[int, int] | None = None
         self._ids: list[int] = []
         self._seconds = 0.0
 
