@@ -57,12 +57,15 @@ def run(arguments: Sequence[str]) -> None:
     sys.stderr.write(f"{source.name}: {_describe(source)}; preparing the model\n")
     runtime = opened.runtime(size)
     progress = _Progress()
+    sinks = _sinks(given, size, source.fps, progress)
     tally = None if truth is None else Tally(truth, opened.classes)
+    if tally is not None:
+        sinks.append(tally)
     runner = Runner(
         source,
         runtime,
         judge,
-        [*_sinks(given, size, source.fps, progress), *([] if tally is None else [tally])],
+        sinks,
         patience_s=3 * reading.stall_s + reading.reconnect_s if source.live else None,
         on_frame=progress.show,
     )
