@@ -22,7 +22,7 @@ from roadanomaly.cli.parsing import frame_size
 from roadanomaly.runtimes import Scores
 from roadanomaly.runtimes.ready import Choice, Opened
 from roadanomaly.training.record import machine
-from roadanomaly.video.judge import Judge, Rules, thresholds
+from roadanomaly.video.judge import Judge, Rules, stated_rates, thresholds
 from roadanomaly.video.runner import Runner
 from roadanomaly.video.sinks import EventFile, OverlayVideo
 from roadanomaly.video.sources import Reading, open_source
@@ -44,7 +44,8 @@ class NoModel:
 
 def rules_of(opened: Opened, motion: str) -> Rules:
     high, low = thresholds(opened.calibration)
-    return Rules(high, low, opened.min_area, motion=motion)
+    rates = stated_rates(opened.calibration)
+    return Rules(high, low, opened.min_area, motion=motion, rates=rates, guard_s=10)
 
 
 def run(given, runtime, rules, reading: Reading, on_frame=None) -> dict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
@@ -9,7 +11,10 @@ from roadanomaly.types import Component
 
 
 def find_components(
-    score: np.ndarray, threshold: float, min_area: int = 1, peak: float | None = None
+    score: np.ndarray,
+    threshold: float,
+    min_area: int = 1,
+    accept: Callable[[Component, np.ndarray], bool] | None = None,
 ) -> tuple[np.ndarray, list[Component]]:
     """Find 8-connected regions above a threshold.
 
@@ -17,8 +22,8 @@ def find_components(
         score: `(H, W)` float, higher = more anomalous.
         threshold: pixels with a score above it belong to a region.
         min_area: smaller regions are dropped from the mask too, pixels.
-        peak: regions without a score above it are dropped too; a second, higher threshold, which
-            lets a region grow down to the first (hysteresis).
+        accept: regions that it refuses are dropped too. It is given a region and the mask of all
+            pixels above the threshold.
 
     Returns:
         the mask `(H, W)` bool, and the components, the highest mean score first.
@@ -32,16 +37,20 @@ def find_components(
     sums = np.bincount(owner, weights=values, minlength=count)
     peaks = np.full(count, -np.inf, score.dtype)
     np.maximum.at(peaks, owner, values)
-    keep = (areas >= min_area) & (peaks > (threshold if peak is None else peak))
+    keep = areas >= min_area
     keep[0] = False
-    found = [
-        Component(
+    found = []
+    for i in np.flatnonzero(keep):
+        component = Component(
             box=(int(stats[i, 0]), int(stats[i, 1]), int(stats[i, 2]), int(stats[i, 3])),
             area=int(areas[i]),
             mean_score=float(sums[i] / areas[i]),
             max_score=float(peaks[i]),
         )
-        for i in np.flatnonzero(keep)
-    ]
+        keep[i] = accept is None or accept(component, above.view(bool))
+        if keep[i]:
+            found.append(component)
     found.sort(key=lambda component: -component.mean_score)
-    return keep[labels], found
+    mask = np.zeros(score.shape, bool)
+    mask.ravel()[place] = keep[owner]
+    return mask, found

@@ -72,3 +72,19 @@ def test_scores_without_a_number_belong_to_no_object():
     mask, found = find_components(score, 0.0)
     assert mask.sum() == 4
     assert [(one.area, one.mean_score) for one in found] == [(4, 2.0)]
+
+
+def test_refused_objects_leave_the_mask_too():
+    score = np.zeros((10, 20), np.float32)
+    score[1:4, 1:4], score[6:9, 10:15] = 1, 2
+    seen = []
+
+    def right_half(component, above):
+        seen.append(int(above.sum()))
+        return component.box[0] >= 10
+
+    mask, found = find_components(score, 0.5, accept=right_half)
+    assert [one.box for one in found] == [(10, 6, 5, 3)]
+    assert mask.sum() == 15
+    assert mask[6:9, 10:15].all()
+    assert seen == [24, 24]

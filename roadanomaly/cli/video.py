@@ -19,12 +19,15 @@ from roadanomaly.video.runner import Runner, Sink
 from roadanomaly.video.signals import stop_on_signals
 from roadanomaly.video.sinks import ComponentFile, EventFile, OverlayVideo, ScoreVideo
 from roadanomaly.video.sources import SOURCES, Source, open_source
+from roadanomaly.video.truth import Tally, read_truth
 
+TRUTH = "CSV of boxes of the object (frame,x0,y0,x1,y1), or `none` to call each event false"
 EXAMPLES = """
 roadanomaly video runs/a drive.mp4 --out overlay.mp4 --events events.jsonl --stats stats.json
 roadanomaly video runs/a rtsp://camera/street --backend openvino --size 640x360 --events e.jsonl
 roadanomaly video runs/a frames/ --fps 25 --motion flow --out overlay.mp4
 roadanomaly video exported camera:0 --out overlay.mp4
+roadanomaly video runs/a frames/ --truth boxes.csv
 ffmpeg -i drive.mkv -f mpegts - | roadanomaly video runs/a - --events events.jsonl
 """
 
@@ -40,10 +43,12 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--components", type=str, default=None, help="components, a line a frame")
     parser.add_argument("--score_video", type=str, default=None, help="video of rarities, .mp4")
     parser.add_argument("--stats", type=str, default=None, help="figures at the end, JSON")
+    parser.add_argument("--truth", type=str, default=None, help=TRUTH)
     options.add_model_options(parser)
     options.add_source_options(parser)
     given = parse(parser, arguments)
     _check_outputs(given)
+    truth = None if given.truth is None else read_truth(given.truth)
     reading = options.reading(given)
     source = open_source(given.source, reading)
     opened = options.open_model(given)
@@ -52,11 +57,15 @@ def run(arguments: Sequence[str]) -> None:
     sys.stderr.write(f"{source.name}: {_describe(source)}; preparing the model\n")
     runtime = opened.runtime(size)
     progress = _Progress()
+    sinks = _sinks(given, size, source.fps, progress)
+    tally = None if truth is None else Tally(truth, opened.classes)
+    if tally is not None:
+        sinks.append(tally)
     runner = Runner(
         source,
         runtime,
         judge,
-        _sinks(given, size, source.fps, progress),
+        sinks,
         patience_s=3 * reading.stall_s + reading.reconnect_s if source.live else None,
         on_frame=progress.show,
     )
@@ -67,6 +76,8 @@ def run(arguments: Sequence[str]) -> None:
     finally:
         progress.bar.close()
         figures = {**runner.statistics(), **options.about(given, opened)}
+        if tally is not None:
+            figures["truth"] = tally.summary()
         if given.stats and runner.meter.frames:
             write_text(Path(given.stats), json.dumps(figures, indent=1) + "\n")
     sys.stdout.write(summary(figures) + "\n")
@@ -149,4 +160,19 @@ def summary(figures: dict[str, Any]) -> str:
         f"{figures['reconnects']} reconnects",
         *(f"note: {note}" for note in figures["notes"]),
     ]
-    return "\n".join(lines)
+    return "\n".join(lines + ([against_truth(figures["truth"])] if "truth" in figures else []))
+
+
+def against_truth(counts: dict[str, Any]) -> str:
+    """Return what a tally says, in a line or two."""
+    on = ", ".join(f"{count} on {name}" for name, count in counts["false_on"].items())
+    false = (
+        f"{counts['false_events']} false events{f' ({on})' if on else ''}, "
+        f"{counts['false_events_per_minute']} a minute"
+    )
+    if not counts["object_frames"]:
+        return false
+    return (
+        f"the object: seen on {counts['object_frames']} frames, alarmed on "
+        f"{counts['object_frames_alarmed']}, by {counts['object_ids']} event(s)\n{false}"
+    )

@@ -12,7 +12,7 @@ from roadanomaly.errors import OptionError
 from roadanomaly.runtimes import RUNTIMES
 from roadanomaly.runtimes.ready import Choice, Opened
 from roadanomaly.video.ground import ground_classes
-from roadanomaly.video.judge import Judge, Rules, thresholds
+from roadanomaly.video.judge import Judge, Rules, stated_rates, thresholds
 from roadanomaly.video.sources import Reading
 from roadanomaly.video.tracking import Persistence
 
@@ -33,8 +33,14 @@ def add_model_options(parser: ArgumentParser) -> None:
     )
     add("--widen", type=float, default=3.0, help="the low threshold's share is so many times that")
     add("--min_area", type=int, default=None, help="smallest object, pixels at the scored size")
+    add(
+        "--guard_s",
+        type=float,
+        default=10.0,
+        help="raise the thresholds where the video exceeds their rates over so long; 0: never",
+    )
     add("--where", type=str, default="anywhere", help="road or ground: it must stand there")
-    add("--smooth", type=float, default=0.6, help="share of the new frame in the running mean")
+    add("--smooth_s", type=float, default=0.04, help="time constant of the scores' running mean")
     add("--motion", type=str, default="none", help="flow: move the running mean with the picture")
     add("--start_s", type=float, default=0.2, help="an object that lasts so long is an event")
     add("--start_frames", type=int, default=3, help="and is seen on so many frames")
@@ -97,10 +103,12 @@ def rules(given: Namespace, opened: Opened) -> Rules:
         high=high,
         low=low,
         min_area=opened.min_area if given.min_area is None else given.min_area,
-        smooth=given.smooth,
+        smooth_s=given.smooth_s,
         motion=given.motion,
         persistence=Persistence(given.start_s, given.start_frames, given.end_s),
         ground=ground_classes(given.where, opened.classes),
+        rates=stated_rates(opened.calibration, given.widen),
+        guard_s=given.guard_s,
     )
 
 

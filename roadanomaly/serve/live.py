@@ -13,10 +13,9 @@ import numpy as np
 
 from roadanomaly.calibration import Calibration
 from roadanomaly.errors import OptionError, UserError
-from roadanomaly.objects import find_components
 from roadanomaly.runtimes import Runtime, Scores
 from roadanomaly.video.frames import Event, Judged
-from roadanomaly.video.judge import Judge, Rules, thresholds
+from roadanomaly.video.judge import Judge, Rules, find_objects, thresholds
 from roadanomaly.video.overlay import draw, heat_picture
 from roadanomaly.video.runner import Runner
 from roadanomaly.video.sources import Source
@@ -164,7 +163,7 @@ class Live:
     def rules(self) -> Rules:
         """Return what counts as an object at the threshold of the moment."""
         high, low = thresholds(self.calibration.at(self.settings.rate), self._widen)
-        return replace(self._rules, high=high, low=low)
+        return replace(self._rules, high=high, low=low, guard_s=0)  # the visitor is the guard
 
     def _show(self, judged: Judged) -> None:
         """Keep a result; called by the judging thread."""
@@ -219,10 +218,7 @@ class Live:
         return self.change(paused=not self.settings.paused)
 
     def _again(self, judged: Judged) -> Judged:
-        rules = self.rules()
-        mask, components = find_components(
-            judged.scores.score, rules.low, rules.min_area, rules.high
-        )
+        mask, components = find_objects(judged.scores, self.rules())
         return replace(judged, mask=mask, components=components)
 
     @property

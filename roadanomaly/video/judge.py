@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
 
 from roadanomaly.calibration import Calibration
 from roadanomaly.errors import OptionError
 from roadanomaly.objects import find_components
 from roadanomaly.runtimes import Scores
+from roadanomaly.types import Component
 from roadanomaly.video.frames import Event, Judged, VideoFrame
 from roadanomaly.video.ground import stands_on
+from roadanomaly.video.guard import RateGuard
 from roadanomaly.video.temporal import Motion, Smoother
 from roadanomaly.video.tracking import Persistence, Tracker
 
@@ -22,19 +28,23 @@ class Rules:
         high: an object must have a score above it.
         low: it reaches as far as scores lie above this.
         min_area: pixels at the network's size.
-        smooth: share of a frame's own scores in the running mean; 1 smooths nothing.
+        smooth_s: time constant of the scores' running mean; 0 smooths nothing.
         motion: `flow` moves the mean along with the picture.
         persistence: when an object becomes an event and when that ends.
         ground: indices of the classes that an object must stand on; none: it may be anywhere.
+        rates: shares of pixels that the two thresholds state, the high one's first.
+        guard_s: time over which these rates are kept on the video itself; 0 does not (`RateGuard`).
     """
 
     high: float
     low: float
     min_area: int = 100
-    smooth: float = 0.6
+    smooth_s: float = 0.04
     motion: Motion = "none"
     persistence: Persistence = field(default_factory=Persistence)
     ground: tuple[int, ...] = ()
+    rates: tuple[float, float] = (0.01, 0.03)
+    guard_s: float = 0.0
 
 
 def thresholds(calibration: Calibration, widen: float = 3.0) -> tuple[float, float]:
@@ -50,7 +60,36 @@ def thresholds(calibration: Calibration, widen: float = 3.0) -> tuple[float, flo
     if widen < 1:
         msg = f"--widen must be at least 1, not {widen:g}; 1 means one threshold."
         raise OptionError(msg)
-    return calibration.threshold, calibration.threshold_at(min(1.0, calibration.rate * widen))
+    return calibration.threshold, calibration.threshold_at(stated_rates(calibration, widen)[1])
+
+
+def stated_rates(calibration: Calibration, widen: float = 3.0) -> tuple[float, float]:
+    """Return the shares of inlier pixels that exceed the high threshold and the low one."""
+    return calibration.rate, min(1.0, calibration.rate * widen)
+
+
+def find_objects(
+    scores: Scores, rules: Rules, expects: Callable[[Component], bool] | None = None
+) -> tuple[np.ndarray, list[Component]]:
+    """Find what counts as an object on one frame.
+
+    Args:
+        scores: of the frame.
+        rules: what counts.
+        expects: whether an object that is followed could be where a region is; such a region needs
+            no score above the high threshold.
+
+    Returns:
+        the mask `(H, W)` bool, and its regions.
+    """
+
+    def accept(component: Component, above: np.ndarray) -> bool:
+        if component.max_score <= rules.high and not (expects and expects(component)):
+            return False
+        ground = rules.ground
+        return not ground or stands_on(component, above, scores.classes, ground)
+
+    return find_components(scores.score, rules.low, rules.min_area, accept=accept)
 
 
 class Judge:
@@ -62,18 +101,19 @@ class Judge:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self._smoother = Smoother(rules.smooth, rules.motion)
+        self._smoother = Smoother(rules.smooth_s, rules.motion)
+        self._guard = RateGuard(rules.guard_s)
         self._tracker = Tracker(rules.persistence)
 
     def __call__(self, frame: VideoFrame, scores: Scores) -> Judged:
         """Judge the next frame."""
-        score = self._smoother(scores.score, frame.image)
-        rules = self.rules
-        mask, components = find_components(score, rules.low, rules.min_area, rules.high)
-        if rules.ground:
-            components = [c for c in components if stands_on(c, mask, scores.classes, rules.ground)]
-        sightings, ended = self._tracker.update(frame, components)
+        score = self._smoother(scores.score, frame.image, frame.time_s)
         smoothed = replace(scores, score=score)
+        rules = self.rules
+        high, low = self._guard(score, frame.time_s, (rules.high, rules.low), rules.rates)
+        expects = partial(self._tracker.expects, time_s=frame.time_s)
+        mask, components = find_objects(smoothed, replace(rules, high=high, low=low), expects)
+        sightings, ended = self._tracker.update(frame, components, high)
         return Judged(frame, smoothed, mask, components, sightings, ended)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import cv2
@@ -19,38 +20,41 @@ class Smoother:
     """Exponential mean of score maps, optionally along the optical flow.
 
     Args:
-        share: of the new map in the mean, in (0, 1]; 1 smooths nothing.
+        seconds: time constant: of what was seen so long ago a share `1 / e` is left, whatever the
+            frame rate and however many frames were dropped; 0 smooths nothing.
         motion: `flow` moves the old mean to where its content is now (DIS optical flow); what
             comes from outside the picture is taken from the new map alone.
 
     Raises:
-        OptionError: a share outside its range, or an unknown motion.
+        OptionError: a negative time, or an unknown motion.
     """
 
-    def __init__(self, share: float = 0.6, motion: Motion = "none") -> None:
-        if not 0 < share <= 1:
-            msg = f"--smooth must lie above 0 and not above 1, not {share:g}; 1 smooths nothing."
+    def __init__(self, seconds: float = 0.04, motion: Motion = "none") -> None:
+        if not seconds >= 0:
+            msg = f"--smooth_s must not be negative, as {seconds:g} is; 0 smooths nothing."
             raise OptionError(msg)
         if motion not in MOTIONS:
             msg = f"--motion {motion!r} is unknown; {nearest(motion, MOTIONS)}"
             raise OptionError(msg)
-        self.share = share
+        self.seconds = seconds
         self.motion = motion
+        self._time_s = 0.0
         self._mean: np.ndarray | None = None
         self._grey: np.ndarray | None = None
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
 
-    def __call__(self, score: np.ndarray, image: np.ndarray) -> np.ndarray:
+    def __call__(self, score: np.ndarray, image: np.ndarray, time_s: float) -> np.ndarray:
         """Return the mean so far.
 
         Args:
             score: `(H, W)` float32.
             image: `(H, W, 3)` uint8, the frame that it belongs to.
+            time_s: its time.
 
         Returns:
             `(H, W)` float32.
         """
-        if self.share == 1:
+        if self.seconds == 0:
             return score
         grey = self._small(image) if self.motion == "flow" else None
         old = self._mean
@@ -59,8 +63,9 @@ class Smoother:
         else:
             if grey is not None and self._grey is not None:
                 old = self._moved(old, score, grey, self._grey)
-            mean = cv2.addWeighted(score, self.share, old, 1 - self.share, 0)
-        self._mean, self._grey = mean, grey
+            left = math.exp(-max(0.0, time_s - self._time_s) / self.seconds)
+            mean = cv2.addWeighted(score, 1 - left, old, left, 0)
+        self._mean, self._grey, self._time_s = mean, grey, time_s
         return mean
 
     def _small(self, image: np.ndarray) -> np.ndarray:

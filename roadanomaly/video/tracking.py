@@ -78,7 +78,10 @@ class Track:
 class Tracker:
     """Assigns components to tracks by the overlap of their boxes (Hungarian method).
 
-    Fragments of an object that is followed are joined to it. Ids count up from 1 and are given
+    Fragments of an object that is followed are joined to it. A weak component carries a track on,
+    but begins none and confirms none (after Zhang et al., ByteTrack, ECCV 2022, who match boxes of
+    low confidence in a second round; here all are matched in one, since weak ones elsewhere have
+    been left out before: see `expects`). Ids count up from 1 and are given
     to objects that become events, so that the events of a clip are numbered without gaps.
 
     Args:
@@ -90,10 +93,23 @@ class Tracker:
         self._tracks: list[Track] = []
         self._numbers = 0
 
+    def expects(self, component: Component, time_s: float) -> bool:
+        """Whether an object that is followed could be where a component is."""
+        box = np.array([_corners(component)], float)
+        return any(
+            _overlaps(track.predicted(time_s)[None], box)[0, 0] >= LEAST_OVERLAP
+            for track in self._tracks
+        )
+
     def update(
-        self, frame: VideoFrame, components: Sequence[Component]
+        self, frame: VideoFrame, components: Sequence[Component], strong: float = -np.inf
     ) -> tuple[list[Sighting], list[Event]]:
         """Take the components of the next frame.
+
+        Args:
+            frame: the frame.
+            components: what was found on it.
+            strong: a component without a score above it is weak.
 
         Returns:
             what was seen on it, and the events that ended with it.
@@ -105,12 +121,13 @@ class Tracker:
         sightings = []
         for place, members in groups.items():
             track = self._tracks[place]
-            sightings.append(self._see(track, frame, [components[i] for i in members]))
+            parts = [components[i] for i in members]
+            sightings.append(self._see(track, frame, parts, strong))
         for index, component in enumerate(components):
-            if index not in taken:
+            if index not in taken and component.max_score > strong:
                 track = Track(0, boxes[index], frame.time_s, frame.time_s, seen=0)
                 self._tracks.append(track)
-                sightings.append(self._see(track, frame, [component]))
+                sightings.append(self._see(track, frame, [component], strong))
         return sightings, self._drop_lost(frame.time_s)
 
     def close(self) -> list[Event]:
@@ -137,15 +154,18 @@ class Tracker:
         rows, columns = linear_sum_assignment(cost)
         return [(r, c) for r, c in zip(rows, columns, strict=True) if cost[r, c] < NO_MATCH]
 
-    def _see(self, track: Track, frame: VideoFrame, parts: Sequence[Component]) -> Sighting:
+    def _see(
+        self, track: Track, frame: VideoFrame, parts: Sequence[Component], strong: float
+    ) -> Sighting:
         corners = np.array([_corners(part) for part in parts], float)
         box = np.concatenate([corners[:, :2].min(0), corners[:, 2:].max(0)])
         passed = frame.time_s - track.last_s
-        if track.seen and passed > 0:
+        if passed > 0:
             moved = (_centre(box) - _centre(track.box)) / passed
             track.speed = 0.5 * track.speed + 0.5 * moved
-        track.box, track.last_s, track.seen = box, frame.time_s, track.seen + 1
         score = max(part.max_score for part in parts)
+        track.box, track.last_s = box, frame.time_s
+        track.seen += score > strong
         whole = (int(box[0]), int(box[1]), int(box[2]), int(box[3]))
         if score > track.peak_score:
             track.peak_score, track.peak_s, track.peak_frame = score, frame.time_s, frame.number

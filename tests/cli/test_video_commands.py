@@ -33,9 +33,13 @@ def test_video_writes_overlay_events_and_figures(command, model_folder, clip, tm
 
 def test_size_is_width_by_height(command, model_folder, clip, tmp_path):
     stats = tmp_path / "s.json"
-    words = ("--size", "64x48", "--stats", stats, "--out", tmp_path / "o.mp4")
-    assert command("video", model_folder, clip, *words)[0] == 0
-    assert json.loads(stats.read_text())["size"] == "64x48"
+    words = ("--size", "64x48", "--stats", stats, "--out", tmp_path / "o.mp4", "--truth", "none")
+    code, told, _ = command("video", model_folder, clip, *words)
+    assert code == 0
+    figures = json.loads(stats.read_text())
+    assert figures["size"] == "64x48"
+    assert figures["truth"]["frames"] == 12
+    assert f"{figures['truth']['false_events']} false events" in told
     assert frames_of(tmp_path / "o.mp4")[0][1].shape == (48, 64, 3)
 
 

@@ -35,7 +35,7 @@ class Served:
         from roadanomaly.serve.uploads import Uploads
 
         calibration = calibrate([np.linspace(0, 14, 20_000)], 0.5, "a ramp")
-        rules = Rules(high=7, low=7, min_area=20, smooth=1.0)
+        rules = Rules(high=7, low=7, min_area=20, smooth_s=0)
 
         def source_at(time_s):
             return open_source(str(clip), Reading(realtime=True, start_s=time_s))

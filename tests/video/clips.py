@@ -31,9 +31,9 @@ class RedIsStrange:
         return Scores(np.zeros(self.size, np.uint8), score, score / 2)
 
 
-def judge(smooth=1.0, persistence=None):
+def judge(smooth_s=0, persistence=None):
     rules = Rules(
-        high=5, low=4, min_area=20, smooth=smooth, persistence=persistence or Persistence()
+        high=5, low=4, min_area=20, smooth_s=smooth_s, persistence=persistence or Persistence()
     )
     return Judge(rules)
 

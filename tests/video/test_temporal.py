@@ -5,11 +5,11 @@ import pytest
 
 from roadanomaly.calibration import calibrate
 from roadanomaly.errors import OptionError
-from roadanomaly.objects import find_components
+from roadanomaly.runtimes import Scores
 from roadanomaly.types import Component
 from roadanomaly.video.frames import VideoFrame
 from roadanomaly.video.ground import ground_classes, stands_on
-from roadanomaly.video.judge import thresholds
+from roadanomaly.video.judge import Judge, Rules, find_objects, thresholds
 from roadanomaly.video.temporal import Smoother
 from roadanomaly.video.tracking import Persistence, Tracker
 
@@ -35,15 +35,17 @@ def follow(positions, persistence=None):
     return seen, events + tracker.close()
 
 
-def test_running_mean_is_exponential():
-    smoother = Smoother(0.25)
+def test_running_mean_is_exponential_in_time():
+    smoother = Smoother(0.1)
     image = np.zeros((8, 8, 3), np.uint8)
     maps = np.random.default_rng(0).normal(size=(5, 8, 8)).astype(np.float32)
+    times = [0.0, 0.1, 0.15, 0.4, 0.41]
     mean = maps[0]
-    assert (smoother(maps[0], image) == maps[0]).all()
-    for score in maps[1:]:
-        mean = 0.25 * score + 0.75 * mean
-        np.testing.assert_allclose(smoother(score, image), mean, rtol=1e-5, atol=1e-6)
+    assert (smoother(maps[0], image, 0.0) == maps[0]).all()
+    for score, before, now in zip(maps[1:], times, times[1:], strict=False):
+        left = np.exp(-(now - before) / 0.1)
+        mean = (1 - left) * score + left * mean
+        np.testing.assert_allclose(smoother(score, image, now), mean, rtol=1e-5, atol=1e-6)
 
 
 def test_flow_keeps_the_mean_on_a_thing_that_moves():
@@ -51,13 +53,13 @@ def test_flow_keeps_the_mean_on_a_thing_that_moves():
     texture = np.kron(rng.integers(0, 255, (40, 60)), np.ones((8, 8))).astype(np.uint8)
     errors = {}
     for motion in ("none", "flow"):
-        smoother = Smoother(0.3, motion)
+        smoother = Smoother(0.112, motion)
         for step in range(8):
             shift = 6 * step
             image = np.repeat(texture[20:180, shift : shift + 240, None], 3, 2)
             truth = np.zeros((160, 240), np.float32)
             truth[60:100, 150 - shift : 190 - shift] = 1
-            found = smoother(truth, np.ascontiguousarray(image))
+            found = smoother(truth, np.ascontiguousarray(image), 0.04 * step)
         errors[motion] = np.abs(found - truth).mean()
     assert errors["flow"] < 0.4 * errors["none"]
 
@@ -67,11 +69,34 @@ def test_hysteresis_keeps_weak_parts_of_strong_regions_only():
     score[5:10, 5:15] = 2
     score[6, 6] = 5
     score[5:10, 25:35] = 2
-    mask, found = find_components(score, 1, peak=4)
+    scores = Scores(np.zeros(score.shape, np.uint8), score, score)
+    rules = Rules(high=4, low=1, min_area=1)
+    mask, found = find_objects(scores, rules)
     assert [one.box for one in found] == [(5, 5, 10, 5)]
     assert mask.sum() == 50
     assert found[0].max_score == 5
-    assert len(find_components(score, 1)[1]) == 2
+    assert len(find_objects(scores, rules, expects=lambda one: one.box[0] > 20)[1]) == 2
+
+
+def test_weak_sightings_carry_an_object_on_but_begin_none():
+    weak, strong = [component(50, 50, score=3.0)], [component(50, 50, score=6.0)]
+    tracker = Tracker(Persistence(0.2, 3, 0.5))
+    confirmed = []
+    for number, found in enumerate([weak] * 3 + [strong] * 2 + [weak] * 9 + [strong] + [weak] * 9):
+        sightings, ended = tracker.update(frame(number), found, strong=4.0)
+        confirmed.append([one.alarm for one in sightings])
+        assert not ended
+    assert confirmed == [[]] * 3 + [[False]] * 11 + [[True]] * 10
+    (event,) = tracker.close()
+    assert (event.start_s, event.end_s) == (pytest.approx(0.3), pytest.approx(2.3))
+
+
+def test_objects_are_expected_where_they_move_to():
+    tracker = Tracker(Persistence())
+    for number in range(4):
+        tracker.update(frame(number), [component(10 + 15 * number, 40)])
+    assert tracker.expects(component(70, 40, score=0.1), 0.4)
+    assert not tracker.expects(component(40, 80), 0.4)
 
 
 def test_thresholds_state_their_rates():
@@ -137,10 +162,10 @@ def test_alarm_ends_once_after_its_patience():
 
 
 def test_options_out_of_range_are_refused():
-    with pytest.raises(OptionError, match="--smooth"):
-        Smoother(0)
+    with pytest.raises(OptionError, match="--smooth_s"):
+        Smoother(-1)
     with pytest.raises(OptionError, match="--motion"):
-        Smoother(0.5, "flwo")
+        Smoother(0.1, "flwo")
 
 
 def test_object_must_stand_on_the_road_where_that_is_asked():
@@ -158,3 +183,14 @@ def test_object_must_stand_on_the_road_where_that_is_asked():
     for where, classes_ in (("raod", ("road",)), ("road", ("sky", "car"))):
         with pytest.raises(OptionError, match="--where"):
             ground_classes(where, classes_)
+
+
+def test_what_stands_elsewhere_is_not_tinted():
+    score = np.zeros(SIZE, np.float32)
+    score[60:80, 20:40] = score[5:20, 100:130] = 10
+    classes = np.full(SIZE, 2, np.uint8)
+    classes[50:] = 0
+    rules = Rules(high=5, low=4, smooth_s=0, ground=(0,))
+    judged = Judge(rules)(frame(0), Scores(classes, score, score))
+    assert [one.box for one in judged.components] == [(20, 60, 20, 20)]
+    assert judged.mask.sum() == 400

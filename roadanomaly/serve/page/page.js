@@ -196,4 +196,4 @@ $("upload").onsubmit = upload;
 slider("rate", (value) => settings({ rate: 10 ** value }));
 slider("opacity", (value) => settings({ opacity: value }));
 document.addEventListener("keydown", keys);
-listen();
+addEventListener("load", listen);  // an endless picture begun earlier would hold that event back
