@@ -161,8 +161,8 @@ def test_masks_asked_of_logits_say_so():
 def test_impossible_options_are_refused(segmentation):
     with pytest.raises(OptionError, match="no query 11; this network has 0 to 10"):
         roadanomaly.detector("maskomaly", anomaly_queries=[11]).score(segmentation, torch.zeros(0))
-    with pytest.raises(OptionError, match="did you mean `red`"):
-        Model(toy.ToyMasks(), roadanomaly.detector("mask2anomaly", refine=["redd"]))
+    with pytest.raises(OptionError, match="did you mean `road`"):
+        Model(toy.ToyMasks(), roadanomaly.detector("mask2anomaly", refine=["raod"]))
     for name in ("mask2anomaly", "maskomaly"):
         with pytest.raises(OptionError, match=r"`sure` must be in 0\.\.1"):
             roadanomaly.detector(name, sure=1.5)
