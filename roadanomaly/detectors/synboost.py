@@ -18,6 +18,7 @@ from roadanomaly.detectors.discrepancy.resynthesis import (
 )
 from roadanomaly.detectors.image_resynthesis import ENCODER
 from roadanomaly.detectors.uncertainty import (
+    LEAST_RANGE,
     RangeScale,
     perceptual_difference,
     softmax_distance,
@@ -159,7 +160,7 @@ class SynBoost(ResynthesisDetector):
         found = self.compare(segmentation, image)
         logits = segmentation.class_logits(segmentation.logits)
         top = self.scale.high[0] - self.scale.low[0]
-        entropy = (softmax_entropy(logits) - self.scale.low[0]) / top.clamp_min(1e-6)
+        entropy = (softmax_entropy(logits) - self.scale.low[0]) / top.clamp_min(LEAST_RANGE)
         share = self.entropy_weight
         probability = to_image(found.probability, segmentation)
         return (1 - share) * probability + share * segmentation.to_image(entropy)

@@ -14,6 +14,9 @@ EXTREMES = (0.01, 0.99)
 SAMPLE = 10_000
 """Values of an image that its quantiles are taken from."""
 
+LEAST_RANGE = 1e-3
+"""Values that spread less over a whole data set are rounding noise, and are not blown up."""
+
 
 def softmax_entropy(logits: Tensor) -> Tensor:
     """Return `-sum_k p_k ln p_k` in nats, 0 to ln K; a probability of 0 adds 0.
@@ -108,4 +111,4 @@ class RangeScale(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Scale `(B, M, h, w)` to 0..1, float32."""
         low, high = self.low[:, None, None], self.high[:, None, None]
-        return ((maps.float() - low) / (high - low).clamp_min(1e-6)).clamp(0, 1)
+        return ((maps.float() - low) / (high - low).clamp_min(LEAST_RANGE)).clamp(0, 1)
