@@ -137,11 +137,7 @@ def _changed(frames: FrameSet, given: Namespace) -> FrameSet:
     if given.size:
         frames = Resized(frames, given.size)
     if given.negatives:
-        source = build_part(NEGATIVES, given.negatives)
-        if source.stage != "loader":
-            msg = f"--negatives.name {given.negatives['name']}: it learns; give one that does not."
-            raise OptionError(msg)
-        frames = MixedFrames(frames, source)
+        frames = MixedFrames(frames, build_part(NEGATIVES, given.negatives))
     return OnGround(frames) if given.region == "road" else frames
 
 

@@ -23,6 +23,8 @@ from roadanomaly.evaluation.thresholds import just_below
 from roadanomaly.evaluation.truth import truth_of
 from roadanomaly.metrics.exact import PixelExact
 from roadanomaly.model import Model, build_part, load
+from roadanomaly.negatives import NEGATIVES
+from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.record import run_record, weights_hash
 from roadanomaly.training.stream import stack
@@ -46,6 +48,12 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--detector", type=part, default=None, help="instead of the run's own")
     parser.add_argument("--data", type=part, required=True, help="labelled inlier frames to fit on")
     parser.add_argument(
+        "--negatives",
+        type=part,
+        default=None,
+        help="put into the fitting frames, for a detector that learns from labelled anomalies",
+    )
+    parser.add_argument(
         "--calibration_data", type=part, default=None, help="default: the same set's split `val`"
     )
     parser.add_argument(
@@ -62,6 +70,9 @@ def run(arguments: Sequence[str]) -> None:
     torch.manual_seed(given.seed)
     model = _model(given.run, given.segmenter, given.detector).to(pick_device(given.device))
     frames = _frames(given.data, given.size)
+    if given.negatives:
+        frames = MixedFrames(frames, build_part(NEGATIVES, given.negatives))
+        model.detector.trained_on = frames.negatives.content
     held_out = _frames(given.calibration_data or {**given.data, "split": "val"}, given.size)
     if model.detector.kind == "fit" and (given.run is None or given.detector):
         fit(model, frames)

@@ -52,9 +52,8 @@ class Detector(nn.Module, ABC):
     @property
     def learned_from(self) -> str:
         """`supervision`, or more exactly which negatives, where a training has said it."""
-        return (
-            self.trained_on or "negatives" if self.supervision == "negatives" else self.supervision
-        )
+        foreign = self.supervision in ("negatives", "anomalies")
+        return self.trained_on if foreign and self.trained_on else self.supervision
 
     @classmethod
     def check_kind(cls, segmenter: Segmenter) -> None:

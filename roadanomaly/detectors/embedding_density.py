@@ -179,7 +179,8 @@ class EmbeddingDensity(Detector):
         if self.aggregate == "logistic" and not strange:
             msg = (
                 "embedding_density: `aggregate: logistic` needs labelled anomalies in the data "
-                "that it is fitted on. Give such a set, or take `min`."
+                "that it is fitted on. Give such a set, put some in with "
+                "`--negatives.name paste`, or take `min`."
             )
             raise DataError(msg)
         held_out = max(1, round(HELD_OUT * count))

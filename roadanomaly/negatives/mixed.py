@@ -8,7 +8,7 @@ import numpy as np
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.derived import Derived
-from roadanomaly.errors import DataError
+from roadanomaly.errors import DataError, OptionError
 from roadanomaly.negatives.base import NegativeSource
 from roadanomaly.types import Batch, Frame
 
@@ -24,10 +24,19 @@ class MixedFrames(Derived):
     Args:
         frames: labelled inlier frames.
         negatives: their source, one that works in the loader.
+
+    Raises:
+        OptionError: the source has parameters that learn.
     """
 
     def __init__(self, frames: FrameSet, negatives: NegativeSource) -> None:
         super().__init__(frames)
+        if negatives.stage != "loader":
+            msg = (
+                "these negatives must not learn, since they have to stay the same: take paste, "
+                "shapes, noise, road_obstacles or label_swap."
+            )
+            raise OptionError(msg)
         self.negatives = negatives
 
     def batch(self, index: int) -> Batch:

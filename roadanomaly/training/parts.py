@@ -71,10 +71,6 @@ def _check(parts: Parts) -> None:
     if needs and parts.source is None:
         msg = "this detector trains on negatives: give `negatives:` in the config."
         raise OptionError(msg)
-    held_out = parts.validator.source
-    if held_out is not None and held_out.stage != "loader":
-        msg = "`val_negatives` must not learn: validation needs negatives that stay the same."
-        raise OptionError(msg)
     classes = parts.model.segmenter.classes
     for frames in (parts.frames, parts.validator.frames):
         if frames.classes != classes:

@@ -222,6 +222,26 @@ def test_fit_at_another_size_says_so_in_the_record(command, model_folder, tmp_pa
     assert "at least 1 pixel" in err
 
 
+def test_fit_puts_negatives_in_for_a_detector_that_learns_from_anomalies(
+    command, model_folder, tmp_path
+):
+    small = ("--data.name", "streets", "--data.count", 3, "--data.height", 64, "--data.width", 128)
+    logistic = ("--detector.name", "embedding_density", "--detector.aggregate", "logistic")
+    words = (*logistic, "--detector.epochs", 1, "--out", tmp_path / "fit")
+    code, _, err = command("fit", "--run", model_folder, *small, *words)
+    assert code == 2
+    assert "--negatives" in err
+    code, _, err = command("fit", "--run", model_folder, *small, *words, "--negatives.name", "flow")
+    assert code == 2
+    assert "must not learn" in err
+    shapes = ("--negatives.name", "shapes", "--negatives.side", "[20, 40]")
+    assert command("fit", "--run", model_folder, *small, *words, *shapes)[0] == 0
+    model = ra.load(tmp_path / "fit")
+    assert model.detector.learned_from == "synthetic negatives"
+    record = json.loads((tmp_path / "fit" / "model" / "model.json").read_text())["record"]
+    assert record["fit_data"]["negatives"]["name"] == "shapes"
+
+
 def test_list_shows_options(command):
     code, out, _ = command("list", "detectors")
     assert code == 0
