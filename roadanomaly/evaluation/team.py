@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -117,10 +117,9 @@ def gathered_team(workers: int, command: Sequence[str]) -> Iterator[Team]:
                 timeout=PATIENCE,
             )
         yield team
-        for worker in started:
-            worker.wait(timeout=60)
-    except subprocess.TimeoutExpired:
-        pass
+        with suppress(subprocess.TimeoutExpired):
+            for worker in started:
+                worker.wait(timeout=60)
     finally:
         for worker in started:
             worker.kill()

@@ -42,20 +42,7 @@ class Noise(PatchSource):
         feather: Sequence[float] = (0, 0),
         probability: float = 1.0,
     ) -> None:
-        super().__init__(
-            Look(
-                count=count,
-                side=side,
-                flip=0,
-                rotate=0,
-                feather=feather,
-                colour_match=(0, 0),
-                brightness=0,
-                probability=probability,
-                place="anywhere",
-                ground=(),
-            )
-        )
+        super().__init__(Look(count=count, side=side, feather=feather, probability=probability))
         for kind in kinds or ("",):
             check_choice("kinds", kind, tuple(KINDS))
         check_range("smooth", smooth, 0, 1)

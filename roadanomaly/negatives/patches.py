@@ -25,7 +25,7 @@ TRIES = 8
 
 @dataclass(frozen=True)
 class Look:
-    """How patches are put into a crop; the options that `Paste` and `Shapes` share.
+    """How patches are put into a crop; the options that sources of patches share.
 
     Args:
         count: fewest and most negatives in a crop.
@@ -45,14 +45,14 @@ class Look:
 
     count: Sequence[int]
     side: Sequence[float]
-    flip: float
-    rotate: float
-    feather: Sequence[float]
-    colour_match: Sequence[float]
-    brightness: float
-    probability: float
-    place: str
-    ground: Sequence[int]
+    flip: float = 0
+    rotate: float = 0
+    feather: Sequence[float] = (0, 0)
+    colour_match: Sequence[float] = (0, 0)
+    brightness: float = 0
+    probability: float = 1
+    place: str = "anywhere"
+    ground: Sequence[int] = ()
     perspective: float = 0.5
 
     def __post_init__(self) -> None:

@@ -63,11 +63,8 @@ class RoadObstacles(PatchSource):
             Look(
                 count=count,
                 side=side,
-                flip=0,
-                rotate=0,
                 feather=feather,
                 colour_match=colour_match,
-                brightness=0,
                 probability=probability,
                 place="ground",
                 ground=ground,

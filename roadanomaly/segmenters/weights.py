@@ -108,7 +108,7 @@ class Inert(list):
         super().__init__()
 
     def __setstate__(self, state: object) -> None:
-        pass
+        """Forget what the file says of it."""
 
 
 def _no_entries(*values: object) -> dict:

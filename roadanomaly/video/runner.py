@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -168,9 +169,8 @@ class Runner:
     def _guard(self, stage: Callable[[], None], lane: Lane | None) -> None:
         """Run a stage; keep what it raises and close what it fills."""
         try:
-            stage()
-        except Closed:
-            pass
+            with suppress(Closed):
+                stage()
         except BaseException as error:
             self._fault = self._fault or error
             self.source.stop.set()

@@ -47,7 +47,10 @@ def read_truth(word: str) -> dict[int, Box]:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
         drawn = {int(row["frame"]): [float(row[name]) for name in COLUMNS[1:]] for row in rows}
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except OSError as error:
+        msg = f"--truth {path} cannot be read: {error.strerror}. Give a table of boxes, or `none`."
+        raise DataError(msg) from error
+    except (KeyError, TypeError, ValueError) as error:
         msg = f"{path} is no table of boxes ({error!r}); give a CSV with {','.join(COLUMNS)}."
         raise DataError(msg) from error
     if not drawn:

@@ -41,7 +41,10 @@ def frame(seed):
 
 def official(tmp_path, frames, monkeypatch):
     """Score with the Cityscapes tool as OoDIS sets it: one class, objects from 10 pixels."""
-    tool = pytest.importorskip("cityscapesscripts.evaluation.evalInstanceLevelSemanticLabeling")
+    tool = pytest.importorskip(
+        "cityscapesscripts.evaluation.evalInstanceLevelSemanticLabeling",
+        reason="cityscapesscripts is what it is compared with: pip install -e .[dev]",
+    )
     monkeypatch.setattr(np, "in1d", np.isin, raising=False)
     monkeypatch.setattr(tool, "writeDict2JSON", lambda content, path: None)
     truths, lists = [], []

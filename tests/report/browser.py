@@ -16,7 +16,9 @@ WAIT = 60
 
 def open_browser():
     """Start Chromium, or skip the test with what is missing."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    webdriver = pytest.importorskip(
+        "selenium.webdriver", reason="the page is driven by selenium: pip install -e .[dev]"
+    )
     if not (BINARY and DRIVER):
         pytest.skip("no Chromium here: apt-get install -y chromium chromium-driver")
     options = webdriver.ChromeOptions()

@@ -12,9 +12,10 @@ from roadanomaly.video.judge import Judge, Rules
 from roadanomaly.video.sources import Reading, open_source
 from tests.video.clips import RedIsStrange, write_clip
 
-pytest.importorskip("fastapi")
-uvicorn = pytest.importorskip("uvicorn")
-pytest.importorskip("multipart")
+WEB = "the live page needs `pip install -e .[serve]`"
+pytest.importorskip("fastapi", reason=WEB)
+uvicorn = pytest.importorskip("uvicorn", reason=WEB)
+pytest.importorskip("multipart", reason=WEB)
 
 
 class Shades(RedIsStrange):
@@ -51,13 +52,14 @@ class Served:
         self.thread = threading.Thread(target=self.server.run, args=([listener],), daemon=True)
         self.thread.start()
 
-    def wait(self, true, seconds=30):
+    def becomes(self, true, seconds=30):
+        """Say whether it is true within that time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if true():
-                return
+                return True
             time.sleep(0.05)
-        pytest.fail(f"not so within {seconds} s")
+        return False
 
     def close(self):
         self.server.should_exit = True
@@ -72,6 +74,6 @@ def clip(tmp_path_factory):
 @pytest.fixture(scope="module")
 def served(clip):
     one = Served(clip)
-    one.wait(lambda: one.server.started and one.live.serial > 3)
+    assert one.becomes(lambda: one.server.started and one.live.serial > 3)
     yield one
     one.close()

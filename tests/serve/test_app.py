@@ -49,9 +49,9 @@ def test_stream_gives_picture_after_picture(web):
 
 
 def test_threshold_changes_the_mask_at_once_even_of_a_standing_picture(web, served):
-    served.wait(lambda: served.live.status()["mask_share"] > 0)
+    assert served.becomes(lambda: served.live.status()["mask_share"] > 0)
     web.post("/api/settings", json={"paused": True, "rate": 0.5})
-    served.wait(lambda: served.live.status()["settings"]["paused"])
+    assert served.becomes(lambda: served.live.status()["settings"]["paused"])
     before = web.get("/api/status").json()
     loose = web.post("/api/settings", json={"rate": 0.9}).json()
     strict = web.post("/api/settings", json={"rate": 0.001}).json()
@@ -66,12 +66,12 @@ def test_settings_out_of_range_are_refused(web):
 
 
 def test_events_are_listed_with_thumbnails_and_lead_to_their_moment(web, served):
-    served.wait(lambda: any(not e["on"] for e in served.live.status()["events"]))
+    assert served.becomes(lambda: any(not e["on"] for e in served.live.status()["events"]))
     events = web.get("/api/status").json()["events"]
     done = next(event for event in events if not event["on"])
     assert decoded(web.get(f"/events/{done['key']}.jpg")).shape == (90, 160, 3)
     assert web.post("/api/seek", json={"time_s": 2.0}).status_code == 200
-    served.wait(lambda: 1.9 < served.live.time_s < 3)
+    assert served.becomes(lambda: 1.9 < served.live.time_s < 3)
 
 
 def upload(web, name, content):
@@ -128,7 +128,7 @@ def test_other_hosts_and_origins_are_refused(web):
 
 def test_token_opens_the_door_once(clip):
     served = Served(clip, token="secret")
-    served.wait(lambda: served.server.started)
+    assert served.becomes(lambda: served.server.started)
     with httpx.Client(base_url=served.address, timeout=30) as client:
         assert client.get("/").status_code == 403
         assert client.get("/?token=wrong").status_code == 403

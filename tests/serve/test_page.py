@@ -7,12 +7,14 @@ import pytest
 from roadanomaly.data.images import write_image
 from tests.video.clips import picture
 
-webdriver = pytest.importorskip("selenium.webdriver")
+webdriver = pytest.importorskip(
+    "selenium.webdriver", reason="the page is driven by selenium: pip install -e .[dev]"
+)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are missing"),
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="install chromium and chromedriver"),
 ]
 
 
@@ -43,14 +45,16 @@ def slide(browser, name, value):
 
 def test_page_shows_frames(browser, served):
     wide = "return document.getElementById('picture').naturalWidth"
-    served.wait(lambda: browser.execute_script(wide) == 128)
-    served.wait(lambda: "fps" in find(browser, "fps").text)
+    assert served.becomes(lambda: browser.execute_script(wide) == 128)
+    assert served.becomes(lambda: "fps" in find(browser, "fps").text)
     faults = [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
     assert not faults
 
 
 def test_page_is_loaded_though_its_picture_never_ends(browser, served):
-    served.wait(lambda: browser.execute_script("return document.readyState") == "complete")
+    assert served.becomes(
+        lambda: browser.execute_script("return document.readyState") == "complete"
+    )
 
 
 def pause_on_the_square(served):
@@ -61,27 +65,27 @@ def pause_on_the_square(served):
             served.live.change(paused=True)
         return served.live.settings.paused
 
-    served.wait(caught)
+    assert served.becomes(caught)
 
 
 def test_slider_changes_the_mask(browser, served):
     pause_on_the_square(served)
     slide(browser, "rate", -4)
-    served.wait(lambda: served.live.status()["mask_share"] == 0)
+    assert served.becomes(lambda: served.live.status()["mask_share"] == 0)
     slide(browser, "rate", -0.3)
-    served.wait(lambda: served.live.status()["mask_share"] > 0)
+    assert served.becomes(lambda: served.live.status()["mask_share"] > 0)
     browser.execute_script("arguments[0].click()", find(browser, "pause"))
-    served.wait(lambda: not served.live.settings.paused)
+    assert served.becomes(lambda: not served.live.settings.paused)
 
 
 def test_keys_pause_and_change_the_view(browser, served):
     body = browser.find_element("tag name", "body")
     body.send_keys(" ")
-    served.wait(lambda: served.live.settings.paused)
+    assert served.becomes(lambda: served.live.settings.paused)
     body.send_keys(" ")
-    served.wait(lambda: not served.live.settings.paused)
+    assert served.becomes(lambda: not served.live.settings.paused)
     body.send_keys("h")
-    served.wait(lambda: "/stream/heat" in find(browser, "picture").get_attribute("src"))
+    assert served.becomes(lambda: "/stream/heat" in find(browser, "picture").get_attribute("src"))
     body.send_keys("h")
 
 
@@ -91,16 +95,16 @@ def test_upload_gives_a_result_and_a_broken_one_an_error(browser, served, tmp_pa
     for name, expected in (("a.png", "1 objects found"), ("broken.mp4", "cannot be used")):
         find(browser, "file").send_keys(str(tmp_path / name))
         browser.execute_script("document.querySelector('#upload button').click()")
-        served.wait(lambda: expected in find(browser, "result").text, 60)  # noqa: B023
+        assert served.becomes(lambda: expected in find(browser, "result").text, 60)  # noqa: B023
 
 
 def test_events_lead_to_their_moment(browser, served):
-    served.wait(
+    assert served.becomes(
         lambda: browser.execute_script("return document.querySelectorAll('#events li').length")
     )
     before = served.live._session
     browser.execute_script("document.querySelector('#events button').click()")
-    served.wait(lambda: served.live._session > before)
+    assert served.becomes(lambda: served.live._session > before)
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -55,7 +55,10 @@ def detections(root, folder):
 
 def official_ap(folder, frames, scratch, monkeypatch):
     """Score the written files as OoDIS does: class 26 in the names and lines, then Cityscapes."""
-    tool = pytest.importorskip("cityscapesscripts.evaluation.evalInstanceLevelSemanticLabeling")
+    tool = pytest.importorskip(
+        "cityscapesscripts.evaluation.evalInstanceLevelSemanticLabeling",
+        reason="cityscapesscripts is what it is compared with: pip install -e .[dev]",
+    )
     monkeypatch.setattr(np, "in1d", np.isin, raising=False)
     monkeypatch.setattr(tool, "writeDict2JSON", lambda content, path: None)
     scratch.mkdir()
