@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from roadanomaly.generators.discriminators import Scores
+from roadanomaly.types import NEGATIVE
 
 Adversarial = Literal["hinge", "lsgan"]
 
@@ -69,6 +70,28 @@ def perceptual_distance(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tenso
         true = other.detach()
         distances.append((one - true).abs().mean() / true.abs().mean().clamp_min(1e-6))
     return torch.stack(distances).mean()
+
+
+def label_agreement(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy of the labels that a frozen segmenter reads out of a resynthesis.
+
+    The mean over the classes of the batch of each one's mean over its pixels, so that poles count
+    as much as the road; the weighting is that of OASIS (Sushko et al., ICLR 2021, equation 1),
+    whose segmenter is the discriminator and learns.
+
+    Args:
+        logits: `(B, K, H, W)`, of the resynthesis.
+        labels: `(B, H, W)` integer, those that it was drawn from; void does not count.
+
+    Returns:
+        A scalar in nats; 0 where no pixel has a class.
+    """
+    known = labels < NEGATIVE
+    target = torch.where(known, labels, 0).long()
+    loss = functional.cross_entropy(logits.float(), target, reduction="none")
+    pixels = torch.bincount(target[known], minlength=logits.shape[1])
+    share = 1 / (pixels.clamp_min(1) * (pixels > 0).sum().clamp_min(1))
+    return (loss * share[target] * known).sum()
 
 
 def gradient_penalty(scores: Scores, image: Tensor) -> Tensor:

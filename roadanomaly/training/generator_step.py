@@ -10,15 +10,17 @@ from torch.nn import functional
 
 from roadanomaly.encoders import Encoder
 from roadanomaly.generators import Generator
-from roadanomaly.generators.base import one_hot
+from roadanomaly.generators.base import one_hot, resize_labels
 from roadanomaly.generators.discriminators import Discriminators
 from roadanomaly.generators.losses import (
     adversarial_loss,
     discriminator_loss,
     feature_matching,
     gradient_penalty,
+    label_agreement,
     perceptual_distance,
 )
+from roadanomaly.segmenters import Segmenter
 from roadanomaly.training.generator_config import GeneratorConfig
 from roadanomaly.types import Batch
 
@@ -33,6 +35,7 @@ class GeneratorStep(nn.Module):
         generator: learns.
         discriminators: learn.
         encoder: of the perceptual term; frozen here. None leaves the term out.
+        reader: must read the labels out of the resynthesis; frozen here. None leaves the term out.
         config: weights and kinds of the terms.
 
     Attributes:
@@ -46,20 +49,23 @@ class GeneratorStep(nn.Module):
         generator: Generator,
         discriminators: Discriminators,
         encoder: Encoder | None,
+        reader: Segmenter | None,
         config: GeneratorConfig,
     ) -> None:
         super().__init__()
         self.generator = generator
-        self.discriminators = discriminators
+        self.discriminators = discriminators.requires_grad_(config.discriminated)
         self.encoder = None if encoder is None else encoder.requires_grad_(False)
+        self.reader = None if reader is None else reader.requires_grad_(False)
         self.config = config
         self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
 
     def train(self, mode: bool = True) -> GeneratorStep:
-        """Set the mode; the encoder stays in inference mode."""
+        """Set the mode; encoder and reader stay in inference mode."""
         super().train(mode)
-        if self.encoder is not None:
-            self.encoder.eval()
+        for frozen in (self.encoder, self.reader):
+            if frozen is not None:
+                frozen.eval()
         return self
 
     def forward(self, batch: Batch, rng: np.random.Generator | None = None) -> dict[str, Tensor]:
@@ -70,16 +76,33 @@ class GeneratorStep(nn.Module):
             rng: not used; nothing here is random.
         """
         del rng
-        layout = one_hot(batch.label, self.generator.classes)
         fake = self.generator(batch.label)
+        terms = self._adversarial_terms(batch, fake) if self.config.discriminated else {}
+        if self.encoder is not None:
+            terms["perceptual"] = self._perceptual_term(self.encoder, fake, batch.image)
+        if self.reader is not None:
+            terms["labels"] = self._label_term(self.reader, fake, batch)
+        if self.config.pixel:
+            terms["pixel"] = self.config.pixel * (fake - batch.image).abs().mean()
+        return terms
+
+    def _adversarial_terms(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
+        """Return what both sides of the adversarial game want minimised."""
+        config = self.config
+        layout = one_hot(batch.label, self.generator.classes)
         judged = self.discriminators(
             torch.cat([layout, layout]), torch.cat([batch.image, fake.detach()])
         )
         real = [[one[: len(layout)] for one in maps] for maps in judged]
         false = [[one[len(layout) :] for one in maps] for maps in judged]
-        terms = {"discriminators": discriminator_loss(real, false, self.config.adversarial)}
+        terms = {"discriminators": discriminator_loss(real, false, config.adversarial)}
         terms |= self._penalty(layout, batch.image)
-        return terms | self._generator_terms(layout, fake, batch.image, real)
+        fixed = {name: one.detach() for name, one in self.discriminators.named_parameters()}
+        scores = functional_call(self.discriminators, fixed, (layout, fake))
+        return terms | {
+            "adversarial": config.adversarial_weight * adversarial_loss(scores, config.adversarial),
+            "feature_matching": config.feature_matching * feature_matching(scores, real),
+        }
 
     def _penalty(self, layout: Tensor, image: Tensor) -> dict[str, Tensor]:
         """Return R1 every so many passes, and 0 in between; nothing where it is not asked for."""
@@ -95,24 +118,17 @@ class GeneratorStep(nn.Module):
             penalty = gradient_penalty(self.discriminators(layout, image), image)
         return {"r1": config.r1 * config.r1_interval * penalty}
 
-    def _generator_terms(
-        self, layout: Tensor, fake: Tensor, image: Tensor, real: list[list[Tensor]]
-    ) -> dict[str, Tensor]:
-        config = self.config
-        fixed = {name: one.detach() for name, one in self.discriminators.named_parameters()}
-        scores = functional_call(self.discriminators, fixed, (layout, fake))
-        terms = {
-            "adversarial": config.adversarial_weight * adversarial_loss(scores, config.adversarial),
-            "feature_matching": config.feature_matching * feature_matching(scores, real),
-        }
-        if self.encoder is not None:
-            with torch.no_grad():
-                seen = self.encoder(_resized(image, config.encoder_size))
-            drawn = self.encoder(_resized(fake, config.encoder_size))
-            terms["perceptual"] = config.perceptual * perceptual_distance(drawn, seen)
-        if config.pixel:
-            terms["pixel"] = config.pixel * (fake - image).abs().mean()
-        return terms
+    def _perceptual_term(self, encoder: Encoder, fake: Tensor, image: Tensor) -> Tensor:
+        size = self.config.encoder_size
+        with torch.no_grad():
+            seen = encoder(_resized(image, size))
+        return self.config.perceptual * perceptual_distance(encoder(_resized(fake, size)), seen)
+
+    def _label_term(self, reader: Segmenter, fake: Tensor, batch: Batch) -> Tensor:
+        larger = _resized(fake, self.config.encoder_size)
+        size = (larger.shape[-2], larger.shape[-1])
+        logits = reader(larger).image_logits()
+        return self.config.labels * label_agreement(logits, resize_labels(batch.label, size))
 
 
 def _resized(image: Tensor, size: tuple[int, int] | None) -> Tensor:

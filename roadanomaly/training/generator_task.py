@@ -24,6 +24,7 @@ from roadanomaly.training.generator_validation import ResynthesisValidator
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import Plan, build_schedule
 from roadanomaly.training.record import run_record, weights_hash
+from roadanomaly.training.run_config import Part
 from roadanomaly.training.run_folder import RunFolder
 from roadanomaly.training.task import Task
 
@@ -51,9 +52,8 @@ class GeneratorTask(Task):
         self.encoder: Encoder | None = None
         if config.encoder is not None:
             self.encoder = build_part(ENCODERS, config.encoder)
-        self.judge: Segmenter | None = None
-        if config.judge is not None:
-            self.judge = build_part(SEGMENTERS, config.judge)
+        self.reader = _segmenter(config.reader)
+        self.judge = _segmenter(config.judge)
         self._check()
         self.discriminators = Discriminators(
             self.generator.classes,
@@ -62,7 +62,9 @@ class GeneratorTask(Task):
             config.discriminator_scales,
             config.spectral,
         )
-        self.module = GeneratorStep(self.generator, self.discriminators, self.encoder, config)
+        self.module = GeneratorStep(
+            self.generator, self.discriminators, self.encoder, self.reader, config
+        )
         size = config.val_size or config.crop
         self.validator = ResynthesisValidator(
             self.held_out, self.judge, size, config.judge_size, config.val_frames
@@ -75,7 +77,7 @@ class GeneratorTask(Task):
 
         Raises:
             OptionError: a size that the generator cannot draw, or a number of classes.
-            DataError: a judge of other classes.
+            DataError: a reader or judge of other classes.
         """
         sizes = {"crop": self.config.crop, "val_size": self.config.val_size}
         for key, size in sizes.items():
@@ -91,13 +93,14 @@ class GeneratorTask(Task):
                     f"the generator {self.generator.classes}: set `generator.classes`."
                 )
                 raise OptionError(msg)
-        if self.judge is not None and self.judge.classes != self.held_out.classes:
-            msg = (
-                f"the judge has {len(self.judge.classes)} classes and the validation data "
-                f"{len(self.held_out.classes)}, or their names differ. First of each: "
-                f"{self.judge.classes[:3]} and {self.held_out.classes[:3]}."
-            )
-            raise DataError(msg)
+        for name, segmenter in {"reader": self.reader, "judge": self.judge}.items():
+            if segmenter is not None and segmenter.classes != self.held_out.classes:
+                msg = (
+                    f"the {name} has {len(segmenter.classes)} classes and the validation data "
+                    f"{len(self.held_out.classes)}, or their names differ. First of each: "
+                    f"{segmenter.classes[:3]} and {self.held_out.classes[:3]}."
+                )
+                raise DataError(msg)
 
     @property
     def learned(self) -> nn.Module:
@@ -105,9 +108,11 @@ class GeneratorTask(Task):
         return self.generator
 
     def plans(self) -> list[Plan]:
-        """Return an Adam for each side, both with the run's schedule."""
+        """Return an Adam for each side that takes part, with the run's schedule."""
         config = self.config
-        rates = {"generator": config.lr, "discriminators": config.discriminator_lr}
+        rates = {"generator": config.lr}
+        if config.discriminated:
+            rates["discriminators"] = config.discriminator_lr
         plans = []
         for name, rate in rates.items():
             learns = getattr(self, name).parameters()
@@ -123,8 +128,10 @@ class GeneratorTask(Task):
             assert self.config.encoder is not None
             about = {"name": self.config.encoder["name"], **self.encoder.record()}
             parts["encoder"] = {**about, "hash": weights_hash(self.encoder)}
-        if self.judge is not None:
-            parts["judge"] = {**(self.config.judge or {}), "hash": weights_hash(self.judge)}
+        for name, segmenter in {"reader": self.reader, "judge": self.judge}.items():
+            if segmenter is not None:
+                about = getattr(self.config, name)
+                parts[name] = {**about, "hash": weights_hash(segmenter)}
         self.about = run_record(
             seed=self.config.seed,
             config=asdict(self.config),
@@ -172,6 +179,10 @@ class GeneratorTask(Task):
         """Restore them."""
         self.discriminators.load_state_dict(saved["discriminators"])
         self.module.passes.copy_(saved["passes"])
+
+
+def _segmenter(part: Part | None) -> Segmenter | None:
+    return None if part is None else build_part(SEGMENTERS, part)
 
 
 def _size(module: nn.Module) -> int:

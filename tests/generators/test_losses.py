@@ -15,6 +15,7 @@ from roadanomaly.generators.losses import (
     discriminator_loss,
     feature_matching,
     gradient_penalty,
+    label_agreement,
     perceptual_distance,
 )
 
@@ -63,6 +64,19 @@ def test_perceptual_distance_is_relative():
     assert perceptual_distance(fake, real).item() == pytest.approx((0.5 / 2 + 0.5) / 2)
     scaled = [[100 * one for one in maps] for maps in (fake, real)]
     assert perceptual_distance(*scaled).item() == pytest.approx((0.5 / 2 + 0.5) / 2)
+
+
+def test_label_agreement_weighs_each_class_of_the_batch_alike():
+    logits, labels = torch.randn(2, 3, 4, 5), torch.randint(0, 2, (2, 4, 5), dtype=torch.uint8)
+    labels[0, 0], labels[1, 0] = 255, 254
+    share = logits.double().softmax(1)
+    classes = []
+    for wanted in (0, 1):
+        places = (labels == wanted).nonzero().tolist()
+        classes.append(sum(-share[b, wanted, y, x].log() for b, y, x in places) / len(places))
+    expected = (classes[0] + classes[1]) / 2
+    torch.testing.assert_close(label_agreement(logits, labels).double(), expected)
+    assert label_agreement(logits, torch.full_like(labels, 255)) == 0
 
 
 def test_the_penalty_is_half_the_squared_slope():

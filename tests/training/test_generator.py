@@ -118,13 +118,40 @@ def test_terms_that_weigh_nothing_are_left_out(tmp_path, batch):
     assert set(terms) == {"discriminators", "adversarial", "feature_matching"}
 
 
-def test_the_encoder_stays_as_it_is(tmp_path, batch):
-    module = task(tmp_path).module.train()
-    before = {key: value.clone() for key, value in module.encoder.state_dict().items()}
+@pytest.mark.parametrize("name", ["encoder", "reader"])
+def test_what_is_frozen_stays_as_it_is(tmp_path, batch, name):
+    module = task(tmp_path, reader=ESPNET).module.train()
+    frozen = getattr(module, name)
+    before = {key: value.clone() for key, value in frozen.state_dict().items()}
     sum(module(batch).values()).backward()
-    assert not module.encoder.training
-    after = module.encoder.state_dict()
+    assert not frozen.training
+    assert not gradients(frozen)
+    after = frozen.state_dict()
     assert all(torch.equal(after[key], value) for key, value in before.items())
+
+
+def test_without_discriminators_the_generator_learns_alone(tmp_path, batch):
+    made = task(tmp_path, adversarial_weight=0.0, feature_matching=0.0, reader=ESPNET)
+    terms = made.module.train()(batch)
+    assert set(terms) == {"perceptual", "labels", "pixel"}
+    sum(terms.values()).backward()
+    assert len(gradients(made.generator)) == len(list(made.generator.parameters()))
+    assert not any(p.requires_grad for p in made.discriminators.parameters())
+    assert [plan.name for plan in made.plans()] == ["generator"]
+
+
+def test_the_label_term_makes_the_reader_read(tmp_path, batch):
+    """Its gradient alone lowers the cross-entropy of a reader that it does not change."""
+    module = task(tmp_path, reader=ESPNET, labels=2.0).module.train()
+    optimiser = torch.optim.Adam(module.generator.parameters(), 2e-3)
+    found = []
+    for _ in range(8):
+        term = module(batch)["labels"]
+        optimiser.zero_grad()
+        term.backward()
+        optimiser.step()
+        found.append(term.item())
+    assert found[-1] < found[0]
 
 
 def test_the_judge_compares_with_the_labels_that_went_in(tmp_path):
@@ -213,6 +240,11 @@ def test_training_brings_the_images_nearer(command, tmp_path):
         (("--generator.name", "spad"), "did you mean `spade`"),
         (("--encoder.name", "vgg", "--encoder.segmenter", "null"), "option"),
         (("--perceptual", 0), "`encoder` is of no use"),
+        (("--reader.name", "espnetv2", "--labels", 0), "`reader` is of no use"),
+        (
+            ("--adversarial_weight", 0, "--feature_matching", 0, "--pixel", 0, "--encoder", "null"),
+            "something must say what the image looks like",
+        ),
         (("--r1_interval", 0), "`r1_interval` must be at least 1"),
         (("--betas", "[0.5, 1.0]"), "`betas`"),
         (("--judge_size", "[8, 8]"), "`judge_size`"),
