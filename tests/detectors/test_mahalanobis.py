@@ -143,6 +143,22 @@ def test_labels_at_image_size_meet_features_at_their_stride():
     np.testing.assert_allclose(made.means[1], 3)
 
 
+def test_the_corner_features_of_an_align_corners_network_meet_the_corner_labels():
+    label = np.zeros((1, 31, 37), np.uint8)
+    label[:, [0, 0, -1, -1], [0, -1, 0, -1]] = 1
+    features = torch.zeros(1, WIDTH, 7, 7)
+    features[:, :, [0, 0, -1, -1], [0, -1, 0, -1]] = 3
+    found = Segmentation(
+        torch.zeros(1, CLASSES, 31, 37), (31, 37), (31, 37), align_corners=True,
+        features={"f": features},
+    )  # fmt: skip
+    made = detector(min_pixels=1)
+    made.update(found, Batch(torch.zeros(1, 3, 31, 37), torch.from_numpy(label), ("x",)))
+    made.finish()
+    np.testing.assert_allclose(made.means[0], 0)
+    np.testing.assert_allclose(made.means[1], 3)
+
+
 def test_rare_classes_are_left_out():
     features, label = draw()
     label[label == 2] = IGNORE
