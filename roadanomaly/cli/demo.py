@@ -36,7 +36,7 @@ from roadanomaly.report.page import write_report
 from roadanomaly.report.table import format_table, write_tables
 from roadanomaly.report.thumbnails import write_thumbnails
 from roadanomaly.segmenters import SEGMENTERS
-from roadanomaly.training.loop import Trainer
+from roadanomaly.training.loop import Interrupted, Trainer
 from roadanomaly.training.record import run_record
 from roadanomaly.types import Frame
 
@@ -99,7 +99,10 @@ def _train(words: list[str], out: Path) -> Path:
     """Run a recipe, or continue or reuse what an earlier demo left."""
     config, _ = read_config([*words, "--out", str(out)])
     resume = (out / "checkpoints" / "last.pt").exists()
-    return Trainer(config, resume=resume).run()
+    try:
+        return Trainer(config, resume=resume).run()
+    except Interrupted as stop:
+        raise KeyboardInterrupt("stopped; the same command goes on from here.") from stop
 
 
 def _streets(out: Path, words: list[str]) -> tuple[Path, Model, FrameSet]:
