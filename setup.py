@@ -1,8 +1,10 @@
 """Package metadata; the tools are configured in pyproject.toml."""
 
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 EXTRAS = {
@@ -23,6 +25,18 @@ EXTRAS = {
     "transformers": ["transformers>=4.56"],
 }
 """What each optional part needs; roadanomaly/extras.py names them where one is missing."""
+
+
+class BuildWithRecipes(build_py):
+    """Packs `configs/` into the package, where `roadanomaly demo` finds it without a clone."""
+
+    def run(self) -> None:
+        """Copy the package, then the recipes."""
+        super().run()
+        if not self.editable_mode:
+            packed = Path(self.build_lib) / "roadanomaly" / "configs"
+            shutil.copytree(HERE / "configs", packed, dirs_exist_ok=True)
+
 
 setup(
     name="roadanomaly",
@@ -70,5 +84,6 @@ setup(
             "types-tqdm",
         ],
     },
+    cmdclass={"build_py": BuildWithRecipes},
     entry_points={"console_scripts": ["roadanomaly=roadanomaly.cli.main:script"]},
 )

@@ -1,20 +1,65 @@
-"""Write a file, or a folder of files, whole or not at all."""
+"""Find files by what users type; write a file, or a folder of files, whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import glob
 import io
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from roadanomaly.errors import UserError
+from roadanomaly.errors import DataError, UserError
 
 PARTIAL = ".partial"
 """How the names of files end that are not whole yet."""
+
+
+def files_in(folder: Path, suffixes: Sequence[str], *, recursive: bool = False) -> list[Path]:
+    """Return a folder's files of some endings (lower case), sorted by path; none that is hidden."""
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(path for path in found if _is_wanted(path, suffixes))
+
+
+def files_named(
+    words: Sequence[str], suffixes: Sequence[str], what: str, *, recursive: bool = False
+) -> list[Path]:
+    """Return the files that files, folders and globs name, each once, in order.
+
+    Args:
+        words: a file that is named itself may have any ending.
+        suffixes: of the files that folders and globs stand for, in lower case.
+        what: such a file is, for the message.
+        recursive: whether a folder stands for what lies in its folders, too.
+
+    Raises:
+        DataError: a word that names none.
+    """
+    found: dict[Path, None] = {}
+    for word in words:
+        path = Path(word)
+        if path.is_dir():
+            paths = files_in(path, suffixes, recursive=recursive)
+        elif path.exists():
+            paths = [path]
+        else:
+            matches = sorted(map(Path, glob.glob(word, recursive=True)))  # noqa: PTH207
+            paths = [match for match in matches if _is_wanted(match, suffixes)]
+        if not paths:
+            msg = (
+                f"{word!r} names no {what}; give files, folders or quoted globs of "
+                f"{', '.join(suffixes)}."
+            )
+            raise DataError(msg)
+        found |= dict.fromkeys(paths)
+    return list(found)
+
+
+def _is_wanted(path: Path, suffixes: Sequence[str]) -> bool:
+    return path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
 
 
 @contextlib.contextmanager

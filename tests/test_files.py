@@ -1,9 +1,9 @@
-"""Files appear whole or not at all."""
+"""Files are found by what users type, and appear whole or not at all."""
 
 import pytest
 
-from roadanomaly.errors import UserError
-from roadanomaly.files import remove_partial, replacing, write_bytes
+from roadanomaly.errors import DataError, UserError
+from roadanomaly.files import files_named, remove_partial, replacing, write_bytes
 
 
 def half_written(path):
@@ -42,3 +42,22 @@ def test_rests_of_killed_writers_are_removed_and_nothing_else(tmp_path):
         write_bytes(path, b"x")
     remove_partial(tmp_path)
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+
+
+def test_words_name_files_folders_and_globs_each_file_once(tmp_path):
+    for name in ("b.PNG", "a.png", "note.txt", ".hidden.png", "deep/c.png", "folder.png/d.txt"):
+        write_bytes(tmp_path / name, b"x")
+
+    def found(*words, **options):
+        paths = files_named(
+            [str(tmp_path / word) for word in words], (".png",), "picture", **options
+        )
+        return [str(path.relative_to(tmp_path)) for path in paths]
+
+    assert found("") == ["a.png", "b.PNG"]
+    assert found("", recursive=True) == ["a.png", "b.PNG", "deep/c.png"]
+    assert found("b.PNG", "*") == ["b.PNG", "a.png"]
+    assert found("**/c.*", "note.txt") == ["deep/c.png", "note.txt"]
+    for word in ("deeper", "*.gif", "folder.png"):
+        with pytest.raises(DataError, match=r"names no picture; .* globs of \.png\."):
+            found(word)

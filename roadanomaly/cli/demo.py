@@ -17,12 +17,12 @@ import numpy as np
 from roadanomaly.cli.fit import fit
 from roadanomaly.cli.models import pick_device, suited
 from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.recipes import RECIPES
 from roadanomaly.cli.train import read_config
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.images import write_image
 from roadanomaly.data.subset import Subset
 from roadanomaly.detectors import DETECTORS
-from roadanomaly.errors import UserError
 from roadanomaly.evaluation.evaluate import Seen, evaluate
 from roadanomaly.evaluation.findings import Findings
 from roadanomaly.evaluation.folder import EvaluationFolder
@@ -36,7 +36,7 @@ from roadanomaly.report.page import write_report
 from roadanomaly.report.table import format_table, write_tables
 from roadanomaly.report.thumbnails import write_thumbnails
 from roadanomaly.segmenters import SEGMENTERS
-from roadanomaly.training.loop import Trainer
+from roadanomaly.training.loop import Interrupted, Trainer
 from roadanomaly.training.record import run_record
 from roadanomaly.types import Frame
 
@@ -49,7 +49,6 @@ FIT_FRAMES = 60
 EXHIBITS = 6
 SCORED = "demo"
 """Key of the scored frames in the folder of an evaluation."""
-RECIPES = Path(__file__).resolve().parents[2] / "configs"
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -93,27 +92,26 @@ def has_real_data() -> bool:
 
 
 def _recipe(name: str) -> str:
-    path = RECIPES / name
-    if not path.exists():
-        msg = f"the recipe {path} is missing; run the demo from a clone of the repository."
-        raise UserError(msg)
-    return str(path)
+    return str(RECIPES / f"{name}.yaml")
 
 
 def _train(words: list[str], out: Path) -> Path:
     """Run a recipe, or continue or reuse what an earlier demo left."""
     config, _ = read_config([*words, "--out", str(out)])
     resume = (out / "checkpoints" / "last.pt").exists()
-    return Trainer(config, resume=resume).run()
+    try:
+        return Trainer(config, resume=resume).run()
+    except Interrupted as stop:
+        raise KeyboardInterrupt("stopped; the same command goes on from here.") from stop
 
 
 def _streets(out: Path, words: list[str]) -> tuple[Path, Model, FrameSet]:
     """Train a segmenter on streets, then DenseHybrid on it."""
     say("1/3  a segmenter learns the classes of the embedded streets")
-    first = _train([_recipe("streets_segmenter.yaml"), *words], out / "segmenter")
+    first = _train([_recipe("streets_segmenter"), *words], out / "segmenter")
     say("2/3  DenseHybrid fine-tunes it with textured shapes as negatives")
     start = ["--start", str(first)]
-    trained = _train([_recipe("streets_densehybrid.yaml"), *start, *words], out / "densehybrid")
+    trained = _train([_recipe("streets_densehybrid"), *start, *words], out / "densehybrid")
     test = build_part(DATASETS, {"name": "streets", "split": "test", "count": 40})
     return trained, load(first), test
 
@@ -123,7 +121,7 @@ def _real(out: Path, words: list[str]) -> tuple[Path, Model, FrameSet]:
     say("1/3  a Cityscapes-trained ESPNetv2 is at hand")
     say("2/3  DenseHybrid fine-tunes it on CamVid with pasted COCO cut-outs, briefly")
     short = ["--steps", "250", "--validate_every", "125", "--val_frames", "20"]
-    recipe = _recipe("densehybrid_espnetv2_camvid.yaml")
+    recipe = _recipe("densehybrid_espnetv2_camvid")
     labelled = ["--train_data", '{"name": "camvid", "split": "train"}']
     trained = _train([recipe, *labelled, *short, *words], out / "densehybrid")
     config, _ = read_config([recipe])

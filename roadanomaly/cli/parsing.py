@@ -10,6 +10,7 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse import DefaultHelpFormatter as Plain
 
+from roadanomaly.cli.recipes import RECIPES
 from roadanomaly.errors import OptionError, nearest
 
 
@@ -77,7 +78,7 @@ def check_keys(path: Path, known: Iterable[str]) -> None:
         text = path.read_text()
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except OSError as error:
-        msg = f"the config {path} cannot be read: {error.strerror}. The recipes are in configs/."
+        msg = f"the config {path} cannot be read: {error.strerror}. The recipes are in {RECIPES}."
         raise OptionError(msg) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"the config {path} is not valid YAML: {' '.join(str(error).split())}"

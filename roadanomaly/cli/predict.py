@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import sys
 from collections.abc import Sequence
@@ -16,11 +15,11 @@ from tqdm import tqdm
 from roadanomaly.calibration import WAYS
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
-from roadanomaly.data.images import SUFFIXES, list_images, read_image, to_array, write_image
+from roadanomaly.data.images import SUFFIXES, read_image, to_array, write_image
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.detectors.explanation import explanation
 from roadanomaly.errors import DataError, OptionError
-from roadanomaly.files import write_array, write_text
+from roadanomaly.files import files_named, write_array, write_text
 from roadanomaly.model import Model, Result, as_tensor, load
 from roadanomaly.report.explanation_sheet import explanation_sheet
 from roadanomaly.report.pictures import class_picture, heat, overlay
@@ -82,24 +81,7 @@ def find_images(words: Sequence[str]) -> list[Path]:
     Raises:
         DataError: a word that names no image.
     """
-    found: dict[Path, None] = {}
-    for word in words:
-        path = Path(word)
-        if path.is_dir():
-            paths = list_images(path)
-        elif path.exists():
-            paths = [path]
-        else:
-            matches = sorted(map(Path, glob.glob(word, recursive=True)))  # noqa: PTH207
-            paths = [match for match in matches if match.suffix.lower() in SUFFIXES]
-        if not paths:
-            msg = (
-                f"{word!r} names no image; give files, folders or quoted globs of "
-                f"{', '.join(SUFFIXES)}."
-            )
-            raise DataError(msg)
-        found |= dict.fromkeys(paths)
-    return list(found)
+    return files_named(words, SUFFIXES, "image")
 
 
 def require_explaining(model: Model) -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from jsonargparse import ArgumentParser
 
 from roadanomaly.cli.parsing import check_keys, parse
+from roadanomaly.cli.recipes import RECIPES
 from roadanomaly.errors import OptionError
 from roadanomaly.training.run_config import RunConfig
 
@@ -46,7 +47,7 @@ def read_run(parser: ArgumentParser, kind: type[C], arguments: Sequence[str]) ->
     if words and not words[0].startswith("-"):
         words = ["--config", *words]
     if not words:
-        msg = "give a config file; the recipes are in configs/. `--help` shows examples."
+        msg = f"give a config file; the recipes are in {RECIPES}. `--help` shows examples."
         raise OptionError(msg)
     if "--config" in words[:-1]:
         check_keys(Path(words[words.index("--config") + 1]), names)

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from roadanomaly.errors import DataError
-from roadanomaly.files import write_bytes
+from roadanomaly.files import files_in, write_bytes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 """File name endings that count as an image, in lower case."""
@@ -30,12 +30,7 @@ _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 
 def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
     """Return the image files of a folder, sorted by path; hidden files are left out."""
-    found = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(
-        path
-        for path in found
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+    return files_in(folder, SUFFIXES, recursive=recursive)
 
 
 def read_image(path: str | Path) -> Tensor:

@@ -10,24 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.discrepancy.resynthesis import build_from
 from roadanomaly.detectors.ground_labels import (
     ANOMALY,
     NORMAL,
-    GroundLabels,
-    listed,
     reconstruction_loss,
     two_way_loss,
 )
 from roadanomaly.detectors.image_resynthesis import ENCODER
 from roadanomaly.detectors.inpainting import perceptual_check
 from roadanomaly.detectors.losses import labels_at, padded_labels
-from roadanomaly.detectors.reconstruction import (
-    AtrousPyramid,
-    RoadReconstruction,
-    nearest_feature,
-)
+from roadanomaly.detectors.reconstruction import AtrousPyramid
+from roadanomaly.detectors.road_detector import RoadDetector, RoadPlan
 from roadanomaly.detectors.road_embedding import RoadEmbedding, majority, triplet_loss
 from roadanomaly.detectors.ssim import reconstruction_error
 from roadanomaly.encoders import ENCODERS, Encoder
@@ -68,7 +62,7 @@ class Evidence:
     painted: Tensor | None
 
 
-class DaCUP(Detector):
+class DaCUP(RoadDetector):
     """Couples logits, reconstruction error, two distances to the image's own road, and a check.
 
     To JSRNet's reconstruction come an embedding of each place, trained by triplets with road as
@@ -105,19 +99,13 @@ class DaCUP(Detector):
     never an anomaly; the score is the difference of the two outputs.
     """
 
-    kind = "train"
-    supervision = "negatives"
-    accepts = ("logits", "evidence")
-    region = "road"
     paper = (
         "Vojir, Matas, Image-Consistent Detection of Road Anomalies As Unpredictable Patches, "
         "WACV 2023"
     )
 
-    trained: Tensor
     passes: Tensor
     expected: Tensor
-    reconstruction: RoadReconstruction
     embed: RoadEmbedding
     coupling: nn.Sequential
 
@@ -137,9 +125,9 @@ class DaCUP(Detector):
         normal: Sequence[str | int] | None = None,
         ignored: Sequence[str | int] | None = None,
     ) -> None:
-        super().__init__()
-        sizes = (bottleneck, width, *widths, embedding, embedding_width, hidden, *inpaint_size)
-        if min(*sizes, len(widths)) < 1 or len(inpaint_size) != 2:
+        super().__init__(RoadPlan(feature, bottleneck, width, widths, normal, ignored))
+        sizes = (embedding, embedding_width, hidden, *inpaint_size)
+        if min(self.plan.least, *sizes) < 1 or len(inpaint_size) != 2:
             msg = "dacup: widths, dimensions and the two sides of `inpaint_size` are at least 1."
             raise OptionError(msg)
         if len(phases) != 2 or not 0 <= phases[0] <= phases[1] <= 1:
@@ -148,20 +136,13 @@ class DaCUP(Detector):
         if inpaint and encoder is None:
             msg = "dacup: `inpaint` compares by an `encoder`; name one, or turn `inpaint` off."
             raise OptionError(msg)
-        self.feature, self.bottleneck, self.width = feature, bottleneck, width
-        self.widths, self.embedding, self.embedding_width = (
-            tuple(widths),
-            embedding,
-            embedding_width,
-        )
-        self.hidden, self.inpaint = hidden, inpaint
+        self.embedding, self.embedding_width, self.hidden = embedding, embedding_width, hidden
+        self.inpaint = inpaint
         self.inpaint_size = (inpaint_size[0], inpaint_size[1])
         self.phases = (phases[0], phases[1])
-        self.normal, self.ignored = normal, ignored
         self.encoder: Encoder | None = build_from(ENCODERS, encoder) if inpaint else None
         if self.encoder is not None:
             self.encoder.requires_grad_(False)
-        self.register_buffer("trained", torch.tensor(False))
         self.register_buffer("passes", torch.tensor(0))
         self.register_buffer("expected", torch.tensor(0))
 
@@ -169,10 +150,7 @@ class DaCUP(Detector):
         """Return the constructor options; the encoder's weights are among this detector's."""
         encoder = self.encoder
         return {
-            "feature": self.feature,
-            "bottleneck": self.bottleneck,
-            "width": self.width,
-            "widths": list(self.widths),
+            **super().options(),
             "embedding": self.embedding,
             "embedding_width": self.embedding_width,
             "hidden": self.hidden,
@@ -180,30 +158,19 @@ class DaCUP(Detector):
             "inpaint_size": list(self.inpaint_size),
             "encoder": encoder and {"name": ENCODERS.name_of(encoder), **encoder.options()},
             "phases": list(self.phases),
-            "normal": listed(self.normal),
-            "ignored": listed(self.ignored),
         }
 
     def attach(self, segmenter: Segmenter) -> None:
         """Build reconstruction, embedding and coupling."""
-        self.labels = GroundLabels(segmenter.classes, self.normal, self.ignored)
-        self.feature = self.feature or nearest_feature(segmenter)
-        info = segmenter.feature(self.feature)
-        self.reconstruction = RoadReconstruction(
-            info.channels, info.stride, self.bottleneck, self.width, self.widths
-        )
-        self.embed = RoadEmbedding(info.channels, self.embedding_width, self.embedding)
+        super().attach(segmenter)
+        channels = segmenter.feature(self.needs[0]).channels
+        self.embed = RoadEmbedding(channels, self.embedding_width, self.embedding)
         maps = len(segmenter.classes) + 3 + self.inpaint
         self.coupling = nn.Sequential(
             AtrousPyramid(maps, self.hidden, self.hidden),
             nn.ReLU(),
             AtrousPyramid(self.hidden, 2, self.hidden),
         )
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The map that is read."""
-        return (self.feature,) if self.feature else ()
 
     def train(self, mode: bool = True) -> DaCUP:
         """Set the mode; the encoder stays in inference mode."""
@@ -225,11 +192,9 @@ class DaCUP(Detector):
 
     def look(self, segmentation: Segmentation, image: Tensor) -> Evidence:
         """Reconstruct, embed, measure, and check the blobs; arguments as `score`."""
-        assert self.feature is not None
-        features = segmentation.features[self.feature]
-        reconstruction = segmentation.to_image(self.reconstruction(features))
+        reconstruction = self.reconstruct(segmentation)
         error = reconstruction_error(image, reconstruction)
-        embedding = self.embed(features)
+        embedding = self.embed(self.squeezed(segmentation))
         ground = self.labels.predicted(segmentation.classes())
         grid = embedding.shape[-2], embedding.shape[-1]
         predicted = to_grid(ground.float(), segmentation, grid) > 0.5

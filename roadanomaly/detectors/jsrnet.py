@@ -8,16 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.ground_labels import (
     ANOMALY,
     NORMAL,
-    GroundLabels,
-    listed,
     reconstruction_loss,
     two_way_loss,
 )
-from roadanomaly.detectors.reconstruction import RoadReconstruction, nearest_feature
+from roadanomaly.detectors.road_detector import RoadDetector, RoadPlan
 from roadanomaly.detectors.ssim import reconstruction_error
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import Segmenter
@@ -27,7 +24,7 @@ WEIGHT = 0.5
 """Of the reconstruction's term."""
 
 
-class JSRNet(Detector):
+class JSRNet(RoadDetector):
     """Reconstructs the road from a narrow bottleneck; elsewhere it learns to fail.
 
     With the image x and its reconstruction y, the error is `e = 1 - mean_c min(|SSIM_c(x, y)|, 1)`.
@@ -58,17 +55,11 @@ class JSRNet(Detector):
     digits near 1; the reconstruction passes a sigmoid; SSIM repeats the pixels of the border.
     """
 
-    kind = "train"
-    supervision = "negatives"
-    accepts = ("logits", "evidence")
-    region = "road"
     paper = (
         "Vojir et al., Road Anomaly Detection by Partial Image Reconstruction with "
         "Segmentation Coupling, ICCV 2021"
     )
 
-    trained: Tensor
-    reconstruction: RoadReconstruction
     coupling: nn.Sequential
 
     def __init__(
@@ -82,41 +73,23 @@ class JSRNet(Detector):
         normal: Sequence[str | int] | None = None,
         ignored: Sequence[str | int] | None = None,
     ) -> None:
-        super().__init__()
-        if min(bottleneck, width, hidden, *widths, len(widths)) < 1:
+        super().__init__(RoadPlan(feature, bottleneck, width, widths, normal, ignored))
+        if min(self.plan.least, hidden) < 1:
             msg = (
                 "jsrnet: `bottleneck`, `width`, `hidden` and `widths` must be at least 1, not "
                 f"{bottleneck}, {width}, {hidden} and {list(widths)}."
             )
             raise OptionError(msg)
-        self.feature = feature
-        self.bottleneck, self.width, self.hidden = bottleneck, width, hidden
-        self.widths = tuple(widths)
+        self.hidden = hidden
         self.last_relu = last_relu
-        self.normal, self.ignored = normal, ignored
-        self.register_buffer("trained", torch.tensor(False))
 
     def options(self) -> dict[str, Any]:
         """Return the constructor options."""
-        return {
-            "feature": self.feature,
-            "bottleneck": self.bottleneck,
-            "width": self.width,
-            "widths": list(self.widths),
-            "hidden": self.hidden,
-            "last_relu": self.last_relu,
-            "normal": listed(self.normal),
-            "ignored": listed(self.ignored),
-        }
+        return {**super().options(), "hidden": self.hidden, "last_relu": self.last_relu}
 
     def attach(self, segmenter: Segmenter) -> None:
         """Build reconstruction and coupling."""
-        self.labels = GroundLabels(segmenter.classes, self.normal, self.ignored)
-        self.feature = self.feature or nearest_feature(segmenter)
-        info = segmenter.feature(self.feature)
-        self.reconstruction = RoadReconstruction(
-            info.channels, info.stride, self.bottleneck, self.width, self.widths
-        )
+        super().attach(segmenter)
         self.coupling = nn.Sequential(
             nn.Conv2d(len(segmenter.classes) + 1, self.hidden, 3, padding=1, bias=False),
             nn.BatchNorm2d(self.hidden),
@@ -125,16 +98,6 @@ class JSRNet(Detector):
             nn.BatchNorm2d(2),
             nn.ReLU() if self.last_relu else nn.Identity(),
         )
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The map that is squeezed."""
-        return (self.feature,) if self.feature else ()
-
-    def reconstruct(self, segmentation: Segmentation) -> Tensor:
-        """Return the reconstruction at image size, `(B, 3, H, W)` in 0..1."""
-        assert self.feature is not None
-        return segmentation.to_image(self.reconstruction(segmentation.features[self.feature]))
 
     def couple(self, segmentation: Segmentation, error: Tensor) -> Tensor:
         """Return the outputs of anomaly and ground, `(B, 2, H, W)`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -9,7 +10,11 @@ from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation
 
 
 def labels_at(label: Tensor, segmentation: Segmentation) -> Tensor:
-    """Bring labels to the logits' grid by nearest neighbour; padding becomes `IGNORE`.
+    """Bring labels to the logits' grid; padding becomes `IGNORE`.
+
+    A cell takes the label of the pixel that it lies on where `Segmentation.to_image` brings the
+    grid to image size: the first and last cells of an align-corners network lie on the corner
+    pixels, those of any other half a cell inside.
 
     Args:
         label: `(B, H, W)` uint8 at image size.
@@ -19,10 +24,19 @@ def labels_at(label: Tensor, segmentation: Segmentation) -> Tensor:
         `(B, h, w)` int64.
     """
     padded = padded_labels(label, segmentation)
-    size = segmentation.logits.shape[-2:]
-    if padded.shape[-2:] != size:
-        padded = functional.interpolate(padded[:, None], size=size, mode="nearest-exact")[:, 0]
-    return padded.long()
+    rows, columns = (
+        _pixels_under(cells, pixels, align_corners=segmentation.align_corners).to(label.device)
+        for cells, pixels in zip(segmentation.logits.shape[-2:], padded.shape[-2:], strict=True)
+    )
+    return padded[:, rows[:, None], columns].long()
+
+
+def _pixels_under(cells: int, pixels: int, *, align_corners: bool) -> Tensor:
+    """Return the pixel nearest to each cell of a line, the later of two that are as near."""
+    cell = torch.arange(cells)
+    if align_corners and cells > 1:
+        return (2 * cell * (pixels - 1) + cells - 1) // (2 * (cells - 1))
+    return (2 * cell + 1) * pixels // (2 * cells)
 
 
 def padded_labels(label: Tensor, segmentation: Segmentation) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -80,8 +81,7 @@ class Mahalanobis(Detector):
     def update(self, segmentation: Segmentation, batch: Batch) -> None:
         """Add the known pixels of a batch to the sums."""
         found = segmentation.features[self.needs[0]]
-        grid = Segmentation(found, segmentation.size, segmentation.padded)
-        label = labels_at(batch.label, grid).flatten()
+        label = labels_at(batch.label, replace(segmentation, logits=found)).flatten()
         known = label < len(self.count)
         label = label[known]
         vectors = found.permute(0, 2, 3, 1).flatten(0, 2)[known].double()

@@ -15,7 +15,7 @@ from roadanomaly.errors import DataError, OptionError
 from roadanomaly.metrics.component import TAUS, FrameObjects
 from roadanomaly.metrics.curve import summarise
 from roadanomaly.metrics.keyed import FrameId
-from roadanomaly.metrics.pixel import FrameCurve
+from roadanomaly.metrics.pixel import FrameCurve, collapsed
 
 Statistic = Callable[[np.ndarray], dict[str, float]]
 """Numbers of a data set in which frame i occurs `weights[i]` times; `(N,)` int64."""
@@ -88,13 +88,7 @@ class PixelStatistic:
         fp = (self._fp * weight)[drawn].cumsum()
         if tp.size == 0 or tp[-1] == 0 or fp[-1] == 0:
             return dict.fromkeys(("ap", "auroc", "fpr95", "best_f1"), float("nan"))
-        kept = np.append(thresholds[1:] != thresholds[:-1], True)
-        kept[0] = True
-        thresholds, tp, fp = thresholds[kept], tp[kept], fp[kept]
-        if tp[0] + fp[0]:
-            thresholds = np.insert(thresholds, 0, thresholds[0] + 1)
-            tp, fp = np.insert(tp, 0, 0), np.insert(fp, 0, 0)
-        result = summarise(thresholds, tp, fp, int(tp[-1]), int(fp[-1]))
+        result = summarise(*collapsed(thresholds, tp, fp), int(tp[-1]), int(fp[-1]))
         return {
             "ap": result.ap,
             "auroc": result.auroc,

@@ -6,7 +6,7 @@ Source: Chan et al., 2021, SegmentMeIfYouCan: A Benchmark for Anomaly Segmentati
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,6 +15,9 @@ import numpy as np
 from roadanomaly.errors import OptionError
 from roadanomaly.metrics.checks import MODES, check_frame, check_name
 from roadanomaly.metrics.keyed import ByFrame, FrameId
+
+Keeps = Callable[[np.ndarray], np.ndarray]
+"""Sizes of components in pixels to a bool of each: whether it counts."""
 
 TAUS = np.linspace(0.25, 0.75, 11)
 """Overlaps from which an object counts as found."""
@@ -94,13 +97,32 @@ def frame_objects(predicted: np.ndarray, label: np.ndarray, rule: SizeRule) -> F
         label: `(H, W)` uint8 of 0, 1, 255.
         rule: smallest sizes.
     """
-    truth = label == 1
+    return match_objects(
+        predicted,
+        label,
+        lambda sizes: sizes >= rule.predicted,
+        lambda sizes: sizes >= rule.truth,
+    )
+
+
+def match_objects(
+    predicted: np.ndarray, label: np.ndarray, predicted_counts: Keeps, truth_counts: Keeps
+) -> FrameObjects:
+    """Match by the steps of `frame_objects`, with any rule of the sizes that count.
+
+    Args:
+        predicted: `(H, W)` bool.
+        label: `(H, W)` uint8 of 0, 1, 255.
+        predicted_counts: of the sizes `(Q + 1,)` of the predicted components; the first is the
+            rest of the image.
+        truth_counts: of those `(G + 1,)` of the true components, likewise.
+    """
     predicted = predicted & (label != 255)
-    truth_map, truth_size = label_components(truth)
+    truth_map, truth_size = label_components(label == 1)
     predicted_map, predicted_size = label_components(predicted)
-    truth_kept = truth_size >= rule.truth
+    truth_kept = truth_counts(truth_size)
     at_truth, at_predicted = truth_map[predicted], predicted_map[predicted]
-    counted = (predicted_size >= rule.predicted)[at_predicted] & truth_kept[at_truth]
+    counted = predicted_counts(predicted_size)[at_predicted] & truth_kept[at_truth]
     at_predicted, at_truth = at_predicted[counted], at_truth[counted]
     predicted_size = np.bincount(at_predicted, minlength=predicted_size.size)
     siou, hit = overlaps(at_truth, at_predicted, truth_size, predicted_size)

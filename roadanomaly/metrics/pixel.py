@@ -104,13 +104,26 @@ def pool_curves(curves: Sequence[FrameCurve]) -> PixelResult:
     thresholds = thresholds[highest_first]
     tp = np.concatenate([curve.tp for curve in curves])[highest_first].cumsum()
     fp = np.concatenate([curve.fp for curve in curves])[highest_first].cumsum()
+    return summarise(*collapsed(thresholds, tp, fp), positives, negatives)
+
+
+def collapsed(
+    thresholds: np.ndarray, tp: np.ndarray, fp: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Collapse equal thresholds, as `pool_curves` says, and begin where nothing is called.
+
+    Args:
+        thresholds: `(P,)` falling, at least one.
+        tp: `(P,)` anomaly pixels from each threshold up.
+        fp: `(P,)` inlier pixels from each threshold up.
+    """
     kept = np.append(thresholds[1:] != thresholds[:-1], True)
     kept[0] = True
     thresholds, tp, fp = thresholds[kept], tp[kept], fp[kept]
     if tp[0] + fp[0]:
         thresholds = np.insert(thresholds, 0, thresholds[0] + 1)
         tp, fp = np.insert(tp, 0, 0), np.insert(fp, 0, 0)
-    return summarise(thresholds, tp, fp, positives, negatives)
+    return thresholds, tp, fp
 
 
 class PixelOfficial:

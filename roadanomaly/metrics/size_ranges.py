@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from roadanomaly.errors import OptionError
-from roadanomaly.metrics.component import FrameObjects, label_components, overlaps
+from roadanomaly.metrics.component import FrameObjects, match_objects
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,10 @@ def frame_objects_within(
         predicted_range: sizes of predicted components that count.
         truth_range: sizes of true components that count.
     """
-    truth_map, truth_size = label_components(label == 1)
-    predicted = predicted & (label != 255)
-    predicted_map, predicted_size = label_components(predicted)
-    truth_kept = truth_range.holds(truth_size)
-    truth_kept[0] = truth_size[0] >= truth_range.low
-    at_truth, at_predicted = truth_map[predicted], predicted_map[predicted]
-    counted = predicted_range.holds(predicted_size)[at_predicted] & truth_kept[at_truth]
-    at_predicted, at_truth = at_predicted[counted], at_truth[counted]
-    left_size = np.bincount(at_predicted, minlength=predicted_size.size)
-    siou, hit = overlaps(at_truth, at_predicted, truth_size, left_size)
-    truth_kept[0] = False
-    left = left_size > 0
-    return FrameObjects(
-        siou=siou[truth_kept],
-        truth_size=truth_size[truth_kept],
-        ppv=hit[left] / left_size[left],
-        predicted_size=left_size[left],
-    )
+
+    def truth_counts(sizes: np.ndarray) -> np.ndarray:
+        kept = truth_range.holds(sizes)
+        kept[0] = sizes[0] >= truth_range.low
+        return kept
+
+    return match_objects(predicted, label, predicted_range.holds, truth_counts)

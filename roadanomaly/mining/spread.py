@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from roadanomaly.errors import DataError
 from roadanomaly.extras import require
+from roadanomaly.files import files_named
 from roadanomaly.mining.clip import Task, clip_key
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".mpg", ".mpeg")
@@ -22,25 +21,8 @@ def find_clips(words: Sequence[str], out: Path) -> list[Task]:
     Raises:
         DataError: a word that names no clip.
     """
-    found: dict[Path, None] = {}
-    for word in words:
-        path = Path(word)
-        if path.is_dir():
-            paths = sorted(one for one in path.rglob("*") if _is_clip(one))
-        elif path.exists():
-            paths = [path]
-        else:
-            matches = sorted(map(Path, glob.glob(word, recursive=True)))  # noqa: PTH207
-            paths = [match for match in matches if _is_clip(match)]
-        if not paths:
-            msg = f"{word!r} names no clip; give files, folders or quoted globs of {SUFFIXES}."
-            raise DataError(msg)
-        found |= dict.fromkeys(paths)
+    found = files_named(words, SUFFIXES, "clip", recursive=True)
     return [Task(str(path), out, clip_key(path)) for path in found]
-
-
-def _is_clip(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
 
 
 def mine_here(tasks: Sequence[Task], new_worker: Callable[[], Worker]) -> Iterator[dict[str, Any]]:

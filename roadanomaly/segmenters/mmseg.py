@@ -15,7 +15,7 @@ from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.errors import DataError, OptionError, UnknownName, nearest
 from roadanomaly.segmenters.mmcv_ops import stand_in_for_compiled_operations
 from roadanomaly.segmenters.probed import Answered, ProbedSegmenter, by_stride, input_of
-from roadanomaly.segmenters.weights import find_weights, load_strictly, read_weights
+from roadanomaly.segmenters.weights import load_network
 
 stand_in_for_compiled_operations()
 with warnings.catch_warnings():
@@ -98,7 +98,7 @@ class MmsegSegmenter(ProbedSegmenter):
         if "decoder" not in self.features:
             self.default_feature = list(self.features)[-1]
         if weights is not None:
-            self._load(weights)
+            load_network(self, weights, NOT_NEEDED)
 
     def options(self) -> dict[str, Any]:
         """Return the constructor options that rebuild this network, weights aside."""
@@ -121,15 +121,6 @@ class MmsegSegmenter(ProbedSegmenter):
         if seen:
             found["decoder"] = seen[-1]
         return logits, found
-
-    def _load(self, weights: str) -> None:
-        path = find_weights(weights)
-        state = read_weights(path)
-        if any(name.startswith("network.") for name in state):
-            load_strictly(self, state, path)
-            return
-        kept = {name: one for name, one in state.items() if not name.startswith(NOT_NEEDED)}
-        load_strictly(self.network, kept, path)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.errors import DataError, OptionError, UnknownName, nearest
 from roadanomaly.segmenters.efficientnet_lite0 import ENCODER, MEAN, STD, load_packaged_weights
 from roadanomaly.segmenters.probed import ProbedSegmenter, by_stride
-from roadanomaly.segmenters.weights import find_weights, load_strictly, read_weights
+from roadanomaly.segmenters.weights import load_network
 
 Triple = tuple[float, float, float]
 
@@ -92,10 +92,7 @@ class SmpSegmenter(ProbedSegmenter):
         except RuntimeError as error:
             raise _unfit(architecture, encoder, error) from error
         if weights is not None:
-            path = find_weights(weights)
-            state = read_weights(path)
-            own = any(name.startswith("network.") for name in state)
-            load_strictly(self if own else self.network, state, path)
+            load_network(self, weights)
 
     def options(self) -> dict[str, Any]:
         """Return the constructor options that rebuild this network, weights aside."""

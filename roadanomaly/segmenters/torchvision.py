@@ -11,7 +11,7 @@ from torch.nn import functional
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.errors import DataError, OptionError, nearest
 from roadanomaly.segmenters.probed import Answered, ProbedSegmenter, by_stride
-from roadanomaly.segmenters.weights import find_weights, load_strictly, read_weights
+from roadanomaly.segmenters.weights import load_network
 
 ARCHITECTURES = torchvision.models.list_models(module=torchvision.models.segmentation)
 DIVISOR = 32
@@ -56,7 +56,7 @@ class TorchvisionSegmenter(ProbedSegmenter):
         self.network: Any = _build(architecture, len(classes), encoder_weights)
         self.features = self.probe()
         if weights is not None:
-            self._load(weights)
+            load_network(self, weights, ("aux_classifier.",))
 
     def options(self) -> dict[str, Any]:
         """Return the constructor options that rebuild this network, weights aside."""
@@ -79,15 +79,6 @@ class TorchvisionSegmenter(ProbedSegmenter):
                 decoded = layer(decoded)
             logits = classifier[-1](decoded)
         return logits, {**by_stride(image, stages.values()), "decoder": decoded}
-
-    def _load(self, weights: str) -> None:
-        path = find_weights(weights)
-        state = read_weights(path)
-        if any(name.startswith("network.") for name in state):
-            load_strictly(self, state, path)
-            return
-        kept = {name: one for name, one in state.items() if not name.startswith("aux_classifier.")}
-        load_strictly(self.network, kept, path)
 
 
 def _lr_aspp(head: Any, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:

@@ -101,6 +101,27 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return _unwrap(content, path)
 
 
+def load_network(segmenter: nn.Module, weights: str | Path, left_out: tuple[str, ...] = ()) -> None:
+    """Load a segmenter's file, or that of its `network` alone, as the network's library saves it.
+
+    Args:
+        segmenter: whose part `network` is a module of another library.
+        weights: as `find_weights` takes them.
+        left_out: how names in the library's file begin that are of no use here.
+
+    Raises:
+        DataError: the file cannot be found or read, or does not fit.
+    """
+    path = find_weights(weights)
+    state = read_weights(path)
+    if any(name.startswith("network.") for name in state):
+        load_strictly(segmenter, state, path)
+        return
+    kept = {name: one for name, one in state.items() if not name.startswith(left_out)}
+    network = segmenter.get_submodule("network")
+    load_strictly(network, kept, path)
+
+
 class Inert(list):
     """Stands for whatever a file holds beside tensors: it takes anything and does nothing."""
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
+from typing import Any
 
+import torch.distributed as dist
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
 
-from roadanomaly.errors import OptionError
+from roadanomaly.errors import OptionError, UserError
 from roadanomaly.training.run_config import RunConfig
+
+PATIENCE = timedelta(days=7)
+"""How long processes wait for the first one, whose validation may take longer than a step may."""
 
 
 def build_fabric(config: RunConfig) -> Fabric:
@@ -34,3 +40,36 @@ def build_fabric(config: RunConfig) -> Fabric:
             f"used here: {error} `accelerator: cpu` with `devices: 1` always can."
         )
         raise OptionError(msg) from error
+
+
+class MeetingPoint:
+    """Where the other processes wait while the first one works alone.
+
+    The wait has its own limit, `PATIENCE`. What the processes do together in a step keeps the
+    backend's (30 minutes), so that a step that hangs is still found.
+
+    Args:
+        fabric: launched; every process must build this at the same place.
+    """
+
+    def __init__(self, fabric: Fabric) -> None:
+        self.group: Any = None
+        if fabric.world_size > 1:
+            self.group = dist.new_group(backend="gloo", timeout=PATIENCE)
+
+    def wait(self) -> None:
+        """Return when every process has come here.
+
+        Raises:
+            UserError: one of them has died.
+        """
+        if self.group is None:
+            return
+        try:
+            dist.barrier(self.group)
+        except RuntimeError as error:
+            msg = (
+                "another process of this run has stopped: its own message says why (without one "
+                "it was killed, or memory ran out). --resume continues from the last checkpoint."
+            )
+            raise UserError(msg) from error

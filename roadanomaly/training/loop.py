@@ -19,7 +19,7 @@ from roadanomaly.training.average import WeightAverage
 from roadanomaly.training.checkpoint import load_checkpoint, save_checkpoint
 from roadanomaly.training.config import TrainConfig
 from roadanomaly.training.detector_task import DetectorTask
-from roadanomaly.training.engine import build_fabric
+from roadanomaly.training.engine import MeetingPoint, build_fabric
 from roadanomaly.training.flow_config import FlowConfig
 from roadanomaly.training.flow_task import FlowTask
 from roadanomaly.training.generator_config import GeneratorConfig
@@ -56,6 +56,7 @@ class Trainer:
         self.folder = RunFolder(config.out)
         self.fabric = build_fabric(config)
         self.fabric.launch()
+        self.meeting_point = MeetingPoint(self.fabric)
         torch.manual_seed(config.seed)
         self.task = self._build_task()
         self.record = self.task.record(self.fabric.world_size)
@@ -107,7 +108,7 @@ class Trainer:
     def _loop(self, log: RunLog | None) -> None:
         config = self.config
         batches = self.batches()
-        if log and self.step == 0:
+        if self.step == 0:
             self._validate(log)
         self.module.train()
         for step in range(self.step + 1, config.steps + 1):
@@ -121,7 +122,7 @@ class Trainer:
                 if step % config.log_every == 0 or step == config.steps:
                     log.train(step, losses)
             validates = config.validate_every and step % config.validate_every == 0
-            if log and (validates or step == config.steps):
+            if validates or step == config.steps:
                 self._validate(log)
                 self.module.train()
             stopping = self._stopping()
@@ -226,13 +227,18 @@ class Trainer:
             "or `32-true`."
         )
 
-    def _validate(self, log: RunLog) -> None:
-        """Validate the (averaged) weights and save them if they are the best so far."""
-        with self.average.put_into(self.task.learned) if self.average else nullcontext():
-            measure = self.task.validate(self.step, log)
-            if self.step and (not self.best_step or measure > self.best):
-                self.best, self.best_step = measure, self.step
-                self.task.save(self.step)
+    def _validate(self, log: RunLog | None) -> None:
+        """Validate the (averaged) weights and save them if they are the best so far.
+
+        The first process, which has the log, does it; the others wait for it.
+        """
+        if log:
+            with self.average.put_into(self.task.learned) if self.average else nullcontext():
+                measure = self.task.validate(self.step, log)
+                if self.step and (not self.best_step or measure > self.best):
+                    self.best, self.best_step = measure, self.step
+                    self.task.save(self.step)
+        self.meeting_point.wait()
 
     def _finish(self, log: RunLog | None) -> None:
         self.task.finish(log, self.best_step, self.fabric.device)

@@ -13,6 +13,7 @@ from roadanomaly.cli.main import COMMANDS
 from roadanomaly.data.streets import Streets
 from roadanomaly.metrics import score_frames
 from roadanomaly.negatives import NEGATIVES
+from roadanomaly.training.loop import Interrupted, Trainer
 from roadanomaly.training.validation import Validator
 from tests import layouts
 
@@ -259,6 +260,17 @@ def test_data_check_reports_each_broken_frame(command, tmp_path):
     assert code == 2
     assert image.name in out
     assert "1 problems" in err
+
+
+def test_a_demo_that_is_stopped_says_how_to_go_on(command, tmp_path, monkeypatch):
+    def stopped(_):
+        raise Interrupted
+
+    monkeypatch.delenv("ROADANOMALY_DATA", raising=False)
+    monkeypatch.setattr(Trainer, "run", stopped)
+    code, _, err = command("demo", "--out", tmp_path / "demo")
+    assert code == 130
+    assert err == "roadanomaly demo: stopped; the same command goes on from here.\n"
 
 
 @pytest.mark.slow

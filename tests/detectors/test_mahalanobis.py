@@ -124,23 +124,38 @@ def test_void_and_negatives_are_not_collected():
     assert torch.equal(fitted(features, label).precision, fitted(other, label).precision)
 
 
-def test_labels_at_image_size_meet_features_at_their_stride():
-    """Features at stride 4 of a padded image: each cell takes the label of its middle pixel."""
-    rng = np.random.default_rng(0)
-    cells = rng.integers(0, 2, (1, 8, 10)).astype(np.uint8)
-    cells[0, :4] = 0
-    features = np.zeros((1, 8, 10, WIDTH), np.float32)
-    features[cells == 1] = 3
-    label = cells.repeat(4, 1).repeat(4, 2)[:, :30, :37]
+def class_means(features, label, padded, **options):
+    """Fit on features `(1, WIDTH, h, w)` of a padded image with labels `(1, H, W)`."""
+    size = label.shape[1:]
     found = Segmentation(
-        torch.zeros(1, CLASSES, 8, 10), (30, 37), (32, 40),
-        features={"f": torch.from_numpy(features).permute(0, 3, 1, 2)},
+        torch.zeros(1, CLASSES, *features.shape[2:]), size, padded,
+        features={"f": torch.from_numpy(features)}, **options,
     )  # fmt: skip
     made = detector(min_pixels=1)
-    made.update(found, Batch(torch.zeros(1, 3, 30, 37), torch.from_numpy(label), ("x",)))
+    made.update(found, Batch(torch.zeros(1, 3, *size), torch.from_numpy(label), ("x",)))
     made.finish()
-    np.testing.assert_allclose(made.means[0], 0)
-    np.testing.assert_allclose(made.means[1], 3)
+    return made.means
+
+
+def test_labels_at_image_size_meet_features_at_their_stride():
+    """Features at stride 4 of a padded image: each cell takes the label of its middle pixel."""
+    cells = np.random.default_rng(0).integers(0, 2, (1, 8, 10)).astype(np.uint8)
+    cells[0, :4] = 0
+    features = np.float32(3) * cells[:, None].repeat(WIDTH, 1)
+    label = cells.repeat(4, 1).repeat(4, 2)[:, :30, :37]
+    means = class_means(features, label, (32, 40))
+    np.testing.assert_allclose(means[0], 0)
+    np.testing.assert_allclose(means[1], 3)
+
+
+def test_the_corner_features_of_an_align_corners_network_meet_the_corner_labels():
+    label, features = np.zeros((1, 31, 37), np.uint8), np.zeros((1, WIDTH, 7, 7), np.float32)
+    corners = np.ix_([0, -1], [0, -1])
+    label[0][corners] = 1
+    features[:, :, *corners] = 3
+    means = class_means(features, label, (31, 37), align_corners=True)
+    np.testing.assert_allclose(means[0], 0)
+    np.testing.assert_allclose(means[1], 3)
 
 
 def test_rare_classes_are_left_out():
