@@ -219,7 +219,10 @@ class DaCUP(RoadDetector):
         logits = segmentation.class_logits(segmentation.logits)
         size = logits.shape[-2], logits.shape[-1]
         coarse = torch.stack([seen.from_predicted, seen.from_rebuilt], 1)
-        maps = [logits, functional.interpolate(coarse, size=size, mode="bilinear")]
+        larger = functional.interpolate(
+            coarse, size=size, mode="bilinear", align_corners=segmentation.align_corners
+        )
+        maps = [logits, larger]
         fine = [seen.error] if seen.perceptual is None else [seen.error, seen.perceptual]
         maps += [to_grid(one, segmentation, size)[:, None] for one in fine]
         return self.coupling(torch.cat(maps, 1)).float()
