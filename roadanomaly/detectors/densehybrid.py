@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.losses import closed_set_cross_entropy, labels_at, masked_mean
+from roadanomaly.detectors.smoothing import check_window, window_mean
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
 from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation
@@ -62,9 +63,7 @@ class DenseHybrid(Detector):
         if score_by not in SCORES:
             msg = f"densehybrid: `score_by` {score_by!r} is unknown; {nearest(score_by, SCORES)}"
             raise OptionError(msg)
-        if smooth < 1 or smooth % 2 == 0:
-            msg = f"densehybrid: `smooth` must be an odd number of cells, 1 for none, not {smooth}."
-            raise OptionError(msg)
+        check_window("densehybrid", smooth)
         self.features = tuple(features) if features else ()
         self.beta = beta
         self.hidden = hidden
@@ -148,14 +147,3 @@ class DenseHybrid(Detector):
         if self.score_by == "density":
             return density
         return density + self.log_posterior(segmentation)[:, 1]
-
-
-def window_mean(values: Tensor, side: int) -> Tensor:
-    """Mean of `(B, h, w)` over a square window of `side` cells, of those inside the map."""
-    if side == 1:
-        return values
-    mean = values[:, None]
-    for window in ((side, 1), (1, side)):
-        margin = (window[0] // 2, window[1] // 2)
-        mean = functional.avg_pool2d(mean, window, 1, margin, count_include_pad=False)
-    return mean[:, 0]

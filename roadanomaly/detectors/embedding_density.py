@@ -12,6 +12,7 @@ from torch.nn import functional
 from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.feature_sample import FeatureSample, draw_pixels
 from roadanomaly.detectors.layer_density import LayerDensity, VectorDensity, WindowDensity
+from roadanomaly.detectors.smoothing import check_window, window_mean
 from roadanomaly.errors import DataError, OptionError, nearest
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import NEGATIVE, Batch, Segmentation
@@ -50,12 +51,14 @@ class EmbeddingDensity(Detector):
             count as anomalies.
         epochs: passes over the vectors.
         noise: deviation of the noise that is added to the whitened vectors in training.
+        smooth: side of the square window, in cells of each map, over which the negative
+            log-likelihood is averaged: that of the window, if its cells were independent.
 
     Raises:
         OptionError: a value out of range.
 
     Source: Blum et al., 2021, The Fishyscapes Benchmark, section 4 (learned embedding density).
-    Differs: at most 64 principal components instead of all channels.
+    Differs: at most 64 principal components instead of all channels; `smooth`.
     """
 
     kind = "fit"
@@ -71,7 +74,7 @@ class EmbeddingDensity(Detector):
     def __init__(
         self,
         features: Sequence[str] | None = None,
-        dimensions: int = 32,
+        dimensions: int = 64,
         aggregate: Aggregate = "min",
         couplings: int = 4,
         hidden: int = 64,
@@ -81,6 +84,7 @@ class EmbeddingDensity(Detector):
         balanced: bool = False,
         epochs: int = 20,
         noise: float = 0.05,
+        smooth: int = 1,
     ) -> None:
         super().__init__()
         if aggregate not in AGGREGATES:
@@ -95,11 +99,12 @@ class EmbeddingDensity(Detector):
                 "`window` must be at least 1 and `noise` must not be negative."
             )
             raise OptionError(msg)
+        check_window("embedding_density", smooth)
         self.features = tuple(features) if features else ()
         self.dimensions, self.aggregate = dimensions, aggregate
         self.couplings, self.hidden, self.window = couplings, hidden, window
         self.vectors, self.per_frame, self.balanced = vectors, per_frame, balanced
-        self.epochs, self.noise = epochs, noise
+        self.epochs, self.noise, self.smooth = epochs, noise, smooth
         if aggregate == "logistic":
             self.supervision = "anomalies"  # type: ignore[misc]
         self.register_buffer("fitted", torch.tensor(False))
@@ -119,6 +124,7 @@ class EmbeddingDensity(Detector):
             "balanced": self.balanced,
             "epochs": self.epochs,
             "noise": self.noise,
+            "smooth": self.smooth,
         }
 
     def attach(self, segmenter: Segmenter) -> None:
@@ -164,7 +170,7 @@ class EmbeddingDensity(Detector):
         maps = []
         for name in self.features:
             cost = self._layer(name).cost(segmentation.features[name])
-            maps.append(segmentation.to_image(cost))
+            maps.append(segmentation.to_image(window_mean(cost, self.smooth)))
         return self._aggregated(self._normalised(torch.stack(maps, -1)))
 
     def _fit(self, rows: dict[str, Tensor], strange: dict[str, Tensor]) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.special import log_softmax, logsumexp
 
-from roadanomaly.detectors.densehybrid import DenseHybrid, window_mean
+from roadanomaly.detectors.densehybrid import DenseHybrid
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
 from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation
@@ -234,15 +234,6 @@ def test_padding_trains_nothing():
 def test_an_unknown_score_names_the_nearest():
     with pytest.raises(OptionError, match="did you mean `density`"):
         DenseHybrid(score_by="densty")
-
-
-def test_window_mean_averages_what_lies_inside_the_map():
-    values = torch.rand(2, 6, 9, generator=torch.Generator().manual_seed(0))
-    found = window_mean(values, 5)
-    for row, column in np.ndindex(6, 9):
-        window = values[:, max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]
-        assert torch.allclose(found[:, row, column], window.mean((1, 2)), atol=1e-6)
-    assert window_mean(values, 1) is values
 
 
 @pytest.mark.parametrize("smooth", [0, 4, -3])

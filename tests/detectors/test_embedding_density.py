@@ -139,6 +139,21 @@ def test_min_takes_the_least_likely_layer(two):
     torch.testing.assert_close(both, torch.maximum(*single), rtol=1e-4, atol=1e-4)
 
 
+def test_smooth_averages_neighbouring_cells_of_a_layer():
+    segmenter = TwoLayers()
+    detector = fitted(segmenter, features=["product"], smooth=3)
+    batch = toy.planted(toy.inliers(1, 9), 0.3)
+    found = segmenter(batch.image, detector.needs)
+    with torch.no_grad():
+        score = detector.score(found, batch.image)
+        cost = detector.densities["product"].cost(found.features["product"])[0]
+    mean = torch.empty_like(cost)
+    for y, x in np.ndindex(*cost.shape):
+        mean[y, x] = cost[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2].mean()
+    expected = (found.to_image(mean[None]) - detector.mean) / detector.deviation
+    torch.testing.assert_close(score, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_held_out_inliers_have_mean_0_and_deviation_1_in_each_layer(two):
     segmenter, detector = two
     batch = toy.inliers(16, 50)
@@ -225,6 +240,7 @@ def test_without_labelled_pixels_it_says_so():
         ({"aggregate": "minimum"}, "did you mean `min`"),
         ({"dimensions": 1}, r"2\.\.64"),
         ({"per_frame": 0}, "at least 1"),
+        ({"smooth": 2}, "`smooth` must be an odd number"),
     ],
 )
 def test_faults(options, words):
