@@ -23,6 +23,7 @@ from roadanomaly.training.record import run_record, weights_hash
 EXAMPLES = """
 roadanomaly export model runs/a --to openvino --size 512x1024 --out exported
 roadanomaly export model runs/a --to onnx --size 360x640 --on roadanomaly --out exported
+roadanomaly export model runs/a --to onnx --size 512x1024 --dynamic --out exported
 roadanomaly export model runs/a --to openvino --precision int8 --quantise_on drives/quiet \\
     --size 512x1024 --out exported
 """
@@ -35,6 +36,11 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("model", help="folder of a saved model, or of a run")
     parser.add_argument("--to", required=True, type=str, help=f"format: {', '.join(GRAPHS)}")
     parser.add_argument("--size", required=True, type=str, help="HxW of the frames: 512x1024")
+    parser.add_argument(
+        "--dynamic",
+        action="store_true",
+        help="one graph for many sizes; --size and two others are compared",
+    )
     parser.add_argument("--out", required=True, type=str, help="folder to write into")
     parser.add_argument("--precision", type=str, default="f32", help="f32, bf16, f16 or int8")
     parser.add_argument(
@@ -53,24 +59,26 @@ def run(arguments: Sequence[str]) -> None:
     frames = labelled_frames(given.on, given.root, given.data, given.limit)
     quiet = find_images([given.quantise_on]) if given.quantise_on else []
     images = (to_array(read_image(path)) for path in quiet[:: max(1, len(quiet) // 100)])
-    parity = export(
+    parities = export(
         model,
         given.to,
         (height, width),
         Path(given.out),
-        scaled(frames, height, width),
+        lambda size: scaled(frames, *size),
         f"{frames.record()['name']} ({len(frames)} frames)",
+        dynamic=given.dynamic,
         precision=given.precision,
         tolerance=given.tolerance,
         quantise_on=[scale_image(image, (height, width)) for image in images],
         record=run_record(weights=weights_hash(model.networks), frames=frames.record()),
     )
-    sys.stdout.write(
-        f"scores: largest difference {parity.max_difference:.3g}, mean "
-        f"{parity.mean_difference:.3g}, rank correlation {parity.rank_correlation:.6f}\n"
-        f"AP on {parity.data}: {parity.ap_before:.2f} → {parity.ap_after:.2f}\n"
-        f"written to {given.out}: {GRAPHS[given.to]}, {PARITY}\n"
-    )
+    for parity in parities:
+        sys.stdout.write(
+            f"{parity.size[0]}x{parity.size[1]}: largest difference {parity.max_difference:.3g}, "
+            f"mean {parity.mean_difference:.3g}, rank correlation {parity.rank_correlation:.6f}; "
+            f"AP on {parity.data}: {parity.ap_before:.2f} → {parity.ap_after:.2f}\n"
+        )
+    sys.stdout.write(f"written to {given.out}: {GRAPHS[given.to]}, {PARITY}\n")
 
 
 def labelled_frames(name: str, root: str | None, options: dict[str, Any], limit: int) -> FrameSet:

@@ -47,6 +47,9 @@ def run(arguments: Sequence[str]) -> None:
     if given.top < 1:
         msg = f"--top must be at least 1, not {given.top}."
         raise OptionError(msg)
+    if given.ray_workers < 0:
+        msg = f"--ray_workers must be at least 0, not {given.ray_workers}."
+        raise OptionError(msg)
     require("pyarrow", "`mine`")
     out = Path(given.out)
     tasks = find_clips(given.sources, out)

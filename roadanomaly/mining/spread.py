@@ -59,7 +59,8 @@ def mine_on_ray(
             self._worker(Task(row["path"], Path(row["out"]), row["key"]))
             return {"key": row["key"]}
 
-    done = data.from_items(rows, override_num_blocks=len(rows)).map(Miner, concurrency=workers)
+    pool = data.ActorPoolStrategy(size=workers)
+    done = data.from_items(rows, override_num_blocks=len(rows)).map(Miner, compute=pool)
     by_key = {task.key: task for task in tasks}
     for row in done.iter_rows():
         yield json.loads(by_key[row["key"]].record.read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
 import warnings
@@ -10,72 +11,118 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from roadanomaly.errors import UserError
 from roadanomaly.extras import require
 from roadanomaly.model import Model
-from roadanomaly.runtimes.graph import INPUT, OUTPUTS, ScoringGraph
+from roadanomaly.runtimes.graph import HEIGHT, INPUT, OUTPUTS, WIDTH, AnySize, ScoringGraph
+from roadanomaly.runtimes.sizes import check_size, least_side
 
 OPSET = 18
 
 
-def write_onnx(model: Model, size: tuple[int, int], path: Path) -> None:
+FAULTS = (
+    RuntimeError,
+    torch.onnx.errors.OnnxExporterError,
+    AssertionError,
+    TypeError,
+    ValueError,
+)
+"""What the exporters raise at code that they cannot follow."""
+
+
+def write_onnx(model: Model, size: tuple[int, int], path: Path, dynamic: bool = False) -> None:
     """Write the path from uint8 image to label map, score and rarity as ONNX.
 
     Args:
         model: calibrated.
         size: `(H, W)` of the frames that the graph will take.
         path: where to.
+        dynamic: take other sizes too.
 
     Raises:
-        UserError: the detector computes something that ONNX cannot say.
+        UserError: the model computes something that ONNX cannot say, or not for many sizes.
     """
     require("onnxscript", "the export to ONNX")
-    graph, example = _prepared(model, size)
+    graph, example = _prepared(model, size, dynamic)
+    write = functools.partial(
+        torch.onnx.export,
+        f=str(path),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=[INPUT],
+        output_names=list(OUTPUTS),
+        external_data=False,
+        verbose=False,
+    )
     try:
-        with _quiet():
-            torch.onnx.export(
-                graph,
-                (example,),
-                str(path),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=[INPUT],
-                output_names=list(OUTPUTS),
-                external_data=False,
-                verbose=False,
-            )
-    except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
-        raise _refusal(model, "ONNX", error) from error
+        with _quiet(), torch.no_grad():
+            if dynamic:
+                write(_left_open(graph, example, least_side(model.segmenter)), ())
+            else:
+                write(graph, (example,))
+    except FAULTS as error:
+        raise _refusal(model, "ONNX", error, dynamic) from error
 
 
-def write_torchscript(model: Model, size: tuple[int, int], path: Path) -> None:
+def write_torchscript(
+    model: Model, size: tuple[int, int], path: Path, dynamic: bool = False
+) -> None:
     """Write the same path as TorchScript, for C++ programs with libtorch.
 
+    Tracing follows sizes, and says nothing where code turns one into a constant: a graph for many
+    sizes must be compared at several.
+
     Raises:
-        UserError: the detector cannot be traced.
+        UserError: the model cannot be traced.
     """
-    graph, example = _prepared(model, size)
+    graph, example = _prepared(model, size, dynamic)
     try:
         with _quiet(), torch.inference_mode():
             torch.jit.save(torch.jit.trace(graph, example, check_trace=False), str(path))
-    except RuntimeError as error:
-        raise _refusal(model, "TorchScript", error) from error
+    except FAULTS as error:
+        raise _refusal(model, "TorchScript", error, dynamic) from error
 
 
-def _prepared(model: Model, size: tuple[int, int]) -> tuple[ScoringGraph, torch.Tensor]:
+def _prepared(model: Model, size: tuple[int, int], dynamic: bool) -> tuple[nn.Module, torch.Tensor]:
     graph = ScoringGraph(model)
+    if dynamic:
+        check_size(size, least_side(model.segmenter))
     example = torch.zeros(1, *size, 3, dtype=torch.uint8, device=model.device)
     with torch.inference_mode():
         graph(example)  # a detector that has learned nothing says so here, in plain words
-    return graph, example
+    return (AnySize(graph) if dynamic else graph), example
 
 
-def _refusal(model: Model, format_name: str, error: Exception) -> UserError:
-    reason = str(error).strip().splitlines()[0]
+def _left_open(graph: nn.Module, example: torch.Tensor, least: int) -> torch.export.ExportedProgram:
+    """Follow the graph with symbols for height and width.
+
+    What PyTorch assumes of them on its way and cannot prove becomes a check in the program, which
+    ONNX leaves out: that the graph is right at other sizes is for a comparison to say.
+    """
+    sides = {1: torch.export.Dim(HEIGHT, min=least), 2: torch.export.Dim(WIDTH, min=least)}
+    return torch.export.export(
+        graph,
+        (example,),
+        dynamic_shapes=(sides,),
+        strict=False,
+        prefer_deferred_runtime_asserts_over_guards=True,
+    )
+
+
+def _refusal(model: Model, format_name: str, error: Exception, dynamic: bool) -> UserError:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    reason = next((one.strip(" -") for one in lines if one.startswith("  - ")), lines[0])
+    reason = reason.rstrip(".")
+    name = f"{type(model.detector).__name__} on {type(model.segmenter).__name__}"
+    if not dynamic:
+        return UserError(
+            f"{name} cannot be written as {format_name}: {reason}. The backend torch runs it."
+        )
     return UserError(
-        f"{type(model.detector).__name__} on {type(model.segmenter).__name__} cannot be written "
-        f"as {format_name}: {reason}. The backend torch runs it."
+        f"{name} cannot be written as {format_name} for many sizes: {reason}. Leave out --dynamic "
+        "to write a graph of one size."
     )
 
 

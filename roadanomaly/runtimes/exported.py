@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +19,9 @@ from roadanomaly.runtimes.base import Runtime, check_precision
 from roadanomaly.runtimes.export import write_onnx, write_torchscript
 from roadanomaly.runtimes.onnx_runtime import OnnxRuntime
 from roadanomaly.runtimes.open_vino import OpenVino, quantise, read_graph, store_graph
-from roadanomaly.runtimes.parity import Parity, ParityError, compare
+from roadanomaly.runtimes.parity import Parity, ParityError, compare, report, require_all
 from roadanomaly.runtimes.pytorch import PyTorch
+from roadanomaly.runtimes.sizes import check_size, least_side, other_sizes
 
 FORMAT = 1
 DESCRIPTION = "export.json"
@@ -31,6 +32,8 @@ BACKENDS: dict[str, type[Runtime]] = {
     "openvino": OpenVino,
     "torchscript": PyTorch,
 }
+Frame = tuple[np.ndarray, np.ndarray]
+Frames = Callable[[tuple[int, int]], Iterable[Frame]]
 Target = Literal["onnx", "openvino", "torchscript"]
 
 
@@ -41,11 +44,12 @@ class Exported:
     Args:
         to: format of the graph: `onnx`, `openvino` or `torchscript`.
         graph: its file.
-        size: `(H, W)` of the frames.
+        size: `(H, W)` of the frames, or one of the sizes that it was compared at.
         precision: that it was made for and compared in.
         calibration: of the model it came from.
         min_area: of a component, pixels.
         classes: names of the known classes.
+        least: pixels of the shortest side that a dynamic graph takes; None: of `size` alone.
     """
 
     to: str
@@ -55,10 +59,24 @@ class Exported:
     calibration: Calibration
     min_area: int
     classes: tuple[str, ...]
+    least: int | None = None
 
-    def open(self) -> Runtime:
-        """Make the runtime ready."""
-        return _open(self.to, self.graph, self.size, self.precision)
+    def open(self, size: tuple[int, int]) -> Runtime:
+        """Make the runtime ready for frames of `(H, W)`.
+
+        Raises:
+            OptionError: the graph does not take them.
+        """
+        if self.least is not None:
+            check_size(size, self.least)
+        elif size != self.size:
+            height, width = self.size
+            msg = (
+                f"this export takes {width}x{height}; give --size {width}x{height} or no --size, "
+                "or export it with --dynamic."
+            )
+            raise OptionError(msg)
+        return _open(self.to, self.graph, size, self.precision)
 
 
 def _open(to: str, graph: Path, size: tuple[int, int], precision: str) -> Runtime:
@@ -72,14 +90,15 @@ def export(
     to: Target,
     size: tuple[int, int],
     out: Path,
-    frames: Iterable[tuple[np.ndarray, np.ndarray]],
+    frames: Frames,
     data: str,
     *,
+    dynamic: bool = False,
     precision: str = "f32",
     tolerance: float = 0.5,
     quantise_on: Sequence[np.ndarray] = (),
     record: dict[str, Any] | None = None,
-) -> Parity:
+) -> list[Parity]:
     """Write a graph with its parity report, or the report alone where AP moves too far.
 
     Args:
@@ -87,48 +106,90 @@ def export(
         to: format.
         size: `(H, W)` of the frames that the graph will take.
         out: folder; what an earlier export left there is replaced.
-        frames: image and truth at that size, to compare on.
+        frames: gives image and truth at a size, to compare on.
         data: what they are.
+        dynamic: write one graph for many sizes; `size` and two others are compared.
         precision: that the runtime will compute in; `int8` quantises.
         tolerance: AP points that it may move.
         quantise_on: images of ordinary road at that size, for `int8`.
         record: what to remember of its making.
 
+    Returns:
+        the comparison at `size`, then those at other sizes.
+
     Raises:
-        OptionError: an unknown format or precision, or `int8` without frames to measure on.
-        ParityError: AP moved by more than the tolerance; `parity.json` says how far.
+        OptionError: an unknown format or precision, `int8` without frames to measure on or for
+            many sizes, or a side below the least of a dynamic graph.
+        ParityError: AP moved by more than the tolerance, or a dynamic graph is right at one size
+            only; `parity.json` says how far.
         UserError: the folder cannot be written, or a package is missing.
     """
     if to not in GRAPHS:
         msg = f"no graph format is called {to!r}; {nearest(to, GRAPHS)}"
         raise OptionError(msg)
     check_precision(BACKENDS[to], precision)
-    if precision == "int8" and not quantise_on:
-        msg = "int8 needs frames of ordinary road to measure ranges on: give --quantise_on."
-        raise OptionError(msg)
+    if precision == "int8":
+        _check_int8(quantise_on, dynamic)
+    least = least_side(model.segmenter) if dynamic else None
+    sizes = [size] if least is None else [size, *other_sizes(size, least)]
     partial = out.with_name(f".{out.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         graph = partial / GRAPHS[to]
-        _write(model, to, size, graph, precision, quantise_on)
-        reference = PyTorch(model, size)
-        parity = compare(reference, _open(to, graph, size, precision), frames, data, tolerance)
+        _write(model, to, size, graph, precision, quantise_on, dynamic)
+        parities = [
+            _compare(model, _open(to, graph, one, precision), frames(one), data, tolerance)
+            for one in sizes
+        ]
         out.mkdir(parents=True, exist_ok=True)
         for old in (*GRAPHS.values(), "graph.bin", DESCRIPTION):
             (out / old).unlink(missing_ok=True)
-        write_text(out / PARITY, json.dumps(parity.as_dict(), indent=1) + "\n")
-        parity.require()
+        write_text(out / PARITY, json.dumps(report(parities), indent=1) + "\n")
+        require_all(parities)
         for file in partial.iterdir():
             file.replace(out / file.name)
-        description = _describe(model, to, size, precision, record)
+        description = _describe(model, to, size, precision, least, record)
         write_text(out / DESCRIPTION, json.dumps(description, indent=1) + "\n")
     except OSError as error:
         msg = f"the export cannot be written to {out}: {error.strerror or error}."
         raise UserError(msg) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return parity
+    return parities
+
+
+def _compare(
+    model: Model, runtime: Runtime, frames: Iterable[Frame], data: str, tolerance: float
+) -> Parity:
+    """Compare with PyTorch at the runtime's size.
+
+    Raises:
+        UserError: the graph does not run there.
+    """
+    reference = PyTorch(model, runtime.size)
+    try:
+        return compare(reference, runtime, frames, data, tolerance)
+    except UserError:
+        raise
+    except Exception as error:  # each runtime has its own kinds
+        reason = str(error).strip().splitlines()[0]
+        msg = (
+            f"the graph does not run on frames of {runtime.size[0]}x{runtime.size[1]} (HxW): "
+            f"{reason}. With --dynamic, leave that out to write a graph of one size."
+        )
+        raise UserError(msg) from error
+
+
+def _check_int8(quantise_on: Sequence[np.ndarray], dynamic: bool) -> None:
+    if dynamic:
+        msg = (
+            "int8 measures its ranges at one size: leave out --dynamic, or take another precision."
+        )
+        raise OptionError(msg)
+    if not quantise_on:
+        msg = "int8 needs frames of ordinary road to measure ranges on: give --quantise_on."
+        raise OptionError(msg)
 
 
 def _write(
@@ -138,15 +199,16 @@ def _write(
     graph: Path,
     precision: str,
     quantise_on: Sequence[np.ndarray],
+    dynamic: bool,
 ) -> None:
     if to == "torchscript":
-        write_torchscript(model, size, graph)
+        write_torchscript(model, size, graph, dynamic)
         return
     if to == "onnx":
-        write_onnx(model, size, graph)
+        write_onnx(model, size, graph, dynamic)
         return
     step = graph.with_suffix(".onnx")
-    write_onnx(model, size, step)
+    write_onnx(model, size, step, dynamic)
     read = read_graph(step)
     if precision == "int8":
         read = quantise(read, quantise_on)
@@ -156,16 +218,23 @@ def _write(
 
 
 def _describe(
-    model: Model, to: str, size: tuple[int, int], precision: str, record: dict[str, Any] | None
+    model: Model,
+    to: str,
+    size: tuple[int, int],
+    precision: str,
+    least: int | None,
+    record: dict[str, Any] | None,
 ) -> dict[str, Any]:
     assert model.calibration is not None
+    sides = f"H = {size[0]}, W = {size[1]}" if least is None else f"H and W from {least} pixels"
     return {
         "format": FORMAT,
         "to": to,
         "graph": GRAPHS[to],
         "size": list(size),
         "precision": precision,
-        "input": "image: (1, H, W, 3) uint8, RGB",
+        "dynamic": None if least is None else {"least": least},
+        "input": f"image: (1, H, W, 3) uint8, RGB; {sides}",
         "outputs": {
             "classes": "(1, H, W) uint8, most likely known class",
             "score": "(1, H, W) float32, higher = more anomalous",
@@ -198,6 +267,7 @@ def read_exported(folder: Path) -> Exported | None:
             calibration=Calibration.from_dict(found["calibration"]),
             min_area=found["min_area"],
             classes=tuple(found["classes"]),
+            least=found["dynamic"]["least"] if found.get("dynamic") else None,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"{path} is broken ({error}); run `roadanomaly export model` again."

@@ -14,6 +14,8 @@ from roadanomaly.model import Model
 
 INPUT = "image"
 OUTPUTS = ("classes", "score", "rarity")
+HEIGHT, WIDTH = "height", "width"
+"""Names of the sides that a dynamic graph leaves open."""
 TABLE = 16384
 """Cells of the table that stands for the calibration's curve inside the graph."""
 
@@ -54,6 +56,38 @@ class ScoringGraph(nn.Module):
         segmentation = self.segmenter(pixels, self.detector.needs)
         score = self.detector.score(segmentation, pixels).float()
         return first_largest(segmentation.image_logits()), score, self.rarity(score)
+
+
+class AnySize(nn.Module):
+    """A graph that pads frames by itself, so that exporters can leave their size open.
+
+    The sides of what the network sees are written as multiples of its divisor, from which an
+    exporter knows that halves of them are whole. Rows are picked by number, since slices would tie
+    it to inequalities that it cannot solve.
+
+    Args:
+        graph: for frames that need no padding.
+    """
+
+    def __init__(self, graph: ScoringGraph) -> None:
+        super().__init__()
+        self.scoring = graph
+        self.step = graph.segmenter.divisor
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Do what `ScoringGraph` does with `(B, H, W, 3)` uint8 of any size."""
+        if self.step == 1:
+            return self.scoring(image)
+        height, width = image.shape[1], image.shape[2]
+        rows, columns = (self._padded(side, image) for side in (height, width))
+        whole = self.scoring(image.index_select(1, rows).index_select(2, columns))
+        rows, columns = (torch.arange(side, device=image.device) for side in (height, width))
+        return tuple(one.index_select(1, rows).index_select(2, columns) for one in whole)
+
+    def _padded(self, side: int, image: Tensor) -> Tensor:
+        """Return the pixel that is read at each place of a padded side: beyond it, the last."""
+        steps = (side + self.step - 1) // self.step
+        return torch.arange(steps * self.step, device=image.device).clamp(max=side - 1)
 
 
 def first_largest(logits: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from roadanomaly.errors import OptionError
 from roadanomaly.extras import require
 from roadanomaly.runtimes.base import Runtime, Scores
-from roadanomaly.runtimes.graph import INPUT, OUTPUTS
+from roadanomaly.runtimes.graph import HEIGHT, INPUT, OUTPUTS, WIDTH
 
 PREFERRED = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
 
@@ -35,6 +35,8 @@ class OnnxRuntime(Runtime):
         ort = require("onnxruntime", "the backend `onnxruntime`")
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or os.cpu_count() or 1
+        for name, side in zip((HEIGHT, WIDTH), size, strict=True):  # where a graph leaves it open
+            options.add_free_dimension_override_by_name(name, side)
         here = ort.get_available_providers()
         providers = [name for name in PREFERRED if name in here]
         try:

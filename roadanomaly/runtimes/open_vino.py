@@ -20,8 +20,11 @@ BACKEND = "the backend `openvino`"
 class OpenVino(Runtime):
     """A graph (`.xml` or `.onnx`) compiled by OpenVINO.
 
+    A graph that takes many sizes is compiled for the one of the frames, which makes its pooling
+    matrices constants.
+
     Args:
-        graph: the file, or the model that OpenVINO read.
+        graph: the file.
         size: `(H, W)` of the frames.
         precision: `f32`; `bf16` or `f16` where the processor has them; `int8` for a graph that
             was quantised when it was exported, the rest of it in f32.
@@ -34,7 +37,7 @@ class OpenVino(Runtime):
 
     def __init__(
         self,
-        graph: Any,
+        graph: Path,
         size: tuple[int, int],
         precision: str = "f32",
         threads: int = 0,
@@ -49,7 +52,11 @@ class OpenVino(Runtime):
         if device == "CPU":
             settings["INFERENCE_NUM_THREADS"] = threads or os.cpu_count() or 1
         try:
-            compiled = openvino.Core().compile_model(graph, device, settings)
+            core = openvino.Core()
+            read = core.read_model(graph)
+            if read.is_dynamic():
+                read.reshape([1, *size, 3])
+            compiled = core.compile_model(read, device, settings)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             msg = f"OpenVINO cannot run this graph on {device} in {precision}: {reason}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ class Parity:
         reference: name and precision of the reference.
         runtime: name and precision of the other.
         data: what the frames are.
+        size: `(H, W)` of them.
         frames: how many.
         max_difference: largest absolute difference of two scores.
         mean_difference: mean absolute difference.
@@ -42,6 +43,7 @@ class Parity:
     reference: str
     runtime: str
     data: str
+    size: tuple[int, int]
     frames: int
     max_difference: float
     mean_difference: float
@@ -58,7 +60,7 @@ class Parity:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        return {**asdict(self), "passed": self.passed}
+        return {**asdict(self), "size": list(self.size), "passed": self.passed}
 
     def require(self) -> None:
         """Refuse a graph that does not do what the model does.
@@ -68,12 +70,50 @@ class Parity:
         """
         if not self.passed:
             msg = (
-                f"AP on {self.data} is {self.ap_before:.2f} by {self.reference} and "
-                f"{self.ap_after:.2f} by {self.runtime}: it moved by more than "
-                f"{self.tolerance:g} points, so no graph was written. Take a higher --precision, "
-                "or state a larger --tolerance."
+                f"AP on {self.data} at {self.size[0]}x{self.size[1]} is {self.ap_before:.2f} by "
+                f"{self.reference} and {self.ap_after:.2f} by {self.runtime}: it moved by more "
+                f"than {self.tolerance:g} points, so no graph was written. Take a higher "
+                "--precision, or state a larger --tolerance."
             )
             raise ParityError(msg)
+
+
+def report(parities: Sequence[Parity]) -> dict[str, Any]:
+    """Return what `parity.json` holds: the first comparison, and those at other sizes, if any."""
+    first, *others = parities
+    if not others:
+        return first.as_dict()
+    return {
+        **first.as_dict(),
+        "other_sizes": [one.as_dict() for one in others],
+        "passed": all(one.passed and not _drifts(first, one) for one in parities),
+    }
+
+
+def require_all(parities: Sequence[Parity]) -> None:
+    """Refuse a graph that does not do what the model does at every size.
+
+    Raises:
+        ParityError: AP moved by more than the tolerance at one of them, or the scores at another
+            size lie much further away than at the first.
+    """
+    for parity in parities:
+        parity.require()
+    first = parities[0]
+    for parity in parities:
+        if _drifts(first, parity):
+            msg = (
+                f"scores lie {parity.mean_difference:.3g} from PyTorch's at "
+                f"{parity.size[0]}x{parity.size[1]} on average, but {first.mean_difference:.3g} at "
+                f"{first.size[0]}x{first.size[1]}: something is right for one size only, so no "
+                "graph was written. Leave out --dynamic to write a graph of one size."
+            )
+            raise ParityError(msg)
+
+
+def _drifts(first: Parity, other: Parity) -> bool:
+    """Say whether scores at another size are off by more than rounding explains."""
+    return other.mean_difference > max(10 * first.mean_difference, 1e-3)
 
 
 def compare(
@@ -123,6 +163,7 @@ def compare(
         reference=f"{reference.name} {reference.precision}",
         runtime=f"{runtime.name} {runtime.precision}",
         data=data,
+        size=reference.size,
         frames=count,
         max_difference=largest,
         mean_difference=total / pixels,

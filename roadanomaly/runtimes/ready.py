@@ -89,27 +89,21 @@ class Opened:
 
     @property
     def fixed_size(self) -> tuple[int, int] | None:
-        """`(H, W)` that an export takes, or None: a model takes any."""
-        return self._source.size if isinstance(self._source, Exported) else None
+        """`(H, W)` that an export takes, or None: models and dynamic exports take others."""
+        source = self._source
+        return source.size if isinstance(source, Exported) and source.least is None else None
 
     def runtime(self, size: tuple[int, int]) -> Runtime:
         """Make the runtime for frames of `(H, W)`.
 
         Raises:
-            OptionError: an export of another size, or an unknown precision.
+            OptionError: an export that does not take it, or an unknown precision.
             UserError: the runtime's package is missing, or it cannot say what the model does.
         """
         if isinstance(self._source, Exported):
-            return self._open_export(self._source, size)
+            precision = self.choice.precision or self._source.precision
+            return replace(self._source, precision=precision).open(size)
         return prepare(self._source, size, self.choice)
-
-    def _open_export(self, exported: Exported, size: tuple[int, int]) -> Runtime:
-        if size != exported.size:
-            height, width = exported.size
-            msg = f"this export takes {width}x{height}; give --size {width}x{height} or no --size."
-            raise OptionError(msg)
-        precision = self.choice.precision or exported.precision
-        return replace(exported, precision=precision).open()
 
 
 def prepare(model: Model, size: tuple[int, int], choice: Choice) -> Runtime:

@@ -7,13 +7,14 @@ Neural Network, CVPR 2019; the pyramid pooling is that of its published segmenta
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from roadanomaly.segmenters.cpu_layers import DepthwiseConv, PReLU
-from roadanomaly.segmenters.resizing import average, enlarge
+from roadanomaly.segmenters.resizing import at_least, average, enlarge
 
 BRANCHES = 4
 """Parallel depth-wise convolutions of an EESP unit, and groups of its 1x1 convolutions."""
@@ -209,6 +210,7 @@ class PyramidSize(nn.Module):
     def __init__(self, channels: int, scale: float) -> None:
         super().__init__()
         self.scale = scale
+        self.ratio = Fraction(scale).limit_denominator(100).as_integer_ratio()
         self.conv = DepthwiseConv(channels)
         self.norm = Norm(channels)
         self.act = PReLU(channels)
@@ -233,7 +235,11 @@ class PyramidSize(nn.Module):
         return enlarge(x, (height, width)) if self.scale < 1 else x
 
     def _target(self, side: int) -> int:
-        return side if self.scale == 1 else max(SMALLEST_SIDE, math.ceil(side * self.scale))
+        over, under = self.ratio
+        if over == under:
+            return side
+        # rounded up without negative numbers, whose quotients ONNX Runtime rounds towards 0
+        return at_least((side * over + under - 1) // under, SMALLEST_SIDE)
 
 
 class PyramidPooling(nn.Module):

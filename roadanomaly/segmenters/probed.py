@@ -59,7 +59,8 @@ def by_stride(image: Tensor, stages: Iterable[Tensor]) -> dict[str, Tensor]:
     """
     found = {}
     for stage in stages:
-        stride = round(image.shape[-1] / stage.shape[-1])
+        whole, part = image.shape[-1], stage.shape[-1]
+        stride = (2 * whole + part) // (2 * part)  # rounded, in whole numbers for exporters
         if stride > 1 and stage.shape[1]:
             found[f"encoder{stride}"] = stage
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -25,15 +27,37 @@ def average(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def common_average(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Do what `average` does by plain pooling where windows repeat, else by matrix products."""
-    height, width = (int(side) for side in x.shape[-2:])
-    if (height, width) == (2 * size[0], 2 * size[1]):
+    """Do what `average` does by plain pooling where windows repeat, else by matrix products.
+
+    In a graph that leaves the sides open, windows repeat where they do so for all of them.
+    """
+    height, width = x.shape[-2:]
+    if always(height == 2 * size[0]) and always(width == 2 * size[1]):
         return functional.avg_pool2d(x, 2)
-    if (2 * height, 2 * width) == (3 * size[0], 3 * size[1]):
+    if always(2 * height == 3 * size[0]) and always(2 * width == 3 * size[1]):
         return _average_three_to_two(x)
     rows, columns = _windows(height, size[0], x), _windows(width, size[1], x)
     counts = rows.sum(1)[:, None] * columns.sum(1)
     return (rows @ x @ columns.T) * (1 / counts)
+
+
+def always(statement: bool | torch.SymBool) -> bool:
+    """Say whether a statement on sides holds for every size that a graph is exported for."""
+    if isinstance(statement, bool):
+        return statement
+    from torch.fx.experimental.symbolic_shapes import statically_known_true  # slow to import
+
+    return statically_known_true(statement)
+
+
+def at_least(side: int, least: int) -> int:
+    """Return the larger one; it stays open where an exported graph leaves `side` open."""
+    if isinstance(side, Tensor):  # what a side is while TorchScript is traced
+        return side.clamp(min=least)
+    if always(side >= least):
+        return side
+    larger: Any = torch.sym_max(side, least)
+    return larger
 
 
 def _average_three_to_two(x: Tensor) -> Tensor:

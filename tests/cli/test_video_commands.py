@@ -60,6 +60,26 @@ def test_exported_model_runs_on_video(command, model_folder, tmp_path):
     assert command("video", tmp_path / "x", clip, "--backend", "openvino")[0] == 2
 
 
+@pytest.mark.slow
+def test_dynamic_export_takes_videos_of_any_size(command, model_folder, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", 5)
+    words = ("--to", "torchscript", "--dynamic", "--limit", 2, "--out", tmp_path / "x")
+    code, told, err = command("export", "model", model_folder, "--size", "96x160", *words)
+    assert code == 0, err
+    assert told.count("AP on streets") == 3
+    for asked, size in (((), "128x96"), (("--size", "90x70"), "90x70")):
+        stats = tmp_path / "s.json"
+        assert command("video", tmp_path / "x", clip, "--stats", stats, *asked)[0] == 0
+        assert json.loads(stats.read_text())["size"] == size
+    code, _, err = command("video", tmp_path / "x", clip, "--size", "64x48")
+    assert code == 2
+    assert "from 64 pixels a side, not 48x64" in err
+    code, _, err = command("export", "model", model_folder, "--size", "32x64", *words)
+    assert code == 2
+    assert "from 64 pixels a side, not 32x64" in err
+    assert command("video", tmp_path / "x", clip)[0] == 0  # the earlier export is still there
+
+
 def test_mine_writes_an_index_and_names_broken_clips(command, model_folder, clip, tmp_path):
     pytest.importorskip("pyarrow")
     (tmp_path / "broken.mp4").write_bytes(b"no clip")

@@ -11,10 +11,11 @@ from tests.contracts.toy import prepared, segmenter_for
 SIZE = (96, 128)
 
 
-def small_model(detector="densehybrid"):
+def small_model(detector="densehybrid", segmenter="espnetv2", **options):
     """An untrained network: parity does not ask what it has learned."""
     part = ra.detector(detector)
-    model = ra.Model(ra.segmenter("espnetv2", scale=0.5), part)
+    options = options or ({"scale": 0.5} if segmenter == "espnetv2" else {})
+    model = ra.Model(ra.segmenter(segmenter, **options), part)
     if detector == "densehybrid":
         part.trained.fill_(True)
     return calibrated(model)
@@ -35,8 +36,8 @@ def calibrated(model):
     return model
 
 
-def street_frames(count=2):
-    streets = Streets("test", count=8, height=SIZE[0], width=SIZE[1])
+def street_frames(size=SIZE, count=2):
+    streets = Streets("test", count=8, height=size[0], width=size[1])
     shown = [frame for frame in streets if (frame.truth == 1).any()][:count]
     return [(np.ascontiguousarray(f.image.permute(1, 2, 0)), f.truth.numpy()) for f in shown]
 

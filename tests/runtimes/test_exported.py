@@ -17,7 +17,7 @@ from tests.runtimes.models import SIZE, eager, street_frames, toy_model
 def test_export_opens_again_and_scores_the_same(to, tmp_path):
     pytest.importorskip({"onnx": "onnxruntime", "openvino": "openvino"}.get(to, "torch"))
     model, frames = toy_model("energy"), street_frames()
-    parity = export(model, to, SIZE, tmp_path / "out", frames, "streets")
+    (parity,) = export(model, to, SIZE, tmp_path / "out", street_frames, "streets")
     written = json.loads((tmp_path / "out" / "parity.json").read_text())
     assert written == parity.as_dict()
     assert written["passed"]
@@ -35,7 +35,7 @@ class Shuffled:
     name, precision = "openvino", "int8"
 
     def __init__(self, runtime):
-        self.runtime = runtime
+        self.runtime, self.size = runtime, runtime.size
 
     def __call__(self, image):
         found = self.runtime(image)
@@ -43,13 +43,15 @@ class Shuffled:
 
 
 def test_graph_whose_ap_moves_is_refused(tmp_path, monkeypatch):
-    frames, model = street_frames(), toy_model("energy")
+    model = toy_model("energy")
     monkeypatch.setattr(
         "roadanomaly.runtimes.exported._open",
         lambda *_: Shuffled(prepare(model, SIZE, Choice("torch"))),
     )
     with pytest.raises(ParityError, match="no graph was written"):
-        export(model, "torchscript", SIZE, tmp_path / "out", frames, "streets", tolerance=0.01)
+        export(
+            model, "torchscript", SIZE, tmp_path / "out", street_frames, "streets", tolerance=0.01
+        )
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["parity.json"]
     report = json.loads((tmp_path / "out" / "parity.json").read_text())
     assert not report["passed"]
@@ -63,27 +65,30 @@ def test_comparison_needs_an_anomaly():
         compare(runtime, runtime, blank, "nothing")
 
 
+def none(size):
+    return []
+
+
 def test_int8_needs_frames(tmp_path):
     pytest.importorskip("openvino")
     with pytest.raises(OptionError, match="--quantise_on"):
-        export(toy_model("energy"), "openvino", SIZE, tmp_path / "x", [], "x", precision="int8")
+        export(toy_model("energy"), "openvino", SIZE, tmp_path / "x", none, "x", precision="int8")
     assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.slow
 def test_int8_is_compared_like_the_rest(tmp_path):
     pytest.importorskip("nncf")
-    frames = street_frames()
-    parity = export(
+    (parity,) = export(
         toy_model("energy"),
         "openvino",
         SIZE,
         tmp_path / "x",
-        frames,
+        street_frames,
         "streets",
         precision="int8",
         tolerance=100,
-        quantise_on=[image for image, _ in frames],
+        quantise_on=[image for image, _ in street_frames()],
     )
     assert parity.runtime == "openvino int8"
     assert 0.5 < parity.rank_correlation < 0.99999

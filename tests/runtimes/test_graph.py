@@ -14,7 +14,7 @@ from tests.runtimes.models import SIZE, eager, small_model, street_frames, toy_m
 @pytest.mark.parametrize("name", DETECTORS)
 def test_graph_of_every_detector_is_the_model(name):
     model = toy_model(name)
-    image = street_frames(1)[0][0]
+    image = street_frames(count=1)[0][0]
     score, classes = eager(model, image)
     with torch.inference_mode():
         found = ScoringGraph(model)(torch.from_numpy(image)[None])
@@ -40,7 +40,7 @@ def test_runtimes_score_as_pytorch_does(backend, size):
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_runtimes_run_the_whole_network(backend):
     pytest.importorskip(backend)
-    model, image = small_model(), street_frames(1)[0][0]
+    model, image = small_model(), street_frames(count=1)[0][0]
     found = prepare(model, SIZE, Choice(backend))(image)
     np.testing.assert_allclose(found.score, eager(model, image)[0], rtol=1e-4, atol=1e-4)
 
