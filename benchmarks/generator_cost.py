@@ -47,7 +47,11 @@ def training_step(generator, batch):
     config = GeneratorConfig(generator={}, train_data={}, val_data={}, encoder={})
     encoder = ENCODERS.build("vgg", {"depth": 19, "weights": "none"})
     discriminators = Discriminators(generator.classes)
-    step = GeneratorStep(generator, discriminators, encoder, None, config).to(batch.image.device).train()
+    step = (
+        GeneratorStep(generator, discriminators, encoder, None, config)
+        .to(batch.image.device)
+        .train()
+    )
     optimisers = [Adam(part.parameters(), 1e-4) for part in (generator, discriminators)]
 
     def run(*_) -> None:
