@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
 from roadanomaly.detectors.explanation import Explanation
 from roadanomaly.report.pictures import caption, class_picture, column, heat, row
 
-COLUMNS = 4
+WIDEST = 4
+"""Pictures in a row at most."""
+
 WIDTH = 400
 """Of a picture, in pixels."""
 
 
 def explanation_sheet(image: np.ndarray, found: Explanation, score: np.ndarray) -> np.ndarray:
-    """Draw image, labels, each map of the explanation and the score, four in a row.
+    """Draw image, labels, each map of the explanation and the score, in rows as equal as
+    may be.
 
     Maps whose values lie in 0..1 are coloured on that range, so that sheets can be compared; others
     on their own range.
@@ -38,7 +43,8 @@ def explanation_sheet(image: np.ndarray, found: Explanation, score: np.ndarray) 
         caption(cv2.resize(picture, (WIDTH, height), interpolation=_way(title)), title)
         for title, picture in pictures.items()
     ]
-    rows = [scaled[first : first + COLUMNS] for first in range(0, len(scaled), COLUMNS)]
+    columns = math.ceil(len(scaled) / math.ceil(len(scaled) / WIDEST))
+    rows = [scaled[first : first + columns] for first in range(0, len(scaled), columns)]
     return column([row(pictures_of_row) for pictures_of_row in rows])
 
 

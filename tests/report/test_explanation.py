@@ -40,10 +40,10 @@ def test_a_sheet_shows_each_part_in_its_place():
     found = Explanation(classes, {"resynthesis": drawn, "entropy": half, "energy": half * 10})
     sheet = explanation_sheet(image, found, np.zeros((60, 80), np.float32))
     height, width = 22 + 300, 400
-    assert sheet.shape == (2 * height + 4, 4 * width + 3 * 4, 3)
+    assert sheet.shape == (2 * height + 4, 3 * width + 2 * 4, 3)
 
     def middle(number, part=0.25):
-        top, left = (number // 4) * (height + 4), (number % 4) * (width + 4)
+        top, left = (number // 3) * (height + 4), (number % 3) * (width + 4)
         return sheet[top + 22 + 150, left + int(part * width)]
 
     assert (middle(0) == (10, 200, 30)).all()
