@@ -33,7 +33,7 @@ class GeneratorStep(nn.Module):
 
     Args:
         generator: learns.
-        discriminators: learn.
+        discriminators: learn; None leaves the adversarial terms out.
         encoder: of the perceptual term; frozen here. None leaves the term out.
         reader: must read the labels out of the resynthesis; frozen here. None leaves the term out.
         config: weights and kinds of the terms.
@@ -47,14 +47,14 @@ class GeneratorStep(nn.Module):
     def __init__(
         self,
         generator: Generator,
-        discriminators: Discriminators,
+        discriminators: Discriminators | None,
         encoder: Encoder | None,
         reader: Segmenter | None,
         config: GeneratorConfig,
     ) -> None:
         super().__init__()
         self.generator = generator
-        self.discriminators = discriminators.requires_grad_(config.discriminated)
+        self.discriminators = discriminators
         self.encoder = None if encoder is None else encoder.requires_grad_(False)
         self.reader = None if reader is None else reader.requires_grad_(False)
         self.config = config
@@ -77,7 +77,9 @@ class GeneratorStep(nn.Module):
         """
         del rng
         fake = self.generator(batch.label)
-        terms = self._adversarial_terms(batch, fake) if self.config.discriminated else {}
+        terms: dict[str, Tensor] = {}
+        if self.discriminators is not None:
+            terms |= self._adversarial_terms(self.discriminators, batch, fake)
         if self.encoder is not None:
             terms["perceptual"] = self._perceptual_term(self.encoder, fake, batch.image)
         if self.reader is not None:
@@ -86,25 +88,29 @@ class GeneratorStep(nn.Module):
             terms["pixel"] = self.config.pixel * (fake - batch.image).abs().mean()
         return terms
 
-    def _adversarial_terms(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
+    def _adversarial_terms(
+        self, discriminators: Discriminators, batch: Batch, fake: Tensor
+    ) -> dict[str, Tensor]:
         """Return what both sides of the adversarial game want minimised."""
         config = self.config
         layout = one_hot(batch.label, self.generator.classes)
-        judged = self.discriminators(
+        judged = discriminators(
             torch.cat([layout, layout]), torch.cat([batch.image, fake.detach()])
         )
         real = [[one[: len(layout)] for one in maps] for maps in judged]
         false = [[one[len(layout) :] for one in maps] for maps in judged]
         terms = {"discriminators": discriminator_loss(real, false, config.adversarial)}
-        terms |= self._penalty(layout, batch.image)
-        fixed = {name: one.detach() for name, one in self.discriminators.named_parameters()}
-        scores = functional_call(self.discriminators, fixed, (layout, fake))
+        terms |= self._penalty(discriminators, layout, batch.image)
+        fixed = {name: one.detach() for name, one in discriminators.named_parameters()}
+        scores = functional_call(discriminators, fixed, (layout, fake))
         return terms | {
             "adversarial": config.adversarial_weight * adversarial_loss(scores, config.adversarial),
             "feature_matching": config.feature_matching * feature_matching(scores, real),
         }
 
-    def _penalty(self, layout: Tensor, image: Tensor) -> dict[str, Tensor]:
+    def _penalty(
+        self, discriminators: Discriminators, layout: Tensor, image: Tensor
+    ) -> dict[str, Tensor]:
         """Return R1 every so many passes, and 0 in between; nothing where it is not asked for."""
         config = self.config
         if not config.r1:
@@ -115,7 +121,7 @@ class GeneratorStep(nn.Module):
             return {"r1": image.new_zeros(())}
         image = image.detach().requires_grad_()
         with torch.enable_grad(), torch.autocast(image.device.type, enabled=False):
-            penalty = gradient_penalty(self.discriminators(layout, image), image)
+            penalty = gradient_penalty(discriminators(layout, image), image)
         return {"r1": config.r1 * config.r1_interval * penalty}
 
     def _perceptual_term(self, encoder: Encoder, fake: Tensor, image: Tensor) -> Tensor:

@@ -55,13 +55,15 @@ class GeneratorTask(Task):
         self.reader = _segmenter(config.reader)
         self.judge = _segmenter(config.judge)
         self._check()
-        self.discriminators = Discriminators(
-            self.generator.classes,
-            config.discriminator_width,
-            config.discriminator_layers,
-            config.discriminator_scales,
-            config.spectral,
-        )
+        self.discriminators: Discriminators | None = None
+        if config.discriminated:
+            self.discriminators = Discriminators(
+                self.generator.classes,
+                config.discriminator_width,
+                config.discriminator_layers,
+                config.discriminator_scales,
+                config.spectral,
+            )
         self.module = GeneratorStep(
             self.generator, self.discriminators, self.encoder, self.reader, config
         )
@@ -111,7 +113,7 @@ class GeneratorTask(Task):
         """Return an Adam for each side that takes part, with the run's schedule."""
         config = self.config
         rates = {"generator": config.lr}
-        if config.discriminated:
+        if self.discriminators is not None:
             rates["discriminators"] = config.discriminator_lr
         plans = []
         for name, rate in rates.items():
@@ -136,7 +138,7 @@ class GeneratorTask(Task):
             seed=self.config.seed,
             config=asdict(self.config),
             parameters=_size(self.generator),
-            discriminator_parameters=_size(self.discriminators),
+            discriminator_parameters=_size(self.discriminators) if self.discriminators else 0,
             **parts,
             train_data=self.frames.record(),
             val_data=self.held_out.record(),
@@ -171,13 +173,14 @@ class GeneratorTask(Task):
     def state_dict(self) -> dict[str, Any]:
         """Return the discriminators' weights and the passes so far."""
         return {
-            "discriminators": self.discriminators.state_dict(),
+            "discriminators": self.discriminators.state_dict() if self.discriminators else {},
             "passes": self.module.passes,
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Restore them."""
-        self.discriminators.load_state_dict(saved["discriminators"])
+        if self.discriminators is not None:
+            self.discriminators.load_state_dict(saved["discriminators"])
         self.module.passes.copy_(saved["passes"])
 
 
