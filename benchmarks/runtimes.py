@@ -117,9 +117,7 @@ def table(given, model, size: str, frames) -> None:
         if frames is not None:
             reference = prepare(model, (height, width), Choice("torch", device=given.device))
             parity = compare(reference, runtime, scaled(frames, height, width), given.on)
-            print(
-                f"{parity.rank_correlation:>10.5f} {parity.ap_before:.2f} → {parity.ap_after:.2f}"
-            )
+            print(f"{parity.ranks:>10} {parity.ap_before:.2f} → {parity.ap_after:.2f}")
         else:
             print()
 

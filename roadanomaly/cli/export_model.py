@@ -75,7 +75,7 @@ def run(arguments: Sequence[str]) -> None:
     for parity in parities:
         sys.stdout.write(
             f"{parity.size[0]}x{parity.size[1]}: largest difference {parity.max_difference:.3g}, "
-            f"mean {parity.mean_difference:.3g}, rank correlation {parity.rank_correlation:.6f}; "
+            f"mean {parity.mean_difference:.3g}, rank correlation {parity.ranks}; "
             f"AP on {parity.data}: {parity.ap_before:.2f} → {parity.ap_after:.2f}\n"
         )
     sys.stdout.write(f"written to {given.out}: {GRAPHS[given.to]}, {PARITY}\n")

@@ -33,7 +33,8 @@ class Parity:
         frames: how many.
         max_difference: largest absolute difference of two scores.
         mean_difference: mean absolute difference.
-        rank_correlation: Spearman's, over pixels drawn from all frames.
+        rank_correlation: Spearman's, over pixels drawn from all frames; None where one side's
+            scores are all equal, which have no ranks.
         classes_equal: share of pixels with the same class.
         ap_before: average precision of the reference, percent.
         ap_after: of the other, percent.
@@ -47,7 +48,7 @@ class Parity:
     frames: int
     max_difference: float
     mean_difference: float
-    rank_correlation: float
+    rank_correlation: float | None
     classes_equal: float
     ap_before: float
     ap_after: float
@@ -57,6 +58,13 @@ class Parity:
     def passed(self) -> bool:
         """Whether AP moved by no more than the tolerance."""
         return abs(self.ap_after - self.ap_before) <= self.tolerance
+
+    @property
+    def ranks(self) -> str:
+        """The rank correlation in words."""
+        if self.rank_correlation is None:
+            return "undefined (equal scores)"
+        return f"{self.rank_correlation:.6f}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -158,7 +166,6 @@ def compare(
     if not np.isfinite(ap_before):
         msg = f"no frame of {data} shows an anomaly, so AP is undefined; compare on another set."
         raise DataError(msg)
-    pairs = np.concatenate(drawn, axis=1)
     return Parity(
         reference=f"{reference.name} {reference.precision}",
         runtime=f"{runtime.name} {runtime.precision}",
@@ -167,9 +174,16 @@ def compare(
         frames=count,
         max_difference=largest,
         mean_difference=total / pixels,
-        rank_correlation=float(spearmanr(pairs[0], pairs[1]).statistic),
+        rank_correlation=_rank_correlation(*np.concatenate(drawn, axis=1)),
         classes_equal=equal / pixels,
         ap_before=100 * ap_before,
         ap_after=100 * ap_after,
         tolerance=tolerance,
     )
+
+
+def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
+    """Return Spearman's correlation of two rows of scores; None where one is constant."""
+    if min(np.ptp(one), np.ptp(other)) == 0:
+        return None
+    return float(spearmanr(one, other).statistic)

@@ -29,6 +29,26 @@ def test_export_opens_again_and_scores_the_same(to, tmp_path):
         opened.runtime((64, 64))
 
 
+class Flat:
+    """A runtime that scores every pixel alike."""
+
+    name, precision = "flat", "f32"
+
+    def __init__(self, runtime):
+        self.runtime, self.size = runtime, runtime.size
+
+    def __call__(self, image):
+        found = self.runtime(image)
+        return Scores(found.classes, np.zeros_like(found.score), found.rarity)
+
+
+def test_equal_scores_have_no_ranks():
+    runtime = prepare(toy_model("energy"), SIZE, Choice("torch"))
+    parity = compare(runtime, Flat(runtime), street_frames(), "streets")
+    assert parity.ranks == "undefined (equal scores)"
+    assert json.loads(json.dumps(parity.as_dict(), allow_nan=False))["rank_correlation"] is None
+
+
 class Shuffled:
     """A runtime that is fast and wrong."""
 
