@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.feature_sample import FeatureSample, draw_pixels
+from roadanomaly.detectors.frame_standard import standardise_frame
 from roadanomaly.detectors.layer_density import LayerDensity, VectorDensity, WindowDensity
 from roadanomaly.detectors.smoothing import check_window, window_mean
 from roadanomaly.errors import DataError, OptionError, nearest
@@ -58,7 +59,7 @@ class EmbeddingDensity(Detector):
         OptionError: a value out of range.
 
     Source: Blum et al., 2021, The Fishyscapes Benchmark, section 4 (learned embedding density).
-    Differs: at most 64 principal components instead of all channels; `smooth`.
+    Differs: at most 64 principal components instead of all channels; `smooth`; `standardise`.
     """
 
     kind = "fit"
@@ -85,6 +86,7 @@ class EmbeddingDensity(Detector):
         epochs: int = 20,
         noise: float = 0.05,
         smooth: int = 1,
+        standardise: bool = False,
     ) -> None:
         super().__init__()
         if aggregate not in AGGREGATES:
@@ -104,7 +106,8 @@ class EmbeddingDensity(Detector):
         self.dimensions, self.aggregate = dimensions, aggregate
         self.couplings, self.hidden, self.window = couplings, hidden, window
         self.vectors, self.per_frame, self.balanced = vectors, per_frame, balanced
-        self.epochs, self.noise, self.smooth = epochs, noise, smooth
+        self.epochs, self.noise = epochs, noise
+        self.smooth, self.standardise = smooth, standardise
         if aggregate == "logistic":
             self.supervision = "anomalies"  # type: ignore[misc]
         self.register_buffer("fitted", torch.tensor(False))
@@ -125,6 +128,7 @@ class EmbeddingDensity(Detector):
             "epochs": self.epochs,
             "noise": self.noise,
             "smooth": self.smooth,
+            "standardise": self.standardise,
         }
 
     def attach(self, segmenter: Segmenter) -> None:
@@ -146,15 +150,16 @@ class EmbeddingDensity(Detector):
 
     def update(self, segmentation: Segmentation, batch: Batch) -> None:
         """Draw vectors of known pixels, and of labelled anomalies where there are any."""
+        maps = {name: self._map(segmentation, name) for name in self.features}
         for index, label in enumerate(batch.label.cpu().long()):
             known = label.masked_fill(label >= NEGATIVE, -1)
             count = max(1, self.per_frame // self.window**2)
             places = draw_pixels(known, count, balanced=self.balanced)
-            self.inliers.add(self._vectors(segmentation, index, places))
+            self.inliers.add(self._vectors(maps, segmentation.padded, index, places))
             strange = torch.where(label == NEGATIVE, 0, -1)
             places = draw_pixels(strange, count, balanced=False)
             if self.aggregate == "logistic" and len(places):
-                self.anomalies.add(self._vectors(segmentation, index, places))
+                self.anomalies.add(self._vectors(maps, segmentation.padded, index, places))
 
     def finish(self) -> None:
         """Train the flows on the vectors that were drawn."""
@@ -169,7 +174,7 @@ class EmbeddingDensity(Detector):
         self.require(bool(self.fitted), "embedding_density")
         maps = []
         for name in self.features:
-            cost = self._layer(name).cost(segmentation.features[name])
+            cost = self._layer(name).cost(self._map(segmentation, name))
             maps.append(segmentation.to_image(window_mean(cost, self.smooth)))
         return self._aggregated(self._normalised(torch.stack(maps, -1)))
 
@@ -231,12 +236,21 @@ class EmbeddingDensity(Detector):
         self.weight.copy_(weight.detach())
         self.bias.copy_(bias.detach())
 
-    def _vectors(self, segmentation: Segmentation, index: int, places: Tensor) -> dict[str, Tensor]:
+    def _map(self, segmentation: Segmentation, name: str) -> Tensor:
+        """Return a layer's features `(B, C, h, w)`, standardised if that is asked for."""
+        if not self.standardise:
+            return segmentation.features[name]
+        (height, width), (tall, wide) = segmentation.size, segmentation.padded
+        return standardise_frame(segmentation.features[name], (height / tall, width / wide))
+
+    def _vectors(
+        self, maps: dict[str, Tensor], padded: tuple[int, int], index: int, places: Tensor
+    ) -> dict[str, Tensor]:
         """Return the vector or window of each layer at the cell that holds each place."""
         found = {}
-        for name in self.features:
-            one = segmentation.features[name][index]
-            scale = torch.tensor(one.shape[-2:]) / torch.tensor(segmentation.padded)
+        for name, layer in maps.items():
+            one = layer[index]
+            scale = torch.tensor(one.shape[-2:]) / torch.tensor(padded)
             cells = (places * scale).long().to(one.device)
             found[name] = self._layer(name).take(one, cells)
         return found

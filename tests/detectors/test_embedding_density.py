@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.embedding_density import EmbeddingDensity
 from roadanomaly.detectors.feature_sample import FeatureSample, draw_pixels
+from roadanomaly.detectors.frame_standard import standardise_frame
 from roadanomaly.detectors.layer_density import VectorDensity, WindowDensity
 from roadanomaly.detectors.projection import Whitening
 from roadanomaly.errors import DataError, OptionError
@@ -152,6 +153,33 @@ def test_smooth_averages_neighbouring_cells_of_a_layer():
         mean[y, x] = cost[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2].mean()
     expected = (found.to_image(mean[None]) - detector.mean) / detector.deviation
     torch.testing.assert_close(score, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_standardised_frames_forget_offset_and_gain():
+    """Against numpy; padding does not count; one offset and gain for all is taken out."""
+    maps = 3 + torch.randn(2, 5, 8, 10) * torch.tensor([2.0, 1, 1, 0.5, 0])[:, None, None]
+    maps[..., 6:, :] = 50
+    found = standardise_frame(maps, (6 / 8, 1.0))
+    shown = maps[..., :6, :].double().numpy()
+    deviation = shown.std((2, 3), keepdims=True)
+    whole = np.sqrt(np.square(deviation).mean(1, keepdims=True))
+    expected = (shown - shown.mean((2, 3), keepdims=True)) / (deviation + 0.1 * whole)
+    np.testing.assert_allclose(found[..., :6, :].numpy(), expected, atol=1e-5)
+    moved = standardise_frame(7 * maps - 4, (6 / 8, 1.0))
+    torch.testing.assert_close(moved, found, rtol=1e-3, atol=1e-4)
+
+
+def test_standardised_detector_scores_a_dimmed_frame_alike():
+    segmenter = TwoLayers()
+    detector = fitted(segmenter, features=["colour"], standardise=True)
+    batch = toy.planted(toy.inliers(2, 9), 0.3)
+    found = segmenter(batch.image, detector.needs)
+    with torch.no_grad():
+        score = detector.score(found, batch.image)
+        found.features["colour"] = 0.3 * found.features["colour"] + 2
+        dimmed = detector.score(found, batch.image)
+    torch.testing.assert_close(dimmed, score, rtol=1e-3, atol=1e-3)
+    assert score[batch.negative].mean() > score[batch.known].mean() + 0.5
 
 
 def test_held_out_inliers_have_mean_0_and_deviation_1_in_each_layer(two):
