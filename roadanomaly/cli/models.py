@@ -27,12 +27,14 @@ class Group:
         detectors: by their names in the table.
         calibrations: of the detectors that were saved with one.
         label: tells it from other groups: its first run's folder, or the network's name.
+        first: the run that was the first to bring a detector, by the detector's catalogue name.
     """
 
     segmenter: Segmenter
     detectors: dict[str, Detector] = field(default_factory=dict)
     calibrations: dict[str, Calibration | None] = field(default_factory=dict)
     label: str = ""
+    first: dict[str, str] = field(default_factory=dict)
 
 
 def pick_device(name: str) -> torch.device:
@@ -81,7 +83,7 @@ def gather(
         groups.setdefault(weights_hash(network), Group(network, label=segmenter["name"]))
     for group in groups.values():
         for name in suited(group.segmenter) if names is None else names:
-            if name not in group.detectors:
+            if name not in group.detectors and name not in group.first:
                 group.detectors[name] = _posthoc(name, group.segmenter)
     if len(groups) > 1:
         _tell_apart(list(groups.values()))
@@ -96,11 +98,19 @@ def suited(segmenter: Segmenter) -> list[str]:
 def _place(groups: dict[str, Group], model: Model, run: str) -> None:
     key, label = weights_hash(model.segmenter), _label(run)
     group = groups.setdefault(key, Group(model.segmenter, label=label))
-    name = DETECTORS.name_of(model.detector)
-    if name in group.detectors:
-        name = _unused(f"{name} ({label})", group.detectors)
+    name = kind = DETECTORS.name_of(model.detector)
+    if kind in group.first:
+        _rename(group, {kind: f"{kind} ({group.first[kind]})"})
+        name = _unused(f"{kind} ({label})", group.detectors)
+    group.first.setdefault(kind, label)
     group.detectors[name] = model.detector
     group.calibrations[name] = model.calibration
+
+
+def _rename(group: Group, names: dict[str, str]) -> None:
+    """Give detectors of a group other names in the table, where they are; the order stays."""
+    group.detectors = {names.get(key, key): one for key, one in group.detectors.items()}
+    group.calibrations = {names.get(key, key): one for key, one in group.calibrations.items()}
 
 
 def _label(run: str) -> str:
@@ -113,11 +123,7 @@ def _tell_apart(groups: list[Group]) -> None:
     seen: list[str] = []
     for group in groups:
         seen.append(_unused(group.label, seen))
-        renamed = {name: f"{name} ({seen[-1]})" for name in group.detectors}
-        group.detectors = {renamed[name]: one for name, one in group.detectors.items()}
-        group.calibrations = {
-            renamed[name]: one for name, one in group.calibrations.items() if name in renamed
-        }
+        _rename(group, {name: f"{name} ({seen[-1]})" for name in group.detectors})
 
 
 def _unused(name: str, used: Collection[str]) -> str:
