@@ -166,13 +166,13 @@ def test_negatives_are_put_into_a_labelled_set_and_scored_on_its_road(
 def test_two_runs_with_other_weights_are_two_tables_and_a_spread(command, model_folder, tmp_path):
     torch.manual_seed(1)
     other = ra.Model(ra.segmenter("espnetv2", scale=0.5), ra.detector("energy"))
-    other.save(tmp_path / "other")
+    other.save(tmp_path / "run_1")
     words = ("--data.width", 128, "--detectors", "none", "--pictures", 0, "--out", tmp_path / "e")
-    code, out, _ = command("evaluate", model_folder, tmp_path / "other", *STREETS, *words)
+    code, out, _ = command("evaluate", model_folder, tmp_path / "run_1", *STREETS, *words)
     assert code == 0
-    assert "streets: energy, 2 runs" in out
+    assert "streets: energy (run), 2 runs" in out
     names = json.loads((tmp_path / "e" / "metrics.json").read_text())["streets"]["detectors"]
-    assert list(names) == ["energy (run)", "energy (other)"]
+    assert list(names) == ["energy (run)", "energy (run_1)"]
 
 
 def test_stored_maps_score_as_the_model_that_made_them(command, model_folder, tmp_path):
