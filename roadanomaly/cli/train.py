@@ -20,7 +20,7 @@ roadanomaly train generator configs/spade_camvid.yaml
 GENERATOR_EXAMPLES = """
 roadanomaly train generator configs/spade_camvid.yaml
 roadanomaly train generator configs/spade_camvid.yaml --generator.width 24 --out runs/wider
-roadanomaly train generator configs/pix2pixhd_camvid.yaml --adversarial_weight 1 --feature_matching 10
+roadanomaly train generator configs/pix2pixhd_camvid.yaml --adversarial_weight 1 --out runs/gan
 roadanomaly train generator runs/spade_camvid/config.yaml --resume
 torchrun --nproc-per-node 2 -m roadanomaly train generator configs/spade_camvid.yaml
 """
