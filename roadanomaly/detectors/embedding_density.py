@@ -54,6 +54,8 @@ class EmbeddingDensity(Detector):
         noise: deviation of the noise that is added to the whitened vectors in training.
         smooth: side of the square window, in cells of each map, over which the negative
             log-likelihood is averaged: that of the window, if its cells were independent.
+        standardise: bring each channel of each frame to mean 0 and deviation 1 first, which takes
+            out what another camera or light does to all of a frame.
 
     Raises:
         OptionError: a value out of range.
