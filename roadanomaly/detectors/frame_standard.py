@@ -1,4 +1,4 @@
-"""Features of a frame at mean 0 and deviation 1: what camera, light and weather shift goes."""
+"""Features of a frame at mean 0 and deviation 1, without what its camera and light do to all."""
 
 from __future__ import annotations
 

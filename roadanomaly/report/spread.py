@@ -10,8 +10,8 @@ import numpy as np
 from roadanomaly.evaluation.findings import Findings
 from roadanomaly.report.tables.results import METRICS
 
-NUMBER = re.compile(r"(?:[-_. ]|(?<=seed))\d+(?=\)?$)")
-"""A seed at the end of a run's name: `flow_0`, `flow-seed0`, but not `resnet50`."""
+NUMBER = re.compile(r"(?:[-_. ]|(?<=seed)|(?<=\())\d+(?=\)?$)")
+"""A seed at the end of a run's name: `flow_0`, `flow-seed0`, `0`, but not `resnet50`."""
 
 
 def format_spread(findings: Sequence[Findings]) -> str:

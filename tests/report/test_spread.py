@@ -36,6 +36,7 @@ def test_each_recipe_has_its_own_mean_and_deviation():
     [
         (("energy (seed0)", "energy (seed1)"), 1),
         (("energy", "energy 2"), 1),
+        (("energy (0)", "energy (1)"), 1),
         (("energy (resnet50)", "energy (resnet101)"), 0),
         (("energy (a_0)", "msp (a_1)"), 0),
     ],
