@@ -18,7 +18,6 @@ import yaml
 
 from roadanomaly.data import DATASETS
 from roadanomaly.flows.store import load_flow
-from roadanomaly.model import build_part
 from roadanomaly.report.flow_pictures import bits_of
 from roadanomaly.training.crops import held_out_crops
 from roadanomaly.training.record import machine
@@ -54,7 +53,7 @@ def main() -> None:
 
     def cut(data):
         return held_out_crops(
-            build_part(DATASETS, data), count, tuple(config["crop"]), tuple(config["scale"])
+            DATASETS.from_spec(data), count, tuple(config["crop"]), tuple(config["scale"])
         )
 
     crops, training = cut(config["val_data"]), cut(config["train_data"])

@@ -110,6 +110,20 @@ class Catalogue(Generic[T]):
         self.check_types(name, given)
         return self.get(name)(**given)
 
+    def from_spec(self, spec: Mapping[str, Any] | None) -> T:
+        """Make the entry that `{"name": ..., option: value, ...}` describes.
+
+        Raises:
+            UserError: the name is missing or unknown, or an option is.
+        """
+        options = dict(spec or {})
+        name = options.pop("name", None)
+        if not isinstance(name, str):
+            article = "an" if self.kind[0] in "aeiou" else "a"
+            msg = f"{article} {self.kind} needs a `name:`; known: {', '.join(sorted(self))}."
+            raise UserError(msg)
+        return self.build(name, options)
+
     def check_types(self, name: str, given: Mapping[str, Any]) -> None:
         """Refuse a value that its annotation does not allow.
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from roadanomaly.calibration import Calibration
 from roadanomaly.data.images import read_image
 from roadanomaly.detectors import DETECTORS, Detector
-from roadanomaly.errors import DataError, NotCalibrated, UserError
+from roadanomaly.errors import DataError, NotCalibrated
 from roadanomaly.files import write_folder
 from roadanomaly.objects import find_components
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
@@ -259,28 +259,14 @@ def rebuild(description: dict[str, Any]) -> Model:
         raise ValueError(msg)
     calibration = description["calibration"]
     model = Model(
-        build_part(SEGMENTERS, description["segmenter"]),
-        build_part(DETECTORS, description["detector"]),
+        SEGMENTERS.from_spec(description["segmenter"]),
+        DETECTORS.from_spec(description["detector"]),
         Calibration.from_dict(calibration) if calibration else None,
         description["min_area"],
     )
     model.segmenter.learned_from = description["segmenter_learned_from"]
     model.detector.trained_on = description.get("detector_trained_on")
     return model
-
-
-def build_part(catalogue: Any, spec: dict[str, Any]) -> Any:
-    """Build a catalogue entry from `{"name": ..., option: value, ...}`.
-
-    Raises:
-        UserError: the name is missing or unknown, or an option is.
-    """
-    options = dict(spec)
-    name = options.pop("name", None)
-    if not isinstance(name, str):
-        msg = f"a {catalogue.kind} needs a `name:`; known: {', '.join(sorted(catalogue))}."
-        raise UserError(msg)
-    return catalogue.build(name, options)
 
 
 def as_tensor(image: ImageLike) -> Tensor:

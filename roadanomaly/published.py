@@ -12,7 +12,7 @@ from torch import Tensor
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.data.streethazards import CLASSES as STREETHAZARDS
 from roadanomaly.detectors import DETECTORS
-from roadanomaly.detectors.densehybrid import DenseHybrid
+from roadanomaly.detectors.hybrid.densehybrid import DenseHybrid
 from roadanomaly.errors import DataError, UnknownName, nearest
 from roadanomaly.model import Model
 from roadanomaly.segmenters import SEGMENTERS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,12 @@ PACKAGE = Path(roadanomaly.__file__).parent
 LEVELS = (
     ("__init__", "__main__"),
     ("cli",),
-    ("mining", "serve"),
+    ("leaderboard", "mining", "serve"),
     ("evaluation", "training", "video", "report", "runtimes"),
-    ("model", "published"),
-    ("detectors", "negatives"),
+    ("model", "models", "published"),
+    ("detectors", "negatives", "refiners"),
     ("segmenters", "flows", "encoders", "generators", "data", "store"),
+    ("streets",),
     ("calibration", "catalogue", "metrics", "objects", "scores", "types"),
     ("errors", "extras", "files"),
 )
@@ -68,6 +70,17 @@ def test_parts_do_not_import_each_other_in_a_circle():
         free = {name for name in graph if name not in done and graph[name] <= done}
         assert free, f"a circle among {sorted(set(graph) - done)}"
         done |= free
+
+
+def test_refiners_know_no_detector_and_families_know_no_other_family():
+    for path in FILES:
+        text = path.read_text()
+        if part(path) == "refiners":
+            assert "roadanomaly.detectors" not in text, path
+        rooms = path.relative_to(PACKAGE).parts
+        if rooms[0] == "detectors" and len(rooms) == 3:
+            named = set(re.findall(r"roadanomaly\.detectors\.(\w+)\.", text))
+            assert named <= {rooms[1]}, f"{path} imports of {named}"
 
 
 def test_files_are_short_and_say_what_they_are_for():

@@ -13,7 +13,6 @@ from roadanomaly.data.check import PROBLEM, check
 from roadanomaly.data.doctor import diagnose
 from roadanomaly.data.roadanomaly import PUBLISHED_FRAMES, RoadAnomaly
 from roadanomaly.errors import DataError, OptionError
-from roadanomaly.model import build_part
 
 EXAMPLES = """
 roadanomaly data check smiyc-anomaly --root /data
@@ -74,7 +73,7 @@ def _plain(
 ) -> tuple[list[str], list[str]]:
     """Return origin and faults of a set that has no card."""
     given = {key: value for key, value in (("root", root), ("split", split)) if value}
-    frames = build_part(DATASETS, {"name": name, **given, **options})
+    frames = DATASETS.from_spec({"name": name, **given, **options})
     lines = check(frames, limit)
     if isinstance(frames, RoadAnomaly) and len(frames) != PUBLISHED_FRAMES:
         lines.append(

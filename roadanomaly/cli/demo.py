@@ -29,7 +29,7 @@ from roadanomaly.evaluation.folder import EvaluationFolder
 from roadanomaly.evaluation.job import Job
 from roadanomaly.evaluation.protocols import PROTOCOLS
 from roadanomaly.evaluation.sources import NetworkScores
-from roadanomaly.model import Model, build_part, load
+from roadanomaly.model import Model, load
 from roadanomaly.objects import find_components
 from roadanomaly.report.gallery import Exhibit, draw_gallery
 from roadanomaly.report.page import write_report
@@ -112,7 +112,7 @@ def _streets(out: Path, words: list[str]) -> tuple[Path, Model, FrameSet]:
     say("2/3  DenseHybrid fine-tunes it with textured shapes as negatives")
     start = ["--start", str(first)]
     trained = _train([_recipe("streets_densehybrid"), *start, *words], out / "densehybrid")
-    test = build_part(DATASETS, {"name": "streets", "split": "test", "count": 40})
+    test = DATASETS.from_spec({"name": "streets", "split": "test", "count": 40})
     return trained, load(first), test
 
 
@@ -125,9 +125,9 @@ def _real(out: Path, words: list[str]) -> tuple[Path, Model, FrameSet]:
     labelled = ["--train_data", '{"name": "camvid", "split": "train"}']
     trained = _train([recipe, *labelled, *short, *words], out / "densehybrid")
     config, _ = read_config([recipe])
-    segmenter = build_part(SEGMENTERS, config.segmenter or {})
+    segmenter = SEGMENTERS.from_spec(config.segmenter or {})
     before = Model(segmenter, DETECTORS.build("max_logit"))
-    return trained, before, build_part(DATASETS, {"name": "roadanomaly"})
+    return trained, before, DATASETS.from_spec({"name": "roadanomaly"})
 
 
 def _compare(out: Path, before: Model, after: Model, test: FrameSet) -> None:
@@ -161,7 +161,7 @@ def _compare(out: Path, before: Model, after: Model, test: FrameSet) -> None:
 
 def _training_set(model: Model) -> FrameSet:
     name = "camvid" if has_real_data() else "streets"
-    return build_part(DATASETS, {"name": name, "split": "train"})
+    return DATASETS.from_spec({"name": name, "split": "train"})
 
 
 def _evaluate(model: Model, inliers: FrameSet, test: FrameSet, seen: Seen) -> list[Findings]:

@@ -23,7 +23,6 @@ from roadanomaly.evaluation.protocols import PROTOCOLS
 from roadanomaly.evaluation.sources import FolderScores, NetworkScores, ScoreSource
 from roadanomaly.evaluation.spool import fingerprint
 from roadanomaly.evaluation.team import Team
-from roadanomaly.model import build_part
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.scores import open_scores
@@ -129,7 +128,7 @@ def _frames(
     region = PROTOCOLS[name].region
     if track and region:
         spec.setdefault(region, track)
-    return build_part(DATASETS, spec)
+    return DATASETS.from_spec(spec)
 
 
 def _changed(frames: FrameSet, given: Namespace) -> FrameSet:
@@ -137,7 +136,7 @@ def _changed(frames: FrameSet, given: Namespace) -> FrameSet:
     if given.size:
         frames = Resized(frames, given.size)
     if given.negatives:
-        frames = MixedFrames(frames, build_part(NEGATIVES, given.negatives))
+        frames = MixedFrames(frames, NEGATIVES.from_spec(given.negatives))
     return OnGround(frames) if given.region == "road" else frames
 
 

@@ -16,7 +16,7 @@ from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.geometry import scale_image, scale_mask
 from roadanomaly.data.images import read_image, to_array
 from roadanomaly.data.subset import Subset
-from roadanomaly.model import build_part, load
+from roadanomaly.model import load
 from roadanomaly.runtimes.exported import GRAPHS, PARITY, export
 from roadanomaly.training.record import run_record, weights_hash
 
@@ -85,7 +85,7 @@ def labelled_frames(name: str, root: str | None, options: dict[str, Any], limit:
     """Return some frames of a labelled set; of the drawn streets those with anomalies."""
     split = {"split": "test"} if name == "streets" else {}
     spec = {"name": name, **split, **({"root": root} if root else {}), **options}
-    return Subset(build_part(DATASETS, spec), limit)
+    return Subset(DATASETS.from_spec(spec), limit)
 
 
 def scaled(frames: FrameSet, height: int, width: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -22,7 +22,7 @@ from roadanomaly.errors import DataError, OptionError
 from roadanomaly.evaluation.thresholds import just_below
 from roadanomaly.evaluation.truth import truth_of
 from roadanomaly.metrics.exact import PixelExact
-from roadanomaly.model import Model, build_part, load
+from roadanomaly.model import Model, load
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.segmenters import SEGMENTERS
@@ -71,7 +71,7 @@ def run(arguments: Sequence[str]) -> None:
     model = _model(given.run, given.segmenter, given.detector).to(pick_device(given.device))
     frames = _frames(given.data, given.size)
     if given.negatives:
-        frames = MixedFrames(frames, build_part(NEGATIVES, given.negatives))
+        frames = MixedFrames(frames, NEGATIVES.from_spec(given.negatives))
         model.detector.trained_on = frames.negatives.content
     held_out = _frames(given.calibration_data or {**given.data, "split": "val"}, given.size)
     if model.detector.kind == "fit" and (given.run is None or given.detector):
@@ -80,7 +80,7 @@ def run(arguments: Sequence[str]) -> None:
     scores = inlier_scores(model, held_out)
     model.calibration = calibrate(scores, given.false_alarms, name, seed=given.seed)
     if given.validation_data:
-        validation = build_part(DATASETS, given.validation_data)
+        validation = DATASETS.from_spec(given.validation_data)
         threshold = best_f1_threshold(model, validation)
         model.calibration = model.calibration.with_f1(threshold, title(validation))
     made = run_record(
@@ -98,7 +98,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _frames(part: dict[str, Any], size: list[int] | None) -> FrameSet:
-    frames = build_part(DATASETS, part)
+    frames = DATASETS.from_spec(part)
     if size is None:
         return frames
     if min(size) < 1:
@@ -114,12 +114,12 @@ def _model(run: str | None, segmenter: dict | None, detector: dict | None) -> Mo
     if run is None:
         assert segmenter is not None
         return _require_ready(
-            Model(build_part(SEGMENTERS, segmenter), build_part(DETECTORS, detector or {}))
+            Model(SEGMENTERS.from_spec(segmenter), DETECTORS.from_spec(detector or {}))
         )
     loaded = load(run)
     if detector is None:
         return loaded
-    return _require_ready(Model(loaded.segmenter, build_part(DETECTORS, detector)))
+    return _require_ready(Model(loaded.segmenter, DETECTORS.from_spec(detector)))
 
 
 def _require_ready(model: Model) -> Model:

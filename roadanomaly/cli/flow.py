@@ -15,7 +15,6 @@ from roadanomaly.cli.runs import read_run, start
 from roadanomaly.data import DATASETS
 from roadanomaly.data.images import write_image
 from roadanomaly.errors import DataError, OptionError, nearest
-from roadanomaly.model import build_part
 from roadanomaly.negatives.flow import FlowSamples
 from roadanomaly.report.flow_pictures import draw, grid
 from roadanomaly.training.flow_config import FlowConfig
@@ -87,7 +86,7 @@ def sample(arguments: Sequence[str]) -> None:
     height, width = given.size
     drawn = draw(flow, given.count, height, width, given.temperature, given.seed)
     write_image(out / "samples.png", grid(drawn))
-    frames = build_part(DATASETS, given.data or _val_data(Path(given.run)))
+    frames = DATASETS.from_spec(given.data or _val_data(Path(given.run)))
     write_image(out / "scenes.png", scenes(source, frames, SCENE, seed=given.seed))
     sys.stdout.write(f"{out / 'samples.png'}\n{out / 'scenes.png'}\n")
 

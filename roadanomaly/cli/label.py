@@ -19,7 +19,6 @@ from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.cli.predict import find_images
 from roadanomaly.data.images import read_image, write_image
 from roadanomaly.errors import OptionError
-from roadanomaly.model import build_part
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.types import IGNORE
 
@@ -48,7 +47,7 @@ def run(arguments: Sequence[str]) -> None:
         raise OptionError(msg)
     paths = find_images(given.images)
     _refuse_doubles(paths)
-    segmenter = build_part(SEGMENTERS, given.segmenter).to(pick_device(given.device)).eval()
+    segmenter = SEGMENTERS.from_spec(given.segmenter).to(pick_device(given.device)).eval()
     labelled = 0.0
     for path in tqdm(paths, unit="image", disable=not sys.stderr.isatty(), leave=False):
         label = sure_classes(segmenter, read_image(path), given.least)

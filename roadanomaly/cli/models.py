@@ -11,7 +11,7 @@ import torch
 from roadanomaly.calibration import Calibration
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.errors import OptionError
-from roadanomaly.model import Model, build_part, load
+from roadanomaly.model import Model, load
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.training.record import weights_hash
 
@@ -79,7 +79,7 @@ def gather(
     for run in runs:
         _place(groups, load(run, device), run)
     if segmenter is not None:
-        network = build_part(SEGMENTERS, segmenter).to(device).eval()
+        network = SEGMENTERS.from_spec(segmenter).to(device).eval()
         groups.setdefault(weights_hash(network), Group(network, label=segmenter["name"]))
     for group in groups.values():
         for name in suited(group.segmenter) if names is None else names:

@@ -10,10 +10,10 @@ import torch
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.data.memory import Memory
-from roadanomaly.data.procedural.anomalies import OUTLIER_KINDS, TEST_KINDS
-from roadanomaly.data.procedural.render import render
-from roadanomaly.data.procedural.scene import Scene
 from roadanomaly.errors import OptionError, nearest
+from roadanomaly.streets.anomalies import OUTLIER_KINDS, TEST_KINDS
+from roadanomaly.streets.render import render
+from roadanomaly.streets.scene import Scene
 from roadanomaly.types import Frame
 
 SPLITS: dict[str, tuple[int, int]] = {

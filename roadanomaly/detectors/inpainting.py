@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from roadanomaly.detectors.discrepancy.sizes import proportioned, resize_image
-from roadanomaly.detectors.uncertainty import perceptual_difference
+from roadanomaly.detectors.resynthesis.sizes import proportioned, resize_image
+from roadanomaly.detectors.resynthesis.uncertainty import perceptual_difference
 from roadanomaly.encoders import Encoder
 from roadanomaly.encoders.base import SMALLEST
 

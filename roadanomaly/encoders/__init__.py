@@ -12,4 +12,7 @@ ENCODERS: Catalogue[Encoder] = Catalogue(
     },
 )
 
-__all__ = ["ENCODERS", "Encoder"]
+PACKAGED = {"name": "timm", "model": "tf_efficientnet_lite0", "weights": "efficientnet_lite0"}
+"""Of the encoders with ImageNet weights, the one that needs no download."""
+
+__all__ = ["ENCODERS", "PACKAGED", "Encoder"]

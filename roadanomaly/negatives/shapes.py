@@ -152,7 +152,7 @@ class Shapes(PatchSource):
     def _texture(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         """Draw `(height, width, 3)` uint8 pixels."""
         if not self.files:
-            from roadanomaly.data.procedural.textures import random_texture
+            from roadanomaly.streets.textures import random_texture
 
             scale = min(1, MADE / max(height, width))
             made = random_texture(math.ceil(height * scale), math.ceil(width * scale), rng)

@@ -76,7 +76,7 @@ class DeepLabWrn38(Segmenter):
                 width = inner[-1]
             self.add_module(name, stage)
             ends[name] = width
-        self.aspp = AtrousPyramid(width, wide)
+        self.aspp = DeepLabPyramid(width, wide)
         self.bot_fine = nn.Conv2d(ends["mod2"], fine, 1, bias=False)
         self.bot_aspp = nn.Conv2d(wide * (len(ASPP_DILATIONS) + 1), wide, 1, bias=False)
         self.final = nn.Sequential(
@@ -165,7 +165,7 @@ class ResidualBlock(nn.Module):
         return shortcut + self.convs(active)
 
 
-class AtrousPyramid(nn.Module):
+class DeepLabPyramid(nn.Module):
     """The global mean, a 1x1 and three dilated 3x3 convolutions, side by side."""
 
     def __init__(self, inputs: int, outputs: int) -> None:

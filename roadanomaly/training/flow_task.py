@@ -14,7 +14,6 @@ from roadanomaly.data import DATASETS
 from roadanomaly.errors import OptionError
 from roadanomaly.flows import FLOWS, ImageFlow
 from roadanomaly.flows.store import save_flow
-from roadanomaly.model import build_part
 from roadanomaly.report.flow_pictures import bits_of, sample_sheet
 from roadanomaly.training.crops import held_out_crops
 from roadanomaly.training.flow_config import FlowConfig
@@ -56,9 +55,9 @@ class FlowTask(Task):
     def __init__(self, config: FlowConfig, folder: RunFolder) -> None:
         self.config = config
         self.folder = folder
-        self.frames = build_part(DATASETS, config.train_data)
-        self.held_out = build_part(DATASETS, config.val_data)
-        self.flow: ImageFlow = build_part(FLOWS, config.flow)
+        self.frames = DATASETS.from_spec(config.train_data)
+        self.held_out = DATASETS.from_spec(config.val_data)
+        self.flow: ImageFlow = FLOWS.from_spec(config.flow)
         self._check()
         self.module = Likelihood(self.flow)
         self.crops = held_out_crops(self.held_out, config.val_crops, config.crop, config.scale)

@@ -16,7 +16,6 @@ from roadanomaly.errors import DataError, OptionError
 from roadanomaly.generators import GENERATORS, Generator
 from roadanomaly.generators.discriminators import Discriminators
 from roadanomaly.generators.store import save_generator
-from roadanomaly.model import build_part
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.training.generator_config import GeneratorConfig
 from roadanomaly.training.generator_step import GeneratorStep
@@ -46,12 +45,12 @@ class GeneratorTask(Task):
     def __init__(self, config: GeneratorConfig, folder: RunFolder) -> None:
         self.config = config
         self.folder = folder
-        self.frames = build_part(DATASETS, config.train_data)
-        self.held_out = build_part(DATASETS, config.val_data)
-        self.generator: Generator = build_part(GENERATORS, config.generator)
+        self.frames = DATASETS.from_spec(config.train_data)
+        self.held_out = DATASETS.from_spec(config.val_data)
+        self.generator: Generator = GENERATORS.from_spec(config.generator)
         self.encoder: Encoder | None = None
         if config.encoder is not None:
-            self.encoder = build_part(ENCODERS, config.encoder)
+            self.encoder = ENCODERS.from_spec(config.encoder)
         self.reader = _segmenter(config.reader)
         self.judge = _segmenter(config.judge)
         self._check()
@@ -185,7 +184,7 @@ class GeneratorTask(Task):
 
 
 def _segmenter(part: Part | None) -> Segmenter | None:
-    return None if part is None else build_part(SEGMENTERS, part)
+    return None if part is None else SEGMENTERS.from_spec(part)
 
 
 def _size(module: nn.Module) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import DataError, OptionError
-from roadanomaly.model import Model, build_part, load
+from roadanomaly.model import Model, load
 from roadanomaly.negatives import NEGATIVES, NegativeSource
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.training.config import TrainConfig
@@ -39,11 +39,11 @@ def build_parts(config: TrainConfig) -> Parts:
     Raises:
         UserError: a part cannot be built, or the parts do not fit together.
     """
-    frames = build_part(DATASETS, config.train_data)
-    source = build_part(NEGATIVES, config.negatives) if config.negatives else None
-    held_out = build_part(NEGATIVES, config.val_negatives) if config.val_negatives else None
-    val_frames = build_part(DATASETS, config.val_data)
-    model = Model(_segmenter(config), build_part(DETECTORS, config.detector))
+    frames = DATASETS.from_spec(config.train_data)
+    source = NEGATIVES.from_spec(config.negatives) if config.negatives else None
+    held_out = NEGATIVES.from_spec(config.val_negatives) if config.val_negatives else None
+    val_frames = DATASETS.from_spec(config.val_data)
+    model = Model(_segmenter(config), DETECTORS.from_spec(config.detector))
     validator = Validator(
         val_frames, held_out, config.val_frames, config.val_size, model.detector.region
     )
@@ -59,7 +59,7 @@ def build_parts(config: TrainConfig) -> Parts:
 def _segmenter(config: TrainConfig) -> Segmenter:
     if config.start:
         return load(config.start).segmenter
-    return build_part(SEGMENTERS, config.segmenter or {})
+    return SEGMENTERS.from_spec(config.segmenter or {})
 
 
 def _check(parts: Parts) -> None:

@@ -10,16 +10,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from roadanomaly.data.class_names import CITYSCAPES
-from roadanomaly.data.procedural.anomalies import FLATS, KINDS, SOLIDS, Anomaly
-from roadanomaly.data.procedural.camera import Camera
-from roadanomaly.data.procedural.canvas import Canvas
-from roadanomaly.data.procedural.ordering import painting_order
-from roadanomaly.data.procedural.scene import Scene
-from roadanomaly.data.procedural.structures import Barrier, Building
-from roadanomaly.data.procedural.textures import random_texture
-from roadanomaly.data.procedural.traffic import Vehicle
 from roadanomaly.data.streets import Streets
 from roadanomaly.errors import OptionError
+from roadanomaly.streets.anomalies import FLATS, KINDS, SOLIDS, Anomaly
+from roadanomaly.streets.camera import Camera
+from roadanomaly.streets.canvas import Canvas
+from roadanomaly.streets.ordering import painting_order
+from roadanomaly.streets.scene import Scene
+from roadanomaly.streets.structures import Barrier, Building
+from roadanomaly.streets.textures import random_texture
+from roadanomaly.streets.traffic import Vehicle
 from roadanomaly.types import IGNORE, NEGATIVE
 
 SMALL = {"height": 96, "width": 192}

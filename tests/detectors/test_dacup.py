@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 import roadanomaly
-from roadanomaly.detectors.ground_labels import ANOMALY, NEITHER, NORMAL
 from roadanomaly.detectors.inpainting import paint_over, perceptual_check, suspicious_blobs
-from roadanomaly.detectors.road_embedding import RoadEmbedding, majority, triplet_loss
+from roadanomaly.detectors.road.ground_labels import ANOMALY, NEITHER, NORMAL
+from roadanomaly.detectors.road.road_embedding import RoadEmbedding, majority, triplet_loss
 from roadanomaly.errors import OptionError
 from roadanomaly.types import IGNORE
 from tests.contracts import toy

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.special import log_softmax, logsumexp
 
-from roadanomaly.detectors.densehybrid import DenseHybrid
+from roadanomaly.detectors.hybrid.densehybrid import DenseHybrid
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
 from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation

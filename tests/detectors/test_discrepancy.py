@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from roadanomaly.detectors.discrepancy.network import DiscrepancyNetwork
-from roadanomaly.detectors.discrepancy.parts import Pyramid, correlation
-from roadanomaly.detectors.discrepancy.sizes import in_tiles, proportioned, resize_image
+from roadanomaly.detectors.resynthesis.network import DiscrepancyNetwork
+from roadanomaly.detectors.resynthesis.parts import Pyramid, correlation
+from roadanomaly.detectors.resynthesis.sizes import in_tiles, proportioned, resize_image
 
 VGG = (64, 128, 256, 512), (1, 2, 4, 8)
 

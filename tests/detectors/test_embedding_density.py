@@ -8,11 +8,11 @@ import torch
 from scipy.stats import rankdata
 
 from roadanomaly.detectors import DETECTORS
-from roadanomaly.detectors.embedding_density import EmbeddingDensity
-from roadanomaly.detectors.feature_sample import FeatureSample, draw_pixels
-from roadanomaly.detectors.frame_standard import standardise_frame
-from roadanomaly.detectors.layer_density import VectorDensity, WindowDensity
-from roadanomaly.detectors.projection import Whitening
+from roadanomaly.detectors.density.embedding_density import EmbeddingDensity
+from roadanomaly.detectors.density.feature_sample import FeatureSample, draw_pixels
+from roadanomaly.detectors.density.frame_standard import standardise_frame
+from roadanomaly.detectors.density.layer_density import VectorDensity, WindowDensity
+from roadanomaly.detectors.density.projection import Whitening
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.flows.vector_flow import VectorFlow, maximise_likelihood
 from roadanomaly.segmenters.base import FeatureInfo

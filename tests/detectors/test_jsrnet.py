@@ -9,7 +9,7 @@ import torch
 
 import roadanomaly
 from roadanomaly.data import DATASETS
-from roadanomaly.detectors.ground_labels import (
+from roadanomaly.detectors.road.ground_labels import (
     ANOMALY,
     NEITHER,
     NORMAL,
@@ -17,7 +17,7 @@ from roadanomaly.detectors.ground_labels import (
     reconstruction_loss,
     two_way_loss,
 )
-from roadanomaly.detectors.reconstruction import RoadReconstruction, nearest_feature
+from roadanomaly.detectors.road.reconstruction import RoadReconstruction, nearest_feature
 from roadanomaly.errors import FeatureError, OptionError
 from roadanomaly.model import Model
 from roadanomaly.types import IGNORE, NEGATIVE

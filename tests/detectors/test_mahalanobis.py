@@ -8,7 +8,7 @@ import torch
 from scipy.spatial.distance import cdist
 from sklearn.covariance import EmpiricalCovariance, shrunk_covariance
 
-from roadanomaly.detectors.mahalanobis import Mahalanobis
+from roadanomaly.detectors.density.mahalanobis import Mahalanobis
 from roadanomaly.errors import NotFitted, OptionError
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
 from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation

@@ -12,8 +12,8 @@ from scipy.special import softmax
 from scipy.stats import entropy
 
 import roadanomaly
+from roadanomaly.detectors.hybrid.nflowjs import NFlowJS, jsd_to_uniform, kl_from_uniform
 from roadanomaly.detectors.losses import labels_at
-from roadanomaly.detectors.nflowjs import NFlowJS, jsd_to_uniform, kl_from_uniform
 from roadanomaly.errors import OptionError
 from roadanomaly.types import NEGATIVE
 from tests.contracts import toy

@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional
 
 from roadanomaly.detectors import DETECTORS
-from roadanomaly.detectors.discrepancy.resynthesis import Comparison
 from roadanomaly.detectors.explanation import explanation
+from roadanomaly.detectors.resynthesis.resynthesis import Comparison
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation
 from tests.contracts import toy
@@ -242,7 +242,7 @@ def test_it_explains_its_score(name):
         ({"start": "somewhere"}, "give either `start`"),
         ({"size": [64]}, "`size` is"),
         ({"width": 0}, "`width` must be at least 1"),
-        ({"encoder": {"model": "resnet18"}}, "has no `name`"),
+        ({"encoder": {"model": "resnet18"}}, "needs a `name:`"),
     ],
 )
 def test_options_that_cannot_work_are_refused(name, options, words):

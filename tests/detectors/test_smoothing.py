@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from roadanomaly.detectors.smoothing import window_mean
+from roadanomaly.refiners.smoothing import window_mean
 
 
 def test_window_mean_averages_what_lies_inside_the_map():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from roadanomaly.detectors.uncertainty import (
+from roadanomaly.detectors.resynthesis.uncertainty import (
     RangeScale,
     perceptual_difference,
     softmax_distance,

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from roadanomaly.detectors.nflowjs import NFlowJS
+from roadanomaly.detectors.hybrid.nflowjs import NFlowJS
 from roadanomaly.errors import OptionError
 from roadanomaly.flows.store import load_flow
 from roadanomaly.negatives.flow import LIKELIHOOD, FlowSamples

@@ -173,7 +173,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 def poison(monkeypatch, wanted, value):
     """Make a loss non-finite, or with `value` None a gradient, from a step on."""
-    from roadanomaly.detectors.densehybrid import DenseHybrid
+    from roadanomaly.detectors.hybrid.densehybrid import DenseHybrid
 
     loss, calls = DenseHybrid.loss, []
 

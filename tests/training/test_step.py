@@ -11,7 +11,7 @@ from scipy.special import log_softmax, softmax
 from torch import nn
 
 import roadanomaly
-from roadanomaly.detectors.densehybrid import DenseHybrid
+from roadanomaly.detectors.hybrid.densehybrid import DenseHybrid
 from roadanomaly.detectors.losses import closed_set_cross_entropy
 from roadanomaly.model import Model
 from roadanomaly.training.step import TrainingStep

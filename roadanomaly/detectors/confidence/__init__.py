@@ -1,0 +1,1 @@
+"""How sure the segmenter's own answer is: nothing is learned."""

@@ -1,0 +1,1 @@
+"""How likely the features at a pixel are among those of inliers."""

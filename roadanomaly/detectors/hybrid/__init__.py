@@ -1,0 +1,1 @@
+"""Losses on inliers and negatives that move the segmenter itself."""

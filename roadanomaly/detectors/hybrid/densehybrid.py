@@ -1,0 +1,149 @@
+"""DenseHybrid: unlikely under the classifier's joint density, and looks like the negatives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from roadanomaly.detectors.base import Detector
+from roadanomaly.detectors.losses import closed_set_cross_entropy, labels_at, masked_mean
+from roadanomaly.errors import OptionError, nearest
+from roadanomaly.refiners.smoothing import check_window, window_mean
+from roadanomaly.segmenters.base import FeatureInfo, Segmenter
+from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation
+
+Score = Literal["hybrid", "density", "posterior"]
+SCORES: tuple[str, ...] = ("hybrid", "density", "posterior")
+
+
+class DenseHybrid(Detector):
+    """Adds a generative cue, low `ln sum_k exp s_k`, to a discriminative one, high `ln P(out|x)`.
+
+    Args:
+        features: maps that the dataset posterior reads; None takes the segmenter's default.
+        beta: weight of the negatives' density term. The posterior's weight is `10 beta`.
+        hidden: width of a 3x3 convolution before the posterior's last layer, on maps of stride 8
+            and above; 0 leaves it out, as in the paper.
+        score_by: `"hybrid"`, or one of its halves `"density"`, `"posterior"`, to compare.
+        smooth: side of the square window, in cells of the logits' grid, over which the score is
+            averaged; odd, 1 leaves it as it is.
+
+    Source: Grcic et al., 2022, DenseHybrid, equations 8 to 13. Differs from the public code:
+    void pixels do not train the dataset posterior; a batch without negatives costs nothing
+    instead of NaN; `log_softmax` and float32 throughout; the detached moving average, which has
+    no gradient, is left out; the head may read several maps: each is projected at its own stride
+    and the results are added, which equals one 1x1 convolution of the maps upsampled and stacked;
+    the score is computed at the logits' stride and brought to image size, not the logits, which
+    makes it cheap; `smooth` is not in the paper (others blur their scores: PEBAL, RPL, SML).
+    """
+
+    kind = "finetune"
+    supervision = "negatives"
+    paper = "Grcic et al., DenseHybrid: Hybrid Anomaly Detection for Dense Recognition, ECCV 2022"
+
+    trained: Tensor
+    heads: nn.ModuleDict
+
+    def __init__(
+        self,
+        features: Sequence[str] | None = None,
+        beta: float = 0.03,
+        hidden: int = 0,
+        score_by: Score = "hybrid",
+        smooth: int = 1,
+    ) -> None:
+        super().__init__()
+        if beta < 0:
+            msg = f"densehybrid: `beta` must not be negative, got {beta}."
+            raise OptionError(msg)
+        if score_by not in SCORES:
+            msg = f"densehybrid: `score_by` {score_by!r} is unknown; {nearest(score_by, SCORES)}"
+            raise OptionError(msg)
+        check_window("densehybrid", smooth)
+        self.features = tuple(features) if features else ()
+        self.beta = beta
+        self.hidden = hidden
+        self.score_by = score_by
+        self.smooth = smooth
+        self.register_buffer("trained", torch.tensor(False))
+
+    def options(self) -> dict[str, Any]:
+        """Return the constructor options."""
+        return {
+            "features": list(self.features),
+            "beta": self.beta,
+            "hidden": self.hidden,
+            "score_by": self.score_by,
+            "smooth": self.smooth,
+        }
+
+    def attach(self, segmenter: Segmenter) -> None:
+        """Build one projection for each feature map."""
+        self.features = self.features or (segmenter.default_feature,)
+        self.heads = nn.ModuleDict(
+            {name: self._head(segmenter.feature(name)) for name in self.features}
+        )
+
+    def _head(self, info: FeatureInfo) -> nn.Module:
+        if not self.hidden or info.stride < 8:
+            return nn.Sequential(
+                nn.BatchNorm2d(info.channels), nn.ReLU(), nn.Conv2d(info.channels, 2, 1)
+            )
+        return nn.Sequential(
+            nn.Conv2d(info.channels, self.hidden, 3, padding=1, bias=False),
+            nn.BatchNorm2d(self.hidden),
+            nn.ReLU(),
+            nn.Conv2d(self.hidden, 2, 1),
+        )
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The maps that the dataset posterior reads."""
+        return self.features
+
+    def log_posterior(self, segmentation: Segmentation) -> Tensor:
+        """Return `ln P(d|x)`, `(B, 2, h, w)` at the logits' grid; index 1 is "out"."""
+        size = segmentation.logits.shape[-2:]
+        maps = [head(segmentation.features[name]) for name, head in self.heads.items()]
+        grown = [
+            one
+            if one.shape[-2:] == size
+            else functional.interpolate(
+                one, size=size, mode="bilinear", align_corners=segmentation.align_corners
+            )
+            for one in maps
+        ]
+        return torch.stack(grown).sum(0).float().log_softmax(1)
+
+    def loss(self, segmentation: Segmentation, batch: Batch) -> dict[str, Tensor]:
+        """Return cross-entropy, the negatives' density term and the posterior's cross-entropy."""
+        self.trained.fill_(True)
+        label = labels_at(batch.label, segmentation)
+        negative = (label == NEGATIVE).float()
+        density = segmentation.logits.float().logsumexp(1)
+        outlier = negative.long().masked_fill(label == IGNORE, -100)
+        posterior = functional.nll_loss(
+            self.log_posterior(segmentation), outlier, ignore_index=-100, reduction="sum"
+        )
+        return {
+            "cross_entropy": closed_set_cross_entropy(segmentation, batch),
+            "density": self.beta * masked_mean(density, negative),
+            "posterior": 10 * self.beta * posterior / (outlier >= 0).sum().clamp_min(1),
+        }
+
+    def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
+        """Return `-ln sum_k exp s_k + ln P(out|x)`, `(B, H, W)`, or one of the two."""
+        self.require(bool(self.trained), "densehybrid")
+        return segmentation.to_image(window_mean(self._raw_score(segmentation), self.smooth))
+
+    def _raw_score(self, segmentation: Segmentation) -> Tensor:
+        if self.score_by == "posterior":
+            return self.log_posterior(segmentation)[:, 1]
+        density = -segmentation.logits.float().logsumexp(1)
+        if self.score_by == "density":
+            return density
+        return density + self.log_posterior(segmentation)[:, 1]

@@ -1,0 +1,1 @@
+"""What no mask of a mask network accounts for."""

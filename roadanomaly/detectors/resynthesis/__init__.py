@@ -1,0 +1,1 @@
+"""Where an image and what its labels would look like disagree."""

@@ -1,0 +1,1 @@
+"""What does not belong on drivable ground: the road rebuilt and compared."""

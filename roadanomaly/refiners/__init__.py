@@ -1,0 +1,1 @@
+"""What follows a score map and is part of the saved model."""
