@@ -114,14 +114,15 @@ class Catalogue(Generic[T]):
         """Make the entry that `{"name": ..., option: value, ...}` describes.
 
         Raises:
-            UserError: the name is missing or unknown, or an option is.
+            OptionError: the name is missing, or an option is one that the entry does not take.
+            UnknownName: no such entry.
         """
         options = dict(spec or {})
         name = options.pop("name", None)
         if not isinstance(name, str):
             article = "an" if self.kind[0] in "aeiou" else "a"
             msg = f"{article} {self.kind} needs a `name:`; known: {', '.join(sorted(self))}."
-            raise UserError(msg)
+            raise OptionError(msg)
         return self.build(name, options)
 
     def check_types(self, name: str, given: Mapping[str, Any]) -> None:
