@@ -168,6 +168,16 @@ class Segmentation:
     masks: Masks | None = None
     assumed: Tensor | None = None
 
+    @classmethod
+    def unasked(cls, image: Tensor) -> Segmentation:
+        """Return what is known of images that no segmenter was asked about: no class.
+
+        Args:
+            image: `(B, 3, H, W)`.
+        """
+        size = (image.shape[-2], image.shape[-1])
+        return cls(image.new_zeros(len(image), 0, *size), size, size)
+
     def to_image(self, values: Tensor) -> Tensor:
         """Bring `(B, C, h, w)` or `(B, h, w)`, at any stride, to `(B, [C,] H, W)` bilinearly."""
         squeeze = values.dim() == 3
@@ -235,7 +245,12 @@ class Segmentation:
         return scores.float().clamp_min(LEAST_EVIDENCE).log()
 
     def classes(self) -> Tensor:
-        """Most likely class of each pixel, `(B, H, W)` int64 in `0..K-1`."""
+        """Most likely class of each pixel, `(B, H, W)` int64 in `0..K-1`.
+
+        `IGNORE` everywhere where no segmenter was asked.
+        """
+        if not self.logits.shape[1]:
+            return self.logits.new_full((len(self.logits), *self.size), IGNORE, dtype=torch.int64)
         return self.image_logits().argmax(1)
 
     def explained(self) -> Tensor:

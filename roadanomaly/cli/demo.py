@@ -165,15 +165,15 @@ def _training_set(model: Model) -> FrameSet:
 
 
 def _evaluate(model: Model, inliers: FrameSet, test: FrameSet, seen: Seen) -> list[Findings]:
-    detectors = {}
+    heads = {}
     for name in suited(model.segmenter):
-        detectors[name] = Model(model.segmenter, DETECTORS.build(name)).detector
+        heads[name] = Model(model.segmenter, DETECTORS.build(name)).head
     fitted = Model(model.segmenter, DETECTORS.build("mahalanobis"))
     fit(fitted.to(model.device), inliers)
-    detectors["mahalanobis"] = fitted.detector
+    heads["mahalanobis"] = fitted.head
     if model.detector.kind != "posthoc":
-        detectors["densehybrid"] = model.detector
-    source = NetworkScores(model.segmenter, detectors)
+        heads["densehybrid"] = model.head
+    source = NetworkScores(model.segmenter, heads)
     return evaluate(Job(source, test, PROTOCOLS[test.record()["name"]]), seen=seen)
 
 

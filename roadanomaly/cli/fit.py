@@ -158,7 +158,7 @@ def fit(model: Model, frames: FrameSet) -> None:
     """Pass once over inlier frames and let the detector collect its statistics."""
     for frame in _progress(frames, "fit"):
         batch = stack([frame]).to(model.device)
-        model.detector.update(model.segmenter(batch.image, model.detector.needs), batch)
+        model.detector.update(model.detector.look(model.segmenter, batch.image), batch)
     model.detector.finish()
 
 

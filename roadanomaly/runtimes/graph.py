@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from roadanomaly.calibration import Calibration
+from roadanomaly.detectors.head import Head
 from roadanomaly.errors import NotCalibrated
 from roadanomaly.model import Model
+from roadanomaly.segmenters import Segmenter
+from roadanomaly.types import Segmentation
 
 INPUT = "image"
 OUTPUTS = ("classes", "score", "rarity")
@@ -36,8 +39,10 @@ class ScoringGraph(nn.Module):
         if model.calibration is None:
             msg = "only a calibrated model can be exported: calibrate it with `roadanomaly fit`."
             raise NotCalibrated(msg)
-        self.segmenter = copy.deepcopy(model.segmenter)
-        self.detector = copy.deepcopy(model.detector)
+        self.networks = copy.deepcopy(model.networks)
+        self.segmenter: Segmenter = self.networks["segmenter"]
+        refiners = self.networks["refiners"] if model.head.refiners else ()
+        self.head = Head(self.networks["detector"], tuple(refiners))
         self.rarity = Rarity(model.calibration)
         _fix_flags(self)
         self.requires_grad_(False).to(model.device).eval()
@@ -53,9 +58,14 @@ class ScoringGraph(nn.Module):
             anomalous; and its rarity, float32.
         """
         pixels = image.permute(0, 3, 1, 2).to(self.segmenter.mean.dtype) / 255
-        segmentation = self.segmenter(pixels, self.detector.needs)
-        score = self.detector.score(segmentation, pixels).float()
-        return first_largest(segmentation.image_logits()), score, self.rarity(score)
+        segmentation = self.head.look(self.segmenter, pixels)
+        score = self.head.score(segmentation, pixels)
+        return self._classes(segmentation), score, self.rarity(score)
+
+    def _classes(self, segmentation: Segmentation) -> Tensor:
+        if not segmentation.logits.shape[1]:
+            return segmentation.classes().to(torch.uint8)
+        return first_largest(segmentation.image_logits())
 
 
 class AnySize(nn.Module):

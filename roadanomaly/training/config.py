@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from roadanomaly.errors import OptionError
 from roadanomaly.training.run_config import Part, RunConfig, Schedule
@@ -18,10 +18,14 @@ class TrainConfig(RunConfig):
         start: run folder whose segmenter to start from, instead of `segmenter`.
         detector: what is trained. A `posthoc` detector trains the segmenter alone, with
             cross-entropy.
+        refiners: of the detector's score, in order.
         negatives: source of negatives in training; none where the detector needs none.
         val_negatives: source of the validation's negatives: other content than `negatives`.
         head_lr: learning rate of the detector's own layers.
-        weight_decay: of AdamW, on weights of two dimensions or more.
+        optimiser: of segmenter and detector: `adamw`, `adam` or `sgd` (with Nesterov's momentum
+            0.9).
+        weight_decay: on weights of two dimensions or more; decoupled in `adamw`, in the gradient
+            in the others.
         source_lr: learning rate of a source with parameters (a flow), which Adamax trains.
         source_schedule: of that rate, after the same warm-up.
         source_clip: largest gradient norm of the source; 0 for none.
@@ -34,12 +38,16 @@ class TrainConfig(RunConfig):
         false_alarms: share of inlier validation pixels above the saved threshold.
     """
 
+    task: ClassVar[str] = "detector"
+
     detector: Part
     segmenter: Part | None = None
     start: str | None = None
+    refiners: tuple[Part, ...] = ()
     negatives: Part | None = None
     val_negatives: Part | None = None
     head_lr: float = 1e-3
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     weight_decay: float = 1e-4
     source_lr: float = 1e-5
     source_schedule: Schedule = "constant"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from roadanomaly.calibration import calibrate
 from roadanomaly.flows.store import save_flow
@@ -103,6 +104,10 @@ class DetectorTask(Task):
         best.save(self.folder.model, saved)
         if log:
             log.say(f"best at step {best_step}; the model is in {self.folder.model}")
+
+    def after_step(self, mean: Callable[[Tensor], Tensor]) -> None:
+        """Pass it on to the detector."""
+        self.model.detector.after_step(mean)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the source's weights."""

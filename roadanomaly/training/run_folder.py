@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from roadanomaly.errors import OptionError, UserError
+from roadanomaly.formats import upgrade_recipe
 from roadanomaly.training.run_config import RunConfig
 
 FREE_KEYS = ("out", "workers", "accelerator", "devices", "checkpoint_every", "log_every")
@@ -69,7 +70,8 @@ def check_same_run(
     """Refuse to resume what would be another run.
 
     Args:
-        saved: `plain` of the config in the checkpoint.
+        saved: `plain` of the config in the checkpoint; keys that an earlier version did not know
+            take their defaults.
         processes: that wrote the checkpoint.
         config: of the run that resumes.
         processes_now: of the run that resumes.
@@ -77,7 +79,9 @@ def check_same_run(
     Raises:
         OptionError: names what differs.
     """
-    before = {**saved, "number of processes": processes}
+    defaults = {one.name: one.default for one in fields(config) if one.default is not MISSING}
+    known = upgrade_recipe(saved) if "refiners" in defaults else saved
+    before = {**json.loads(json.dumps(defaults)), **known, "number of processes": processes}
     now = {**plain(config), "number of processes": processes_now}
     for key, value in now.items():
         if key not in FREE_KEYS and before.get(key) != value:

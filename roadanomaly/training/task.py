@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from roadanomaly.data import FrameSet
 from roadanomaly.negatives import NegativeSource
@@ -51,6 +52,10 @@ class Task(ABC):
     @abstractmethod
     def finish(self, log: RunLog | None, best_step: int, device: torch.device) -> None:
         """Complete what was kept when the last step is done."""
+
+    def after_step(self, mean: Callable[[Tensor], Tensor]) -> None:
+        """Let statistics follow the training; `mean` is over all processes."""
+        del mean
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint must hold beside `learned` and the plans."""

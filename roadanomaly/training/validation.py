@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.derived import Resized
@@ -115,15 +114,16 @@ class Validator:
             frame = self._frame(batch)
             assert frame.truth is not None
             batch = batch.to(model.device)
-            with torch.inference_mode():
-                segmentation = model.segmenter(batch.image, model.detector.needs)
+            model.detector.reset()
+            with model.head.inference():
+                segmentation = model.head.look(model.segmenter, batch.image)
                 confusion.update(
                     segmentation.classes()[0].cpu().numpy(), batch.label[0].cpu().numpy()
                 )
                 if not scored:
                     continue
                 segmentation = replace(segmentation, assumed=batch.assumed)
-                score = model.detector.score(segmentation, batch.image)[0].cpu().numpy()
+                score = model.head.score(segmentation, batch.image)[0].detach().cpu().numpy()
             pixels.update(frame.id, score, frame.truth.numpy())
             if len(pictures) < PICTURES:
                 pictures.append((frame, score))

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from roadanomaly.detectors import DETECTORS, Detector
+from roadanomaly.detectors.losses import closed_set_cross_entropy
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
 from roadanomaly.types import IGNORE, NEGATIVE, Batch, Masks
 from tests.contracts.built import build_detector
@@ -123,5 +124,8 @@ def _train(segmenter: Segmenter, detector: Detector, steps: int) -> None:
         batch = planted(inliers(4, 100 + step), shade=0.1 + 0.3 * (step % 2))
         segmentation = segmenter(batch.image, detector.needs)
         optimiser.zero_grad()
-        sum(detector.loss(segmentation, batch).values()).backward()
+        losses = detector.loss(segmentation, batch)
+        if detector.kind == "finetune":
+            losses["cross_entropy"] = closed_set_cross_entropy(segmentation, batch)
+        sum(losses.values()).backward()
         optimiser.step()

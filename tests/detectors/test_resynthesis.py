@@ -159,7 +159,7 @@ def test_a_pasted_crop_beside_a_swapped_one_counts_as_negatives():
 
 def test_synboost_scores_three_quarters_probability_and_one_quarter_entropy(monkeypatch):
     detector = built("synboost").eval()
-    detector.trained.fill_(True)
+    detector.ready = True
     odds = torch.tensor([0.2, 0.8]).log().view(1, 2, 1, 1).expand(1, 2, 5, 7)
     monkeypatch.setattr(detector, "compare", lambda *_: Comparison(odds, odds, odds[:, :0]))
     logits = torch.tensor([0.5, 0.3, 0.2]).log().view(1, 3, 1, 1).expand(1, 3, 10, 14)
@@ -170,7 +170,7 @@ def test_synboost_scores_three_quarters_probability_and_one_quarter_entropy(monk
 
 def test_image_resynthesis_orders_pixels_as_the_probability_does(monkeypatch):
     detector = built("image_resynthesis").eval()
-    detector.trained.fill_(True)
+    detector.ready = True
     logits = torch.randn(1, 2, 20, 28) * 4
     monkeypatch.setattr(detector, "compare", lambda *_: Comparison(logits, logits, logits[:, :0]))
     batch = toy.inliers(1, 0)

@@ -27,7 +27,7 @@ def small_model(name="synboost"):
     model = ra.Model(
         ra.segmenter("espnetv2", scale=0.5), ra.detector(name, **detector_options(name))
     )
-    model.detector.trained.fill_(True)
+    model.detector.ready = True
     return model
 
 

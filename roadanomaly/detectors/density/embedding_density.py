@@ -67,7 +67,6 @@ class EmbeddingDensity(Detector):
     kind = "fit"
     paper = "Blum et al., The Fishyscapes Benchmark, IJCV 2021 (learned embedding density)"
 
-    fitted: Tensor
     mean: Tensor
     deviation: Tensor
     weight: Tensor
@@ -103,7 +102,7 @@ class EmbeddingDensity(Detector):
                 "`window` must be at least 1 and `noise` must not be negative."
             )
             raise OptionError(msg)
-        check_window("embedding_density", smooth)
+        check_window("embedding_density", "smooth", smooth)
         self.features = tuple(features) if features else ()
         self.dimensions, self.aggregate = dimensions, aggregate
         self.couplings, self.hidden, self.window = couplings, hidden, window
@@ -112,7 +111,6 @@ class EmbeddingDensity(Detector):
         self.smooth, self.standardise = smooth, standardise
         if aggregate == "logistic":
             self.supervision = "anomalies"  # type: ignore[misc]
-        self.register_buffer("fitted", torch.tensor(False))
         self._forget()
 
     def options(self) -> dict[str, Any]:
@@ -173,7 +171,7 @@ class EmbeddingDensity(Detector):
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return the aggregated normalised negative log-likelihood, `(B, H, W)`."""
-        self.require(bool(self.fitted), "embedding_density")
+        self.require()
         maps = []
         for name in self.features:
             cost = self._layer(name).cost(self._map(segmentation, name))
@@ -209,7 +207,7 @@ class EmbeddingDensity(Detector):
         self.deviation.copy_(stacked.std(0, correction=0).clamp_min(1e-3))
         if self.aggregate == "logistic":
             self._regress(stacked, strange)
-        self.fitted.fill_(True)
+        self.ready = True
 
     def _regress(self, inliers: Tensor, strange: dict[str, Tensor]) -> None:
         """Fit weights to tell anomalies from inliers, both sides counting alike."""

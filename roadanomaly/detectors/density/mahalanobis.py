@@ -107,10 +107,11 @@ class Mahalanobis(Detector):
         shrunk = (1 - self.shrinkage) * covariance + self.shrinkage * mean_variance * identity
         self.means = means.float()
         self.precision = torch.linalg.pinv(shrunk, hermitian=True).float()
+        self.ready = True
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return `min_k (f - m_k)^T P (f - m_k)`, `(B, H, W)`."""
-        self.require(hasattr(self, "present") and bool(self.present.any()), "mahalanobis")
+        self.require()
         found = segmentation.features[self.needs[0]].float()
         vectors = found.permute(0, 2, 3, 1)
         means = self.means[self.present]

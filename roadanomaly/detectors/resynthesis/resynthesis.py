@@ -115,7 +115,6 @@ class ResynthesisDetector(Detector):
     priors: tuple[str, ...] = ()
     """Titles of the maps that the network is given beside images and labels."""
 
-    trained: Tensor
     outliers: Tensor
     seen: Tensor
     network: DiscrepancyNetwork
@@ -130,7 +129,6 @@ class ResynthesisDetector(Detector):
         self.encoder: Encoder = ENCODERS.from_spec(plan.encoder)
         self.generator.requires_grad_(False)
         self.encoder.requires_grad_(plan.train_encoder)
-        self.register_buffer("trained", torch.tensor(False))
         self.register_buffer("outliers", torch.tensor(False))
         self.register_buffer("seen", torch.zeros(2, dtype=torch.float64))
 
@@ -234,7 +232,7 @@ class ResynthesisDetector(Detector):
 
         Void is neither; the labels that the batch assumes come before the segmenter's.
         """
-        self.trained.fill_(True)
+        self.ready = True
         self._note_outliers(batch)
         logits = self.compare(replace(segmentation, assumed=batch.assumed), batch.image).logits
         label = resize_labels(batch.label, (logits.shape[-2], logits.shape[-1]))
@@ -263,7 +261,7 @@ class ResynthesisDetector(Detector):
 
     def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
         """Return the resynthesis, the priors and the probability of a discrepancy."""
-        self.require(bool(self.trained), self.name)
+        self.require()
         found = self.compare(segmentation, image)
         priors = zip(self.priors, found.priors.unbind(1), strict=True)
         return {

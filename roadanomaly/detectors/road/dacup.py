@@ -228,7 +228,7 @@ class DaCUP(RoadDetector):
     def loss(self, segmentation: Segmentation, batch: Batch) -> dict[str, Tensor]:
         """Return the coupling's cross-entropy, the triplets' and the reconstruction's term."""
         coupling, triplets, rebuilding = self.weights()
-        self.trained.fill_(True)
+        self.ready = True
         seen = self.examine(segmentation, batch.image)
         target = self.labels.targets(batch.label)
         grid = seen.embedding.shape[-2], seen.embedding.shape[-1]
@@ -245,13 +245,13 @@ class DaCUP(RoadDetector):
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return the output of anomaly less that of ground, `(B, H, W)`."""
-        self.require(bool(self.trained), "dacup")
+        self.require()
         outputs = self.couple(segmentation, self.examine(segmentation, image))
         return segmentation.to_image(outputs[:, ANOMALY] - outputs[:, NORMAL])
 
     def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
         """Return reconstruction and error, distances, inpainted image and its difference."""
-        self.require(bool(self.trained), "dacup")
+        self.require()
         seen = self.examine(segmentation, image)
         maps = {
             "reconstruction": seen.reconstruction,
