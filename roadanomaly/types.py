@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -14,10 +14,16 @@ from torch.nn import functional
 from roadanomaly.errors import KindError
 
 IGNORE = 255
-"""Label of a pixel that counts for nothing: void, border, padding."""
+"""Label of a pixel that counts for nothing: border, padding, and void unless a set is asked."""
 
 NEGATIVE = 254
 """Label of a pixel that shows no inlier: a pasted or generated negative, or a real anomaly."""
+
+VOID = 253
+"""Label of content that a set left unlabelled or calls void; most detectors ignore it."""
+
+INLIER = 252
+"""Label of ordinary content whose class nobody knows, as of drives without labels."""
 
 Answer = Literal["logits", "evidence", "masks"]
 """What a segmenter says of an image: class logits a pixel; or masks, and the evidence they give."""
@@ -28,6 +34,19 @@ QUERIES_AT_ONCE = 8
 LEAST_EVIDENCE = 1e-12
 
 
+Labels = TypeVar("Labels", Tensor, np.ndarray)
+
+
+def is_known(label: Labels) -> Labels:
+    """Return where a label names a known class, bool, same shape."""
+    return label < INLIER
+
+
+def is_inlier(label: Labels) -> Labels:
+    """Return where a label shows an inlier, of a known class or not, bool, same shape."""
+    return label < VOID
+
+
 @dataclass(frozen=True)
 class Frame:
     """One image with what is known of it.
@@ -35,7 +54,8 @@ class Frame:
     Args:
         id: name that is unique within its data set, without an extension.
         image: `(3, H, W)` uint8, RGB.
-        label: `(H, W)` uint8 or None: class index `0..K-1`, `NEGATIVE` or `IGNORE`.
+        label: `(H, W)` uint8 or None: class index `0..K-1`, `INLIER`, `VOID`, `NEGATIVE` or
+            `IGNORE`.
         anomaly: `(H, W)` uint8 or None: 0 inlier, 1 anomaly, 255 ignore; for sets whose inliers
             carry no classes.
     """
@@ -53,7 +73,7 @@ class Frame:
         if self.label is None:
             return None
         truth = (self.label == NEGATIVE).to(torch.uint8)
-        return truth.masked_fill(self.label == IGNORE, IGNORE)
+        return truth.masked_fill(~(is_inlier(self.label) | (self.label == NEGATIVE)), IGNORE)
 
 
 @dataclass(frozen=True)
@@ -62,7 +82,8 @@ class Batch:
 
     Args:
         image: `(B, 3, H, W)`; uint8 as it leaves a loader, float32 in 0..1 inside a training step.
-        label: `(B, H, W)` uint8: class index, `NEGATIVE` or `IGNORE`. The three never overlap.
+        label: `(B, H, W)` uint8: class index, `INLIER`, `VOID`, `NEGATIVE` or `IGNORE`, which
+            never overlap.
         ids: one name a crop, to report which images a fault came from.
         original: the images before negatives were put in, or None if none were; same shape and
             type as `image`. A likelihood of the replaced content is taken on it.
@@ -83,7 +104,7 @@ class Batch:
     @property
     def known(self) -> Tensor:
         """`(B, H, W)` bool: pixels of a known class."""
-        return self.label < NEGATIVE
+        return is_known(self.label)
 
     @property
     def negative(self) -> Tensor:

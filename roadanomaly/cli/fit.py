@@ -28,7 +28,7 @@ from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.record import run_record, weights_hash
 from roadanomaly.training.stream import stack
-from roadanomaly.types import NEGATIVE
+from roadanomaly.types import is_inlier
 
 EXAMPLES = """
 roadanomaly fit --segmenter.name espnetv2 --segmenter.weights espnetv2_s_2.0_city_1024x512.pth \\
@@ -167,7 +167,7 @@ def inlier_scores(model: Model, frames: FrameSet) -> Iterator[np.ndarray]:
     for frame in _progress(frames, "calibrate"):
         score, _ = model.score(stack([frame]).to(model.device).image)
         values = score[0].cpu().numpy()
-        yield values.ravel() if frame.label is None else values[frame.label.numpy() < NEGATIVE]
+        yield values.ravel() if frame.label is None else values[is_inlier(frame.label.numpy())]
 
 
 def _progress(frames: FrameSet, what: str) -> tqdm:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.class_maps import CITYSCAPES_LABEL_IDS, remap, table
@@ -21,7 +22,7 @@ from roadanomaly.data.images import (
 )
 from roadanomaly.data.roots import shorten
 from roadanomaly.errors import DataError, OptionError, nearest
-from roadanomaly.types import IGNORE, NEGATIVE, Frame
+from roadanomaly.types import IGNORE, INLIER, NEGATIVE, VOID, Frame
 
 LABEL_ENDINGS = ("", "_labels_semantic", "_labels", "_label", "_mask", "_gt")
 """What a label's name may have after its image's, before the extension."""
@@ -33,7 +34,7 @@ ANOMALY_VALUES: Mapping[str, Sequence[int]] = {"inlier": [0], "anomaly": [1], "i
 """What the values of an anomaly mask mean unless told otherwise."""
 
 _MEANING = {"inlier": 0, "anomaly": 1, "ignore": IGNORE}
-_KINDS = ("anomaly", "classes", "label_ids")
+_KINDS = ("anomaly", "classes", "label_ids", "ordinary")
 
 
 class Folder(FrameSet):
@@ -47,9 +48,12 @@ class Folder(FrameSet):
             `root`.
         labels: folder of their labels; None takes `labels/`, `labels_masks/` or `masks/` in
             `root`, and without it means images of which nothing is known.
-        kind: what the labels are: `anomaly` masks, `classes` (indices into `classes`; 254 negative,
-            255 ignore) or `label_ids` (Cityscapes label ids, as KITTI has them).
-        classes: names that `classes` labels index; empty means the 19 Cityscapes train ids.
+        kind: what the labels are: `anomaly` masks; `classes`, indices into `classes` (252 inlier of
+            unknown class, 253 void, 254 negative, 255 ignore); `label_ids`, Cityscapes label ids,
+            as KITTI has them; or `ordinary`: none are read, every pixel is an inlier of unknown
+            class.
+        classes: names of the known classes, which `classes` labels index; empty means the 19
+            Cityscapes train ids.
         values: what the values of `anomaly` masks mean. Without it 0 is inlier, 1 anomaly and 255
             ignore; masks that draw anomalies in 255 need `{"inlier": [0], "anomaly": [255]}`.
         recursive: look into subfolders too; an id then is the path below, joined by `__`.
@@ -67,7 +71,7 @@ class Folder(FrameSet):
         self,
         images: str | Path | None = None,
         labels: str | Path | None = None,
-        kind: Literal["anomaly", "classes", "label_ids"] = "anomaly",
+        kind: Literal["anomaly", "classes", "label_ids", "ordinary"] = "anomaly",
         classes: Sequence[str] = (),
         values: Mapping[str, Sequence[int]] | None = None,
         recursive: bool = False,
@@ -80,8 +84,10 @@ class Folder(FrameSet):
         if kind != "anomaly" and values is not None:
             msg = f"`values` of folder belongs to kind `anomaly`, but the kind is `{kind}`."
             raise OptionError(msg)
+        if kind == "ordinary":
+            labels = None
         self.kind, self.labelled = kind, labels is not None
-        if kind != "anomaly" and self.labelled:
+        if kind == "ordinary" or (kind != "anomaly" and self.labelled):
             self.classes = tuple(classes) or CITYSCAPES
         self.table = _table(kind, len(self.classes), values or ANOMALY_VALUES)
         self.root, found = _find_images(str(images), recursive)
@@ -95,6 +101,8 @@ class Folder(FrameSet):
     def __getitem__(self, index: int) -> Frame:
         name = self.ids[index]
         image = read_image(self.images[name])
+        if self.kind == "ordinary":
+            return Frame(name, image, torch.full(image.shape[-2:], INLIER, dtype=torch.uint8))
         if not self.labelled:
             return Frame(name, image)
         path = self.labels[name]
@@ -110,7 +118,7 @@ class Folder(FrameSet):
         return {
             "name": "folder",
             "split": "all",
-            "labels": self.kind if self.labelled else None,
+            "labels": self.kind if self.labelled or self.kind == "ordinary" else None,
             "count": len(self),
             "root": self.root.absolute().name,
         }
@@ -138,7 +146,10 @@ def _table(kind: str, count: int, values: Mapping[str, Sequence[int]]) -> np.nda
     if kind == "label_ids":
         return CITYSCAPES_LABEL_IDS
     if kind == "classes":
-        return table({**{i: i for i in range(count)}, NEGATIVE: NEGATIVE, IGNORE: IGNORE})
+        others = (INLIER, VOID, NEGATIVE, IGNORE)
+        return table({**{i: i for i in range(count)}, **{one: one for one in others}})
+    if kind == "ordinary":
+        return table({})
     targets: dict[int, int] = {}
     for meaning, ids in values.items():
         if meaning not in _MEANING:

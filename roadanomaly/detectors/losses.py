@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation
+from roadanomaly.types import IGNORE, Batch, Segmentation, is_known
 
 
 def labels_at(label: Tensor, segmentation: Segmentation) -> Tensor:
@@ -52,7 +52,7 @@ def closed_set_cross_entropy(segmentation: Segmentation, batch: Batch) -> Tensor
     The evidence of a mask network counts as the probabilities `E_k / sum_j E_j`.
     """
     label = labels_at(batch.label, segmentation)
-    known = label < NEGATIVE
+    known = is_known(label)
     target = label.masked_fill(~known, -100)
     total = functional.cross_entropy(
         segmentation.class_logits(segmentation.logits),

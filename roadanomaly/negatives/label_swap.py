@@ -15,7 +15,7 @@ from roadanomaly.errors import OptionError
 from roadanomaly.negatives.base import NegativeSource
 from roadanomaly.negatives.outlines import random_mask
 from roadanomaly.negatives.patches import check_range
-from roadanomaly.types import IGNORE, NEGATIVE, Batch
+from roadanomaly.types import IGNORE, INLIER, NEGATIVE, Batch, is_known
 
 THINGS = tuple(range(11, 19))
 """Person to bicycle of Cityscapes' train ids: classes that have instances."""
@@ -70,7 +70,7 @@ class LabelSwap(NegativeSource):
         check_range("predicted", (predicted, predicted), 0, 1)
         check_range("min_area", (min_area, min_area), 1, 10**9)
         for name, classes in (("swap", swap), ("to", to)):
-            wrong = [one for one in classes if not 0 <= one < NEGATIVE]
+            wrong = [one for one in classes if not 0 <= one < INLIER]
             if wrong:
                 msg = f"label_swap: `{name}` holds {wrong[0]}, which is no class index."
                 raise OptionError(msg)
@@ -119,8 +119,8 @@ class LabelSwap(NegativeSource):
             mask = self._blob(true.shape, rng)
             if mask.any():
                 given[mask] = self._other(int(np.bincount(true[mask]).argmax()), rng)
-        given[true >= NEGATIVE] = IGNORE
-        wrong = (given != true) & (true < NEGATIVE)
+        given[~is_known(true)] = IGNORE
+        wrong = (given != true) & is_known(true)
         if rng.random() < self.predicted:
             given[~wrong] = IGNORE
         return np.where(wrong, np.uint8(NEGATIVE), true), given

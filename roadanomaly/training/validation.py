@@ -117,9 +117,9 @@ class Validator:
             model.detector.reset()
             with model.head.inference():
                 segmentation = model.head.look(model.segmenter, batch.image)
-                confusion.update(
-                    segmentation.classes()[0].cpu().numpy(), batch.label[0].cpu().numpy()
-                )
+                if model.detector.reads_segmentation:
+                    classes = segmentation.classes()[0].cpu().numpy()
+                    confusion.update(classes, batch.label[0].cpu().numpy())
                 if not scored:
                     continue
                 segmentation = replace(segmentation, assumed=batch.assumed)

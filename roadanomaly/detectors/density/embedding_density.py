@@ -16,7 +16,7 @@ from roadanomaly.detectors.density.layer_density import LayerDensity, VectorDens
 from roadanomaly.errors import DataError, OptionError, nearest
 from roadanomaly.refiners.smoothing import check_window, window_mean
 from roadanomaly.segmenters.base import Segmenter
-from roadanomaly.types import NEGATIVE, Batch, Segmentation
+from roadanomaly.types import NEGATIVE, Batch, Segmentation, is_inlier
 
 Aggregate = Literal["min", "mean", "logistic"]
 AGGREGATES: tuple[str, ...] = ("min", "mean", "logistic")
@@ -152,7 +152,7 @@ class EmbeddingDensity(Detector):
         """Draw vectors of known pixels, and of labelled anomalies where there are any."""
         maps = {name: self._map(segmentation, name) for name in self.features}
         for index, label in enumerate(batch.label.cpu().long()):
-            known = label.masked_fill(label >= NEGATIVE, -1)
+            known = label.masked_fill(~is_inlier(label), -1)
             count = max(1, self.per_frame // self.window**2)
             places = draw_pixels(known, count, balanced=self.balanced)
             self.inliers.add(self._vectors(maps, segmentation.padded, index, places))

@@ -13,7 +13,7 @@ from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.losses import labels_at, masked_mean
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
-from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation
+from roadanomaly.types import NEGATIVE, Batch, Segmentation, is_inlier
 
 Score = Literal["hybrid", "density", "posterior"]
 SCORES: tuple[str, ...] = ("hybrid", "density", "posterior")
@@ -116,7 +116,8 @@ class DenseHybrid(Detector):
         label = labels_at(batch.label, segmentation)
         negative = (label == NEGATIVE).float()
         density = segmentation.logits.float().logsumexp(1)
-        outlier = negative.long().masked_fill(label == IGNORE, -100)
+        counted = is_inlier(label) | (label == NEGATIVE)
+        outlier = negative.long().masked_fill(~counted, -100)
         posterior = functional.nll_loss(
             self.log_posterior(segmentation), outlier, ignore_index=-100, reduction="sum"
         )

@@ -21,7 +21,7 @@ from roadanomaly.generators import GENERATORS, Generator
 from roadanomaly.generators.base import one_hot, resize_labels
 from roadanomaly.generators.store import load_generator
 from roadanomaly.segmenters.base import Segmenter
-from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation
+from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation, is_inlier
 
 MARGIN = 64
 """Pixels around a tile that are computed and cut off."""
@@ -237,7 +237,7 @@ class ResynthesisDetector(Detector):
         logits = self.compare(replace(segmentation, assumed=batch.assumed), batch.image).logits
         label = resize_labels(batch.label, (logits.shape[-2], logits.shape[-1]))
         target = (label == NEGATIVE).long()
-        counted = (label != IGNORE).float()
+        counted = (is_inlier(label) | (label == NEGATIVE)).float()
         weight = counted * self.class_weights(self._frequency(target, counted))[target]
         cost = functional.cross_entropy(logits, target, reduction="none")
         return {"discrepancy": (weight * cost).sum() / weight.sum().clamp_min(1e-6)}
