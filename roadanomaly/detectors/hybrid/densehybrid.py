@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from roadanomaly.detectors.base import Detector
-from roadanomaly.detectors.losses import closed_set_cross_entropy, labels_at, masked_mean
+from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.refiners.smoothing import check_window, window_mean
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
+from roadanomaly.segmenters.closed_set import closed_set_cross_entropy, labels_at
 from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation
 
 Score = Literal["hybrid", "density", "posterior"]
@@ -130,7 +131,7 @@ class DenseHybrid(Detector):
             self.log_posterior(segmentation), outlier, ignore_index=-100, reduction="sum"
         )
         return {
-            "cross_entropy": closed_set_cross_entropy(segmentation, batch),
+            "cross_entropy": closed_set_cross_entropy(segmentation, batch.label),
             "density": self.beta * masked_mean(density, negative),
             "posterior": 10 * self.beta * posterior / (outlier >= 0).sum().clamp_min(1),
         }

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from roadanomaly.detectors.base import Detector
-from roadanomaly.detectors.losses import closed_set_cross_entropy, labels_at, masked_mean
+from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.errors import OptionError, nearest
+from roadanomaly.segmenters.closed_set import closed_set_cross_entropy, labels_at
 from roadanomaly.types import NEGATIVE, Batch, Segmentation
 
 Divergence = Literal["jsd", "kl", "ce"]
@@ -85,7 +86,7 @@ class NFlowJS(Detector):
         if self.divergence == "ce":
             value = value + math.log(logits.shape[1])
         return {
-            "cross_entropy": closed_set_cross_entropy(segmentation, batch),
+            "cross_entropy": closed_set_cross_entropy(segmentation, batch.label),
             "divergence": self.weight * masked_mean(value, negative),
         }
 
