@@ -155,7 +155,7 @@ class MmsegSegmenter(ProbedSegmenter):
             torch.rand(1, 3, self.probe_side, self.probe_side, generator=generator)
         )
         self.train(training)
-        if "decoder" not in found:
+        if "decoder" not in found or not isinstance(logits, Tensor):
             return False
         alone = self._classifier(found["decoder"])
         return alone.shape == logits.shape and torch.equal(alone, logits)

@@ -60,7 +60,11 @@ class ProbedSegmenter(Segmenter):
 
 def _without_memory() -> saved_tensors_hooks:
     """Record what depends on what, and keep no tensor for a backward pass."""
-    return saved_tensors_hooks(lambda _: None, lambda _: None)
+    return saved_tensors_hooks(_forget, _forget)
+
+
+def _forget(_: Any) -> Any:
+    return None
 
 
 def freeze_unread(network: nn.Module, answer: Tensor | Masks) -> None:

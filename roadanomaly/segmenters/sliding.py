@@ -217,6 +217,7 @@ class _Mean:
     def value(self) -> Tensor:
         """Return the mean, `(B, C, h, w)` over the whole image."""
         assert self.sum is not None
+        assert self.weight is not None
         return self.sum / self.weight
 
 

@@ -36,7 +36,7 @@ class Block:
     def keys(self) -> nn.Linear:
         """The layer that computes the keys of all heads."""
         named = self.layer.named_modules()
-        return next(one for name, one in named if name.endswith(KEY_LAYERS))  # type: ignore[misc]
+        return next(one for name, one in named if name.endswith(KEY_LAYERS))
 
 
 def plain_blocks(layers: Iterable[nn.Module], stride: int) -> list[Block]:
@@ -46,7 +46,7 @@ def plain_blocks(layers: Iterable[nn.Module], stride: int) -> list[Block]:
 
 def blocks_of_backbone(backbone: Any) -> list[Block]:
     """Return the blocks of a DINO or Swin backbone; none of a kind whose tokens are no map."""
-    patch = getattr(backbone.config, "patch_size", None)
+    patch: Any = getattr(backbone.config, "patch_size", None)
     if hasattr(backbone, "swin"):
         stages = backbone.swin.encoder.layers
         return [
