@@ -143,10 +143,13 @@ class Masks:
     Args:
         classes: `(B, Q, K + 1)` class logits before softmax; the last is "no object".
         masks: `(B, Q, h, w)` mask logits before the sigmoid.
+        layers: what the network's earlier layers answered, for its loss alone; empty where no
+            gradients are recorded.
     """
 
     classes: Tensor
     masks: Tensor
+    layers: tuple[Masks, ...] = ()
 
     @property
     def probabilities(self) -> Tensor:
@@ -178,6 +181,7 @@ class Segmentation:
             at least 0; its sum over the classes is not 1, and what it lacks is a rejection.
         masks: what a mask network answered, None for any other.
         assumed: as in `Batch`.
+        extra: `(B, E, h, w)` logits beyond the K classes, beside `logits`, or None.
     """
 
     logits: Tensor
@@ -188,6 +192,7 @@ class Segmentation:
     kind: Literal["logits", "evidence"] = "logits"
     masks: Masks | None = None
     assumed: Tensor | None = None
+    extra: Tensor | None = None
 
     @classmethod
     def unasked(cls, image: Tensor) -> Segmentation:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from roadanomaly.detectors import Detector
-from roadanomaly.detectors.losses import closed_set_cross_entropy, labels_at, masked_mean
+from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.segmenters import Segmenter
+from roadanomaly.segmenters.closed_set import labels_at
 from roadanomaly.types import NEGATIVE, Batch, Segmentation
 
 LEARNS = ("train", "finetune")
@@ -77,7 +78,7 @@ class TrainingStep(nn.Module):
         segmentation = self._supervised(self.detector.look(self.segmenter, batch.image))
         losses: dict[str, Tensor] = {}
         if self.moving and self.detector.closed_set:
-            losses |= {"cross_entropy": closed_set_cross_entropy(segmentation, batch)}
+            losses |= self.segmenter.loss(segmentation, batch.label)
         if self.detector.kind in LEARNS:
             losses |= self.detector.loss(segmentation, batch)
         if self.teacher is not None:

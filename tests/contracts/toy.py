@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn import functional
 
 from roadanomaly.detectors import DETECTORS, Detector
-from roadanomaly.detectors.losses import closed_set_cross_entropy
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
+from roadanomaly.segmenters.closed_set import closed_set_cross_entropy
 from roadanomaly.types import IGNORE, NEGATIVE, Batch, Masks
 from tests.contracts.built import build_detector
 
@@ -126,6 +126,6 @@ def _train(segmenter: Segmenter, detector: Detector, steps: int) -> None:
         optimiser.zero_grad()
         losses = detector.loss(segmentation, batch)
         if detector.kind == "finetune":
-            losses["cross_entropy"] = closed_set_cross_entropy(segmentation, batch)
+            losses["cross_entropy"] = closed_set_cross_entropy(segmentation, batch.label)
         sum(losses.values()).backward()
         optimiser.step()

@@ -10,9 +10,9 @@ import torch
 from scipy.special import log_softmax, logsumexp
 
 from roadanomaly.detectors.hybrid.densehybrid import DenseHybrid
-from roadanomaly.detectors.losses import closed_set_cross_entropy
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
+from roadanomaly.segmenters.closed_set import closed_set_cross_entropy
 from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation
 
 CLASSES, ROWS, COLUMNS = 4, 5, 6
@@ -78,7 +78,10 @@ def log_posterior(made, fine):
 
 def all_terms(made, found, batch):
     """What a training step minimises: the segmenter's own loss beside the detector's."""
-    return {"cross_entropy": closed_set_cross_entropy(found, batch), **made.loss(found, batch)}
+    return {
+        "cross_entropy": closed_set_cross_entropy(found, batch.label),
+        **made.loss(found, batch),
+    }
 
 
 @pytest.mark.parametrize("beta", [0.03, 0.5])

@@ -13,8 +13,8 @@ from scipy.stats import entropy
 
 import roadanomaly
 from roadanomaly.detectors.hybrid.nflowjs import NFlowJS, jsd_to_uniform, kl_from_uniform
-from roadanomaly.detectors.losses import labels_at
 from roadanomaly.errors import OptionError
+from roadanomaly.segmenters.closed_set import labels_at
 from roadanomaly.types import NEGATIVE
 from tests.contracts import toy
 

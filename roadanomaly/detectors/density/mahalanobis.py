@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from roadanomaly.detectors.base import Detector
-from roadanomaly.detectors.losses import labels_at
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import Segmenter
+from roadanomaly.segmenters.closed_set import labels_at
 from roadanomaly.types import Batch, Segmentation
 
 

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from roadanomaly.detectors.base import Detector
-from roadanomaly.detectors.losses import labels_at, masked_mean
+from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
+from roadanomaly.segmenters.closed_set import labels_at
 from roadanomaly.types import NEGATIVE, Batch, Segmentation, is_inlier
 
 Score = Literal["hybrid", "density", "posterior"]

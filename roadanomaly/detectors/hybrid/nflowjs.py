@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from roadanomaly.detectors.base import Detector
-from roadanomaly.detectors.losses import labels_at, masked_mean
+from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.errors import OptionError, nearest
+from roadanomaly.segmenters.closed_set import labels_at
 from roadanomaly.types import NEGATIVE, Batch, Segmentation
 
 Divergence = Literal["jsd", "kl", "ce"]

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from roadanomaly.detectors.inpainting import perceptual_check
-from roadanomaly.detectors.losses import labels_at, padded_labels
 from roadanomaly.detectors.road.ground_labels import (
     ANOMALY,
     NORMAL,
@@ -25,6 +24,7 @@ from roadanomaly.detectors.road.ssim import reconstruction_error
 from roadanomaly.encoders import ENCODERS, PACKAGED, Encoder
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import Segmenter
+from roadanomaly.segmenters.closed_set import labels_at, padded_labels
 from roadanomaly.types import Batch, Segmentation
 
 WELL_REBUILT = 0.2
