@@ -258,9 +258,11 @@ def rebuild(description: dict[str, Any]) -> Model:
         msg = f"its format is {description['format']!r}, and this version reads {FORMAT}"
         raise ValueError(msg)
     calibration = description["calibration"]
+    retired = DETECTORS.get(description["detector"]["name"]).retired
+    detector = {key: one for key, one in description["detector"].items() if key not in retired}
     model = Model(
         SEGMENTERS.from_spec(description["segmenter"]),
-        DETECTORS.from_spec(description["detector"]),
+        DETECTORS.from_spec(detector),
         Calibration.from_dict(calibration) if calibration else None,
         description["min_area"],
     )
