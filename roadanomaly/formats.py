@@ -7,6 +7,9 @@ from typing import Any
 FORMAT = 2
 """Of `model.json`. 1 is that of version 0.1."""
 
+RETIRED = {"embedding_density": ("epochs",)}
+"""Options of detectors that mean nothing any more."""
+
 FLAGS = ("trained", "fitted")
 """What the state "has been prepared" was called by each detector in format 1."""
 
@@ -29,8 +32,14 @@ def upgrade_model(
 
 
 def upgrade_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return a model's description or a run's config with DenseHybrid's `smooth` as a refiner."""
+    """Return a model's description or a run's config with today's options of its detector.
+
+    DenseHybrid's `smooth` became a refiner.
+    """
     detector = dict(recipe.get("detector") or {})
+    for option in RETIRED.get(detector.get("name", ""), ()):
+        detector.pop(option, None)
+    recipe = {**recipe, "detector": detector}
     if detector.get("name") != "densehybrid" or "smooth" not in detector:
         return {"refiners": [], **recipe}
     window = detector.pop("smooth")

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from roadanomaly.cli.fit import fit
 from roadanomaly.cli.models import pick_device, suited
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.cli.recipes import RECIPES
@@ -29,6 +28,7 @@ from roadanomaly.evaluation.folder import EvaluationFolder
 from roadanomaly.evaluation.job import Job
 from roadanomaly.evaluation.protocols import PROTOCOLS
 from roadanomaly.evaluation.sources import NetworkScores
+from roadanomaly.fitting import fit
 from roadanomaly.model import Model, load
 from roadanomaly.objects import find_components
 from roadanomaly.report.gallery import Exhibit, draw_gallery

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
@@ -22,15 +23,33 @@ Region = Literal["image", "road"]
 """Where a score means something: everywhere, or on drivable ground (road and sidewalk) alone."""
 
 
+@dataclass(frozen=True)
+class Pass:
+    """One walk over inlier frames in which a detector collects statistics.
+
+    Args:
+        name: is handed to `update` and `finish`.
+        held_out: walk over the frames that are kept from training and from all other passes,
+            instead of over those others.
+    """
+
+    name: str
+    held_out: bool = False
+
+
 class Detector(Prepared, ABC):
     """A published method that scores pixels.
 
     Everything that it learns is a parameter or a buffer, so `.to()`, saving and export work.
 
     Class facts:
-        kind: what must happen before scoring: `posthoc` nothing; `fit` one pass over inlier
-            images (`update` each, then `finish`); `train` its own networks learn on a frozen
-            segmenter; `finetune` its loss moves the segmenter too.
+        kind: what must happen before scoring: `posthoc` nothing; `fit` the `fit_passes` over inlier
+            images; `train` its own networks learn on a frozen segmenter; `finetune` its loss
+            moves the segmenter too.
+        fit_passes: walks over inlier frames, in order: in each `update` with every batch, then
+            `finish`. A detector that learns by a loss may have some too: those over held-in
+            frames come before its first step, those over held-out ones before each validation,
+            so that what is validated and saved has them. A property where it depends on options.
         supervision: what it learns from beside inlier classes, for the tables: `"none"`,
             `"negatives"` (pasted or generated), `"void"`, `"anomalies"` (labelled real ones). A
             property where it depends on what the training showed.
@@ -56,6 +75,7 @@ class Detector(Prepared, ABC):
     """
 
     kind: ClassVar[Kind] = "posthoc"
+    fit_passes: ClassVar[tuple[Pass, ...]] = ()
     supervision: ClassVar[str] = "none"
     needs_source: ClassVar[bool] = False
     paper: ClassVar[str]
@@ -200,13 +220,13 @@ class Detector(Prepared, ABC):
         del segmentation, image
         return {}
 
-    def update(self, segmentation: Segmentation, batch: Batch) -> None:
-        """Take one batch of inlier images into the statistics (`fit` detectors)."""
-        raise TypeError(f"{type(self).__name__} is of kind {self.kind!r}: there is nothing to fit.")
+    def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
+        """Take one batch of inlier images into the statistics of the pass `name`."""
+        raise TypeError(f"{type(self).__name__} has no passes: there is nothing to fit.")
 
-    def finish(self) -> None:
-        """Turn the collected statistics into what `score` reads (`fit` detectors)."""
-        raise TypeError(f"{type(self).__name__} is of kind {self.kind!r}: there is nothing to fit.")
+    def finish(self, name: str) -> None:
+        """Turn what the pass `name` collected into what `loss`, `score` or the next pass reads."""
+        raise TypeError(f"{type(self).__name__} has no passes: there is nothing to fit.")
 
     def expect(self, passes: int) -> None:
         """Hear how many training passes are to come, before the first; most losses never change.

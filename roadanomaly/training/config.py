@@ -33,6 +33,8 @@ class TrainConfig(RunConfig):
         distill: weight of a term that keeps the segmenter's predictions near those it started
             with, on pixels that show no negative; 0 for none.
         supervise: take the losses at the logits' own stride or at image size.
+        held_out: share of the training frames that are kept from training, for a detector that
+            takes statistics on frames it did not learn from; of no effect on any other.
         val_frames: validation frames, evenly spaced over `val_data`; 0 takes all.
         val_size: height and width that validation frames are brought to; their own if not given.
         false_alarms: share of inlier validation pixels above the saved threshold.
@@ -55,6 +57,7 @@ class TrainConfig(RunConfig):
     freeze_batch_norm: bool = True
     distill: float = 0.0
     supervise: Literal["logits", "image"] = "logits"
+    held_out: float = 0.1
     val_frames: int = 0
     val_size: tuple[int, int] | None = None
     false_alarms: float = 0.01
@@ -71,4 +74,5 @@ class TrainConfig(RunConfig):
         if (self.segmenter is None) == (self.start is None):
             msg = "config: give either `segmenter`, a network, or `start`, a run folder."
             raise OptionError(msg)
+        self._require("held_out", 0 < self.held_out < 1, "between 0 and 1")
         self._require("false_alarms", 0 < self.false_alarms < 1, "between 0 and 1")

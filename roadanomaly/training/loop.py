@@ -96,6 +96,7 @@ class Trainer:
         config = self.config
         batches = self.batches()
         if self.step == 0:
+            self._prepare()
             self._validate(log)
         self.module.train()
         for step in range(self.step + 1, config.steps + 1):
@@ -118,6 +119,13 @@ class Trainer:
             if stopping:
                 msg = f"stopped after step {step}; continue with --resume."
                 raise Interrupted(msg)
+
+    def _prepare(self) -> None:
+        """Let the task do what comes before the first step; all processes then hold the same."""
+        if self.task.prepare(quiet=not self.fabric.is_global_zero):
+            self.meeting_point.share(self.task.learned)
+            if self.average:
+                self.average = WeightAverage(self.task.learned, self.config.average)
 
     def _kept(self, error: DataError) -> DataError:
         """Save what was learned before a file that cannot be used, and say so."""

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
-import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from roadanomaly.data.base import FrameSet
+from roadanomaly.data.stack import stack
 from roadanomaly.data.transforms import ColourJitter, Compose, Degrade, RandomFlip, RandomScaleCrop
 from roadanomaly.errors import DataError, UserError
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.training.run_config import RunConfig
-from roadanomaly.types import IGNORE, Batch, Frame
+from roadanomaly.types import Batch, Frame
 
 ORDER, CROP, MIX = 1, 2, 3
 
@@ -99,21 +99,6 @@ class Collate:
         except UserError as error:
             return error
         return self.degrade.batch(batch, rng)
-
-
-def stack(frames: Sequence[Frame]) -> Batch:
-    """Stack equally sized frames; a frame without a label counts as `IGNORE` throughout."""
-    labels = [
-        torch.full(frame.image.shape[-2:], IGNORE, dtype=torch.uint8)
-        if frame.label is None
-        else frame.label
-        for frame in frames
-    ]
-    return Batch(
-        torch.stack([frame.image for frame in frames]),
-        torch.stack(labels),
-        tuple(frame.id for frame in frames),
-    )
 
 
 def train_transform(config: RunConfig) -> Compose:

@@ -41,6 +41,18 @@ class Task(ABC):
     def record(self, processes: int) -> dict[str, Any]:
         """Return all that somebody needs to repeat the run."""
 
+    def prepare(self, *, quiet: bool) -> bool:
+        """Do what must come before the first step, alike in every process.
+
+        Args:
+            quiet: show no progress.
+
+        Returns:
+            whether `learned` has changed.
+        """
+        del quiet
+        return False
+
     @abstractmethod
     def validate(self, step: int, log: RunLog) -> float:
         """Judge what was learned so far, log it, and return a measure, higher = better."""
