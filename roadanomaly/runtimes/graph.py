@@ -9,10 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from roadanomaly.calibration import Calibration
-from roadanomaly.detectors.head import Head
 from roadanomaly.errors import NotCalibrated
 from roadanomaly.model import Model
-from roadanomaly.segmenters import Segmenter
 from roadanomaly.types import Segmentation
 
 INPUT = "image"
@@ -39,10 +37,8 @@ class ScoringGraph(nn.Module):
         if model.calibration is None:
             msg = "only a calibrated model can be exported: calibrate it with `roadanomaly fit`."
             raise NotCalibrated(msg)
-        self.networks = copy.deepcopy(model.networks)
-        self.segmenter: Segmenter = self.networks["segmenter"]
-        refiners = self.networks["refiners"] if model.head.refiners else ()
-        self.head = Head(self.networks["detector"], tuple(refiners))
+        self.segmenter, self.head = copy.deepcopy((model.segmenter, model.head))
+        self.networks = self.head.networks
         self.rarity = Rarity(model.calibration)
         _fix_flags(self)
         self.requires_grad_(False).to(model.device).eval()

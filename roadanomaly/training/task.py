@@ -13,6 +13,7 @@ from roadanomaly.data import FrameSet
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import Plan
+from roadanomaly.training.run_folder import RunFolder
 
 
 class Task(ABC):
@@ -27,6 +28,10 @@ class Task(ABC):
     frames: FrameSet
     source: NegativeSource | None
     module: nn.Module
+
+    @abstractmethod
+    def __init__(self, config: Any, folder: RunFolder) -> None:
+        """Build all parts of the run; the config is of the task's own kind."""
 
     @property
     @abstractmethod
