@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +29,14 @@ class NegativeSource(nn.Module, ABC):
 
     stage: Stage = "loader"
     content: Content = "negatives"
+
+    @classmethod
+    def upgrade(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options of a config of an earlier version as they are given today.
+
+        `Catalogue.build` asks before it checks them.
+        """
+        return dict(options)
 
     @abstractmethod
     def mix(self, batch: Batch, rng: np.random.Generator) -> Batch:

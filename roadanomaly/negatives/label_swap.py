@@ -13,9 +13,9 @@ import torch
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.errors import OptionError
 from roadanomaly.negatives.base import NegativeSource
+from roadanomaly.negatives.checks import check_range
 from roadanomaly.negatives.outlines import random_mask
-from roadanomaly.negatives.patches import check_range
-from roadanomaly.types import IGNORE, NEGATIVE, Batch
+from roadanomaly.types import ASSUMED, IGNORE, NEGATIVE, Batch
 
 THINGS = tuple(range(11, 19))
 """Person to bicycle of Cityscapes' train ids: classes that have instances."""
@@ -25,8 +25,8 @@ class LabelSwap(NegativeSource):
     """Gives objects another class; a detector that looks for wrong labels is trained on it.
 
     Images stay as they are. The connected components of some classes are the objects; the chosen
-    ones get another class in `Batch.assumed` and `NEGATIVE` in the label. What is void is assumed
-    to be nothing, so the segmenter's own class is taken there, and counts for nothing.
+    ones get another class in the note `ASSUMED` and `NEGATIVE` in the label. What is void is
+    assumed to be nothing, so the segmenter's own class is taken there, and counts for nothing.
 
     Args:
         share: least and greatest share of a crop's objects that are swapped, drawn uniformly.
@@ -90,9 +90,8 @@ class LabelSwap(NegativeSource):
             label.append(torch.from_numpy(found))
             assumed.append(torch.from_numpy(given))
         original = batch.image if batch.original is None else batch.original
-        return replace(
-            batch, label=torch.stack(label), assumed=torch.stack(assumed), original=original
-        )
+        mixed = replace(batch, label=torch.stack(label), original=original)
+        return mixed.noted({ASSUMED: torch.stack(assumed)})
 
     def record(self) -> dict[str, Any]:
         """Return which classes are swapped for which, and how many."""

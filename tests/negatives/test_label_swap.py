@@ -8,7 +8,7 @@ from roadanomaly.errors import OptionError
 from roadanomaly.negatives.label_swap import LabelSwap
 from roadanomaly.negatives.mixture import Mixture
 from roadanomaly.training.stream import Collate
-from roadanomaly.types import IGNORE, NEGATIVE, Batch, Frame, Segmentation
+from roadanomaly.types import ASSUMED, IGNORE, NEGATIVE, TURNS, Batch, Frame, Segmentation
 from tests.negatives import tiny
 
 CAR, ROAD, SKY, PERSON = 13, 0, 10, 11
@@ -35,7 +35,11 @@ def test_whole_objects_get_another_class_and_nothing_else_changes():
     batch = street()
     mixed = mix(LabelSwap(), batch)
     assert torch.equal(mixed.image, batch.image)
-    label, assumed, true = mixed.label[0].numpy(), mixed.assumed[0].numpy(), batch.label[0].numpy()
+    label, assumed, true = (
+        mixed.label[0].numpy(),
+        mixed.note(ASSUMED)[0].numpy(),
+        batch.label[0].numpy(),
+    )
     swapped = label == NEGATIVE
     assert swapped.sum() == 2 * 12 * 12  # half of four cars; the small one is no object
     count, numbers = cv2.connectedComponents(swapped.astype(np.uint8))
@@ -57,7 +61,7 @@ def test_void_stays_void():
     void = batch.label == IGNORE
     assert mixed.negative.any()
     assert (mixed.label[void] == IGNORE).all()
-    assert (mixed.assumed[void] == IGNORE).all()
+    assert (mixed.note(ASSUMED)[void] == IGNORE).all()
     nothing = street()
     nothing.label[:] = IGNORE
     mixed = mix(LabelSwap(blobs=[1, 1]), nothing)
@@ -77,14 +81,14 @@ def test_only_the_allowed_classes_are_swapped_and_given():
     mixed = mix(LabelSwap(swap=[ROAD, SKY], to=[PERSON, ROAD], share=[1, 1]), street(crops=20))
     batch = street(crops=20)
     assert set(batch.label[mixed.negative].tolist()) == {ROAD, SKY}
-    assert (mixed.assumed[batch.label == ROAD] == PERSON).all()  # never its own class
-    assert set(mixed.assumed[batch.label == SKY].tolist()) == {PERSON, ROAD}
+    assert (mixed.note(ASSUMED)[batch.label == ROAD] == PERSON).all()  # never its own class
+    assert set(mixed.note(ASSUMED)[batch.label == SKY].tolist()) == {PERSON, ROAD}
 
 
 def test_predicted_crops_assume_only_what_is_swapped():
     batch = street(crops=200)
     mixed = mix(LabelSwap(predicted=0.5), batch)
-    own = mixed.assumed != IGNORE
+    own = mixed.note(ASSUMED) != IGNORE
     alone = torch.tensor([torch.equal(a, b) for a, b in zip(own, mixed.negative, strict=True)])
     full = torch.tensor(
         [torch.equal(a, b) for a, b in zip(own, batch.label != IGNORE, strict=True)]
@@ -97,7 +101,7 @@ def test_it_differs_from_epoch_to_epoch_and_is_a_function_of_the_crop_number():
     batch = street()
     frame = Frame("one", batch.image[0], batch.label[0])
     collate = Collate(LabelSwap(share=[0, 1]), Degrade(p=0), seed=3)
-    labels = [collate([(number, frame)]).assumed for number in (0, 7, 14, 21, 0)]
+    labels = [collate([(number, frame)]).note(ASSUMED) for number in (0, 7, 14, 21, 0)]
     assert torch.equal(labels[0], labels[4])
     assert sum(not torch.equal(labels[0], one) for one in labels[1:4]) >= 2
 
@@ -114,14 +118,14 @@ def test_what_is_assumed_survives_the_way_to_the_detector():
     ]
     mixed = Collate(source, Degrade(p=1.0), seed=1)(frames).to("cpu")
     assert mixed.image.is_floating_point()
-    mine = torch.tensor(mixed.turns) == 0
+    mine = torch.tensor(mixed.note(TURNS)) == 0
     assert 5 < mine.sum() < 35
-    assert (mixed.assumed[~mine] == IGNORE).all()
+    assert (mixed.note(ASSUMED)[~mine] == IGNORE).all()
     expected = batch.label[mine]
-    assert (mixed.assumed[mine] != expected)[expected == CAR].float().mean() > 0.9
-    assert torch.equal(mixed.assumed[mine][expected == ROAD], expected[expected == ROAD])
+    assert (mixed.note(ASSUMED)[mine] != expected)[expected == CAR].float().mean() > 0.9
+    assert torch.equal(mixed.note(ASSUMED)[mine][expected == ROAD], expected[expected == ROAD])
     only_shapes = Mixture([{"name": "shapes", "side": [10, 20]}])
-    assert mix(only_shapes, batch).assumed is None
+    assert mix(only_shapes, batch).note(ASSUMED) is None
 
 
 def test_a_segmentation_is_explained_by_what_is_assumed_first():
@@ -153,4 +157,4 @@ def test_it_leaves_the_given_batch():
     mix(LabelSwap(swap=[0, 10], blobs=[2, 2]), batch)
     assert torch.equal(batch.image, before[0])
     assert torch.equal(batch.label, before[1])
-    assert batch.assumed is None
+    assert batch.note(ASSUMED) is None

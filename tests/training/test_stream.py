@@ -113,7 +113,7 @@ def test_an_empty_set_is_refused():
         stream(frames=Empty(count=1))
 
 
-@pytest.mark.parametrize("source", [None, Shapes(side=(12, 30))])
+@pytest.mark.parametrize("source", [None, Shapes(look={"side": (12, 30)})])
 def test_workers_change_nothing(source):
     batches = [
         list(train_loader(config(workers=workers), FRAMES, source, start=4, rank=1, world=2))
@@ -135,7 +135,7 @@ def test_workers_start_after_opencv_has_run_threads_here():
 
 
 def test_a_later_start_gives_the_later_batches():
-    source = Shapes(side=(12, 30))
+    source = Shapes(look={"side": (12, 30)})
     whole = list(train_loader(config(), FRAMES, source, start=0, rank=0, world=1))
     rest = list(train_loader(config(), FRAMES, source, start=4, rank=0, world=1))
     assert len(whole) == 12
@@ -145,7 +145,7 @@ def test_a_later_start_gives_the_later_batches():
 def test_collate_mixes_then_degrades_and_keeps_the_clean_original():
     items = [stream()[number] for number in (4, 5)]
     clean = stack([frame for _, frame in items])
-    mixed = Collate(Shapes(side=(12, 30)), Degrade(p=1.0), seed=0)(items)
+    mixed = Collate(Shapes(look={"side": (12, 30)}), Degrade(p=1.0), seed=0)(items)
     assert torch.equal(mixed.original, clean.image)
     assert mixed.negative.any()
     assert not torch.equal(mixed.image, clean.image)
@@ -156,7 +156,7 @@ def test_collate_mixes_then_degrades_and_keeps_the_clean_original():
 
 def test_collate_follows_the_first_number_and_the_seed():
     items = [stream()[number] for number in (4, 5)]
-    collate = Collate(Shapes(side=(12, 30)), Degrade(p=0.5), seed=0)
+    collate = Collate(Shapes(look={"side": (12, 30)}), Degrade(p=0.5), seed=0)
     assert equal(collate(items), collate(items))
     moved = [(number + 1, frame) for number, frame in items]
     assert not equal(collate(items), collate(moved))
