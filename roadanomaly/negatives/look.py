@@ -103,8 +103,8 @@ OBJECTS = Look(
 def gather(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return a source's options with those of version 0.1 moved into `look`.
 
-    Raises:
-        OptionError: one of them is given in both places.
+    One that is given in both places is taken from beside `look`, so that one key of a config can
+    be changed from the command line, as `--negatives.side`.
     """
     flat = {name: value for name, value in options.items() if name in FLAT}
     if not flat:
@@ -113,8 +113,4 @@ def gather(options: Mapping[str, Any]) -> dict[str, Any]:
     rest = {name: value for name, value in options.items() if name not in FLAT}
     if not isinstance(look, Mapping):
         return rest
-    for name in flat:
-        if name in look:
-            msg = f"`{name}` is given twice, in `look` and beside it; keep the one in `look`."
-            raise OptionError(msg)
-    return {**rest, "look": {**flat, **look}}
+    return {**rest, "look": {**look, **flat}}

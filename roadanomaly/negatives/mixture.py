@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from roadanomaly.errors import OptionError
 from roadanomaly.flows import ImageFlow
 from roadanomaly.negatives.base import NegativeSource
+from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import ASSUMED, IGNORE, TURNS, Batch
 
 
@@ -64,6 +65,11 @@ class Mixture(NegativeSource):
     def learned_flow(self) -> ImageFlow | None:
         """Return the flow of the source that has one."""
         return self.learning[0].learned_flow() if self.learning else None
+
+    def attach(self, segmenter: Segmenter) -> None:
+        """Hand the segmenter to each source."""
+        for source in self._all():
+            source.attach(segmenter)
 
     def mix(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """Let each crop's source mix it; see `NegativeSource.mix`.

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from roadanomaly.calibration import calibrate
+from roadanomaly.data.transforms import Degrade
 from roadanomaly.flows.store import save_flow
 from roadanomaly.model import load
 from roadanomaly.training.config import TrainConfig
@@ -49,6 +50,7 @@ class DetectorTask(Task):
             freeze_batch_norm=config.freeze_batch_norm,
             supervise=config.supervise,
             distill=config.distill,
+            degrade=Degrade(p=config.degrade),
         )
         self.about: dict[str, Any] = {}
         self.values: dict[str, float] = {}

@@ -93,6 +93,11 @@ def test_a_mixture_brings_its_sources_to_todays_form():
     assert NEGATIVES.from_spec(flat).sources[0].look.side == [8, 9]
 
 
+def test_what_stands_beside_look_changes_one_key_of_it():
+    look = NEGATIVES.build("noise", {"look": {"side": [8, 9], "flip": 1}, "side": [8, 20]}).look
+    assert (look.side, look.flip) == ([8, 20], 1)
+
+
 def test_a_run_that_began_with_an_earlier_config_resumes_with_todays(tmp_path):
     flat = runs.config(tmp_path, negatives={"name": "shapes", "side": [12, 30]})
     today = runs.config(tmp_path, negatives={"name": "shapes", "look": {"side": [12, 30]}})
@@ -106,7 +111,6 @@ def test_a_run_that_began_with_an_earlier_config_resumes_with_todays(tmp_path):
     ("spec", "words"),
     [
         ({"look": {"fether": [0, 2]}}, "`look` has no option `fether`; did you mean `feather`"),
-        ({"look": {"side": [8, 9]}, "side": [8, 20]}, "`side` is given twice"),
         ({"look": {"side": "big"}}, "`look` of a negative source: .*side"),
         ({"look": {"count": [0.5, 2]}}, "count"),
         ({"look": 3}, "look"),

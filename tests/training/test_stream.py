@@ -13,6 +13,8 @@ import torch
 from roadanomaly.data.streets import Streets
 from roadanomaly.data.transforms import Degrade
 from roadanomaly.errors import DataError
+from roadanomaly.negatives import NEGATIVES
+from roadanomaly.negatives.mixture import Mixture
 from roadanomaly.negatives.shapes import Shapes
 from roadanomaly.training.stream import (
     Collate,
@@ -22,7 +24,7 @@ from roadanomaly.training.stream import (
     train_loader,
     train_transform,
 )
-from roadanomaly.types import IGNORE, Frame
+from roadanomaly.types import IGNORE, TURNS, Frame
 from tests.training import runs
 
 FRAMES = Streets(count=5, height=48, width=64)
@@ -152,6 +154,23 @@ def test_collate_mixes_then_degrades_and_keeps_the_clean_original():
     untouched = Collate(None, Degrade(p=0.0), seed=0)(items)
     assert torch.equal(untouched.image, clean.image)
     assert untouched.original is None
+
+
+def test_where_a_source_works_in_the_step_the_loader_mixes_its_part_and_degrades_nothing():
+    flow = {"name": "flow", "flow": {"name": "glow", "levels": 1, "steps": 1, "hidden": 4}}
+    shapes = {"name": "shapes", "look": {"side": [12, 30]}}
+    items = [stream()[number] for number in range(12)]
+    clean = stack([frame for _, frame in items])
+    for source, mixes in ((NEGATIVES.from_spec(flow), False), (Mixture([shapes, flow]), True)):
+        batch = Collate(source, Degrade(p=1.0), seed=0)(items)
+        untouched = torch.ones(12, dtype=torch.bool)
+        if mixes:
+            untouched = torch.tensor(batch.note(TURNS)) == 1
+            assert 0 < untouched.sum() < 12
+            assert batch.negative[~untouched].flatten(1).any(1).all()
+            assert torch.equal(batch.original, clean.image)
+        assert torch.equal(batch.image[untouched], clean.image[untouched])
+        assert not batch.negative[untouched].any()
 
 
 def test_collate_follows_the_first_number_and_the_seed():
