@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -24,6 +25,17 @@ VOID = 253
 
 INLIER = 252
 """Label of ordinary content whose class nobody knows, as of drives without labels."""
+
+ASSUMED = "assumed"
+"""Note of a batch: `(B, H, W)` uint8, classes that a detector is to take for the segmenter's;
+`IGNORE` leaves the segmenter's own. Without the note: its own everywhere."""
+
+REPLACED = "replaced"
+"""Note of a batch: `(N, 3, h, w)` float, the inlier content that samples of a flow replaced."""
+
+TURNS = "turns"
+"""Note of a batch: of a mixture, the number of the source that each crop takes its negatives
+from, as a tuple of one a crop."""
 
 Answer = Literal["logits", "evidence", "masks"]
 """What a segmenter says of an image: class logits a pixel; or masks, and the evidence they give."""
@@ -87,19 +99,23 @@ class Batch:
         ids: one name a crop, to report which images a fault came from.
         original: the images before negatives were put in, or None if none were; same shape and
             type as `image`. A likelihood of the replaced content is taken on it.
-        replaced: `(N, 3, h, w)` float, the inlier content that samples of a flow replaced, or None.
-        turns: of a mixture, the number of the source that each crop takes its negatives from.
-        assumed: `(B, H, W)` uint8, classes that a detector is to take for the segmenter's; `IGNORE`
-            leaves the segmenter's own. None: its own everywhere.
+        notes: what else a source says of the batch, by the note's name: `ASSUMED`, `REPLACED`,
+            `TURNS`, or one that a source brings with it.
     """
 
     image: Tensor
     label: Tensor
     ids: tuple[str, ...]
     original: Tensor | None = None
-    replaced: Tensor | None = None
-    turns: tuple[int, ...] | None = None
-    assumed: Tensor | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def note(self, name: str) -> Any:
+        """Return what the note called `name` says, or None where there is no such note."""
+        return self.notes.get(name)
+
+    def noted(self, notes: Mapping[str, Any]) -> Batch:
+        """Return the batch with further notes; one of the same name takes the old one's place."""
+        return replace(self, notes={**self.notes, **notes})
 
     @property
     def known(self) -> Tensor:
@@ -116,20 +132,24 @@ class Batch:
         return as_grey_levels(self.image)
 
     def to(self, device: torch.device | str) -> Batch:
-        """Return the batch on a device, its images as float32 in 0..1."""
+        """Return the batch on a device, its images as float32 in 0..1, its notes as they are."""
         original = None if self.original is None else _as_float(self.original.to(device))
         return replace(
             self,
             image=_as_float(self.image.to(device)),
             label=self.label.to(device),
             original=original,
-            assumed=None if self.assumed is None else self.assumed.to(device),
+            notes={name: _moved(note, device) for name, note in self.notes.items()},
         )
 
 
 def as_grey_levels(image: Tensor) -> Tensor:
     """Return float images in 0..1 as uint8, rounded; uint8 images as they are."""
     return image if image.dtype == torch.uint8 else (255 * image).round().to(torch.uint8)
+
+
+def _moved(note: Any, device: torch.device | str) -> Any:
+    return note.to(device) if isinstance(note, Tensor) else note
 
 
 def _as_float(image: Tensor) -> Tensor:
@@ -180,7 +200,7 @@ class Segmentation:
         kind: of `logits`. `evidence` is that of a mask network, `E_k = sum_q P_qk sigmoid(M_q)`,
             at least 0; its sum over the classes is not 1, and what it lacks is a rejection.
         masks: what a mask network answered, None for any other.
-        assumed: as in `Batch`.
+        assumed: the note `ASSUMED` of the batch.
         extra: `(B, E, h, w)` logits beyond the K classes, beside `logits`, or None.
     """
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from roadanomaly.calibration import calibrate
 from roadanomaly.data import FrameSet
 from roadanomaly.data.derived import Resized
+from roadanomaly.data.transforms import Degrade
 from roadanomaly.fitting import run_passes, split_for
 from roadanomaly.flows.store import save_flow
 from roadanomaly.inliers import inlier_scores
@@ -57,6 +58,7 @@ class DetectorTask(Task):
             freeze_batch_norm=config.freeze_batch_norm,
             supervise=config.supervise,
             distill=config.distill,
+            degrade=Degrade(p=config.degrade),
         )
         self.about: dict[str, Any] = {}
         self.values: dict[str, float] = {}

@@ -52,6 +52,7 @@ def build_parts(config: TrainConfig) -> Parts:
     parts = Parts(frames, source, validator, model)
     _check(parts)
     if source is not None:
+        source.attach(model.segmenter)
         model.detector.trained_on = source.content
     if model.detector.kind == "finetune":
         model.segmenter.learned_from = model.detector.learned_from

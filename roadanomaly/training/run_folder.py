@@ -12,10 +12,14 @@ import yaml
 
 from roadanomaly.errors import OptionError, UserError
 from roadanomaly.formats import upgrade_recipe
+from roadanomaly.negatives import NEGATIVES
 from roadanomaly.training.run_config import RunConfig
 
 FREE_KEYS = ("out", "workers", "accelerator", "devices", "checkpoint_every", "log_every")
 """Keys that may change when a run is resumed: they do not change what is learned."""
+
+SOURCES = ("negatives", "val_negatives")
+"""Keys that hold a source of negatives."""
 
 
 class RunFolder:
@@ -84,9 +88,14 @@ def check_same_run(
     before = {**json.loads(json.dumps(defaults)), **known, "number of processes": processes}
     now = {**plain(config), "number of processes": processes_now}
     for key, value in now.items():
-        if key not in FREE_KEYS and before.get(key) != value:
+        if key not in FREE_KEYS and _today(key, before.get(key)) != _today(key, value):
             msg = (
                 f"--resume: `{key}` was {before.get(key)!r} and is {value!r} now. A resumed run "
                 "must be the same run: set it back, or start another with --out."
             )
             raise OptionError(msg)
+
+
+def _today(key: str, value: Any) -> Any:
+    """Write a source as configs do today, so that an earlier version's run can be resumed."""
+    return NEGATIVES.upgraded(value) if key in SOURCES and value else value

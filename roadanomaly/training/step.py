@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from roadanomaly.data.transforms import Degrade
 from roadanomaly.detectors import Detector
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.negatives import NegativeSource
@@ -30,6 +31,8 @@ class TrainingStep(nn.Module):
         freeze_batch_norm: keep the segmenter's BatchNorm layers in inference mode.
         supervise: `"logits"` or `"image"`: the grid on which losses are taken.
         distill: weight of the term that holds the segmenter near its start.
+        degrade: what is done to the crops after the source has mixed them, so that negatives that
+            are made here are spoilt as the inliers are; without a source the loader does it.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class TrainingStep(nn.Module):
         freeze_batch_norm: bool,
         supervise: str,
         distill: float,
+        degrade: Degrade | None = None,
     ) -> None:
         super().__init__()
         self.segmenter = segmenter
@@ -49,6 +53,7 @@ class TrainingStep(nn.Module):
         self.freeze_batch_norm = freeze_batch_norm
         self.supervise = supervise
         self.distill = distill
+        self.degrade = degrade
         self.teacher = copy.deepcopy(segmenter).requires_grad_(False) if distill else None
         self.moving = _hold_the_rest(segmenter, detector.moves(segmenter))
 
@@ -70,11 +75,13 @@ class TrainingStep(nn.Module):
 
         Args:
             batch: as it left the loader, on the device.
-            rng: all chance of a source that works here.
+            rng: all chance of a source that works here, and of the degradation after it.
         """
         if self.source is not None:
             assert rng is not None
             batch = self.source.mix(batch, rng)
+            if self.degrade is not None:
+                batch = self.degrade.batch(batch, rng)
         segmentation = self._supervised(self.detector.look(self.segmenter, batch.image))
         losses: dict[str, Tensor] = {}
         if self.moving and self.detector.closed_set:

@@ -77,7 +77,10 @@ class ShardSampler(Sampler[int]):
 
 
 class Collate:
-    """Stack crops, mix negatives in and degrade the result, all from the first crop's number."""
+    """Stack crops, mix negatives in and degrade the result, all from the first crop's number.
+
+    Where a source works inside the step, the step degrades, after it: see `TrainingStep`.
+    """
 
     def __init__(self, source: NegativeSource | None, degrade: Degrade, seed: int) -> None:
         self.source = source
@@ -94,10 +97,12 @@ class Collate:
             frames.append(frame)
         batch = stack(frames)
         try:
-            if self.source is not None and self.source.stage == "loader":
+            if self.source is not None and self.source.stage != "step":
                 batch = self.source.mix(batch, rng)
         except UserError as error:
             return error
+        if self.source is not None and self.source.stage != "loader":
+            return batch
         return self.degrade.batch(batch, rng)
 
 

@@ -21,7 +21,7 @@ from roadanomaly.negatives import NegativeSource
 from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.report.explanation_sheet import explanation_sheet
 from roadanomaly.report.pictures import column, rgb, score_sheet
-from roadanomaly.types import Batch, Frame
+from roadanomaly.types import ASSUMED, Batch, Frame
 
 PICTURES = 4
 
@@ -122,7 +122,7 @@ class Validator:
                     confusion.update(classes, batch.label[0].cpu().numpy())
                 if not scored:
                     continue
-                segmentation = replace(segmentation, assumed=batch.assumed)
+                segmentation = replace(segmentation, assumed=batch.note(ASSUMED))
                 score = model.head.score(segmentation, batch.image)[0].detach().cpu().numpy()
             pixels.update(frame.id, score, frame.truth.numpy())
             if len(pictures) < PICTURES:

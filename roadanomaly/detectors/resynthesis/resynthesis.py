@@ -21,7 +21,7 @@ from roadanomaly.generators import GENERATORS, Generator
 from roadanomaly.generators.base import one_hot, resize_labels
 from roadanomaly.generators.store import load_generator
 from roadanomaly.segmenters.base import Segmenter
-from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation, is_inlier
+from roadanomaly.types import ASSUMED, IGNORE, NEGATIVE, Batch, Segmentation, is_inlier
 
 MARGIN = 64
 """Pixels around a tile that are computed and cut off."""
@@ -234,7 +234,8 @@ class ResynthesisDetector(Detector):
         """
         self.ready = True
         self._note_outliers(batch)
-        logits = self.compare(replace(segmentation, assumed=batch.assumed), batch.image).logits
+        explained = replace(segmentation, assumed=batch.note(ASSUMED))
+        logits = self.compare(explained, batch.image).logits
         label = resize_labels(batch.label, (logits.shape[-2], logits.shape[-1]))
         target = (label == NEGATIVE).long()
         counted = (is_inlier(label) | (label == NEGATIVE)).float()
@@ -244,9 +245,9 @@ class ResynthesisDetector(Detector):
 
     def _note_outliers(self, batch: Batch) -> None:
         """Remember negatives that are in the image, and not in assumed labels alone."""
-        foreign = batch.negative
-        if batch.assumed is not None:
-            foreign = foreign & (batch.assumed == IGNORE)
+        foreign, assumed = batch.negative, batch.note(ASSUMED)
+        if assumed is not None:
+            foreign = foreign & (assumed == IGNORE)
         self.outliers.logical_or_(foreign.any())
 
     @torch.no_grad()
