@@ -62,7 +62,7 @@ class Learned(Refiner):
         return score
 
 
-def test_native_refiners_come_before_the_score_is_enlarged(monkeypatch):
+def test_native_refiners_come_before_the_score_is_enlarged():
     before, after = Doubled(), Doubled()
     before.grid, after.grid = "native", "image"
     detector = toy.prepared("densehybrid")
@@ -71,6 +71,7 @@ def test_native_refiners_come_before_the_score_is_enlarged(monkeypatch):
     model.detector.load_state_dict(detector.state_dict())
     plain, _ = model.score(toy.inliers(1, 0).image)
     refined = Model(segmenter, model.detector, refiners=[after, before])
+    refined.detector.load_state_dict(detector.state_dict())
     score, _ = refined.score(toy.inliers(1, 0).image)
     torch.testing.assert_close(score, 4 * plain)
     assert before.seen[-2:] == (toy.HEIGHT // 2, toy.WIDTH // 2)
