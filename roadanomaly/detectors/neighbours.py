@@ -15,9 +15,9 @@ SPARE = 8
 def nearest_rows(rows: Tensor, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the k nearest rows of each query.
 
-    A block's candidates come from `|r|^2 - 2 q r`, both about the mean of the rows; their distances,
-    by which they are ranked, from the differences, so that no digits cancel where a query is near
-    to a row.
+    A block's candidates come from `|r|^2 - 2 q r`, both about the mean of the rows; the distances
+    by which they are ranked come from the differences, so that no digits cancel where a query is
+    near to a row.
 
     Args:
         rows: `(N, C)`.

@@ -90,7 +90,7 @@ def test_without_negatives_to_validate_on_the_last_step_is_kept(tmp_path):
 def test_a_logistic_regression_needs_negatives_and_takes_them_from_the_config(tmp_path):
     detector = {**DENSITY, "aggregate": "logistic"}
     changes = {**CHANGES, "detector": detector, "steps": 1, "average": 0.0}
-    with pytest.raises(DataError, match="needs labelled anomalies.*`negatives"):
+    with pytest.raises(DataError, match=r"needs labelled anomalies.*`negatives"):
         Trainer(runs.config(tmp_path / "none", **changes)).run()
     changes["negatives"] = runs.SHAPES
     model = roadanomaly.load(Trainer(runs.config(tmp_path / "some", **changes)).run())
