@@ -84,6 +84,30 @@ def fit(model: Model, frames: FrameSet, held_out: float = HELD_OUT) -> None:
     run_passes(model, model.detector.fit_passes, split_for(model.detector, frames, held_out))
 
 
+def fit_refiners(model: Model, frames: FrameSet) -> None:
+    """Fit the refiners that learn, one after the other, each on the scores that enter it.
+
+    Args:
+        model: on its device, its detector prepared.
+        frames: labelled frames, those that the refiners are to be right on; never a test set.
+
+    Raises:
+        UserError: a frame cannot be read, or the frames hold too little to learn from.
+    """
+    model.eval()
+    for refiner in model.head.refiners:
+        if not refiner.learns:
+            continue
+        for found in batches(progress(frames, type(refiner).__name__), 1):
+            here = found.to(model.device)
+            model.detector.reset()
+            with model.head.inference():
+                segmentation = model.head.look(model.segmenter, here.image)
+                score = model.head.score_for(refiner, segmentation, here.image)
+                refiner.update(score, segmentation, here)
+        refiner.finish()
+
+
 @torch.inference_mode()
 def run_passes(
     model: Model, passes: Sequence[Pass], split: Split, batch: int = 1, *, quiet: bool = False

@@ -77,7 +77,8 @@ class FeatureBank(nn.Module):
     def clear(self) -> None:
         """Forget all rows."""
         self.count, self.complete = 0, False
-        self.store, self.keys = self.store.new_zeros(0, 0), self.keys.new_zeros(0)
+        with torch.inference_mode(False):
+            self.store, self.keys = self.store.new_zeros(0, 0), self.keys.new_zeros(0)
 
     def thin(self, count: int, dimensions: int = 0) -> None:
         """Keep `count` rows that cover the others well; see `greedy_centres`.

@@ -90,14 +90,38 @@ class Head:
         Raises:
             NotFitted: the detector or a refiner has not been prepared.
         """
-        score = self.detector.native(segmentation, image)
-        for refiner in self._of("native"):
-            score = refiner(score, segmentation, image)
+        score = self._refined(segmentation, image, self._ordered())
         if score.shape[-2:] != segmentation.size:
             score = segmentation.to_image(score)
-        for refiner in self._of("image"):
-            score = refiner(score, segmentation, image)
         return score.float()
+
+    def score_for(self, refiner: Refiner, segmentation: Segmentation, image: Tensor) -> Tensor:
+        """Return the score that enters one of the refiners, on its grid; arguments as `score`."""
+        ordered = self._ordered()
+        score = self._refined(segmentation, image, ordered[: ordered.index(refiner)])
+        if refiner.grid == "image" and score.shape[-2:] != segmentation.size:
+            score = segmentation.to_image(score)
+        return score
+
+    def _ordered(self) -> list[Refiner]:
+        """Return the refiners as they follow each other: stable, those of grid `native` first."""
+        return sorted(self.refiners, key=lambda one: one.grid == "image")
+
+    def _refined(
+        self, segmentation: Segmentation, image: Tensor, refiners: Sequence[Refiner]
+    ) -> Tensor:
+        score = self.detector.native(segmentation, image)
+        for one in refiners:
+            if not one.ready:
+                msg = (
+                    f"the refiner {type(one).__name__} has learned nothing yet; run `roadanomaly "
+                    "fit` first, or load a model that was saved after it."
+                )
+                raise NotFitted(msg)
+            if one.grid == "image" and score.shape[-2:] != segmentation.size:
+                score = segmentation.to_image(score)
+            score = one(score, segmentation, image)
+        return score
 
     def describe(self) -> dict[str, Any]:
         """Return the specs that rebuild detector and refiners."""
@@ -115,14 +139,3 @@ class Head:
         """
         refiners = [REFINERS.from_spec(one) for one in description.get("refiners", ())]
         return cls(DETECTORS.from_spec(description["detector"]), refiners)
-
-    def _of(self, grid: str) -> list[Refiner]:
-        found = [one for one in self.refiners if one.grid == grid]
-        for one in found:
-            if not one.ready:
-                msg = (
-                    f"the refiner {type(one).__name__} has learned nothing yet; run `roadanomaly "
-                    "fit` first, or load a model that was saved after it."
-                )
-                raise NotFitted(msg)
-        return found

@@ -15,9 +15,9 @@ SPARE = 8
 def nearest_rows(rows: Tensor, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the k nearest rows of each query.
 
-    A block's candidates come from `|q|^2 - 2 q r + |r|^2`, both about the mean of the rows; their
-    distances, by which they are ranked, from the differences, so that no digits cancel where a
-    query is near to a row.
+    A block's candidates come from `|r|^2 - 2 q r`, both about the mean of the rows; the distances
+    by which they are ranked come from the differences, so that no digits cancel where a query is
+    near to a row.
 
     Args:
         rows: `(N, C)`.
@@ -40,8 +40,8 @@ def nearest_rows(rows: Tensor, queries: Tensor, k: int) -> tuple[Tensor, Tensor]
     with torch.autocast(rows.device.type, enabled=False):
         middle = rows.float().mean(0)
         for first in range(0, len(rows), ROWS):
-            block = rows[first : first + ROWS].float() - middle
-            parts = [_nearest(block, some.float() - middle, k) for some in flat.split(QUERIES)]
+            block = rows[first : first + ROWS].float()
+            parts = [_nearest(block, some.float(), middle, k) for some in flat.split(QUERIES)]
             best = torch.cat([best, torch.cat([squares for squares, _ in parts])], 1)
             places = torch.cat([found for _, found in parts]) + first
             best, order = best.topk(min(k, best.shape[1]), largest=False)
@@ -50,9 +50,10 @@ def nearest_rows(rows: Tensor, queries: Tensor, k: int) -> tuple[Tensor, Tensor]
     return best.sqrt().view(shape), numbers.view(shape)
 
 
-def _nearest(block: Tensor, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def _nearest(block: Tensor, queries: Tensor, middle: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return squared distances of a block's best candidates, and their numbers, `(Q, K)`."""
-    roughly = torch.addmm(block.square().sum(1), queries, block.T, alpha=-2)
+    centred = block - middle
+    roughly = torch.addmm(centred.square().sum(1), queries - middle, centred.T, alpha=-2)
     near = roughly.topk(min(k + SPARE, len(block)), largest=False).indices
     exact = [(block[column] - queries).square().sum(1) for column in near.unbind(1)]
     return torch.stack(exact, 1), near

@@ -254,7 +254,8 @@ class EmbeddingDensity(Detector):
 
     def _costs(self, drawn: dict[str, Tensor]) -> Tensor:
         """Return what each layer says of drawn places, `(N, L)` nats."""
-        return torch.stack([self._layer(key).row_cost(rows) for key, rows in drawn.items()], -1)
+        layers = [self._layer(key).row_cost(rows) for key, rows in drawn.items() if len(rows)]
+        return torch.stack(layers, -1) if layers else self.mean.new_zeros(0, len(drawn))
 
     def _density(self, width: int) -> LayerDensity:
         size = min(self.dimensions, width)

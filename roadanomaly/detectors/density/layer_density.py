@@ -54,9 +54,11 @@ class LayerDensity(nn.Module, ABC):
             noise: deviation of normal noise that is added anew each time; keeps the density of
                 dimensions that hardly vary bounded.
         """
+        if not len(rows):
+            return 0 * self.loss(rows.new_zeros(1, *rows.shape[1:]), noise)
         x = self.whitened(rows)
         cost = -self.flow.log_prob(x + noise * torch.randn_like(x)).sum()
-        return cost / max(1, len(x) * x.shape[2:].numel())
+        return cost / (len(x) * x.shape[2:].numel())
 
     @abstractmethod
     def row_cost(self, rows: Tensor) -> Tensor:
