@@ -140,6 +140,20 @@ class Model:
         """Where the networks are."""
         return self.segmenter.device
 
+    def refine(self, refiners: Sequence[Refiner]) -> Model:
+        """Put other refiners behind the detector, which stays as it is; they may need fitting.
+
+        The calibration goes, since the scores are others.
+
+        Raises:
+            FeatureError: the segmenter does not offer a feature that one of them needs.
+        """
+        for refiner in refiners:
+            refiner.attach(self.segmenter)
+        self.head = Head(self.detector, tuple(refiners))
+        self.calibration = None
+        return self.to(self.device).eval()
+
     def to(self, device: torch.device | str) -> Model:
         """Move all parts."""
         self.networks.to(device)

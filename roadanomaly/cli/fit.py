@@ -20,13 +20,14 @@ from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.evaluation.thresholds import just_below
 from roadanomaly.evaluation.truth import truth_of
-from roadanomaly.fitting import HELD_OUT, fit
+from roadanomaly.fitting import HELD_OUT, fit, fit_refiners
 from roadanomaly.inliers import inlier_scores
 from roadanomaly.metrics.exact import PixelExact
 from roadanomaly.model import Model, load
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.progress import progress
+from roadanomaly.refiners import REFINERS
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.record import run_record, weights_hash
 
@@ -34,6 +35,10 @@ EXAMPLES = """
 roadanomaly fit --segmenter.name espnetv2 --segmenter.weights espnetv2_s_2.0_city_1024x512.pth \\
     --detector.name mahalanobis --data.name camvid --size 720 960 --out runs/mahalanobis
 roadanomaly fit --run runs/a --detector.name mahalanobis --data.name camvid --out runs/b
+roadanomaly fit --run runs/a --refiners '[{name: smooth, window: 5}]' --data.name camvid --out runs/b
+roadanomaly fit --run runs/a --detector.name fusion --detector.rule learned \\
+    --detector.heads '[{run: runs/a}, {run: runs/b}]' --data.name camvid --data.split val \\
+    --negatives.name paste --negatives.part held_out --out runs/fusion
 roadanomaly fit --run runs/a --data.name camvid --false_alarms 0.001 --out runs/stricter
 roadanomaly fit --run runs/a --data.name camvid --validation_data.name laf --out runs/b
 """
@@ -46,6 +51,12 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--run", type=str, default=None, help="take segmenter and detector from it")
     parser.add_argument("--segmenter", type=part, default=None, help="instead of --run")
     parser.add_argument("--detector", type=part, default=None, help="instead of the run's own")
+    parser.add_argument(
+        "--refiners",
+        type=list[part],
+        default=None,
+        help="of the score, a list: '[{name: smooth, window: 11}]'; instead of the run's own",
+    )
     parser.add_argument("--data", type=part, required=True, help="labelled inlier frames to fit on")
     parser.add_argument(
         "--negatives",
@@ -75,6 +86,8 @@ def run(arguments: Sequence[str]) -> None:
     given = parse(parser, arguments)
     torch.manual_seed(given.seed)
     model = _model(given.run, given.segmenter, given.detector).to(pick_device(given.device))
+    if given.refiners is not None:
+        model.refine([REFINERS.from_spec(one) for one in given.refiners])
     frames = _frames(given.data, given.size)
     if given.negatives:
         frames = MixedFrames(frames, NEGATIVES.from_spec(given.negatives))
@@ -82,6 +95,8 @@ def run(arguments: Sequence[str]) -> None:
     held_out = _frames(given.calibration_data or {**given.data, "split": "val"}, given.size)
     if model.detector.kind == "fit" and (given.run is None or given.detector):
         fit(model, frames, given.held_out)
+    if given.refiners is not None:
+        fit_refiners(model, frames)
     name = title(held_out)
     scores = inlier_scores(model, held_out)
     model.calibration = calibrate(scores, given.false_alarms, name, seed=given.seed)

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 import roadanomaly
 from roadanomaly.errors import NotFitted
+from roadanomaly.fitting import fit_refiners
 from roadanomaly.model import Model
 from roadanomaly.refiners import REFINERS, Refiner
 from tests.contracts import toy
@@ -92,3 +93,40 @@ def test_smoothing_on_the_image_grid_equals_an_average_pool():
     smooth, _ = Model(model.segmenter, model.detector, refiners=[refiner]).score(image)
     expected = functional.avg_pool2d(plain[:, None], 3, 1)[:, 0]
     torch.testing.assert_close(smooth[:, 1:-1, 1:-1], expected, rtol=1e-4, atol=1e-5)
+
+
+class Offset(Refiner):
+    """Takes the mean of what enters it away; on the grid that a test sets."""
+
+    learns = True
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(()))
+        self.seen = []
+
+    def options(self):
+        return {}
+
+    def forward(self, score, segmentation, image):
+        return score - self.mean
+
+    def update(self, score, segmentation, batch):
+        self.seen.append(score)
+
+    def finish(self):
+        self.mean = torch.cat(self.seen).mean()
+        self.ready = True
+
+
+@pytest.mark.parametrize("grid", ["native", "image"])
+def test_refiners_are_fitted_on_the_scores_that_enter_them(grid):
+    first, second = Doubled(), Offset()
+    first.grid, second.grid = "native", grid
+    model = Model(toy.ToySegmenter(), roadanomaly.detector("energy"))
+    frames = toy.Frames(toy.inliers(4, 0))
+    plain = torch.cat([model.score(frame.image[None] / 255)[0] for frame in frames])
+    fit_refiners(model.refine([second, first] if grid == "image" else [first, second]), frames)
+    assert second.mean.item() == pytest.approx(2 * plain.mean().item(), rel=1e-5)
+    refined, _ = model.score(frames[0].image[None] / 255)
+    torch.testing.assert_close(refined, 2 * plain[:1] - second.mean, rtol=1e-4, atol=1e-4)
