@@ -20,7 +20,7 @@ LEVELS = (
     ("detectors", "negatives", "refiners"),
     ("segmenters", "flows", "encoders", "generators", "data", "store"),
     ("streets",),
-    ("calibration", "catalogue", "metrics", "objects", "scores", "types"),
+    ("calibration", "catalogue", "formats", "metrics", "objects", "prepared", "scores", "types"),
     ("errors", "extras", "files", "progress"),
 )
 """From the top down; a part imports from its own level or from those below."""

@@ -35,7 +35,7 @@ EXAMPLES = """
 roadanomaly fit --segmenter.name espnetv2 --segmenter.weights espnetv2_s_2.0_city_1024x512.pth \\
     --detector.name mahalanobis --data.name camvid --size 720 960 --out runs/mahalanobis
 roadanomaly fit --run runs/a --detector.name mahalanobis --data.name camvid --out runs/b
-roadanomaly fit --run runs/a --refiners '[{name: smooth, window: 5}]' --data.name camvid --out runs/b
+roadanomaly fit --run runs/a --refiners '[{name: smooth}]' --data.name camvid --out runs/b
 roadanomaly fit --run runs/a --detector.name fusion --detector.rule learned \\
     --detector.heads '[{run: runs/a}, {run: runs/b}]' --data.name camvid --data.split val \\
     --negatives.name paste --negatives.part held_out --out runs/fusion
