@@ -30,6 +30,8 @@ REQUIRED = {
     ("mixture", "sources"),
     ("onnx", "file"),
     ("segmenter", "segmenter"),
+    ("sliding", "segmenter"),
+    ("sliding", "window"),
     ("torchscript", "file"),
     ("union", "sets"),
 }
