@@ -13,7 +13,8 @@ from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.errors import OptionError
 from roadanomaly.extras import require
 from roadanomaly.video.judge import Judge
-from roadanomaly.video.sources import SOURCES, Source, open_source
+from roadanomaly.video.source import SOURCES, Source
+from roadanomaly.video.sources import open_source
 
 EXAMPLES = """
 roadanomaly serve runs/a --source drive.mp4

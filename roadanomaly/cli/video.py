@@ -18,7 +18,8 @@ from roadanomaly.video.frames import Judged
 from roadanomaly.video.runner import Runner, Sink
 from roadanomaly.video.signals import stop_on_signals
 from roadanomaly.video.sinks import ComponentFile, EventFile, OverlayVideo, ScoreVideo
-from roadanomaly.video.sources import SOURCES, Source, open_source
+from roadanomaly.video.source import SOURCES, Source
+from roadanomaly.video.sources import open_source
 from roadanomaly.video.truth import Tally, read_truth
 
 TRUTH = "CSV of boxes of the object (frame,x0,y0,x1,y1), or `none` to call each event false"

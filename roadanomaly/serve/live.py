@@ -18,7 +18,7 @@ from roadanomaly.video.frames import Event, Judged
 from roadanomaly.video.judge import Judge, Rules, find_objects, thresholds
 from roadanomaly.video.overlay import draw, heat_picture
 from roadanomaly.video.runner import Runner
-from roadanomaly.video.sources import Source
+from roadanomaly.video.source import Source
 
 MOST_EVENTS = 200
 THUMBNAIL = (160, 90)

@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame as AvFrame
 
 from roadanomaly.errors import DataError
 from roadanomaly.video.frames import VideoFrame
-from roadanomaly.video.sources import SOURCES, Pace, Reading, Source
+from roadanomaly.video.source import SOURCES, Pace, Reading, Source
 
 BACKOFF = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Seconds before each new call of a lost stream; the last is repeated."""

@@ -17,7 +17,7 @@ from roadanomaly.runtimes import Runtime, Scores
 from roadanomaly.video.frames import Event, Judged, VideoFrame
 from roadanomaly.video.judge import Judge
 from roadanomaly.video.lanes import Closed, Lane
-from roadanomaly.video.sources import Source
+from roadanomaly.video.source import Source
 from roadanomaly.video.statistics import Meter
 
 GRACE_S = 10.0

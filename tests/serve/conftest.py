@@ -9,7 +9,8 @@ import pytest
 
 from roadanomaly.calibration import calibrate
 from roadanomaly.video.judge import Judge, Rules
-from roadanomaly.video.sources import Reading, open_source
+from roadanomaly.video.source import Reading
+from roadanomaly.video.sources import open_source
 from tests.video.clips import RedIsStrange, write_clip
 
 WEB = "the live page needs `pip install -e .[serve]`"
