@@ -12,8 +12,7 @@ import resource
 import sys
 from pathlib import Path
 
-from roadanomaly.data.geometry import scale_image
-from roadanomaly.data.images import SUFFIXES, read_image, to_array, write_image
+from roadanomaly.data.image_arrays import SUFFIXES, read_array, scale_image, write_image
 from roadanomaly.errors import UserError
 from roadanomaly.video.sources import open_source
 from roadanomaly.video.writer import VideoWriter
@@ -35,7 +34,7 @@ def main(given: Path, out: Path) -> None:
     with contextlib.suppress(ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     if given.suffix.lower() in SUFFIXES:
-        image = to_array(read_image(given))
+        image = read_array(given, MOST_PIXELS)
         write_image(out / "image.png", scale_image(image, _bounded(image.shape[:2])))
         return
     source = open_source(str(given))

@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from roadanomaly.data.geometry import scale_image
-from roadanomaly.data.images import SUFFIXES, read_image, to_array, write_image
+from roadanomaly.data.image_arrays import SUFFIXES, read_array, scale_image, write_image
 from roadanomaly.errors import UserError
 from roadanomaly.serve.live import Shared
 from roadanomaly.video.frames import Event, VideoFrame
@@ -99,7 +98,7 @@ class Uploads:
     def _image(self, folder: Path) -> dict[str, Any] | None:
         if not (folder / "image.png").exists():
             return None
-        image = to_array(read_image(folder / "image.png"))
+        image = read_array(folder / "image.png")
         scaled = scale_image(image, self._runtime.size)
         size = (image.shape[0], image.shape[1])
         judged = self._judge()(VideoFrame(0, 0.0, 0.0, scaled, size), self._runtime(scaled))
