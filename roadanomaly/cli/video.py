@@ -157,7 +157,7 @@ def summary(figures: dict[str, Any]) -> str:
         f"{figures['frames']} frames at {figures['fps']:g} fps ({figures['backend']} "
         f"{figures['precision']}, {figures['size']}), {figures['events']} events",
         f"latency p50 {late['p50']} ms, p95 {late['p95']} ms, p99 {late['p99']} ms; "
-        f"{figures['dropped']} dropped, {figures['corrupt']} corrupt, "
+        f"{figures['dropped']} dropped, {figures['corrupt']} corrupt, {figures['lost']} lost, "
         f"{figures['reconnects']} reconnects",
         *(f"note: {note}" for note in figures["notes"]),
     ]

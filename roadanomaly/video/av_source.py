@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +17,8 @@ from av.video.frame import VideoFrame as AvFrame
 
 from roadanomaly.errors import DataError
 from roadanomaly.video.frames import VideoFrame
+from roadanomaly.video.gaps import Gaps
+from roadanomaly.video.orientation import Orientation
 from roadanomaly.video.source import SOURCES, Pace, Reading, Source
 
 BACKOFF = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -34,13 +38,15 @@ class AvSource(Source):
 
     Time stamps are the stream's own. Where they are missing or run backwards, a frame follows the
     one before by the nominal interval. A stream that was lost goes on by the clock on the wall.
+    Frames are given upright, as the file's display matrix says. The first is decoded at once, so
+    that a file without any is refused before something is written for it.
 
     Args:
         word: path, address, `camera:N`, or `-`.
         reading: how to read it.
 
     Raises:
-        DataError: it cannot be opened, or holds no video.
+        DataError: it cannot be opened, or holds no video, or no frame from `start_s` on.
     """
 
     def __init__(self, word: str, reading: Reading) -> None:
@@ -55,11 +61,37 @@ class AvSource(Source):
         super().__init__(word, live)
         self.endless = camera or endless
         self.fps = float(stream.average_rate or stream.guessed_rate or USUAL_FPS)
-        self.size = (stream.codec_context.height, stream.codec_context.width)
-        if 0 in self.size:
-            msg = f"{word} holds no decodable video frame: its size is unknown."
-            raise DataError(msg)
+        self._reached = 0.0
+        self._clock = _Clock(1 / self.fps)
+        self._begun = self._session(self._clock, Gaps(1 / self.fps, whole=not reading.start_s))
+        self._first = next(self._begun, None)
+        self.size = self._first_size()
         self._last_size = self.size
+
+    def _first_size(self) -> tuple[int, int]:
+        """Return `(H, W)` as the first frame is shown.
+
+        Raises:
+            DataError: there is no frame.
+        """
+        if self._first is not None:
+            frame = self._first[1]
+            return Orientation(frame).size((frame.height, frame.width))
+        assert self._container is not None
+        context = self._container.streams.video[0].codec_context
+        if self.endless and context.height and context.width:
+            return context.height, context.width
+        ends = max(self._reached, _length(self._container) or 0.0)
+        self.close()
+        if 0 < ends <= self.reading.start_s:
+            msg = (
+                f"nothing is left of {self.word} from --from_s {self.reading.start_s:g} on: it "
+                f"lasts {ends:.4g} s. Give an earlier time."
+            )
+        else:
+            why = "; ".join(self.mishaps.notes) or "it is empty, damaged or cut off"
+            msg = f"{self.word} gave no frame that can be decoded: {why}. Give {SOURCES}."
+        raise DataError(msg)
 
     def _open(self) -> InputContainer:
         try:
@@ -101,22 +133,25 @@ class AvSource(Source):
 
     def frames(self, size: tuple[int, int]) -> Iterator[VideoFrame]:
         """Give decoded frames, through repetitions of a file and returns of a stream."""
-        clock = _Clock(1 / self.fps)
         pace = Pace(self.reading.realtime, self.stop)
-        for number, (time_s, frame) in enumerate(self._all(clock)):
+        for number, (time_s, frame) in enumerate(self._all(self._clock)):
             if self.stop.is_set():
                 return
-            found = (frame.height, frame.width)
+            way = Orientation(frame)
+            found = way.size((frame.height, frame.width))
             self.mishaps.size_changes += found != self._last_size
             self._last_size = found
-            image = frame.reformat(size[1], size[0], "rgb24").to_ndarray()
+            height, width = way.size(size)
+            image = way.upright(frame.reformat(width, height, "rgb24").to_ndarray())
             pace.wait_for(time_s)
             yield VideoFrame(number, time_s, time.perf_counter(), image, found)
 
     def _all(self, clock: _Clock) -> Iterator[tuple[float, AvFrame]]:
+        first, self._first = self._first, None
+        session = self._begun if first is None else itertools.chain([first], self._begun)
         rounds = 0
         while not self.stop.is_set():
-            yield from self._session(clock)
+            yield from session
             rounds += 1
             if self.endless:
                 if not self._reconnect(clock):
@@ -127,9 +162,10 @@ class AvSource(Source):
                 self.close()
                 self._container = self._open()
                 clock.follow()
+            session = self._session(clock, None)
 
-    def _session(self, clock: _Clock) -> Iterator[tuple[float, AvFrame]]:
-        """Decode until the end, or until the stream is lost."""
+    def _session(self, clock: _Clock, gaps: Gaps | None) -> Iterator[tuple[float, AvFrame]]:
+        """Decode until the end, or until the stream is lost; count what is missing."""
         container = self._container
         assert container is not None
         stream = container.streams.video[0]
@@ -137,7 +173,21 @@ class AvSource(Source):
         start = float((stream.start_time or 0) * (stream.time_base or 0))
         skip = self.reading.start_s
         if skip:
-            container.seek(int((start + skip) * av.time_base))
+            with contextlib.suppress(*LOST):  # a pipe cannot: it is read up to there
+                container.seek(int((start + skip) * av.time_base))
+        for frame in self._decoded(container):
+            stamp = None if frame.time is None else frame.time - start
+            if skip and stamp is not None and stamp < skip:
+                self._reached = max(self._reached, stamp)
+                continue
+            if gaps is not None and stamp is not None:
+                gaps.add(stamp, float((frame.duration or 0) * (frame.time_base or 0)))
+            yield clock.read(stamp), frame
+        if gaps is not None and not self.endless and not self.stop.is_set():
+            self._note_missing(gaps.missing(_length(container), stream.frames))
+
+    def _decoded(self, container: InputContainer) -> Iterator[AvFrame]:
+        """Decode frame after frame; what cannot be decoded is counted and left out."""
         for packet in self._packets(container):
             try:
                 decoded = packet.decode()
@@ -145,13 +195,17 @@ class AvSource(Source):
                 self.mishaps.corrupt += 1
                 continue
             for frame in decoded:
-                if not isinstance(frame, AvFrame) or frame.is_corrupt:
+                if isinstance(frame, AvFrame) and not frame.is_corrupt:
+                    yield frame
+                else:
                     self.mishaps.corrupt += 1
-                    continue
-                stamp = None if frame.time is None else frame.time - start
-                if skip and stamp is not None and stamp < skip:
-                    continue
-                yield clock.read(stamp), frame
+
+    def _note_missing(self, frames: int) -> None:
+        self.mishaps.lost = frames
+        if frames:
+            self.mishaps.notes.append(
+                f"about {frames} frame(s) of {self.word} are missing, by its time stamps and length"
+            )
 
     def _packets(self, container: InputContainer) -> Iterator[Packet]:
         """Read packets; damaged ones are counted and left out."""
@@ -194,6 +248,24 @@ class AvSource(Source):
                 f"{self.word} did not come back within {self.reading.reconnect_s:g} s"
             )
         return False
+
+
+def _length(container: InputContainer) -> float | None:
+    """Return how many seconds of video a file announces, or None.
+
+    Matroska says it of each stream in words (`DURATION`); a container's own length may be that of
+    its sound.
+    """
+    stream = container.streams.video[0]
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    words = stream.metadata.get("DURATION", "").split(":")
+    with contextlib.suppress(ValueError):
+        hours, minutes, seconds = map(float, words)
+        return 3600 * hours + 60 * minutes + seconds
+    if container.duration is not None and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None
 
 
 class _Clock:

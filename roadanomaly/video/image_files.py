@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from roadanomaly.data.geometry import scale_image
-from roadanomaly.data.images import read_image, to_array
+from roadanomaly.data.image_arrays import read_array, scale_image
 from roadanomaly.errors import DataError
 from roadanomaly.video.frames import VideoFrame
 from roadanomaly.video.source import Pace, Reading, Source
@@ -23,7 +22,7 @@ class ImageFiles(Source):
         reading: its rate, pace and repetitions.
 
     Raises:
-        DataError: the first image that can be read is none.
+        DataError: no image can be read, or none is left from `start_s` on.
     """
 
     def __init__(self, paths: list[Path], reading: Reading) -> None:
@@ -32,7 +31,18 @@ class ImageFiles(Source):
         self.paths = paths
         self.reading = reading
         self.fps = reading.fps
+        self._check_start()
         self.size = self._first_size()
+
+    def _check_start(self) -> None:
+        lasts = len(self.paths) / self.fps
+        if self.reading.start_s and self.reading.start_s > lasts - 1 / self.fps:
+            msg = (
+                f"nothing is left of {self.name} from --from_s {self.reading.start_s:g} on: its "
+                f"{len(self.paths)} images last {lasts:.4g} s at --fps {self.fps:g}. Give an "
+                "earlier time."
+            )
+            raise DataError(msg)
 
     def _first_size(self) -> tuple[int, int]:
         for path in self.paths:
@@ -45,7 +55,7 @@ class ImageFiles(Source):
 
     def _read(self, path: Path) -> np.ndarray | None:
         try:
-            return to_array(read_image(path))
+            return read_array(path)
         except DataError:
             self.mishaps.corrupt += 1
             return None

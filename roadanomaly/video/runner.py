@@ -150,6 +150,7 @@ class Runner:
             "model_ms": self.meter.model.summary(),
             "dropped": self._decoded.dropped,
             "corrupt": mishaps.corrupt,
+            "lost": mishaps.lost,
             "reconnects": mishaps.reconnects,
             "size_changes": mishaps.size_changes,
             "queues": {

@@ -22,12 +22,15 @@ class Mishaps:
 
     Args:
         corrupt: packets, frames or images that could not be decoded and were left out.
+        lost: frames that should be there by a file's time stamps and length, and never came, about;
+            known at its end.
         reconnects: times that a stream came back.
         size_changes: times that the frames changed their size.
         notes: what ended the source early, for people.
     """
 
     corrupt: int = 0
+    lost: int = 0
     reconnects: int = 0
     size_changes: int = 0
     notes: list[str] = field(default_factory=list)

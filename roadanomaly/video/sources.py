@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import glob
+import math
 from pathlib import Path
 
-from roadanomaly.data.images import SUFFIXES, list_images
+from roadanomaly.data.image_arrays import SUFFIXES
 from roadanomaly.errors import DataError, OptionError
+from roadanomaly.files import files_in
 from roadanomaly.video.av_source import AvSource
 from roadanomaly.video.image_files import ImageFiles
 from roadanomaly.video.source import SOURCES, Reading, Source
@@ -24,14 +26,19 @@ def open_source(word: str, reading: Reading | None = None) -> Source:
         OptionError: a rate or time out of its range.
     """
     reading = reading or Reading()
-    if reading.fps <= 0 or reading.stall_s <= 0 or reading.loop < 0:
-        msg = "--fps and --stall_s must be positive, --loop not negative."
+    positive = reading.fps, reading.stall_s
+    others = reading.loop, reading.start_s, reading.reconnect_s
+    if not (all(0 < value < math.inf for value in positive) and all(v >= 0 for v in others)):
+        msg = (
+            "--fps and --stall_s must be positive numbers; --loop, --from_s and --reconnect_s not "
+            "negative."
+        )
         raise OptionError(msg)
     if word == "-" or "://" in word or word.startswith(("camera:", "/dev/video")):
         return AvSource(word, reading)
     path = Path(word)
     if path.is_dir():
-        images = list_images(path)
+        images = files_in(path, SUFFIXES)
         if not images:
             msg = f"the folder {path} holds no image ({', '.join(SUFFIXES)}); give {SOURCES}."
             raise DataError(msg)
