@@ -13,6 +13,7 @@ import av
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame as AvFrame
 
 from roadanomaly.errors import DataError
@@ -28,6 +29,12 @@ USUAL_FPS = 25.0
 LOST = (av.error.FFmpegError, EOFError, OSError)
 DAMAGED = (av.error.InvalidDataError, IndexError)
 """What reading a damaged packet raises; PyAV fails on a stream that damage seems to add."""
+
+SEALED = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo",
+}
+"""FFmpeg's options for files of strangers."""
 
 MOST_DAMAGED = 100
 """Damaged packets in a row after which a source counts as ended."""
@@ -61,12 +68,27 @@ class AvSource(Source):
         super().__init__(word, live)
         self.endless = camera or endless
         self.fps = float(stream.average_rate or stream.guessed_rate or USUAL_FPS)
+        self._check_pixels(stream.codec_context)
         self._reached = 0.0
         self._clock = _Clock(1 / self.fps)
         self._begun = self._session(self._clock, Gaps(1 / self.fps, whole=not reading.start_s))
         self._first = next(self._begun, None)
         self.size = self._first_size()
         self._last_size = self.size
+
+    def _check_pixels(self, context: VideoCodecContext) -> None:
+        """Refuse frames that are too large before one is decoded, by their header."""
+        most = self.reading.most_pixels
+        if most is None:
+            return
+        if context.width * context.height > most:
+            self.close()
+            msg = (
+                f"the frames of {self.word} have {context.width}x{context.height} pixels; give a "
+                f"video with at most {most / 1e6:g} million."
+            )
+            raise DataError(msg)
+        context.options = {"max_pixels": str(most)}
 
     def _first_size(self) -> tuple[int, int]:
         """Return `(H, W)` as the first frame is shown.
@@ -122,6 +144,8 @@ class AvSource(Source):
             kind = "v4l2"
         if self.word.startswith("rtsp://"):
             options = {"rtsp_transport": "tcp"}
+        if self.reading.sealed:
+            options = SEALED
         wait = self.reading.stall_s if self.network else None
         return av.open(target, "r", format=kind, options=options, timeout=wait)
 
@@ -173,7 +197,7 @@ class AvSource(Source):
         start = float((stream.start_time or 0) * (stream.time_base or 0))
         skip = self.reading.start_s
         if skip:
-            with contextlib.suppress(*LOST):  # a pipe cannot: it is read up to there
+            with contextlib.suppress(*LOST, OverflowError):  # a pipe cannot: it is read up to there
                 container.seek(int((start + skip) * av.time_base))
         for frame in self._decoded(container):
             stamp = None if frame.time is None else frame.time - start

@@ -48,6 +48,9 @@ class Reading:
         start_s: of a file: leave out what lies before.
         stall_s: a stream that gives nothing for so long is taken as lost.
         reconnect_s: how long a lost stream is called again; 0 lets it end.
+        most_pixels: of a frame; larger ones are not decoded. None takes any.
+        sealed: the file comes from a stranger: take plain containers alone, no playlist or session
+            description, and open nothing that they name.
     """
 
     fps: float = 10.0
@@ -57,6 +60,8 @@ class Reading:
     start_s: float = 0.0
     stall_s: float = 5.0
     reconnect_s: float = 30.0
+    most_pixels: int | None = None
+    sealed: bool = False
 
 
 class Source(ABC):
