@@ -15,6 +15,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame as AvFrame
+from av.video.reformatter import VideoReformatter
 
 from roadanomaly.errors import DataError
 from roadanomaly.video.frames import VideoFrame
@@ -24,6 +25,9 @@ from roadanomaly.video.source import SOURCES, Pace, Reading, Source
 
 BACKOFF = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Seconds before each new call of a lost stream; the last is repeated."""
+
+Stamped = tuple[float, AvFrame]
+"""A time, seconds, and a frame as it was decoded."""
 
 USUAL_FPS = 25.0
 LOST = (av.error.FFmpegError, EOFError, OSError)
@@ -71,8 +75,10 @@ class AvSource(Source):
         self._check_pixels(stream.codec_context)
         self._reached = 0.0
         self._clock = _Clock(1 / self.fps)
-        self._begun = self._session(self._clock, Gaps(1 / self.fps, whole=not reading.start_s))
-        self._first = next(self._begun, None)
+        self._way: Orientation | None = None
+        gaps = Gaps(1 / self.fps, whole=not reading.start_s)
+        self._begun: Iterator[Stamped] = self._session(self._clock, gaps)
+        self._first: Stamped | None = next(self._begun, None)
         self.size = self._first_size()
         self._last_size = self.size
 
@@ -98,7 +104,7 @@ class AvSource(Source):
         """
         if self._first is not None:
             frame = self._first[1]
-            return Orientation(frame).size((frame.height, frame.width))
+            return self._orientation(frame).size((frame.height, frame.width))
         assert self._container is not None
         context = self._container.streams.video[0].codec_context
         if self.endless and context.height and context.width:
@@ -151,28 +157,46 @@ class AvSource(Source):
 
     def close(self) -> None:
         """Let go of the file or connection."""
+        self._let_go()
         if self._container is not None:
             self._container.close()
             self._container = None
 
+    def _let_go(self) -> None:
+        """Drop what holds this source, so that its decoder goes with it and not at some time."""
+        self._first, self._begun = None, iter(())
+
     def frames(self, size: tuple[int, int]) -> Iterator[VideoFrame]:
         """Give decoded frames, through repetitions of a file and returns of a stream."""
         pace = Pace(self.reading.realtime, self.stop)
+        scaler = VideoReformatter()
         for number, (time_s, frame) in enumerate(self._all(self._clock)):
             if self.stop.is_set():
                 return
-            way = Orientation(frame)
+            way = self._orientation(frame)
             found = way.size((frame.height, frame.width))
             self.mishaps.size_changes += found != self._last_size
             self._last_size = found
             height, width = way.size(size)
-            image = way.upright(frame.reformat(width, height, "rgb24").to_ndarray())
+            scaled = scaler.reformat(frame, width, height, "rgb24")
+            image = way.upright(scaled.to_ndarray())
             pace.wait_for(time_s)
             yield VideoFrame(number, time_s, time.perf_counter(), image, found)
 
-    def _all(self, clock: _Clock) -> Iterator[tuple[float, AvFrame]]:
-        first, self._first = self._first, None
-        session = self._begun if first is None else itertools.chain([first], self._begun)
+    def _orientation(self, frame: AvFrame) -> Orientation:
+        """Return how a frame is shown.
+
+        Its matrix is read only where its angle is new: PyAV's side data and the frame hold each
+        other, so each frame whose side data were looked at would stay in memory for a while.
+        """
+        if self._way is None or self._way.angle != frame.rotation:
+            self._way = Orientation(frame)
+        return self._way
+
+    def _all(self, clock: _Clock) -> Iterator[Stamped]:
+        first, session = self._first, self._begun
+        self._let_go()
+        session = session if first is None else itertools.chain([first], session)
         rounds = 0
         while not self.stop.is_set():
             yield from session
@@ -188,7 +212,7 @@ class AvSource(Source):
                 clock.follow()
             session = self._session(clock, None)
 
-    def _session(self, clock: _Clock, gaps: Gaps | None) -> Iterator[tuple[float, AvFrame]]:
+    def _session(self, clock: _Clock, gaps: Gaps | None) -> Iterator[Stamped]:
         """Decode until the end, or until the stream is lost; count what is missing."""
         container = self._container
         assert container is not None

@@ -17,9 +17,14 @@ class Orientation:
 
     Args:
         frame: whose side data say how it is shown; without any it is upright.
+
+    Attributes:
+        angle: of the matrix, degrees, as PyAV gives it; a mirror does not show in it.
+        sideways: whether height and width change places.
     """
 
     def __init__(self, frame: AvFrame) -> None:
+        self.angle = frame.rotation
         data: Any = frame.side_data.get("DISPLAYMATRIX", None)
         matrix = np.eye(3) if data is None else np.frombuffer(bytes(data), np.int32).reshape(3, 3)
         (a, b), (c, d) = matrix[:2, :2].astype(float)

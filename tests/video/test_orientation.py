@@ -1,9 +1,11 @@
 """Videos with a display matrix are read upright; the matrix is written into the file's bytes."""
 
+import gc
 import struct
 
 import av
 import numpy as np
+import psutil
 import pytest
 
 from roadanomaly.video import sinks
@@ -80,3 +82,18 @@ def test_without_a_matrix_nothing_is_turned(tmp_path):
     given = list(open_source(str(clip)).frames(SIZE))
     for frame, (_, picture) in zip(given, frames_of(clip), strict=True):
         assert np.array_equal(frame.image, picture)
+
+
+def test_a_frame_that_was_read_does_not_stay_in_memory(tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", 40, range(40))
+    tag(clip, CASES["half"][0])
+    source = open_source(str(clip))
+    gc.collect()
+    gc.disable()
+    try:
+        before = psutil.Process().num_threads()  # each frame that stays keeps its scaler's threads
+        for _ in source.frames((48, 64)):
+            pass
+        assert psutil.Process().num_threads() < before + 20
+    finally:
+        gc.enable()
