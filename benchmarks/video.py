@@ -25,7 +25,8 @@ from roadanomaly.training.record import machine
 from roadanomaly.video.judge import Judge, Rules, stated_rates, thresholds
 from roadanomaly.video.runner import Runner
 from roadanomaly.video.sinks import EventFile, OverlayVideo
-from roadanomaly.video.sources import Reading, open_source
+from roadanomaly.video.source import Reading
+from roadanomaly.video.sources import open_source
 
 
 class NoModel:

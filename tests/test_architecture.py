@@ -72,6 +72,28 @@ def test_parts_do_not_import_each_other_in_a_circle():
         done |= free
 
 
+def modules_of(path: Path, known: dict[str, Path]) -> set[Path]:
+    """Return the files of the package that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {known[alias.name] for alias in node.names if alias.name in known}
+        elif isinstance(node, ast.ImportFrom) and node.module in known:
+            inner = (f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {known.get(name, known[node.module]) for name in inner}
+    return found - {path}
+
+
+def test_files_do_not_import_each_other_in_a_circle():
+    names = {path: path.relative_to(PACKAGE.parent).with_suffix("").parts for path in FILES}
+    known = {".".join(p for p in parts if p != "__init__"): path for path, parts in names.items()}
+    graph = {path: modules_of(path, known) - {PACKAGE / "__init__.py"} for path in FILES}
+    graph[PACKAGE / "__init__.py"] = set()  # its names are imported when they are used
+    while free := {path for path, needed in graph.items() if not needed & graph.keys()}:
+        graph = {path: needed for path, needed in graph.items() if path not in free}
+    assert not graph, f"a circle among {sorted(str(p.relative_to(PACKAGE)) for p in graph)}"
+
+
 def test_refiners_know_no_detector_and_families_know_no_other_family():
     for path in FILES:
         text = path.read_text()

@@ -13,7 +13,8 @@ from tqdm import tqdm
 from roadanomaly.cli.parsing import frame_size, new_parser, parse
 from roadanomaly.cli.predict import find_images
 from roadanomaly.data import DATASETS, FrameSet
-from roadanomaly.data.geometry import scale_image, scale_mask
+from roadanomaly.data.geometry import scale_mask
+from roadanomaly.data.image_arrays import scale_image
 from roadanomaly.data.images import read_image, to_array
 from roadanomaly.data.subset import Subset
 from roadanomaly.model import load

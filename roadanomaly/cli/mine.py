@@ -20,7 +20,8 @@ from roadanomaly.mining.clip import Task, mine_clip
 from roadanomaly.mining.index import write_index
 from roadanomaly.mining.spread import Worker, find_clips, mine_here, mine_on_ray
 from roadanomaly.runtimes import Runtime
-from roadanomaly.video.sources import Source, open_source
+from roadanomaly.video.source import Source
+from roadanomaly.video.sources import open_source
 
 EXAMPLES = """
 roadanomaly mine runs/a drives/ --out mined

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 import sys
@@ -13,7 +14,8 @@ from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.errors import OptionError
 from roadanomaly.extras import require
 from roadanomaly.video.judge import Judge
-from roadanomaly.video.sources import SOURCES, Source, open_source
+from roadanomaly.video.source import SOURCES, Source
+from roadanomaly.video.sources import open_source
 
 EXAMPLES = """
 roadanomaly serve runs/a --source drive.mp4
@@ -37,11 +39,12 @@ def run(arguments: Sequence[str]) -> None:
     options.add_model_options(parser)
     options.add_source_options(parser)
     given = parse(parser, arguments)
-    uvicorn = require("uvicorn", "`serve`")
-    for package in ("fastapi", "multipart", "websockets"):
-        require(package, "serve")
+    _check_token(given.token)
+    for package in ("uvicorn", "fastapi", "multipart", "websockets"):
+        require(package, "`serve`")
     from roadanomaly.serve.app import build_app
     from roadanomaly.serve.live import Live, Shared
+    from roadanomaly.serve.server import Server
     from roadanomaly.serve.uploads import Uploads
 
     reading = replace(options.reading(given), realtime=True, loop=1)
@@ -65,10 +68,25 @@ def run(arguments: Sequence[str]) -> None:
     address = f"http://{given.host}:{listener.getsockname()[1]}/"
     sys.stdout.write(f"open {address}{f'?token={token}' if token else ''}\n")
     sys.stdout.flush()
-    config = uvicorn.Config(
-        build_app(live, uploads, token), log_level="warning", timeout_graceful_shutdown=1
-    )
-    uvicorn.Server(config).run([listener])
+    try:
+        Server(build_app(live, uploads, token), live).run([listener])
+    finally:
+        live.close()
+        uploads.close()
+
+
+def _check_token(token: str | None) -> None:
+    """Refuse a token that no address or cookie can hold; an empty one would let everybody in.
+
+    Raises:
+        OptionError: says which characters are taken.
+    """
+    if token is not None and not re.fullmatch(r"[A-Za-z0-9_.~-]+", token):
+        msg = (
+            f"--token {token!r} is not taken: give letters a to z, digits and any of - _ . ~, "
+            "without spaces; or leave --token out, and one is made up where it is needed."
+        )
+        raise OptionError(msg)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -18,7 +18,8 @@ from roadanomaly.video.frames import Judged
 from roadanomaly.video.runner import Runner, Sink
 from roadanomaly.video.signals import stop_on_signals
 from roadanomaly.video.sinks import ComponentFile, EventFile, OverlayVideo, ScoreVideo
-from roadanomaly.video.sources import SOURCES, Source, open_source
+from roadanomaly.video.source import SOURCES, Source
+from roadanomaly.video.sources import open_source
 from roadanomaly.video.truth import Tally, read_truth
 
 TRUTH = "CSV of boxes of the object (frame,x0,y0,x1,y1), or `none` to call each event false"
@@ -156,7 +157,7 @@ def summary(figures: dict[str, Any]) -> str:
         f"{figures['frames']} frames at {figures['fps']:g} fps ({figures['backend']} "
         f"{figures['precision']}, {figures['size']}), {figures['events']} events",
         f"latency p50 {late['p50']} ms, p95 {late['p95']} ms, p99 {late['p99']} ms; "
-        f"{figures['dropped']} dropped, {figures['corrupt']} corrupt, "
+        f"{figures['dropped']} dropped, {figures['corrupt']} corrupt, {figures['lost']} lost, "
         f"{figures['reconnects']} reconnects",
         *(f"note: {note}" for note in figures["notes"]),
     ]

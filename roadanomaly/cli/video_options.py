@@ -13,7 +13,7 @@ from roadanomaly.runtimes import RUNTIMES
 from roadanomaly.runtimes.ready import Choice, Opened
 from roadanomaly.video.ground import ground_classes
 from roadanomaly.video.judge import Judge, Rules, stated_rates, thresholds
-from roadanomaly.video.sources import Reading
+from roadanomaly.video.source import Reading
 from roadanomaly.video.tracking import Persistence
 
 

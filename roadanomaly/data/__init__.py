@@ -1,7 +1,13 @@
 """Data sets, by short name."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from roadanomaly.catalogue import Catalogue
-from roadanomaly.data.base import FrameSet
+
+if TYPE_CHECKING:
+    from roadanomaly.data.base import FrameSet
 
 DATASETS: Catalogue[FrameSet] = Catalogue(
     "data set",
@@ -26,5 +32,16 @@ DATASETS: Catalogue[FrameSet] = Catalogue(
         "union": "roadanomaly.data.union:Union",
     },
 )
+
+
+def __getattr__(name: str) -> Any:
+    """Import `FrameSet` when it is first used: reading an image as an array needs no torch."""
+    if name != "FrameSet":
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    from roadanomaly.data.base import FrameSet
+
+    return FrameSet
+
 
 __all__ = ["DATASETS", "FrameSet"]

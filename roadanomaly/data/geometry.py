@@ -35,15 +35,6 @@ def draw_window(side: int, scaled: int, wanted: int, rng: np.random.Generator) -
     return Window(start, start + length, wanted, 0)
 
 
-def scale_image(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resample `(H, W, 3)` to `size`, by area where it shrinks and else linearly; always a copy."""
-    if array.shape[:2] == size:
-        return array.copy()
-    shrinks = size[0] * size[1] < array.shape[0] * array.shape[1]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(array, size[::-1], interpolation=how)
-
-
 def scale_mask(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resample `(H, W)` ids to `size` by the nearest pixel centre; always a copy.
 

@@ -15,17 +15,13 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from roadanomaly.data.image_arrays import SUFFIXES, decode, read_array, read_whole
+from roadanomaly.data.image_arrays import write_image as write_image
 from roadanomaly.errors import DataError
-from roadanomaly.files import files_in, write_bytes
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-"""File name endings that count as an image, in lower case."""
+from roadanomaly.files import files_in
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _PNG_INDEXED = b"\x03"
-_JPEG = b"\xff\xd8\xff"
-_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 
 
 def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
@@ -42,8 +38,7 @@ def read_image(path: str | Path) -> Tensor:
     Raises:
         DataError: the file is missing, truncated or no image.
     """
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    return to_tensor(_decode(Path(path), _read_whole(Path(path)), flags))
+    return to_tensor(read_array(Path(path)))
 
 
 def read_label(path: str | Path) -> Tensor:
@@ -56,11 +51,11 @@ def read_label(path: str | Path) -> Tensor:
         DataError: the file is missing, truncated, no image, in colours, or holds an id above 255.
     """
     path = Path(path)
-    data = _read_whole(path)
+    data = read_whole(path)
     if data.startswith(_PNG) and data[25:26] == _PNG_INDEXED:
         return torch.from_numpy(_indices(path, data))
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
-    values = _single_channel(path, _decode(path, data, flags))
+    values = _single_channel(path, decode(path, data, flags))
     if data.startswith(_PNG) and data[24] < 8:
         values = values // (255 // (2 ** data[24] - 1))
     if values.dtype != np.uint8 and (values.min() < 0 or values.max() > 255):
@@ -89,20 +84,6 @@ def image_size(path: Path) -> tuple[int, int]:
         raise DataError(msg) from error
 
 
-def write_image(path: str | Path, array: np.ndarray) -> None:
-    """Write a PNG in one step: readers see the old file or the new one, never a part.
-
-    Args:
-        path: where to; its folder is made.
-        array: `(H, W)` uint8 or uint16, or `(H, W, 3)` uint8 RGB.
-
-    Raises:
-        UserError: the folder or file cannot be written.
-    """
-    stored = np.ascontiguousarray(array if array.ndim == 2 else array[..., ::-1])
-    write_bytes(Path(path), cv2.imencode(".png", stored)[1].tobytes())
-
-
 def to_array(image: Tensor) -> np.ndarray:
     """View `(3, H, W)` as contiguous `(H, W, 3)`; copies only where the memory is not so yet."""
     return np.ascontiguousarray(image.permute(1, 2, 0).numpy())
@@ -127,52 +108,6 @@ def check_same_size(image: Tensor, label: Tensor, image_path: Path, label_path: 
             "cut or resize the label (without interpolation) so that it lies on its image."
         )
         raise DataError(msg)
-
-
-def _read_whole(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        msg = (
-            f"cannot read {path}: {error.strerror or error}. Check the path, or download the file "
-            "again; `roadanomaly data check` finds every such file of a set."
-        )
-        raise DataError(msg) from error
-    if _is_truncated(data):
-        msg = (
-            f"{path} is truncated: it ends after {len(data)} bytes without the format's end mark. "
-            "Download or copy it again; `roadanomaly data check` finds every such file of a set."
-        )
-        raise DataError(msg)
-    return data
-
-
-def _is_truncated(data: bytes) -> bool:
-    """Look for the end mark, since decoders fill what is missing of a JPEG with grey.
-
-    A JPEG's preview has an end mark too, so the last one must follow the last scan's start.
-    """
-    if data.startswith(_JPEG):
-        return data.rfind(_JPEG_END) <= data.rfind(_JPEG_SCAN)
-    if data.startswith(_PNG):
-        return _PNG_END not in data[-4096:]
-    if data.startswith(b"RIFF"):
-        return len(data) < 8 + int.from_bytes(data[4:8], "little")
-    return not data
-
-
-def _decode(path: Path, data: bytes, flags: int) -> np.ndarray:
-    try:
-        array = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        array = None
-    if array is None:
-        msg = (
-            f"{path} cannot be decoded as an image ({len(data)} bytes): it is damaged or no image. "
-            f"Readable are {', '.join(SUFFIXES)}; download it again or take it out of the folder."
-        )
-        raise DataError(msg)
-    return array
 
 
 def _indices(path: Path, data: bytes) -> np.ndarray:

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from roadanomaly.data import colour, degrade
 from roadanomaly.data.colour import GREY, colour_matrix
-from roadanomaly.data.geometry import draw_window, pad, scale_image, scale_mask
+from roadanomaly.data.geometry import draw_window, pad, scale_mask
+from roadanomaly.data.image_arrays import scale_image
 from roadanomaly.data.images import to_array, to_tensor
 from roadanomaly.errors import OptionError
 from roadanomaly.types import Batch, Frame

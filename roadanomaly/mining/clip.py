@@ -19,7 +19,7 @@ from roadanomaly.video.frames import Event, Judged
 from roadanomaly.video.judge import Judge
 from roadanomaly.video.overlay import draw
 from roadanomaly.video.runner import Runner
-from roadanomaly.video.sources import Source
+from roadanomaly.video.source import Source
 
 THUMBNAIL_WIDTH = 320
 CLIPS = "clips"

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from fastapi import Body, FastAPI, File, Request, UploadFile, WebSocket, WebSocketDisconnect
-from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from fastapi import Body, FastAPI, Request, WebSocket, WebSocketDisconnect
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.responses import StreamingResponse as Streaming
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException as WebError
+from starlette.requests import ClientDisconnect
 
 from roadanomaly.errors import UserError
 from roadanomaly.serve import uploads as limits
+from roadanomaly.serve.bodies import MOST_WORDS, Bodies
+from roadanomaly.serve.gate import Gate
 from roadanomaly.serve.live import VIEWS, Live
-from roadanomaly.serve.uploads import TooLarge, Uploads
+from roadanomaly.serve.uploads import Busy, TooLarge, Uploads
 
 PAGE = Path(__file__).parent / "page"
-COOKIE = "roadanomaly_token"
-LOCAL = {"127.0.0.1", "localhost", "::1", "testserver"}
 CHUNK = 1 << 16
-HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-Handler = Callable[[Request], Awaitable[Response]]
+UPLOAD = "/api/upload"
 
 
 def build_app(live: Live, uploads: Uploads, token: str | None = None) -> FastAPI:
@@ -38,8 +34,7 @@ def build_app(live: Live, uploads: Uploads, token: str | None = None) -> FastAPI
     Args:
         live: started and closed with it.
         uploads: closed with it.
-        token: that every visitor must know, or None on this machine alone. It is taken from
-            `?token=` once and kept in a cookie.
+        token: that every visitor must know, or None on this machine alone (`Gate`).
     """
 
     @contextlib.asynccontextmanager
@@ -49,51 +44,53 @@ def build_app(live: Live, uploads: Uploads, token: str | None = None) -> FastAPI
         live.close()
         uploads.close()
 
-    app = FastAPI(title="roadanomaly", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="roadanomaly", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
+    )
+    app.add_middleware(Bodies, most=_most_bytes)
+    app.add_middleware(Gate, token=token)  # the last one added is asked first
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
-    _guard(app, token)
+    _add_refusals(app)
     _add_pictures(app, live)
-    _add_controls(app, live, token)
+    _add_controls(app, live)
     _add_uploads(app, uploads)
     return app
 
 
-def _guard(app: FastAPI, token: str | None) -> None:
-    """Let nobody in without the token, and no other site's page speak for a visitor."""
+def _most_bytes(path: str) -> int:
+    return limits.MOST_BYTES + CHUNK if path == UPLOAD else MOST_WORDS
 
-    @app.middleware("http")
-    async def guard(request: Request, call_next: Handler) -> Response:
-        if request.url.path == "/healthz":
-            return await call_next(request)
-        given = request.query_params.get("token")
-        if token is not None and given is not None and hmac.compare_digest(given, token):
-            welcome = RedirectResponse(request.url.path, status_code=303)
-            welcome.set_cookie(COOKIE, token, httponly=True, samesite="strict")
-            return welcome
-        if not _allowed(request.headers, request.cookies, token):
-            return JSONResponse({"error": "the token is missing or wrong."}, 403)
-        response = await call_next(request)
-        response.headers.update(HEADERS)
-        return response
+
+def _add_refusals(app: FastAPI) -> None:
+    """Answer every mistake with one sentence in `error`."""
 
     @app.exception_handler(UserError)
     async def refused(_: Request, error: UserError) -> Response:
-        return JSONResponse({"error": str(error)}, 413 if isinstance(error, TooLarge) else 400)
+        status = {Busy: 503, TooLarge: 413}.get(type(error), 400)
+        again = {"Retry-After": "5"} if status == 503 else None
+        return JSONResponse({"error": str(error)}, status, again)
+
+    @app.exception_handler(WebError)
+    async def unknown(_: Request, error: WebError) -> Response:
+        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def unreadable(_: Request, error: RequestValidationError) -> Response:
+        faults = (f"`{fault['loc'][-1]}`: {fault['msg']}" for fault in error.errors())
+        return JSONResponse({"error": f"{'; '.join(faults)}."}, 400)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=400)
+
+    @app.exception_handler(OSError)
+    async def no_room(_: Request, error: OSError) -> Response:
+        text = f"the server cannot store this: {error.strerror or type(error).__name__}."
+        return JSONResponse({"error": text}, 507)
 
     @app.get("/healthz")
     def health() -> dict[str, str]:
         return {"status": "ok"}
-
-
-def _allowed(headers: object, cookies: object, token: str | None) -> bool:
-    """Check token, host name (against DNS rebinding) and origin (against other sites)."""
-    host = headers.get("host", "")  # type: ignore[attr-defined]
-    origin = headers.get("origin")  # type: ignore[attr-defined]
-    if origin is not None and urlsplit(origin).netloc != host:
-        return False
-    if token is None:
-        return urlsplit(f"//{host}").hostname in LOCAL
-    return hmac.compare_digest(cookies.get(COOKIE, ""), token)  # type: ignore[attr-defined]
 
 
 def _add_pictures(app: FastAPI, live: Live) -> None:
@@ -122,7 +119,7 @@ def _add_pictures(app: FastAPI, live: Live) -> None:
 async def _parts(live: Live, view: str) -> AsyncIterator[bytes]:
     """Yield each new picture as a part of a multipart answer."""
     shown = -1
-    while True:
+    while not live.over.is_set():
         serial = live.serial
         if serial == shown:
             await asyncio.sleep(0.01)
@@ -133,7 +130,7 @@ async def _parts(live: Live, view: str) -> AsyncIterator[bytes]:
         yield b"--frame\r\nContent-Type: image/jpeg\r\n" + length + content + b"\r\n"
 
 
-def _add_controls(app: FastAPI, live: Live, token: str | None) -> None:
+def _add_controls(app: FastAPI, live: Live) -> None:
     @app.post("/api/settings")
     def settings(
         rate: float | None = Body(None),
@@ -160,36 +157,42 @@ def _add_controls(app: FastAPI, live: Live, token: str | None) -> None:
 
     @app.websocket("/ws")
     async def figures(socket: WebSocket) -> None:
-        if not _allowed(socket.headers, socket.cookies, token):
-            await socket.close(1008)
-            return
         await socket.accept()
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-            while True:
+            while not live.over.is_set():
                 await socket.send_json(await asyncio.to_thread(live.status))
                 await asyncio.sleep(0.25)
 
 
 def _add_uploads(app: FastAPI, uploads: Uploads) -> None:
-    @app.middleware("http")
-    async def limit(request: Request, call_next: Handler) -> Response:
-        declared = request.headers.get("content-length", "0")
-        if not declared.isdigit() or int(declared) > limits.MOST_BYTES + CHUNK:
-            error = f"the file is larger than {limits.MOST_BYTES >> 20} MB."
-            return JSONResponse({"error": error}, 413)
-        return await call_next(request)
-
-    @app.post("/api/upload")
-    async def upload(file: UploadFile = File()) -> dict:  # noqa: B008 (FastAPI's way)
-        async def chunks() -> AsyncIterator[bytes]:
-            while chunk := await file.read(CHUNK):
-                yield chunk
-
-        path = await uploads.receive(file.filename or "", chunks())
-        found = await asyncio.to_thread(uploads.score, path)
+    @app.post(UPLOAD)
+    async def upload(request: Request) -> dict:
+        with uploads.place():  # before anything of it is read
+            path = await _store(request, uploads)
+            found = await uploads.scored(path)
         return {**found, "address": f"/results/{found['id']}/{found['file']}"}
 
     @app.get("/results/{number}/{name}")
     def result(number: str, name: str) -> Response:
         path = uploads.result(number, name)
         return FileResponse(path) if path is not None else Response(status_code=404)
+
+
+async def _store(request: Request, uploads: Uploads) -> Path:
+    """Read the one file of a form into a folder of its own.
+
+    Raises:
+        UserError: the form holds no file.
+        WebError: the form is broken.
+    """
+    async with request.form(max_files=1, max_fields=4) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            msg = "send one file, as the field `file` of a form (multipart/form-data)."
+            raise UserError(msg)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            while chunk := await file.read(CHUNK):
+                yield chunk
+
+        return await uploads.receive(file.filename or "", chunks())

@@ -8,21 +8,27 @@ Writes `image.png`, or `clip.mp4` of at most `MOST_FRAMES` frames; complains in 
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import sys
 from pathlib import Path
 
-from roadanomaly.data.geometry import scale_image
-from roadanomaly.data.images import SUFFIXES, read_image, to_array, write_image
+from roadanomaly.data.image_arrays import SUFFIXES, read_array, scale_image, write_image
 from roadanomaly.errors import UserError
+from roadanomaly.video.source import Reading
 from roadanomaly.video.sources import open_source
 from roadanomaly.video.writer import VideoWriter
 
 MOST_FRAMES = 250
 LONGEST_SIDE = 1280
 MOST_PIXELS = 50_000_000
-MEMORY = 4 << 30
-CPU_SECONDS = 60
+LIMITS = {
+    resource.RLIMIT_CPU: 60,
+    resource.RLIMIT_AS: 4 << 30,
+    resource.RLIMIT_FSIZE: 1 << 30,
+    resource.RLIMIT_CORE: 0,
+}
+"""Seconds, and bytes of memory, of a file and of a core dump."""
 
 
 def main(given: Path, out: Path) -> None:
@@ -31,17 +37,15 @@ def main(given: Path, out: Path) -> None:
     Raises:
         UserError: it is neither.
     """
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    with contextlib.suppress(ValueError):
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    for what, most in LIMITS.items():
+        with contextlib.suppress(ValueError):  # it is lower already
+            resource.setrlimit(what, (most, most))
+    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(MOST_PIXELS)  # for headers that lie
     if given.suffix.lower() in SUFFIXES:
-        image = to_array(read_image(given))
+        image = read_array(given, MOST_PIXELS)
         write_image(out / "image.png", scale_image(image, _bounded(image.shape[:2])))
         return
-    source = open_source(str(given))
-    if source.size[0] * source.size[1] > MOST_PIXELS:
-        msg = f"its frames of {source.size[1]}x{source.size[0]} are too large."
-        raise UserError(msg)
+    source = open_source(str(given), Reading(most_pixels=MOST_PIXELS, sealed=True))
     size = _bounded(source.size)
     writer = VideoWriter(out / "clip.mp4", size, source.fps)
     for frame in source.frames(size):

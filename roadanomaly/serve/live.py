@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from roadanomaly.video.frames import Event, Judged
 from roadanomaly.video.judge import Judge, Rules, find_objects, thresholds
 from roadanomaly.video.overlay import draw, heat_picture
 from roadanomaly.video.runner import Runner
-from roadanomaly.video.sources import Source
+from roadanomaly.video.source import Source
 
 MOST_EVENTS = 200
 THUMBNAIL = (160, 90)
@@ -26,7 +27,9 @@ VIEWS = ("overlay", "heat")
 
 
 class Shared:
-    """A runtime that several threads may call, one after the other.
+    """A runtime that several threads may call, in the order in which they came.
+
+    A plain lock would let an upload's thread take it again and again, and the live picture stand.
 
     Args:
         runtime: the real one.
@@ -35,12 +38,20 @@ class Shared:
     def __init__(self, runtime: Runtime) -> None:
         self.size, self.name, self.precision = runtime.size, runtime.name, runtime.precision
         self._runtime = runtime
-        self._lock = threading.Lock()
+        self._turns = threading.Condition()
+        self._came = self._served = 0
 
     def __call__(self, image: np.ndarray) -> Scores:
         """Score one frame."""
-        with self._lock:
+        with self._turns:
+            mine, self._came = self._came, self._came + 1
+            self._turns.wait_for(lambda: self._served == mine)
+        try:
             return self._runtime(image)
+        finally:
+            with self._turns:
+                self._served += 1
+                self._turns.notify_all()
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,9 @@ class Live:
         calibration: of the model.
         rules: what counts as an object.
         widen: how much more inlier pixels the low threshold lets through.
+
+    Attributes:
+        over: set when nothing is to be shown any more.
     """
 
     def __init__(
@@ -102,7 +116,7 @@ class Live:
         self._from_s = 0.0
         self._session = 0
         self._runner: Runner | None = None
-        self._over = threading.Event()
+        self.over = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._play, daemon=True)
 
@@ -112,7 +126,7 @@ class Live:
 
     def close(self) -> None:
         """Stop playing."""
-        self._over.set()
+        self.over.set()
         self._wake.set()
         if self._runner is not None:
             self._runner.stop()
@@ -125,7 +139,7 @@ class Live:
         return self._serial
 
     def _play(self) -> None:
-        while not self._over.is_set():
+        while not self.over.is_set():
             self._wake.clear()
             if self.settings.paused and self._last is not None:
                 self._wake.wait()
@@ -150,7 +164,7 @@ class Live:
             self._session += 1
             self.seekable = not getattr(source, "endless", False)
             self._runner = runner
-        if self._wake.is_set() or self._over.is_set():
+        if self._wake.is_set() or self.over.is_set():
             source.close()
             return
         try:
@@ -230,8 +244,11 @@ class Live:
         """Go on from another moment.
 
         Raises:
-            OptionError: the source is live.
+            OptionError: the source is live, or the time no number.
         """
+        if not math.isfinite(time_s):
+            msg = f"a moment must be a number of seconds, not {time_s:g}."
+            raise OptionError(msg)
         if not self.seekable:
             msg = "a live source has no other moments; its events keep their pictures."
             raise OptionError(msg)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from roadanomaly.data.geometry import scale_image
-from roadanomaly.data.images import SUFFIXES, read_image, to_array, write_image
+from roadanomaly.data.image_arrays import SUFFIXES, read_array, scale_image, write_image
 from roadanomaly.errors import UserError
 from roadanomaly.serve.live import Shared
 from roadanomaly.video.frames import Event, VideoFrame
@@ -24,11 +26,18 @@ from roadanomaly.video.sources import open_source
 CLIPS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".mpg")
 MOST_BYTES = 64 << 20
 MOST_SECONDS = 90
+MOST_AT_ONCE = 4
+"""Uploads that may be on their way, waiting or in work; they are scored one after the other."""
+
 KEPT = 20
 
 
 class TooLarge(UserError):
     """More bytes than are taken."""
+
+
+class Busy(UserError):
+    """As many uploads are in work as are taken at a time."""
 
 
 class Uploads:
@@ -44,7 +53,27 @@ class Uploads:
         self._judge = judge
         self._root = tempfile.TemporaryDirectory(prefix="roadanomaly-")
         self._count = 0
+        self._taken = 0
         self._kept: list[Path] = []
+        self._scorer = ThreadPoolExecutor(1, "uploads")
+        self._stop: Callable[[], None] | None = None
+        self._closed = False
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold one of the few places for uploads; asked from the event loop alone.
+
+        Raises:
+            Busy: all are taken.
+        """
+        if self._taken >= MOST_AT_ONCE:
+            msg = f"busy with {self._taken} uploads; try again in some seconds."
+            raise Busy(msg)
+        self._taken += 1
+        try:
+            yield
+        finally:
+            self._taken -= 1
 
     async def receive(self, name: str, chunks: AsyncIterator[bytes]) -> Path:
         """Store an upload in a folder of its own.
@@ -77,15 +106,19 @@ class Uploads:
             raise
         return path
 
-    def score(self, path: Path) -> dict[str, Any]:
-        """Decode an upload in a process of its own and score it.
+    async def scored(self, path: Path) -> dict[str, Any]:
+        """Score an upload when those before it are done, in a thread that nothing else needs.
 
         Raises:
             UserError: it cannot be decoded.
         """
+        return await asyncio.get_running_loop().run_in_executor(self._scorer, self._score, path)
+
+    def _score(self, path: Path) -> dict[str, Any]:
+        """Decode an upload in a process of its own and score it."""
         folder = path.parent
         try:
-            _decode(path, folder)
+            self._decode(path, folder)
             path.unlink()
             found = self._image(folder) or self._clip(folder)
         except BaseException:
@@ -99,7 +132,7 @@ class Uploads:
     def _image(self, folder: Path) -> dict[str, Any] | None:
         if not (folder / "image.png").exists():
             return None
-        image = to_array(read_image(folder / "image.png"))
+        image = read_array(folder / "image.png")
         scaled = scale_image(image, self._runtime.size)
         size = (image.shape[0], image.shape[1])
         judged = self._judge()(VideoFrame(0, 0.0, 0.0, scaled, size), self._runtime(scaled))
@@ -117,7 +150,9 @@ class Uploads:
         )
         events = _Events()
         sinks = [overlay, events]
-        figures = Runner(source, self._runtime, self._judge(), sinks).run()  # type: ignore[arg-type]
+        runner = Runner(source, self._runtime, self._judge(), sinks)  # type: ignore[arg-type]
+        with self._stopped_by(runner.stop):
+            figures = runner.run()
         return {
             "kind": "clip",
             "file": "overlay.mp4",
@@ -132,8 +167,46 @@ class Uploads:
         return path if allowed and path.exists() else None
 
     def close(self) -> None:
-        """Remove everything."""
+        """Break off what is in work and remove everything."""
+        self._closed = True
+        stop = self._stop
+        if stop is not None:
+            stop()
+        self._scorer.shutdown(cancel_futures=True)
         self._root.cleanup()
+
+    @contextlib.contextmanager
+    def _stopped_by(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Say what `close` must call while this goes on."""
+        self._stop = stop
+        if self._closed:
+            stop()
+        try:
+            yield
+        finally:
+            self._stop = None
+
+    def _decode(self, path: Path, folder: Path) -> None:
+        """Decode an upload in a process of its own.
+
+        Raises:
+            UserError: it cannot be decoded, or not in time.
+        """
+        command = [sys.executable, "-m", "roadanomaly.serve.decode_worker", str(path), str(folder)]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as worker:
+            try:
+                with self._stopped_by(worker.kill):
+                    _, told = worker.communicate(timeout=MOST_SECONDS)
+            except subprocess.TimeoutExpired as error:
+                worker.kill()
+                msg = f"the file took longer than {MOST_SECONDS} s to decode; send a shorter one."
+                raise UserError(msg) from error
+        if worker.returncode:
+            lines = told.strip().splitlines()
+            reason = lines[-1] if worker.returncode == 1 and lines else "the decoder broke down"
+            msg = f"this file cannot be used: {reason}"
+            raise UserError(msg)
 
 
 class _Events:
@@ -148,17 +221,3 @@ class _Events:
     def close(self, last: Any) -> str | None:
         self.found += last
         return None
-
-
-def _decode(path: Path, folder: Path) -> None:
-    command = [sys.executable, "-m", "roadanomaly.serve.decode_worker", str(path), str(folder)]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=MOST_SECONDS)
-    except subprocess.TimeoutExpired as error:
-        msg = f"the file took longer than {MOST_SECONDS} s to decode; send a shorter one."
-        raise UserError(msg) from error
-    if answer.returncode:
-        lines = answer.stderr.strip().splitlines()
-        reason = lines[-1] if answer.returncode == 1 and lines else "the decoder broke down on it"
-        msg = f"this file cannot be used: {reason}"
-        raise UserError(msg)

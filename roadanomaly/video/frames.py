@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from roadanomaly.runtimes import Scores
-from roadanomaly.types import Component
+
+if TYPE_CHECKING:  # a process that only decodes need not import torch
+    from roadanomaly.types import Component
 
 Box = tuple[int, int, int, int]
 """`(x0, y0, x1, y1)`, the last two exclusive, pixels."""

@@ -18,7 +18,7 @@ from roadanomaly.video.cuts import CutFinder
 from roadanomaly.video.frames import Event, Judged, VideoFrame
 from roadanomaly.video.judge import Judge
 from roadanomaly.video.lanes import Closed, Lane
-from roadanomaly.video.sources import Source
+from roadanomaly.video.source import Source
 from roadanomaly.video.statistics import Meter
 
 GRACE_S = 10.0
@@ -152,6 +152,7 @@ class Runner:
             "model_ms": self.meter.model.summary(),
             "dropped": self._decoded.dropped,
             "corrupt": mishaps.corrupt,
+            "lost": mishaps.lost,
             "reconnects": mishaps.reconnects,
             "size_changes": mishaps.size_changes,
             "queues": {

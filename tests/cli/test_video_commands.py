@@ -43,6 +43,24 @@ def test_size_is_width_by_height(command, model_folder, clip, tmp_path):
     assert frames_of(tmp_path / "o.mp4")[0][1].shape == (48, 64, 3)
 
 
+def test_video_says_what_is_missing_and_leaves_no_file_of_nothing(command, model_folder, tmp_path):
+    clip = write_clip(tmp_path / "clip.mkv", 40)
+    content = clip.read_bytes()
+    clip.write_bytes(content[: int(len(content) * 0.6)])
+    words = {name: tmp_path / "out" / name for name in ("o.mp4", "e.jsonl", "s.json")}
+    outs = ("--out", words["o.mp4"], "--events", words["e.jsonl"], "--stats", words["s.json"])
+    code, _, err = command("video", model_folder, clip, "--from_s", 9, *outs)
+    assert code == 2
+    assert "Give an earlier time" in err
+    assert not (tmp_path / "out").exists()
+    code, told, _ = command("video", model_folder, clip, "--size", "64x48", *outs)
+    assert code == 0
+    lost = json.loads(words["s.json"].read_text())["lost"]
+    assert lost > 10
+    assert f"{lost} lost" in told
+    assert "are missing" in told
+
+
 @pytest.mark.slow
 def test_exported_model_runs_on_video(command, model_folder, tmp_path):
     pytest.importorskip("onnxruntime")

@@ -9,12 +9,13 @@ import pytest
 
 from roadanomaly.calibration import calibrate
 from roadanomaly.video.judge import Judge, Rules
-from roadanomaly.video.sources import Reading, open_source
+from roadanomaly.video.source import Reading
+from roadanomaly.video.sources import open_source
 from tests.video.clips import RedIsStrange, write_clip
 
 WEB = "the live page needs `pip install -e .[serve]`"
 pytest.importorskip("fastapi", reason=WEB)
-uvicorn = pytest.importorskip("uvicorn", reason=WEB)
+pytest.importorskip("uvicorn", reason=WEB)
 pytest.importorskip("multipart", reason=WEB)
 
 
@@ -33,6 +34,7 @@ class Served:
     def __init__(self, clip, token=None):
         from roadanomaly.serve.app import build_app
         from roadanomaly.serve.live import Live, Shared
+        from roadanomaly.serve.server import Server
         from roadanomaly.serve.uploads import Uploads
 
         calibration = calibrate([np.linspace(0, 14, 20_000)], 0.5, "a ramp")
@@ -43,12 +45,11 @@ class Served:
 
         runtime = Shared(Shades())
         self.live = Live(source_at, runtime, calibration, rules, widen=1.0)
-        uploads = Uploads(runtime, lambda: Judge(self.live.rules()))
+        self.uploads = Uploads(runtime, lambda: Judge(self.live.rules()))
         listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        app = build_app(self.live, uploads, token)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
-        self.server = uvicorn.Server(config)
+        app = build_app(self.live, self.uploads, token)
+        self.server = Server(app, self.live)
         self.thread = threading.Thread(target=self.server.run, args=([listener],), daemon=True)
         self.thread.start()
 

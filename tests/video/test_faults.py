@@ -14,7 +14,8 @@ import pytest
 from roadanomaly.errors import DataError, UserError
 from roadanomaly.video import sinks, writer
 from roadanomaly.video.runner import Runner
-from roadanomaly.video.sources import Reading, open_source
+from roadanomaly.video.source import Reading
+from roadanomaly.video.sources import open_source
 from tests.video.clips import (
     SIZE,
     Collector,
@@ -192,7 +193,8 @@ from pathlib import Path
 from roadanomaly.video import sinks
 from roadanomaly.video.runner import Runner
 from roadanomaly.video.signals import stop_on_signals
-from roadanomaly.video.sources import Reading, open_source
+from roadanomaly.video.source import Reading
+from roadanomaly.video.sources import open_source
 from tests.video.clips import SIZE, RedIsStrange, judge
 out = sys.argv[2]
 source = open_source(sys.argv[1], Reading(loop=0, realtime=True))

@@ -11,7 +11,8 @@ from roadanomaly.errors import DataError, OptionError
 from roadanomaly.video import sinks
 from roadanomaly.video.lanes import Closed, Lane
 from roadanomaly.video.runner import Runner
-from roadanomaly.video.sources import Reading, open_source
+from roadanomaly.video.source import Reading
+from roadanomaly.video.sources import open_source
 from tests.video.clips import SIZE, Collector, RedIsStrange, frames_of, judge, picture, write_clip
 
 

@@ -1,0 +1,138 @@
+"""Images as arrays: read whole, resample, write. No network library is imported here."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from roadanomaly.errors import DataError
+from roadanomaly.files import write_bytes
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+"""File name endings that count as an image, in lower case."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+_JPEG = b"\xff\xd8\xff"
+_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
+
+
+def read_array(path: Path, most_pixels: int | None = None) -> np.ndarray:
+    """Read an image as `(H, W, 3)` uint8 RGB.
+
+    Grey images get three equal channels, transparency is dropped, 16 bits become 8.
+
+    Args:
+        path: of the file.
+        most_pixels: that may be in it; asked of its header, before pixels are decoded.
+
+    Raises:
+        DataError: the file is missing, truncated, no image, or larger than that.
+    """
+    data = read_whole(path)
+    if most_pixels is not None:
+        _check_pixels(path, data, most_pixels)
+    return decode(path, data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+def _check_pixels(path: Path, data: bytes, most: int) -> None:
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+    except Image.DecompressionBombError as error:
+        msg = f"{path} is far too large; give one of at most {most / 1e6:g} million pixels."
+        raise DataError(msg) from error
+    except (OSError, SyntaxError, ValueError) as error:
+        msg = f"{path} cannot be opened as an image ({error}): it is damaged or no image."
+        raise DataError(msg) from error
+    if width * height > most:
+        msg = f"{path} has {width}x{height} pixels; give one of at most {most / 1e6:g} million."
+        raise DataError(msg)
+
+
+def scale_image(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resample `(H, W, 3)` to `size`, by area where it shrinks and else linearly; always a copy."""
+    if array.shape[:2] == size:
+        return array.copy()
+    shrinks = size[0] * size[1] < array.shape[0] * array.shape[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(array, size[::-1], interpolation=how)
+
+
+def write_image(path: str | Path, array: np.ndarray) -> None:
+    """Write a PNG in one step: readers see the old file or the new one, never a part.
+
+    Args:
+        path: where to; its folder is made.
+        array: `(H, W)` uint8 or uint16, or `(H, W, 3)` uint8 RGB.
+
+    Raises:
+        UserError: the folder or file cannot be written.
+    """
+    stored = np.ascontiguousarray(array if array.ndim == 2 else array[..., ::-1])
+    write_bytes(Path(path), cv2.imencode(".png", stored)[1].tobytes())
+
+
+def read_whole(path: Path) -> bytes:
+    """Read an image file's bytes.
+
+    Raises:
+        DataError: the file is missing or truncated.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        msg = (
+            f"cannot read {path}: {error.strerror or error}. Check the path, or download the file "
+            "again; `roadanomaly data check` finds every such file of a set."
+        )
+        raise DataError(msg) from error
+    if _is_truncated(data):
+        msg = (
+            f"{path} is truncated: it ends after {len(data)} bytes without the format's end mark. "
+            "Download or copy it again; `roadanomaly data check` finds every such file of a set."
+        )
+        raise DataError(msg)
+    return data
+
+
+def _is_truncated(data: bytes) -> bool:
+    """Look for the end mark, since decoders fill what is missing of a JPEG with grey.
+
+    A JPEG's preview has an end mark too, so the last one must follow the last scan's start.
+    """
+    if data.startswith(_JPEG):
+        return data.rfind(_JPEG_END) <= data.rfind(_JPEG_SCAN)
+    if data.startswith(_PNG):
+        return _PNG_END not in data[-4096:]
+    if data.startswith(b"RIFF"):
+        return len(data) < 8 + int.from_bytes(data[4:8], "little")
+    return not data
+
+
+def decode(path: Path, data: bytes, flags: int) -> np.ndarray:
+    """Decode an image file's bytes.
+
+    Args:
+        path: for messages.
+        data: what is in it.
+        flags: OpenCV's, how to read.
+
+    Raises:
+        DataError: it is damaged or no image.
+    """
+    try:
+        array = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        array = None
+    if array is None:
+        msg = (
+            f"{path} cannot be decoded as an image ({len(data)} bytes): it is damaged or no image. "
+            f"Readable are {', '.join(SUFFIXES)}; download it again or take it out of the folder."
+        )
+        raise DataError(msg)
+    return array

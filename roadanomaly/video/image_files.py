@@ -1,0 +1,84 @@
+"""A folder of images, played as a video."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from roadanomaly.data.image_arrays import read_array, scale_image
+from roadanomaly.errors import DataError
+from roadanomaly.video.frames import VideoFrame
+from roadanomaly.video.source import Pace, Reading, Source
+
+
+class ImageFiles(Source):
+    """Images in the order of their names.
+
+    Args:
+        paths: at least one.
+        reading: its rate, pace and repetitions.
+
+    Raises:
+        DataError: no image can be read, or none is left from `start_s` on.
+    """
+
+    def __init__(self, paths: list[Path], reading: Reading) -> None:
+        live = reading.realtime if reading.live is None else reading.live
+        super().__init__(str(paths[0].parent), live)
+        self.paths = paths
+        self.reading = reading
+        self.fps = reading.fps
+        self._check_start()
+        self.size = self._first_size()
+
+    def _check_start(self) -> None:
+        lasts = len(self.paths) / self.fps
+        if self.reading.start_s and self.reading.start_s > lasts - 1 / self.fps:
+            msg = (
+                f"nothing is left of {self.name} from --from_s {self.reading.start_s:g} on: its "
+                f"{len(self.paths)} images last {lasts:.4g} s at --fps {self.fps:g}. Give an "
+                "earlier time."
+            )
+            raise DataError(msg)
+
+    def _first_size(self) -> tuple[int, int]:
+        for path in self.paths:
+            image = self._read(path)
+            if image is not None:
+                self.mishaps.corrupt = 0
+                return image.shape[0], image.shape[1]
+        msg = f"none of the {len(self.paths)} images in {self.name} can be read."
+        raise DataError(msg)
+
+    def _read(self, path: Path) -> np.ndarray | None:
+        try:
+            return read_array(path)
+        except DataError:
+            self.mishaps.corrupt += 1
+            return None
+
+    def frames(self, size: tuple[int, int]) -> Iterator[VideoFrame]:
+        """Give the images at a constant rate, those that cannot be read left out."""
+        number, last_size = 0, self.size
+        rounds = self.reading.loop or 10**9
+        pace = Pace(self.reading.realtime, self.stop)
+        for turn in range(rounds):
+            for place, path in enumerate(self.paths):
+                time_s = (turn * len(self.paths) + place) / self.fps
+                if time_s < self.reading.start_s:
+                    continue
+                image = self._read(path)
+                if image is None:
+                    continue
+                pace.wait_for(time_s)
+                if self.stop.is_set():
+                    return
+                found = (image.shape[0], image.shape[1])
+                self.mishaps.size_changes += found != last_size
+                last_size = found
+                scaled = scale_image(image, size)
+                yield VideoFrame(number, time_s, time.perf_counter(), scaled, found)
+                number += 1

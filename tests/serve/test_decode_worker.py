@@ -1,0 +1,52 @@
+"""The process that decodes what strangers send: light, and bounded before it decodes."""
+
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+
+from roadanomaly.data.image_arrays import read_array, write_image
+from roadanomaly.errors import DataError
+from roadanomaly.serve import decode_worker
+
+
+def test_it_starts_without_a_network_library():
+    code = (
+        "import sys, roadanomaly.serve.decode_worker; "
+        "print([m for m in ('torch', 'torchvision', 'timm', 'transformers') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def png(width, height):
+    """Make a PNG that says it is so large, and holds next to nothing."""
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))]
+    parts += [(b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+    chunks = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize("size", [(8000, 8000), (20_000, 20_000), (2**31 - 1, 2**31 - 1)])
+def test_a_picture_that_unfolds_is_refused_by_its_header(tmp_path, size, monkeypatch):
+    def decode(*_):
+        pytest.fail("it was decoded")
+
+    monkeypatch.setattr("cv2.imdecode", decode)
+    (tmp_path / "bomb.png").write_bytes(png(*size))
+    with pytest.raises(DataError, match=r"at most 50 million"):
+        read_array(tmp_path / "bomb.png", decode_worker.MOST_PIXELS)
+
+
+def test_a_picture_within_the_limit_is_read(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
+    write_image(tmp_path / "a.png", picture)
+    assert np.array_equal(read_array(tmp_path / "a.png", 600), picture)
+    with pytest.raises(DataError, match="has 30x20 pixels"):
+        read_array(tmp_path / "a.png", 599)
