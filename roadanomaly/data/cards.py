@@ -105,9 +105,8 @@ def find_top(card: Card, root: str | Path | None = None) -> Path:
     if not base.is_dir():
         return find_root(card.tops[0], root)
     for place in [*(base / top for top in (*card.tops, card.name)), base]:
-        if any((place / marker).is_dir() for marker in card.markers) or is_copy_of(
-            card.name, place
-        ):
+        published = any((place / marker).is_dir() for marker in card.markers)
+        if published or is_copy_of(card.name, place):
             return place
     held = sorted(path.name + "/" * path.is_dir() for path in base.iterdir())
     msg = (

@@ -117,6 +117,21 @@ def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
         raise DataError(msg) from error
 
 
+def fits_upright(path: Path, size: tuple[int, int]) -> bool:
+    """Say whether a size that is written elsewhere is that of the upright picture.
+
+    Args:
+        path: of the image.
+        size: `(H, W)`, or of the same proportions; where both readings have them, it is upright.
+
+    Raises:
+        DataError: the image is missing or no image.
+    """
+    stored, upright = (image_size(path, upright=way) for way in (False, True))
+    off = [abs(np.log(size[0] / size[1] * width / height)) for height, width in (stored, upright)]
+    return bool(off[1] <= off[0])
+
+
 def write_image(path: str | Path, array: np.ndarray) -> None:
     """Write a PNG in one step: readers see the old file or the new one, never a part.
 

@@ -52,7 +52,9 @@ class RoadAnomaly(FrameSet):
         found = numbered(self.root, "roadanomaly")
         self.copied = found is not None
         self.table = _ANOMALY_HANDED_ROUND if self.copied else _ANOMALY
-        self.images, self.labels = found or _as_published(self.root)
+        self.images, self.labels = _as_published(self.root) if found is None else found
+        if self.copied:
+            check_pairs(self.images, self.labels, self.root / "images", self.root / "labels_masks")
         self.ids = sorted(self.images)
 
     def __len__(self) -> int:
