@@ -23,6 +23,9 @@ ImageLike = str | Path | Image.Image | np.ndarray | Tensor
 LOWEST, HIGHEST = -0.05, 1.05
 """What is taken for 0..1: resizing with a cubic kernel overshoots a little."""
 
+ROUNDING = 1e-3
+"""How far half precision moves these two."""
+
 
 def as_tensor(image: ImageLike) -> Tensor:
     """Turn what users hold in their hands into `(3, H, W)` float32 in 0..1.
@@ -85,7 +88,7 @@ def require_range(found: Tensor | None) -> None:
     if found is None:
         return
     low, high = found.tolist()
-    if low >= LOWEST and high <= HIGHEST:
+    if low >= LOWEST - ROUNDING and high <= HIGHEST + ROUNDING:
         return
     what = f"an image tensor of floats must lie in 0..1, but this one reaches from {low:g} to "
     if not (np.isfinite(low) and np.isfinite(high)):

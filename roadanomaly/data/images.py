@@ -129,7 +129,7 @@ def fits_upright(path: Path, size: tuple[int, int]) -> bool:
     """
     stored, upright = (image_size(path, upright=way) for way in (False, True))
     off = [abs(np.log(size[0] / size[1] * width / height)) for height, width in (stored, upright)]
-    return bool(off[1] <= off[0])
+    return bool(off[1] <= off[0] + 1e-9)
 
 
 def write_image(path: str | Path, array: np.ndarray) -> None:

@@ -22,7 +22,7 @@ SIDEWAYS = frozenset({5, 6, 7, 8})
 
 _TAG = 0x0112
 _MIRRORED = frozenset({2, 4, 5, 7})
-_QUARTERS = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}
+_QUARTERS = {3: 2, 4: 2, 5: 3, 6: 3, 7: 1, 8: 1}
 _BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, KeyError, struct.error)
 
 
