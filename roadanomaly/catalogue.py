@@ -20,6 +20,9 @@ T = TypeVar("T")
 class Catalogue(Generic[T]):
     """Short name to `"module:Class"`.
 
+    A class may have a classmethod `upgrade(options) -> options`, which brings options as an earlier
+    version took them to today's form.
+
     Args:
         kind: what an entry is, in the singular, for messages: `"detector"`.
         entries: the literal table.
@@ -105,10 +108,23 @@ class Catalogue(Generic[T]):
             UnknownName: no such entry.
             OptionError: an option that the entry does not take, lacks, or whose value it refuses.
         """
-        given = dict(options or {})
+        given = self.upgraded({**(options or {}), "name": name})
+        del given["name"]
         self.check_options(name, given)
         self.check_types(name, given)
         return self.get(name)(**given)
+
+    def upgraded(self, spec: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what `{"name": ..., option: value, ...}` says in today's form.
+
+        What names no entry comes back as it is.
+        """
+        options = dict(spec)
+        name = options.pop("name", None)
+        if name not in self.entries:
+            return dict(spec)
+        upgrade = getattr(self.get(name), "upgrade", None)
+        return {"name": name, **(upgrade(options) if upgrade else options)}
 
     def from_spec(self, spec: Mapping[str, Any] | None) -> T:
         """Make the entry that `{"name": ..., option: value, ...}` describes.
@@ -131,18 +147,32 @@ class Catalogue(Generic[T]):
         Raises:
             OptionError: names the entry, the option and what is allowed.
         """
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_class_arguments(self.get(name), skip=set(self.options(name)) - set(given))
-        try:
-            parser.parse_object({key: _plain(value) for key, value in given.items()})
-        except ArgumentError as error:
-            reason = " ".join(str(error).replace("Parser key ", "option ").split())
-            msg = f"the {self.kind} `{name}`: {reason}"
-            raise OptionError(msg) from error
+        check_types(self.get(name), given, f"the {self.kind} `{name}`")
 
     def summary(self, name: str) -> str:
         """Return the first line of the entry's docstring."""
         return (inspect.getdoc(self.get(name)) or "").split("\n")[0]
+
+
+def check_types(made: type, given: Mapping[str, Any], what: str) -> None:
+    """Refuse a value that the annotation of a constructor's parameter does not allow.
+
+    Args:
+        made: the class.
+        given: parameters by name, all of which it has.
+        what: stands at the start of the message.
+
+    Raises:
+        OptionError: names the option and what is allowed.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(made, skip=set(inspect.signature(made).parameters) - set(given))
+    try:
+        parser.parse_object({key: _plain(value) for key, value in given.items()})
+    except ArgumentError as error:
+        reason = " ".join(str(error).replace("Parser key ", "option ").split())
+        msg = f"{what}: {reason}"
+        raise OptionError(msg) from error
 
 
 def _plain(value: Any) -> Any:

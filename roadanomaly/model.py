@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,15 +16,17 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from roadanomaly.calibration import Calibration
-from roadanomaly.detectors import DETECTORS, Detector
+from roadanomaly.detectors import Detector
+from roadanomaly.detectors.head import Head
 from roadanomaly.errors import DataError, NotCalibrated
 from roadanomaly.files import write_folder
+from roadanomaly.formats import FORMAT, upgrade_model
 from roadanomaly.image_input import ImageLike, as_tensor, extremes, require_range
 from roadanomaly.objects import find_components
+from roadanomaly.refiners import Refiner
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.types import Component, Segmentation
 
-FORMAT = 1
 FILES = ("README.md", "model.json", "weights.safetensors")
 """What a saved model's folder holds."""
 
@@ -34,7 +37,8 @@ class Result:
 
     Args:
         score: `(H, W)` float32, higher = more anomalous, unbounded.
-        classes: `(H, W)` uint8, most likely known class of each pixel.
+        classes: `(H, W)` uint8, most likely known class of each pixel; 255 of a detector that reads
+            the image alone.
         calibration: the model's, or None.
         min_area: components below so many pixels are dropped from `mask` and `components`.
     """
@@ -95,6 +99,7 @@ class Model:
             segmenter here.
         calibration: thresholds, once they are known.
         min_area: of a reported component, in pixels of the image.
+        refiners: of the detector's score, in order.
 
     Raises:
         KindError: the detector cannot read what the segmenter answers.
@@ -106,19 +111,27 @@ class Model:
         detector: Detector,
         calibration: Calibration | None = None,
         min_area: int = 100,
+        refiners: Sequence[Refiner] = (),
     ) -> None:
         self.segmenter = segmenter
-        self.detector = detector
+        self.head = Head(detector, tuple(refiners))
         self.calibration = calibration
         self.min_area = min_area
-        detector.check_kind(segmenter)
-        detector.attach(segmenter)
+        self.head.attach(segmenter)
         self.eval()
 
     @property
+    def detector(self) -> Detector:
+        """The detector, without its refiners."""
+        return self.head.detector
+
+    @property
     def networks(self) -> nn.ModuleDict:
-        """Both parts as one module, for saving and moving."""
-        return nn.ModuleDict({"segmenter": self.segmenter, "detector": self.detector})
+        """All parts as one module, for saving and moving."""
+        parts: dict[str, nn.Module] = {"segmenter": self.segmenter, "detector": self.detector}
+        if self.head.refiners:
+            parts["refiners"] = nn.ModuleList(self.head.refiners)
+        return nn.ModuleDict(parts)
 
     @property
     def device(self) -> torch.device:
@@ -126,16 +139,15 @@ class Model:
         return self.segmenter.device
 
     def to(self, device: torch.device | str) -> Model:
-        """Move both parts."""
+        """Move all parts."""
         self.networks.to(device)
         return self
 
     def eval(self) -> Model:
-        """Put both parts into inference mode."""
+        """Put all parts into inference mode."""
         self.networks.eval()
         return self
 
-    @torch.inference_mode()
     def score(self, image: Tensor) -> tuple[Tensor, Segmentation]:
         """Score a batch.
 
@@ -145,8 +157,9 @@ class Model:
         Returns:
             scores `(B, H, W)` float32, and the segmentation they come from.
         """
-        segmentation = self.segmenter(image, self.detector.needs)
-        return self.detector.score(segmentation, image), segmentation
+        with self.head.inference():
+            segmentation = self.head.look(self.segmenter, image)
+            return self.head.score(segmentation, image), segmentation
 
     def __call__(self, image: ImageLike) -> Result:
         """Score one image at its own size.
@@ -160,10 +173,11 @@ class Model:
         """
         given = as_tensor(image)
         range_of = extremes(given)
+        self.detector.reset()
         score, segmentation = self.score(given[None].to(self.device))
         with torch.inference_mode():
             classes = segmentation.classes()[0].to(torch.uint8)
-        found = score[0].cpu().numpy()
+        found = score[0].detach().cpu().numpy()
         require_range(range_of)
         return Result(found, classes.cpu().numpy(), self.calibration, self.min_area)
 
@@ -183,7 +197,7 @@ class Model:
             "format": FORMAT,
             "segmenter": {"name": SEGMENTERS.name_of(self.segmenter), **self.segmenter.options()},
             "segmenter_learned_from": self.segmenter.learned_from,
-            "detector": {"name": DETECTORS.name_of(self.detector), **self.detector.options()},
+            **self.head.describe(),
             "detector_trained_on": self.detector.trained_on,
             "calibration": self.calibration.as_dict() if self.calibration else None,
             "min_area": self.min_area,
@@ -208,7 +222,9 @@ def card(description: dict[str, Any]) -> str:
         if calibration
         else "Not calibrated."
     )
-    body = json.dumps({key: description[key] for key in ("segmenter", "detector")}, indent=1)
+    body = json.dumps(
+        {key: description[key] for key in ("segmenter", "detector", "refiners")}, indent=1
+    )
     record = json.dumps(description["record"], indent=1)
     return (
         "# Road-anomaly model\n\n"
@@ -239,6 +255,7 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
         msg = f"the model at {path} is broken: {error}. Save it again, or use an older one."
         raise DataError(msg) from error
     try:
+        description, weights = upgrade_model(description, weights)
         model = rebuild(description)
         model.networks.load_state_dict(weights)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
@@ -253,15 +270,14 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
 
 def rebuild(description: dict[str, Any]) -> Model:
     """Build the model that a `model.json` describes, with fresh weights."""
-    if description["format"] != FORMAT:
-        msg = f"its format is {description['format']!r}, and this version reads {FORMAT}"
-        raise ValueError(msg)
     calibration = description["calibration"]
+    head = Head.from_description(description)
     model = Model(
         SEGMENTERS.from_spec(description["segmenter"]),
-        DETECTORS.from_spec(description["detector"]),
+        head.detector,
         Calibration.from_dict(calibration) if calibration else None,
         description["min_area"],
+        head.refiners,
     )
     model.segmenter.learned_from = description["segmenter_learned_from"]
     model.detector.trained_on = description.get("detector_trained_on")

@@ -159,4 +159,4 @@ def _load_head(detector: DenseHybrid, head: dict[str, Tensor], path: Path) -> No
         layer, _, rest = name.partition(".")
         renamed[f"{HEAD_NAMES.get(layer, layer)}.{rest}"] = value
     load_strictly(own, renamed, path)
-    detector.trained.fill_(True)
+    detector.ready = True

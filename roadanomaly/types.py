@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -14,10 +15,27 @@ from torch.nn import functional
 from roadanomaly.errors import KindError
 
 IGNORE = 255
-"""Label of a pixel that counts for nothing: void, border, padding."""
+"""Label of a pixel that counts for nothing: border, padding, and void unless a set is asked."""
 
 NEGATIVE = 254
 """Label of a pixel that shows no inlier: a pasted or generated negative, or a real anomaly."""
+
+VOID = 253
+"""Label of content that a set left unlabelled or calls void; most detectors ignore it."""
+
+INLIER = 252
+"""Label of ordinary content whose class nobody knows, as of drives without labels."""
+
+ASSUMED = "assumed"
+"""Note of a batch: `(B, H, W)` uint8, classes that a detector is to take for the segmenter's;
+`IGNORE` leaves the segmenter's own. Without the note: its own everywhere."""
+
+REPLACED = "replaced"
+"""Note of a batch: `(N, 3, h, w)` float, the inlier content that samples of a flow replaced."""
+
+TURNS = "turns"
+"""Note of a batch: of a mixture, the number of the source that each crop takes its negatives
+from, as a tuple of one a crop."""
 
 Answer = Literal["logits", "evidence", "masks"]
 """What a segmenter says of an image: class logits a pixel; or masks, and the evidence they give."""
@@ -28,6 +46,19 @@ QUERIES_AT_ONCE = 8
 LEAST_EVIDENCE = 1e-12
 
 
+Labels = TypeVar("Labels", Tensor, np.ndarray)
+
+
+def is_known(label: Labels) -> Labels:
+    """Return where a label names a known class, bool, same shape."""
+    return label < INLIER
+
+
+def is_inlier(label: Labels) -> Labels:
+    """Return where a label shows an inlier, of a known class or not, bool, same shape."""
+    return label < VOID
+
+
 @dataclass(frozen=True)
 class Frame:
     """One image with what is known of it.
@@ -35,7 +66,8 @@ class Frame:
     Args:
         id: name that is unique within its data set, without an extension.
         image: `(3, H, W)` uint8, RGB.
-        label: `(H, W)` uint8 or None: class index `0..K-1`, `NEGATIVE` or `IGNORE`.
+        label: `(H, W)` uint8 or None: class index `0..K-1`, `INLIER`, `VOID`, `NEGATIVE` or
+            `IGNORE`.
         anomaly: `(H, W)` uint8 or None: 0 inlier, 1 anomaly, 255 ignore; for sets whose inliers
             carry no classes.
     """
@@ -53,7 +85,7 @@ class Frame:
         if self.label is None:
             return None
         truth = (self.label == NEGATIVE).to(torch.uint8)
-        return truth.masked_fill(self.label == IGNORE, IGNORE)
+        return truth.masked_fill(~(is_inlier(self.label) | (self.label == NEGATIVE)), IGNORE)
 
 
 @dataclass(frozen=True)
@@ -62,28 +94,33 @@ class Batch:
 
     Args:
         image: `(B, 3, H, W)`; uint8 as it leaves a loader, float32 in 0..1 inside a training step.
-        label: `(B, H, W)` uint8: class index, `NEGATIVE` or `IGNORE`. The three never overlap.
+        label: `(B, H, W)` uint8: class index, `INLIER`, `VOID`, `NEGATIVE` or `IGNORE`, which
+            never overlap.
         ids: one name a crop, to report which images a fault came from.
         original: the images before negatives were put in, or None if none were; same shape and
             type as `image`. A likelihood of the replaced content is taken on it.
-        replaced: `(N, 3, h, w)` float, the inlier content that samples of a flow replaced, or None.
-        turns: of a mixture, the number of the source that each crop takes its negatives from.
-        assumed: `(B, H, W)` uint8, classes that a detector is to take for the segmenter's; `IGNORE`
-            leaves the segmenter's own. None: its own everywhere.
+        notes: what else a source says of the batch, by the note's name: `ASSUMED`, `REPLACED`,
+            `TURNS`, or one that a source brings with it.
     """
 
     image: Tensor
     label: Tensor
     ids: tuple[str, ...]
     original: Tensor | None = None
-    replaced: Tensor | None = None
-    turns: tuple[int, ...] | None = None
-    assumed: Tensor | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def note(self, name: str) -> Any:
+        """Return what the note called `name` says, or None where there is no such note."""
+        return self.notes.get(name)
+
+    def noted(self, notes: Mapping[str, Any]) -> Batch:
+        """Return the batch with further notes; one of the same name takes the old one's place."""
+        return replace(self, notes={**self.notes, **notes})
 
     @property
     def known(self) -> Tensor:
         """`(B, H, W)` bool: pixels of a known class."""
-        return self.label < NEGATIVE
+        return is_known(self.label)
 
     @property
     def negative(self) -> Tensor:
@@ -95,20 +132,24 @@ class Batch:
         return as_grey_levels(self.image)
 
     def to(self, device: torch.device | str) -> Batch:
-        """Return the batch on a device, its images as float32 in 0..1."""
+        """Return the batch on a device, its images as float32 in 0..1, its notes as they are."""
         original = None if self.original is None else _as_float(self.original.to(device))
         return replace(
             self,
             image=_as_float(self.image.to(device)),
             label=self.label.to(device),
             original=original,
-            assumed=None if self.assumed is None else self.assumed.to(device),
+            notes={name: _moved(note, device) for name, note in self.notes.items()},
         )
 
 
 def as_grey_levels(image: Tensor) -> Tensor:
     """Return float images in 0..1 as uint8, rounded; uint8 images as they are."""
     return image if image.dtype == torch.uint8 else (255 * image).round().to(torch.uint8)
+
+
+def _moved(note: Any, device: torch.device | str) -> Any:
+    return note.to(device) if isinstance(note, Tensor) else note
 
 
 def _as_float(image: Tensor) -> Tensor:
@@ -122,10 +163,13 @@ class Masks:
     Args:
         classes: `(B, Q, K + 1)` class logits before softmax; the last is "no object".
         masks: `(B, Q, h, w)` mask logits before the sigmoid.
+        layers: what the network's earlier layers answered, for its loss alone; empty where no
+            gradients are recorded.
     """
 
     classes: Tensor
     masks: Tensor
+    layers: tuple[Masks, ...] = ()
 
     @property
     def probabilities(self) -> Tensor:
@@ -156,7 +200,8 @@ class Segmentation:
         kind: of `logits`. `evidence` is that of a mask network, `E_k = sum_q P_qk sigmoid(M_q)`,
             at least 0; its sum over the classes is not 1, and what it lacks is a rejection.
         masks: what a mask network answered, None for any other.
-        assumed: as in `Batch`.
+        assumed: the note `ASSUMED` of the batch.
+        extra: `(B, E, h, w)` logits beyond the K classes, beside `logits`, or None.
     """
 
     logits: Tensor
@@ -167,6 +212,17 @@ class Segmentation:
     kind: Literal["logits", "evidence"] = "logits"
     masks: Masks | None = None
     assumed: Tensor | None = None
+    extra: Tensor | None = None
+
+    @classmethod
+    def unasked(cls, image: Tensor) -> Segmentation:
+        """Return what is known of images that no segmenter was asked about: no class.
+
+        Args:
+            image: `(B, 3, H, W)`.
+        """
+        size = (image.shape[-2], image.shape[-1])
+        return cls(image.new_zeros(len(image), 0, *size), size, size)
 
     def to_image(self, values: Tensor) -> Tensor:
         """Bring `(B, C, h, w)` or `(B, h, w)`, at any stride, to `(B, [C,] H, W)` bilinearly."""
@@ -235,7 +291,12 @@ class Segmentation:
         return scores.float().clamp_min(LEAST_EVIDENCE).log()
 
     def classes(self) -> Tensor:
-        """Most likely class of each pixel, `(B, H, W)` int64 in `0..K-1`."""
+        """Most likely class of each pixel, `(B, H, W)` int64 in `0..K-1`.
+
+        `IGNORE` everywhere where no segmenter was asked.
+        """
+        if not self.logits.shape[1]:
+            return self.logits.new_full((len(self.logits), *self.size), IGNORE, dtype=torch.int64)
         return self.image_logits().argmax(1)
 
     def explained(self) -> Tensor:

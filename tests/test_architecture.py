@@ -16,12 +16,12 @@ LEVELS = (
     ("cli",),
     ("leaderboard", "mining", "serve"),
     ("evaluation", "training", "video", "report", "runtimes"),
-    ("model", "models", "published"),
+    ("fitting", "inliers", "model", "models", "published"),
     ("detectors", "negatives", "refiners"),
     ("segmenters", "flows", "encoders", "generators", "data", "store", "image_input"),
     ("streets",),
     ("calibration", "catalogue", "metrics", "objects", "scores", "types"),
-    ("errors", "extras", "files"),
+    ("errors", "extras", "files", "progress"),
 )
 """From the top down; a part imports from its own level or from those below."""
 

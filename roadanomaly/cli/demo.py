@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from roadanomaly.cli.fit import fit
 from roadanomaly.cli.models import pick_device, suited
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.cli.recipes import RECIPES
@@ -29,6 +28,7 @@ from roadanomaly.evaluation.folder import EvaluationFolder
 from roadanomaly.evaluation.job import Job
 from roadanomaly.evaluation.protocols import PROTOCOLS
 from roadanomaly.evaluation.sources import NetworkScores
+from roadanomaly.fitting import fit
 from roadanomaly.model import Model, load
 from roadanomaly.objects import find_components
 from roadanomaly.report.gallery import Exhibit, draw_gallery
@@ -165,15 +165,15 @@ def _training_set(model: Model) -> FrameSet:
 
 
 def _evaluate(model: Model, inliers: FrameSet, test: FrameSet, seen: Seen) -> list[Findings]:
-    detectors = {}
+    heads = {}
     for name in suited(model.segmenter):
-        detectors[name] = Model(model.segmenter, DETECTORS.build(name)).detector
+        heads[name] = Model(model.segmenter, DETECTORS.build(name)).head
     fitted = Model(model.segmenter, DETECTORS.build("mahalanobis"))
     fit(fitted.to(model.device), inliers)
-    detectors["mahalanobis"] = fitted.detector
+    heads["mahalanobis"] = fitted.head
     if model.detector.kind != "posthoc":
-        detectors["densehybrid"] = model.detector
-    source = NetworkScores(model.segmenter, detectors)
+        heads["densehybrid"] = model.head
+    source = NetworkScores(model.segmenter, heads)
     return evaluate(Job(source, test, PROTOCOLS[test.record()["name"]]), seen=seen)
 
 

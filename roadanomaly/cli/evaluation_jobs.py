@@ -50,14 +50,13 @@ def gather_jobs(given: Namespace, team: Team) -> list[ScoreSource]:
     names = None if words == ["auto"] else words
     groups = gather(given.runs, given.segmenter, names, _device(given.device, team))
     return [
-        NetworkScores(one.segmenter, one.detectors, one.calibrations, _weights(one))
-        for one in groups
+        NetworkScores(one.segmenter, one.heads, one.calibrations, _weights(one)) for one in groups
     ]
 
 
 def _weights(group: Group) -> dict[str, str]:
-    detectors = {name: weights_hash(one) for name, one in group.detectors.items()}
-    return {"segmenter": weights_hash(group.segmenter), **detectors}
+    heads = {name: weights_hash(one.networks) for name, one in group.heads.items()}
+    return {"segmenter": weights_hash(group.segmenter), **heads}
 
 
 def _stored(folder: str) -> FolderScores:

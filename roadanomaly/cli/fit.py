@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from tqdm import tqdm
 
 from roadanomaly.calibration import calibrate
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.derived import Resized
+from roadanomaly.data.stack import stack
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.evaluation.thresholds import just_below
 from roadanomaly.evaluation.truth import truth_of
+from roadanomaly.fitting import HELD_OUT, fit
+from roadanomaly.inliers import inlier_scores
 from roadanomaly.metrics.exact import PixelExact
 from roadanomaly.model import Model, load
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.mixed import MixedFrames
+from roadanomaly.progress import progress
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.record import run_record, weights_hash
-from roadanomaly.training.stream import stack
-from roadanomaly.types import NEGATIVE
 
 EXAMPLES = """
 roadanomaly fit --segmenter.name espnetv2 --segmenter.weights espnetv2_s_2.0_city_1024x512.pth \\
@@ -59,6 +59,12 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--validation_data", type=part, default=None, help="with anomalies: its best F1 is kept too"
     )
+    parser.add_argument(
+        "--held_out",
+        type=float,
+        default=HELD_OUT,
+        help="share of the frames that a detector fits nothing on but its held-out passes",
+    )
     parser.add_argument("--false_alarms", type=float, default=0.01, help="rate of the threshold")
     parser.add_argument(
         "--size", type=int, nargs=2, default=None, help="height and width to bring frames to"
@@ -75,7 +81,7 @@ def run(arguments: Sequence[str]) -> None:
         model.detector.trained_on = frames.negatives.content
     held_out = _frames(given.calibration_data or {**given.data, "split": "val"}, given.size)
     if model.detector.kind == "fit" and (given.run is None or given.detector):
-        fit(model, frames)
+        fit(model, frames, given.held_out)
     name = title(held_out)
     scores = inlier_scores(model, held_out)
     model.calibration = calibrate(scores, given.false_alarms, name, seed=given.seed)
@@ -143,7 +149,7 @@ def best_f1_threshold(model: Model, frames: FrameSet) -> float:
     """
     with tempfile.TemporaryDirectory() as folder:
         metric = PixelExact(Path(folder), thin=True)
-        for frame in _progress(frames, "best F1"):
+        for frame in progress(frames, "best F1"):
             score, _ = model.score(stack([frame]).to(model.device).image)
             metric.update(frame.id, score[0].cpu().numpy(), truth_of(frame))
         found = metric.compute()
@@ -151,24 +157,3 @@ def best_f1_threshold(model: Model, frames: FrameSet) -> float:
         msg = f"no frame of {title(frames)} shows an anomaly, so no F1 can be judged on it."
         raise DataError(msg)
     return just_below(found.best_f1_threshold)
-
-
-@torch.inference_mode()
-def fit(model: Model, frames: FrameSet) -> None:
-    """Pass once over inlier frames and let the detector collect its statistics."""
-    for frame in _progress(frames, "fit"):
-        batch = stack([frame]).to(model.device)
-        model.detector.update(model.segmenter(batch.image, model.detector.needs), batch)
-    model.detector.finish()
-
-
-def inlier_scores(model: Model, frames: FrameSet) -> Iterator[np.ndarray]:
-    """Yield the scores of each frame's labelled inlier pixels, 1-D float32."""
-    for frame in _progress(frames, "calibrate"):
-        score, _ = model.score(stack([frame]).to(model.device).image)
-        values = score[0].cpu().numpy()
-        yield values.ravel() if frame.label is None else values[frame.label.numpy() < NEGATIVE]
-
-
-def _progress(frames: FrameSet, what: str) -> tqdm:
-    return tqdm(frames, desc=what, unit="frame", disable=not sys.stderr.isatty(), leave=False)

@@ -78,6 +78,10 @@ def describe(catalogue: Catalogue) -> str:
         options = [_option(one) for one in catalogue.options(name).values()]
         if options:
             lines.append(f"      options: {', '.join(options)}")
+        look = getattr(catalogue.get(name), "usual", None)
+        if look is not None:
+            values = [f"{key}={value!r}" for key, value in vars(look).items()]
+            lines.append(f"      options of look: {', '.join(values)}")
     return "\n".join(lines) + "\n"
 
 

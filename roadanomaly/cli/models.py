@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from roadanomaly.calibration import Calibration
-from roadanomaly.detectors import DETECTORS, Detector
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.detectors.head import Head
 from roadanomaly.errors import OptionError
 from roadanomaly.model import Model, load
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
@@ -24,14 +25,14 @@ class Group:
 
     Args:
         segmenter: on its device, in inference mode.
-        detectors: by their names in the table.
+        heads: by their names in the table.
         calibrations: of the detectors that were saved with one.
         label: tells it from other groups: its first run's folder, or the network's name.
         first: the run that was the first to bring a detector, by the detector's catalogue name.
     """
 
     segmenter: Segmenter
-    detectors: dict[str, Detector] = field(default_factory=dict)
+    heads: dict[str, Head] = field(default_factory=dict)
     calibrations: dict[str, Calibration | None] = field(default_factory=dict)
     label: str = ""
     first: dict[str, str] = field(default_factory=dict)
@@ -83,8 +84,8 @@ def gather(
         groups.setdefault(weights_hash(network), Group(network, label=segmenter["name"]))
     for group in groups.values():
         for name in suited(group.segmenter) if names is None else names:
-            if name not in group.detectors and name not in group.first:
-                group.detectors[name] = _posthoc(name, group.segmenter)
+            if name not in group.heads and name not in group.first:
+                group.heads[name] = _posthoc(name, group.segmenter)
     if len(groups) > 1:
         _tell_apart(list(groups.values()))
     return list(groups.values())
@@ -101,15 +102,15 @@ def _place(groups: dict[str, Group], model: Model, run: str) -> None:
     name = kind = DETECTORS.name_of(model.detector)
     if kind in group.first:
         _rename(group, {kind: f"{kind} ({group.first[kind]})"})
-        name = _unused(f"{kind} ({label})", group.detectors)
+        name = _unused(f"{kind} ({label})", group.heads)
     group.first.setdefault(kind, label)
-    group.detectors[name] = model.detector
+    group.heads[name] = model.head
     group.calibrations[name] = model.calibration
 
 
 def _rename(group: Group, names: dict[str, str]) -> None:
     """Give detectors of a group other names in the table, where they are; the order stays."""
-    group.detectors = {names.get(key, key): one for key, one in group.detectors.items()}
+    group.heads = {names.get(key, key): one for key, one in group.heads.items()}
     group.calibrations = {names.get(key, key): one for key, one in group.calibrations.items()}
 
 
@@ -123,7 +124,7 @@ def _tell_apart(groups: list[Group]) -> None:
     seen: list[str] = []
     for group in groups:
         seen.append(_unused(group.label, seen))
-        _rename(group, {name: f"{name} ({seen[-1]})" for name in group.detectors})
+        _rename(group, {name: f"{name} ({seen[-1]})" for name in group.heads})
 
 
 def _unused(name: str, used: Collection[str]) -> str:
@@ -131,7 +132,7 @@ def _unused(name: str, used: Collection[str]) -> str:
     return next(one for one in (name, *numbered) if one not in used)
 
 
-def _posthoc(name: str, segmenter: Segmenter) -> Detector:
+def _posthoc(name: str, segmenter: Segmenter) -> Head:
     kind = DETECTORS.get(name).kind
     if kind != "posthoc":
         verb = "fit" if kind == "fit" else "train"
@@ -140,4 +141,4 @@ def _posthoc(name: str, segmenter: Segmenter) -> Detector:
             "folder that `evaluate` takes."
         )
         raise OptionError(msg)
-    return Model(segmenter, DETECTORS.build(name)).to(segmenter.device).detector
+    return Model(segmenter, DETECTORS.build(name)).to(segmenter.device).head

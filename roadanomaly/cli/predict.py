@@ -118,7 +118,6 @@ def _predict_all(model: Model, paths: Sequence[Path], out: Path, explain: bool) 
     return broken
 
 
-@torch.inference_mode()
 def explained(model: Model, image: Tensor, result: Result) -> np.ndarray:
     """Return the sheet of what a result rests on, `(H, W, 3)` uint8.
 
@@ -128,7 +127,8 @@ def explained(model: Model, image: Tensor, result: Result) -> np.ndarray:
         result: of that image.
     """
     batch = as_tensor(image)[None].to(model.device)
-    segmentation = model.segmenter(batch, model.detector.needs)
+    with model.head.inference():
+        segmentation = model.head.look(model.segmenter, batch)
     found = explanation(model.detector, segmentation, batch)
     assert found is not None
     return explanation_sheet(to_array(image), found, result.score)

@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser
 from roadanomaly.cli.parsing import check_keys, parse
 from roadanomaly.cli.recipes import RECIPES
 from roadanomaly.errors import OptionError
+from roadanomaly.formats import upgrade_recipe
 from roadanomaly.training.run_config import RunConfig
 
 C = TypeVar("C", bound=RunConfig)
@@ -55,4 +56,6 @@ def read_run(parser: ArgumentParser, kind: type[C], arguments: Sequence[str]) ->
     values = {name: getattr(parsed, name) for name in names}
     if parsed.device:
         values["accelerator"] = parsed.device
+    if "refiners" in values:
+        values = upgrade_recipe(values)
     return kind(**values), bool(parsed.resume)

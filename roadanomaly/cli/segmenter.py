@@ -144,10 +144,13 @@ def describe(segmenter: Segmenter, segmentation: Segmentation, cost: Cost) -> li
         f"  {'feature':<12}{'channels':>8}{'stride':>8}",
     ]
     for name, info in segmenter.features.items():
-        mark = "  default" if name == segmenter.default_feature else ""
+        marks = {"default": segmenter.default_feature, "classified": segmenter.classified}
+        mark = "".join(f"  {word}" for word, one in marks.items() if one == name)
         lines.append(f"  {name:<12}{info.channels:>8}{info.stride:>8}{mark}")
     if not segmenter.features:
         lines[-1] = "  features    none: for detectors that read its answers alone"
+    if segmenter.on_request:
+        lines.append(f"  on request  {', '.join(segmenter.on_request)}")
     return lines
 
 

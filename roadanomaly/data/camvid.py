@@ -13,10 +13,10 @@ from roadanomaly.data.class_names import CAMVID, CITYSCAPES
 from roadanomaly.data.images import check_same_size, list_images, read_image, read_label
 from roadanomaly.data.roots import check_pairs, find_folder, find_root
 from roadanomaly.errors import OptionError, nearest
-from roadanomaly.types import IGNORE, NEGATIVE, Frame
+from roadanomaly.types import IGNORE, NEGATIVE, VOID, Frame
 
 _CLASSES = {"camvid": (CAMVID, CAMVID_IDS), "cityscapes": (CITYSCAPES, CAMVID_TO_CITYSCAPES)}
-_VOID = {"ignore": IGNORE, "negative": NEGATIVE}
+_VOID = {"ignore": IGNORE, "label": VOID, "negative": NEGATIVE}
 
 
 class CamVid(FrameSet):
@@ -27,11 +27,12 @@ class CamVid(FrameSet):
         root: folder that holds `images/` and `labels/`; None looks where `find_root` says.
         classes: `cityscapes` gives labels as Cityscapes train ids (11 of the 19 occur), `camvid`
             the 11 classes of the set.
-        void_as: what void pixels become: `ignore`, or `negative` for methods that learn from void.
+        void: what void pixels become: `ignore`; `label`, the label `VOID`, for methods that learn
+            from void; or `negative`.
 
     Raises:
         DataError: the root or split is absent, or an image and a label lack each other.
-        OptionError: `classes` or `void_as` is no such word.
+        OptionError: `classes` or `void` is no such word.
     """
 
     source = "CamVid (Brostow et al., 2009), SegNet's 367/101/233 frames of 480×360 and 11 classes"
@@ -42,17 +43,17 @@ class CamVid(FrameSet):
         split: str = "train",
         root: str | Path | None = None,
         classes: Literal["cityscapes", "camvid"] = "cityscapes",
-        void_as: Literal["ignore", "negative"] = "ignore",
+        void: Literal["ignore", "label", "negative"] = "ignore",
     ) -> None:
-        for option, value, known in (("classes", classes, _CLASSES), ("void_as", void_as, _VOID)):
+        for option, value, known in (("classes", classes, _CLASSES), ("void", void, _VOID)):
             if value not in known:
                 msg = f"`{option}` of camvid is {value!r}; {nearest(value, known)}"
                 raise OptionError(msg)
-        self.split, self.mapped_to, self.void_as = split, classes, void_as
+        self.split, self.mapped_to, self.void = split, classes, void
         self.root = find_root("camvid", root)
         self.classes, table = _CLASSES[classes]
         self.table: np.ndarray = table.copy()
-        self.table[CAMVID_VOID] = _VOID[void_as]
+        self.table[CAMVID_VOID] = _VOID[void]
         image_folder = find_folder(self.root, "images", split)
         label_folder = find_folder(self.root, "labels", split)
         self.images = {path.stem: path for path in list_images(image_folder)}
@@ -77,5 +78,5 @@ class CamVid(FrameSet):
             "count": len(self),
             "root": self.root.absolute().name,
             "classes": self.mapped_to,
-            "void_as": self.void_as,
+            "void": self.void,
         }

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.errors import UserError
-from roadanomaly.types import IGNORE, NEGATIVE, Frame
+from roadanomaly.types import IGNORE, INLIER, NEGATIVE, VOID, Frame
 
 PROBLEM = "problem: "
 """What each line about a broken frame begins with."""
@@ -57,6 +57,14 @@ def check(frameset: FrameSet, limit: int | None = None) -> list[str]:
     return lines + _summary(frameset.classes, sizes, labels, truths)
 
 
+MEANINGS = {
+    INLIER: "inlier of unknown class",
+    VOID: "void",
+    NEGATIVE: "negative",
+    IGNORE: "ignore",
+}
+
+
 def _summary(
     classes: tuple[str, ...], sizes: Counter[str], labels: np.ndarray, truths: np.ndarray
 ) -> list[str]:
@@ -64,7 +72,7 @@ def _summary(
     if sizes:
         lines.append("sizes: " + ", ".join(f"{size} ({n})" for size, n in sizes.most_common()))
     if labels.any():
-        names = dict(enumerate(classes)) | {NEGATIVE: "negative", IGNORE: "ignore"}
+        names = dict(enumerate(classes)) | MEANINGS
         lines.append("classes: " + _shares(labels, names))
     if truths.any():
         lines.append("truth: " + _shares(truths, {0: "inlier", 1: "anomaly", IGNORE: "ignore"}))
@@ -80,7 +88,7 @@ def _faults(frame: Frame, classes: int) -> list[str]:
             )
     if frame.label is not None:
         ids = np.flatnonzero(_histogram(frame.label))
-        unknown = [int(i) for i in ids if i >= classes and i not in (NEGATIVE, IGNORE)]
+        unknown = [int(i) for i in ids if i >= classes and i not in MEANINGS]
         if unknown:
             faults.append(f"{frame.id}: the label ids {unknown} are of no class.")
     return faults

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from roadanomaly.data.base import FrameSet
-from roadanomaly.data.class_maps import CITYSCAPES_LABEL_IDS, CITYSCAPES_TRAIN_IDS, remap
+from roadanomaly.data.class_maps import (
+    CITYSCAPES_LABEL_IDS,
+    CITYSCAPES_TRAIN_IDS,
+    CITYSCAPES_VOID,
+    remap,
+    with_void,
+)
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.data.images import check_same_size, read_image, read_label
 from roadanomaly.data.roots import check_pairs, find_folder, find_root
-from roadanomaly.types import Frame
+from roadanomaly.errors import OptionError, nearest
+from roadanomaly.types import IGNORE, Frame
 
 _IMAGE = "_leftImg8bit.png"
 _LABELS = {"_gtFine_labelTrainIds.png": CITYSCAPES_TRAIN_IDS}
@@ -27,9 +36,12 @@ class Cityscapes(FrameSet):
         split: `train`, `val` or `test` (whose public labels are all ignore).
         root: folder that holds `leftImg8bit/` and `gtFine/`; None looks where `find_root` says.
         city: only this city; None takes all.
+        void: what the ids that no train id has become: `ignore`, or `label`, the label `VOID`, but
+            for what is no picture of the street: borders, the own car, what is out of the frame.
 
     Raises:
         DataError: the root, split or city is absent, or an image and a label lack each other.
+        OptionError: `void` is no such word.
     """
 
     source = "Cityscapes (Cordts et al., CVPR 2016), fine labels, 2975/500/1525 frames of 2048×1024"
@@ -37,9 +49,16 @@ class Cityscapes(FrameSet):
     classes = CITYSCAPES
 
     def __init__(
-        self, split: str = "train", root: str | Path | None = None, city: str | None = None
+        self,
+        split: str = "train",
+        root: str | Path | None = None,
+        city: str | None = None,
+        void: Literal["ignore", "label"] = "ignore",
     ) -> None:
-        self.split, self.city = split, city
+        if void not in ("ignore", "label"):
+            msg = f"`void` of cityscapes is {void!r}; {nearest(void, ('ignore', 'label'))}"
+            raise OptionError(msg)
+        self.split, self.city, self.void = split, city, void
         self.root = find_root("cityscapes", root)
         within = (split,) if city is None else (split, city)
         image_folder = find_folder(self.root, "leftImg8bit", *within)
@@ -47,7 +66,7 @@ class Cityscapes(FrameSet):
         self.images = _by_stem(image_folder, _IMAGE)
         found = {suffix: _by_stem(label_folder, suffix) for suffix in _LABELS}
         self.labels = {
-            name: (path, _LABELS[suffix])
+            name: (path, _table(suffix, void))
             for suffix in reversed(_LABELS)
             for name, path in found[suffix].items()
         }
@@ -70,9 +89,17 @@ class Cityscapes(FrameSet):
             "name": "cityscapes",
             "split": self.split,
             "city": self.city,
+            "void": self.void,
             "count": len(self),
             "root": self.root.absolute().name,
         }
+
+
+def _table(suffix: str, void: str) -> np.ndarray:
+    """Return what ids become; a file of train ids has one number for all that is no class."""
+    if void == "ignore":
+        return _LABELS[suffix]
+    return with_void(_LABELS[suffix], CITYSCAPES_VOID if "labelIds" in suffix else (IGNORE,))
 
 
 def _by_stem(folder: Path, suffix: str) -> dict[str, Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 import cv2
@@ -12,15 +12,15 @@ from torch import Tensor
 
 from roadanomaly.data.class_names import CAMVID, CITYSCAPES
 from roadanomaly.errors import DataError
-from roadanomaly.types import IGNORE, NEGATIVE
+from roadanomaly.types import IGNORE, INLIER, NEGATIVE, VOID
 
-UNDEFINED = 253
-"""What a table holds for an id that the set does not define; no class has this index."""
+UNDEFINED = -1
+"""What a table holds for an id that the set does not define; no label has this value."""
 
 
 def table(targets: Mapping[int, int]) -> np.ndarray:
-    """Return a read-only table of 256 uint8: `targets`, and `UNDEFINED` for every other id."""
-    values = np.full(256, UNDEFINED, np.uint8)
+    """Return a read-only table of 256 int16: `targets`, and `UNDEFINED` for every other id."""
+    values = np.full(256, UNDEFINED, np.int16)
     values[list(targets)] = list(targets.values())
     values.setflags(write=False)
     return values
@@ -31,7 +31,7 @@ def remap(label: Tensor, to: np.ndarray, name: str) -> Tensor:
 
     Args:
         label: `(H, W)` uint8.
-        to: table of 256 uint8.
+        to: table of 256 int16, as `table` makes it.
         name: the label's file, for the message.
 
     Returns:
@@ -52,7 +52,15 @@ def remap(label: Tensor, to: np.ndarray, name: str) -> Tensor:
             "colours, instances or another set's ids."
         )
         raise DataError(msg)
-    return torch.from_numpy(mapped)
+    return torch.from_numpy(mapped.astype(np.uint8))
+
+
+def with_void(to: np.ndarray, ids: Iterable[int]) -> np.ndarray:
+    """Return a table that gives void ids as `VOID`, for who learns from them."""
+    changed = to.copy()
+    changed[list(ids)] = VOID
+    changed.setflags(write=False)
+    return changed
 
 
 def _ranges(ids: list[int]) -> str:
@@ -127,8 +135,7 @@ CITYSCAPES_TO_CAMVID = table(
             CITYSCAPES,
             CAMVID,
         ),
-        NEGATIVE: NEGATIVE,
-        IGNORE: IGNORE,
+        **{one: one for one in (INLIER, VOID, NEGATIVE, IGNORE)},
     }
 )
 """Cityscapes train ids to CamVid classes, to judge a Cityscapes network on CamVid.
@@ -148,6 +155,10 @@ CITYSCAPES_LABEL_IDS = table(
     }
 )
 """Cityscapes label ids 0..33 to train ids; -1 (licence plate) is stored as 255."""
+
+CITYSCAPES_VOID = tuple(set(range(4, 34)) - set(_CITYSCAPES_EVALUATED))
+"""Cityscapes label ids that show something and have no train id; 0 to 3 are borders, the own car
+and what lies outside the frame."""
 
 CITYSCAPES_TRAIN_IDS = table(
     {**{i: i for i in range(len(CITYSCAPES))}, NEGATIVE: NEGATIVE, IGNORE: IGNORE}

@@ -13,7 +13,9 @@ _YIQ = np.array([GREY, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0
 _RGB = np.linalg.inv(_YIQ)
 
 _NORMAL = ndtri((np.arange(256) + 0.5) / 256)
-_NORMAL /= _NORMAL.std()
+
+NOISE_TABLE = _NORMAL / _NORMAL.std()
+"""256 equally likely values of mean 0 and deviation 1: what a byte stands for in noise."""
 
 
 def colour_matrix(saturation: float, turn: float) -> np.ndarray:
@@ -27,9 +29,14 @@ def colour_matrix(saturation: float, turn: float) -> np.ndarray:
     return _RGB @ np.array([[1, 0, 0], [0, cos, sin], [0, -sin, cos]]) @ _YIQ
 
 
+def blur(array: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur by a Gaussian of `sigma` pixels, edges mirrored."""
+    return cv2.GaussianBlur(array, (0, 0), sigma)
+
+
 def add_noise(array: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
     """Add Gaussian noise of `sigma` grey levels, from a table of 256 equally likely values."""
-    table = np.rint(_NORMAL * sigma).astype(np.int16)
+    table = np.rint(NOISE_TABLE * sigma).astype(np.int16)
     draws = np.frombuffer(rng.bytes(array.size), np.uint8).reshape(array.shape)
     return cv2.add(array, table[draws], dtype=cv2.CV_8U)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.class_maps import CITYSCAPES_LABEL_IDS, remap, table
@@ -29,7 +30,7 @@ from roadanomaly.data.mask_values import (
 )
 from roadanomaly.data.roots import shorten
 from roadanomaly.errors import DataError, OptionError, nearest
-from roadanomaly.types import IGNORE, NEGATIVE, Frame
+from roadanomaly.types import IGNORE, INLIER, NEGATIVE, VOID, Frame
 
 LABEL_ENDINGS = ("", "_labels_semantic", "_labels", "_label", "_mask", "_gt")
 """What a label's name may have after its image's, before the extension."""
@@ -38,7 +39,7 @@ LABEL_FOLDERS = ("labels", "labels_masks", "masks")
 """Where labels lie in a `root` unless told otherwise."""
 
 _MEANING = {"inlier": 0, "anomaly": 1, "ignore": IGNORE}
-_KINDS = ("anomaly", "classes", "label_ids")
+_KINDS = ("anomaly", "classes", "label_ids", "ordinary")
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +55,12 @@ class Folder(FrameSet):
             `root`.
         labels: folder of their labels; None takes `labels/`, `labels_masks/` or `masks/` in
             `root`, and without it means images of which nothing is known.
-        kind: what the labels are: `anomaly` masks, `classes` (indices into `classes`; 254 negative,
-            255 ignore) or `label_ids` (Cityscapes label ids, as KITTI has them).
-        classes: names that `classes` labels index; empty means the 19 Cityscapes train ids.
+        kind: what the labels are: `anomaly` masks; `classes`, indices into `classes` (252 inlier of
+            unknown class, 253 void, 254 negative, 255 ignore); `label_ids`, Cityscapes label ids,
+            as KITTI has them; or `ordinary`: none are read, every pixel is an inlier of unknown
+            class.
+        classes: names of the known classes, which `classes` labels index; empty means the 19
+            Cityscapes train ids.
         values: what the values of `anomaly` masks mean, as `{"inlier": [0], "anomaly": [255]}`.
             Without it the values of the whole set say so: 0 is inlier, 1 anomaly and 255 ignored;
             of 0 and 2, 2 is the anomaly; of 0 and 255 alone, 255 is.
@@ -78,7 +82,7 @@ class Folder(FrameSet):
         self,
         images: str | Path | None = None,
         labels: str | Path | None = None,
-        kind: Literal["anomaly", "classes", "label_ids"] = "anomaly",
+        kind: Literal["anomaly", "classes", "label_ids", "ordinary"] = "anomaly",
         classes: Sequence[str] = (),
         values: Values | None = None,
         recursive: bool = False,
@@ -92,8 +96,10 @@ class Folder(FrameSet):
         if kind != "anomaly" and values is not None:
             msg = f"`values` of folder belongs to kind `anomaly`, but the kind is `{kind}`."
             raise OptionError(msg)
+        if kind == "ordinary":
+            labels = None
         self.kind, self.labelled, self.upright = kind, labels is not None, upright
-        if kind != "anomaly" and self.labelled:
+        if kind == "ordinary" or (kind != "anomaly" and self.labelled):
             self.classes = tuple(classes) or CITYSCAPES
         self.root, found = _find_images(str(images), recursive)
         self.images = _by_id(self.root, found)
@@ -110,6 +116,8 @@ class Folder(FrameSet):
     def __getitem__(self, index: int) -> Frame:
         name = self.ids[index]
         image = read_image(self.images[name], upright=self.upright)
+        if self.kind == "ordinary":
+            return Frame(name, image, torch.full(image.shape[-2:], INLIER, dtype=torch.uint8))
         if not self.labelled:
             return Frame(name, image)
         path = self.labels[name]
@@ -128,7 +136,7 @@ class Folder(FrameSet):
         return {
             "name": "folder",
             "split": "all",
-            "labels": self.kind if self.labelled else None,
+            "labels": self.kind if self.labelled or self.kind == "ordinary" else None,
             "count": len(self),
             "root": self.root.absolute().name,
             **unusual,
@@ -169,7 +177,10 @@ def _table(kind: str, count: int, values: Values) -> np.ndarray:
     if kind == "label_ids":
         return CITYSCAPES_LABEL_IDS
     if kind == "classes":
-        return table({**{i: i for i in range(count)}, NEGATIVE: NEGATIVE, IGNORE: IGNORE})
+        others = (INLIER, VOID, NEGATIVE, IGNORE)
+        return table({**{i: i for i in range(count)}, **{one: one for one in others}})
+    if kind == "ordinary":
+        return table({})
     targets: dict[int, int] = {}
     for meaning, ids in values.items():
         if meaning not in _MEANING:

@@ -1,7 +1,8 @@
-"""A few frames of a set, evenly spaced."""
+"""Some frames of a set: those of given numbers, or a few, evenly spaced."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,20 +12,19 @@ from roadanomaly.data.derived import Derived
 from roadanomaly.types import Frame
 
 
-class Subset(Derived):
-    """Every so-manieth frame of another set, the first and the last among them.
+class Picked(Derived):
+    """Frames of another set by their numbers.
 
     Args:
         frames: the whole set.
-        count: how many to keep; 0, or more than there are, keeps all.
+        numbers: of the frames to keep, in their order here.
     """
 
     source = "a part of another set"
 
-    def __init__(self, frames: FrameSet, count: int) -> None:
+    def __init__(self, frames: FrameSet, numbers: Sequence[int]) -> None:
         super().__init__(frames)
-        kept = min(count, len(frames)) if count else len(frames)
-        self.numbers = np.linspace(0, len(frames) - 1, kept).round().astype(int).tolist()
+        self.numbers = list(numbers)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -40,3 +40,16 @@ class Subset(Derived):
     def record(self) -> dict[str, Any]:
         """Return the whole set's record, with the number of frames that are used."""
         return {**self.frames.record(), "used": len(self)}
+
+
+class Subset(Picked):
+    """Every so-manieth frame of another set, the first and the last among them.
+
+    Args:
+        frames: the whole set.
+        count: how many to keep; 0, or more than there are, keeps all.
+    """
+
+    def __init__(self, frames: FrameSet, count: int) -> None:
+        kept = min(count, len(frames)) if count else len(frames)
+        super().__init__(frames, np.linspace(0, len(frames) - 1, kept).round().astype(int).tolist())

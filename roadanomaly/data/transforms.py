@@ -10,18 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from roadanomaly.data.colour import GREY, add_noise, colour_matrix, recompress
+from roadanomaly.data import colour, degrade
+from roadanomaly.data.colour import GREY, colour_matrix
 from roadanomaly.data.geometry import draw_window, pad, scale_image, scale_mask
 from roadanomaly.data.images import to_array, to_tensor
 from roadanomaly.errors import OptionError
 from roadanomaly.types import Batch, Frame
+
+Pixels = TypeVar("Pixels", np.ndarray, Tensor)
 
 
 class Transform(Protocol):
@@ -217,7 +220,9 @@ class Degrade:
     """Make a whole image worse as a camera would: blur, then sensor noise, then JPEG.
 
     Run it after negatives were put in: inliers and negatives are then spoilt alike, and the seams
-    and sharpness of what was pasted say less.
+    and sharpness of what was pasted say less. Float images, as they are inside a training step, are
+    degraded in torch, with gradients, and end in whole grey levels as those of a loader do: with an
+    equal generator both ways give the same image but for rounding.
 
     Args:
         blur: largest standard deviation of a Gaussian blur, in pixels; 0 to 10.
@@ -243,21 +248,45 @@ class Degrade:
         return replace(frame, image=self.image(frame.image, rng))
 
     def batch(self, batch: Batch, rng: np.random.Generator) -> Batch:
-        """Degrade each image `(B, 3, H, W)` uint8 of a batch; `original` stays as it was."""
+        """Degrade each image of a batch; `original` and notes stay as they were."""
         return replace(batch, image=torch.stack([self.image(one, rng) for one in batch.image]))
 
     def image(self, image: Tensor, rng: np.random.Generator) -> Tensor:
-        """Degrade one image, `(3, H, W)` uint8."""
-        array = to_array(image).copy()
+        """Degrade one image, `(3, H, W)`: uint8, or float in 0..1."""
+        if not image.is_floating_point():
+            return to_tensor(self._spoilt(to_array(image).copy(), rng, _ARRAYS))
+        if not self.p:
+            return image
+        with torch.autocast(image.device.type, enabled=False):
+            return self._spoilt(degrade.grey_levels(image), rng, _TENSORS)
+
+    def _spoilt(self, image: Pixels, rng: np.random.Generator, means: _Means[Pixels]) -> Pixels:
         blurs, noisy, compresses = rng.random(3) < self.p
         if blurs and self.blur:
             sigma = float(rng.uniform(0, self.blur))
-            array = cv2.GaussianBlur(array, (0, 0), max(sigma, 0.01))
+            image = means.blur(image, max(sigma, 0.01))
         if noisy and self.noise:
-            array = add_noise(array, float(rng.uniform(0, self.noise)), rng)
+            image = means.noise(image, float(rng.uniform(0, self.noise)), rng)
         if compresses and self.jpeg:
-            array = recompress(array, int(rng.integers(self.jpeg, 101)))
-        return to_tensor(array)
+            image = means.jpeg(image, int(rng.integers(self.jpeg, 101)))
+        return image
+
+
+@dataclass(frozen=True)
+class _Means(Generic[Pixels]):
+    """What `Degrade` does, for one kind of image."""
+
+    blur: Callable[[Pixels, float], Pixels]
+    noise: Callable[[Pixels, float, np.random.Generator], Pixels]
+    jpeg: Callable[[Pixels, int], Pixels]
+
+
+_ARRAYS = _Means(colour.blur, colour.add_noise, colour.recompress)
+_TENSORS = _Means[Tensor](
+    lambda image, sigma: degrade.grey_levels(degrade.blur(image, sigma)),
+    lambda image, sigma, rng: degrade.grey_levels(degrade.add_noise(image, sigma, rng)),
+    degrade.recompress,
+)
 
 
 def _scaled(frame: Frame, factor: float) -> tuple[int, int]:

@@ -3,29 +3,53 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from roadanomaly.detectors.learner import Learner
 from roadanomaly.errors import KindError, NotFitted
+from roadanomaly.prepared import Prepared
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Answer, Batch, Segmentation
 
 Kind = Literal["posthoc", "fit", "train", "finetune"]
 
+Ask = Literal["passes", "gradients", "state"]
+
 Region = Literal["image", "road"]
 """Where a score means something: everywhere, or on drivable ground (road and sidewalk) alone."""
 
 
-class Detector(nn.Module, ABC):
+@dataclass(frozen=True)
+class Pass:
+    """One walk over inlier frames in which a detector collects statistics.
+
+    Args:
+        name: is handed to `update` and `finish`.
+        held_out: walk over the frames that are kept from training and from all other passes,
+            instead of over those others.
+    """
+
+    name: str
+    held_out: bool = False
+
+
+class Detector(Prepared, ABC):
     """A published method that scores pixels.
 
     Everything that it learns is a parameter or a buffer, so `.to()`, saving and export work.
 
     Class facts:
-        kind: what must happen before scoring: `posthoc` nothing; `fit` one pass over inlier
-            images (`update` each, then `finish`); `train` its own networks learn on a frozen
-            segmenter; `finetune` its loss moves the segmenter too.
+        kind: what must happen before scoring: `posthoc` nothing; `fit` the `fit_passes` over inlier
+            images; `train` its own networks learn on a frozen segmenter; `finetune` its loss
+            moves the segmenter too.
+        fit_passes: walks over inlier frames, in order: in each `update` with every batch, then
+            `finish`. A detector that learns by a loss may have some too: those over held-in
+            frames come before its first step, those over held-out ones before each validation,
+            so that what is validated and saved has them. A property where it depends on options.
         supervision: what it learns from beside inlier classes, for the tables: `"none"`,
             `"negatives"` (pasted or generated), `"void"`, `"anomalies"` (labelled real ones). A
             property where it depends on what the training showed.
@@ -35,19 +59,35 @@ class Detector(nn.Module, ABC):
             network in place of logits; only where that means something), `"masks"`. A detector
             that reads features alone accepts logits and evidence.
         region: where its score means something; validation in training counts no other pixels.
+        asks: what `look` does beyond one pass of the network: `"passes"` several, `"gradients"` of
+            the input or of weights, `"state"` something is kept from frame to frame, or the network
+            is changed until `reset`. Empty where one pass is all, which detectors then share. A
+            detector that asks for anything cannot be exported as a graph.
+        reads_segmentation: whether it reads what the segmenter says. Where not, the segmenter is
+            not run, and nothing is known of the classes.
+        closed_set: whether training adds the segmenter's own loss on known classes to this
+            detector's, where the segmenter moves.
 
     Attributes:
         trained_on: content of the negatives that a training showed (`NegativeSource.content`);
             saved with a model.
+        ready: whether it has been prepared as its kind needs.
     """
 
     kind: ClassVar[Kind] = "posthoc"
+    fit_passes: ClassVar[tuple[Pass, ...]] = ()
     supervision: ClassVar[str] = "none"
     needs_source: ClassVar[bool] = False
     paper: ClassVar[str]
     accepts: ClassVar[tuple[Answer, ...]] = ("logits",)
     region: ClassVar[Region] = "image"
+    asks: ClassVar[tuple[Ask, ...]] = ()
+    reads_segmentation: ClassVar[bool] = True
+    closed_set: ClassVar[bool] = True
     trained_on: str | None = None
+
+    def __init__(self) -> None:
+        super().__init__(ready=self.kind == "posthoc")
 
     @property
     def learned_from(self) -> str:
@@ -55,24 +95,24 @@ class Detector(nn.Module, ABC):
         foreign = self.supervision in ("negatives", "anomalies")
         return self.trained_on if foreign and self.trained_on else self.supervision
 
-    @classmethod
-    def check_kind(cls, segmenter: Segmenter) -> None:
+    def check_kind(self, segmenter: Segmenter) -> None:
         """Refuse a segmenter that answers nothing which this detector can read.
 
         Raises:
             KindError: says what is wanted and what there is.
         """
-        if not set(cls.accepts) & set(segmenter.answers):
-            wanted = "a mask network" if "masks" in cls.accepts else "a network with logits"
+        readable = set(self.accepts) & set(segmenter.answers)
+        if self.reads_segmentation and not readable:
+            wanted = "a mask network" if "masks" in self.accepts else "a network with logits"
             msg = (
-                f"the detector {cls.__name__} reads {' or '.join(cls.accepts)}, and "
+                f"the detector {type(self).__name__} reads {' or '.join(self.accepts)}, and "
                 f"{type(segmenter).__name__} answers {' and '.join(segmenter.answers)}: give it "
                 f"{wanted}, or take another detector."
             )
             raise KindError(msg)
-        if cls.kind == "finetune" and not segmenter.trainable:
+        if self.kind == "finetune" and not segmenter.trainable:
             msg = (
-                f"the detector {cls.__name__} fine-tunes its segmenter, and "
+                f"the detector {type(self).__name__} fine-tunes its segmenter, and "
                 f"{type(segmenter).__name__} cannot be trained: take the network it was made "
                 "from, or a detector of kind posthoc."
             )
@@ -93,6 +133,55 @@ class Detector(nn.Module, ABC):
     @abstractmethod
     def options(self) -> dict[str, Any]:
         """Return the constructor options that rebuild this detector."""
+
+    def look(self, segmenter: Segmenter, image: Tensor) -> Segmentation:
+        """Ask the network about a batch; one pass by default.
+
+        All that uses a model asks here: scoring, training, validation, `fit`, video, export. A
+        detector that needs several passes, gradients or flips overrides it and says so in `asks`;
+        what it finds beyond a segmentation goes into that as `extra` or as further features.
+
+        Args:
+            segmenter: the one that it is attached to.
+            image: `(B, 3, H, W)` float in 0..1, on the network's device.
+        """
+        if not self.reads_segmentation:
+            return Segmentation.unasked(image)
+        return segmenter(image, self.needs)
+
+    def reset(self) -> None:
+        """Forget what was kept of earlier frames: a new stream, or a cut (`asks` has `state`)."""
+
+    def moves(self, segmenter: Segmenter) -> Iterable[nn.Parameter]:
+        """Return the segmenter's parameters that learn; its others pass gradients and stay.
+
+        By kind: all of them where the loss moves the segmenter, or where the segmenter is trained
+        alone (`posthoc`); none on a frozen one.
+        """
+        return segmenter.parameters() if self.kind in ("posthoc", "finetune") else ()
+
+    def learners(self) -> Mapping[str, Learner]:
+        """Return, by name, own parameters that learn at a pace of their own; none by default.
+
+        The others learn by the run's optimiser at `head_lr`.
+        """
+        return {}
+
+    def after_step(self, mean: Callable[[Tensor], Tensor]) -> None:
+        """Let statistics follow the training, after each optimiser step.
+
+        Args:
+            mean: brings a tensor to its mean over all processes; what is kept must have gone
+                through it, so that all processes stay equal.
+        """
+
+    def native(self, segmentation: Segmentation, image: Tensor) -> Tensor:
+        """Score on the grid on which the detector works, `(B, h, w)`; arguments as `score`.
+
+        A detector that works on the logits' grid overrides this, and its `score` brings the result
+        to image size. By default the detector works at image size.
+        """
+        return self.score(segmentation, image)
 
     @abstractmethod
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
@@ -131,13 +220,13 @@ class Detector(nn.Module, ABC):
         del segmentation, image
         return {}
 
-    def update(self, segmentation: Segmentation, batch: Batch) -> None:
-        """Take one batch of inlier images into the statistics (`fit` detectors)."""
-        raise TypeError(f"{type(self).__name__} is of kind {self.kind!r}: there is nothing to fit.")
+    def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
+        """Take one batch of inlier images into the statistics of the pass `name`."""
+        raise TypeError(f"{type(self).__name__} has no passes: there is nothing to fit.")
 
-    def finish(self) -> None:
-        """Turn the collected statistics into what `score` reads (`fit` detectors)."""
-        raise TypeError(f"{type(self).__name__} is of kind {self.kind!r}: there is nothing to fit.")
+    def finish(self, name: str) -> None:
+        """Turn what the pass `name` collected into what `loss`, `score` or the next pass reads."""
+        raise TypeError(f"{type(self).__name__} has no passes: there is nothing to fit.")
 
     def expect(self, passes: int) -> None:
         """Hear how many training passes are to come, before the first; most losses never change.
@@ -154,16 +243,16 @@ class Detector(nn.Module, ABC):
         """
         raise TypeError(f"{type(self).__name__} is of kind {self.kind!r}: there is no loss.")
 
-    def require(self, ready: bool, name: str) -> None:
+    def require(self) -> None:
         """Refuse to score before the preparation that this kind needs.
 
         Raises:
-            NotFitted: if not `ready`.
+            NotFitted: it is not `ready`.
         """
-        if not ready:
+        if not self.ready:
             verb = "fit" if self.kind == "fit" else "train"
             msg = (
-                f"the detector {name} has learned nothing yet; "
+                f"the detector {type(self).__name__} has learned nothing yet; "
                 f"run `roadanomaly {verb}` first, or load a model that was saved after it."
             )
             raise NotFitted(msg)

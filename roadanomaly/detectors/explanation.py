@@ -26,7 +26,6 @@ class Explanation:
     maps: dict[str, np.ndarray]
 
 
-@torch.inference_mode()
 def explanation(
     detector: Detector, segmentation: Segmentation, image: Tensor
 ) -> Explanation | None:
@@ -42,10 +41,12 @@ def explanation(
     """
     if not detector.explains:
         return None
+    with torch.inference_mode("gradients" not in detector.asks):
+        found_maps = detector.explain(segmentation, image)
     maps = {
-        title: as_grey_levels(found[0].float()).permute(1, 2, 0).cpu().numpy()
+        title: as_grey_levels(found[0].detach().float()).permute(1, 2, 0).cpu().numpy()
         if found.dim() == 4
-        else found[0].float().cpu().numpy()
-        for title, found in detector.explain(segmentation, image).items()
+        else found[0].detach().float().cpu().numpy()
+        for title, found in found_maps.items()
     }
     return Explanation(segmentation.explained()[0].to(torch.uint8).cpu().numpy(), maps)

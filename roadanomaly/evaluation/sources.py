@@ -11,16 +11,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from roadanomaly.calibration import Calibration
 from roadanomaly.data.base import FrameSet
-from roadanomaly.detectors import Detector
 from roadanomaly.detectors.base import Region
 from roadanomaly.detectors.explanation import Explanation, explanation
+from roadanomaly.detectors.head import Head
 from roadanomaly.errors import DataError
 from roadanomaly.scores import ScoreFolder
 from roadanomaly.segmenters import Segmenter
-from roadanomaly.types import Frame
+from roadanomaly.types import Frame, Segmentation
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class NetworkScores(ScoreSource):
 
     Args:
         segmenter: in inference mode, on its device.
-        detectors: attached to it, by their names in the table.
+        heads: attached to it, by their names in the table.
         calibrations: of those that were saved with one.
         weights: hashes of the segmenter's and the detectors' weights, by name, for the record and
             to tell whether scores that were kept are still theirs.
@@ -97,22 +98,23 @@ class NetworkScores(ScoreSource):
     def __init__(
         self,
         segmenter: Segmenter,
-        detectors: Mapping[str, Detector],
+        heads: Mapping[str, Head],
         calibrations: Mapping[str, Calibration | None] | None = None,
         weights: Mapping[str, str] | None = None,
     ) -> None:
-        self.segmenter, self.detectors = segmenter, dict(detectors)
-        self.calibrations = {name: (calibrations or {}).get(name) for name in detectors}
+        self.segmenter, self.heads = segmenter, dict(heads)
+        self.calibrations = {name: (calibrations or {}).get(name) for name in heads}
         self.classes = segmenter.classes
         self.supervision = {
             name: segmenter.learned_from if one.learned_from == "none" else one.learned_from
-            for name, one in detectors.items()
+            for name, one in heads.items()
         }
-        self.regions = {name: one.region for name, one in detectors.items()}
-        self.needs = tuple(sorted({need for one in detectors.values() for need in one.needs}))
+        self.regions = {name: one.detector.region for name, one in heads.items()}
+        shared = [one for one in heads.values() if one.shares_pass]
+        self.needs = tuple(sorted({need for one in shared for need in one.needs}))
         self.fingerprint = {
             "weights": dict(weights or {}),
-            "options": {name: repr(one.options()) for name, one in detectors.items()},
+            "options": {name: options_of(one) for name, one in heads.items()},
             "device": segmenter.device.type,
         }
         self.record = {**self.fingerprint, "supervision": self.supervision}
@@ -120,38 +122,62 @@ class NetworkScores(ScoreSource):
     def check(self, frames: FrameSet) -> None:
         """Networks score any frame."""
 
-    @torch.inference_mode()
     def score(self, frame: Frame) -> FrameScores:
         """Score one frame at its own size, in float32."""
         image = frame.image[None].to(self.segmenter.device).float() / 255
         began = self._now()
-        segmentation = self.segmenter(image, self.needs)
-        shared = self._now() - began
-        scores, ms = {}, {}
-        for name, detector in self.detectors.items():
+        shared = self._shared(image)
+        share_ms = self._now() - began
+        scores, ms, classes = {}, {}, None
+        for name, head in self.heads.items():
             start = self._now()
-            score = detector.score(segmentation, image)[0].float()
-            ms[name] = self._now() - start + shared
-            scores[name] = score.cpu().numpy()
+            seen = self._look(head, image, shared)
+            with head.inference():
+                score = head.score(seen, image)[0]
+            ms[name] = self._now() - start + share_ms * head.shares_pass
+            scores[name] = score.detach().cpu().numpy()
             _require_finite(name, frame.id, scores[name])
-        classes = segmentation.classes()[0].to(torch.uint8).cpu().numpy()
+            if classes is None and seen.logits.shape[1]:
+                classes = seen.classes()[0].to(torch.uint8).cpu().numpy()
         return FrameScores(scores, ms, classes)
 
-    @torch.inference_mode()
+    def _shared(self, image: Tensor) -> Segmentation | None:
+        """Return the one pass that all heads read which ask for no more."""
+        if not any(one.shares_pass for one in self.heads.values()):
+            return None
+        with torch.inference_mode():
+            return self.segmenter(image, self.needs)
+
+    def _look(self, head: Head, image: Tensor, shared: Segmentation | None) -> Segmentation:
+        if head.shares_pass and shared is not None:
+            return shared
+        head.detector.reset()  # each frame is judged on its own
+        with head.inference():
+            return head.look(self.segmenter, image)
+
     def explain(self, frame: Frame) -> dict[str, Explanation]:
         """Return what scores of a frame rest on; segments it once more where a detector says so."""
-        telling = {name: one for name, one in self.detectors.items() if one.explains}
+        telling = {name: one for name, one in self.heads.items() if one.detector.explains}
         if not telling:
             return {}
         image = frame.image[None].to(self.segmenter.device).float() / 255
-        segmentation = self.segmenter(image, self.needs)
-        found = {name: explanation(one, segmentation, image) for name, one in telling.items()}
+        shared = self._shared(image)
+        found = {
+            name: explanation(one.detector, self._look(one, image, shared), image)
+            for name, one in telling.items()
+        }
         return {name: one for name, one in found.items() if one is not None}
 
     def _now(self) -> float:
         if self.segmenter.device.type == "cuda":
             torch.cuda.synchronize(self.segmenter.device)
         return 1000 * time.perf_counter()
+
+
+def options_of(head: Head) -> str:
+    """Return the options of a detector and its refiners, for a fingerprint."""
+    refiners = "".join(f" {type(one).__name__} {one.options()!r}" for one in head.refiners)
+    return f"{head.detector.options()!r}{refiners}"
 
 
 def _require_finite(name: str, frame_id: str, score: np.ndarray) -> None:

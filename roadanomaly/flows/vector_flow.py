@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
-
 import torch
 import zuko
 from torch import Tensor, nn
@@ -56,45 +53,3 @@ class VectorFlow(nn.Module):
     def sample(self, count: int) -> Tensor:
         """Draw vectors `(count, C)`; gradients reach the parameters unless in `no_grad`."""
         return self.flow().rsample((count,))
-
-
-class Density(Protocol):
-    """What `maximise_likelihood` trains."""
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """Yield what is moved."""
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Return `(B,)` nats of `(B, ...)`."""
-
-
-def maximise_likelihood(
-    flow: Density, rows: Tensor, *, epochs: int, batch: int, rate: float, noise: float
-) -> None:
-    """Maximise the likelihood of vectors or maps with Adam; the rate falls to 0 as half a cosine.
-
-    Args:
-        flow: is trained in place.
-        rows: `(N, ...)`, of deviation about 1.
-        epochs: passes over them.
-        batch: rows a step.
-        rate: first learning rate.
-        noise: deviation of normal noise that is added anew in each step; keeps the density of
-            dimensions that hardly vary bounded.
-    """
-    optimiser = torch.optim.Adam(flow.parameters(), rate)
-    steps = epochs * max(1, len(rows) // batch)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    values = rows[0].numel()
-    order = torch.empty(0, dtype=torch.long)
-    for _ in range(steps):
-        if not len(order):
-            order = torch.randperm(len(rows))
-        picked, order = order[:batch], order[batch:]
-        x = rows[picked]
-        loss = -flow.log_prob(x + noise * torch.randn_like(x)).mean() * (rows.shape[1] / values)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(flow.parameters(), 10.0)
-        optimiser.step()
-        schedule.step()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from roadanomaly.errors import OptionError
-from roadanomaly.types import NEGATIVE
+from roadanomaly.types import is_known
 
 
 class Generator(nn.Module, ABC):
@@ -101,10 +101,10 @@ class Generator(nn.Module, ABC):
 
 
 def one_hot(labels: Tensor, classes: int) -> Tensor:
-    """Return labels as channels; void, and a negative, is the last.
+    """Return labels as channels; what is of no known class is the last.
 
     Args:
-        labels: `(B, H, W)` integer, class index, `NEGATIVE` or `IGNORE`.
+        labels: `(B, H, W)` integer, class index, or any label that is no class.
         classes: known classes, K.
 
     Returns:
@@ -114,7 +114,7 @@ def one_hot(labels: Tensor, classes: int) -> Tensor:
         OptionError: a class index of K or more.
     """
     index = labels.long()
-    index = torch.where(index >= NEGATIVE, classes, index)
+    index = torch.where(is_known(index), index, classes)
     if index.numel() and int(index.max()) > classes:
         msg = (
             f"a label is {int(index[index != classes].max())}, but the generator knows {classes} "

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from roadanomaly.generators.discriminators import Scores
-from roadanomaly.types import NEGATIVE
+from roadanomaly.types import is_known
 
 Adversarial = Literal["hinge", "lsgan"]
 
@@ -86,7 +86,7 @@ def label_agreement(logits: Tensor, labels: Tensor) -> Tensor:
     Returns:
         A scalar in nats; 0 where no pixel has a class.
     """
-    known = labels < NEGATIVE
+    known = is_known(labels)
     target = torch.where(known, labels, 0).long()
     loss = functional.cross_entropy(logits.float(), target, reduction="none")
     pixels = torch.bincount(target[known], minlength=logits.shape[1])

@@ -8,7 +8,7 @@ import numpy as np
 
 from roadanomaly.errors import DataError, OptionError
 
-_FIRST_IGNORED = 254
+_FIRST_IGNORED = 252
 """From this label on a pixel shows no known class: 254 negative, 255 ignore."""
 
 

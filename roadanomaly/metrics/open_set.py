@@ -18,7 +18,7 @@ from roadanomaly.metrics.keyed import ByFrame, FrameId
 TARGET_TPR = 0.95
 """Share of the other town's anomaly pixels that lie at or above the threshold."""
 
-_NEGATIVE, _IGNORE = 254, 255
+_INLIER, _VOID, _NEGATIVE, _IGNORE = 252, 253, 254, 255
 
 
 @dataclass(frozen=True)
@@ -207,8 +207,8 @@ class OpenSet:
 
     def __init__(self, classes: tuple[str, ...], threshold: float) -> None:
         self.classes, self.threshold = tuple(classes), float(threshold)
-        if not 0 < len(self.classes) < _NEGATIVE:
-            msg = f"{len(self.classes)} classes were given; between 1 and 253 can be counted."
+        if not 0 < len(self.classes) <= _INLIER:
+            msg = f"{len(self.classes)} classes were given; between 1 and {_INLIER} can be counted."
             raise OptionError(msg)
         known = len(self.classes)
         self._open = np.zeros((known + 1, known + 1), np.int64)
@@ -234,7 +234,7 @@ class OpenSet:
                 "differ in shape; bring all three to the size of the label first."
             )
             raise DataError(msg)
-        counted = label != _IGNORE
+        counted = ~np.isin(label, (_INLIER, _VOID, _IGNORE))
         true, called = label[counted].astype(np.int64), predicted[counted].astype(np.int64)
         _check_ids("prediction", called, known, ())
         _check_ids("label", true, known, (_NEGATIVE,))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor, nn
 
 from roadanomaly.flows.image_flow import ImageFlow
+from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Batch
 
 Stage = Literal["loader", "step", "both"]
@@ -17,6 +19,10 @@ Content = Literal["negatives", "synthetic negatives"]
 
 class NegativeSource(nn.Module, ABC):
     """Puts content that is no inlier into a training batch.
+
+    It may change some pixels of a crop, or put a foreign image in place of the whole crop, which is
+    then `NEGATIVE` throughout (`whole.fill`). What it has to say beyond image and label, it leaves
+    as a note of the batch (`Batch.noted`).
 
     Facts of a class, or of one of its objects:
         stage: where it runs: `"loader"` in the data workers, on uint8 images; `"step"` inside
@@ -28,6 +34,25 @@ class NegativeSource(nn.Module, ABC):
 
     stage: Stage = "loader"
     content: Content = "negatives"
+
+    @classmethod
+    def upgrade(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options of a config of an earlier version as they are given today.
+
+        `Catalogue.build` asks before it checks them.
+        """
+        return dict(options)
+
+    def attach(self, segmenter: Segmenter) -> None:
+        """Take the segmenter that is trained; called once, before the first step.
+
+        For sources of the step that need the network, such as adversarial patches. Keep it out of
+        reach of `nn.Module`, in a tuple: as an attribute it would become a part of the source, and
+        be trained and saved with it. Inside `mix` ask it under `torch.enable_grad()` and take the
+        slope of the image alone, by `torch.autograd.grad`, so that the weights' gradients stay as
+        they are. Where BatchNorm is not frozen, its statistics follow these passes too.
+        """
+        del segmenter
 
     @abstractmethod
     def mix(self, batch: Batch, rng: np.random.Generator) -> Batch:

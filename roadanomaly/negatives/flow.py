@@ -15,8 +15,8 @@ from roadanomaly.errors import OptionError
 from roadanomaly.flows import FLOWS, ImageFlow
 from roadanomaly.flows.store import load_flow
 from roadanomaly.negatives.base import NegativeSource
-from roadanomaly.negatives.patches import check_range
-from roadanomaly.types import NEGATIVE, Batch, as_grey_levels
+from roadanomaly.negatives.checks import check_range
+from roadanomaly.types import NEGATIVE, REPLACED, Batch, as_grey_levels
 
 LIKELIHOOD = "flow_bits_per_dim"
 """Name of the flow's own loss term."""
@@ -115,20 +115,18 @@ class FlowSamples(NegativeSource):
             window = np.s_[..., top : top + height, left : left + width]
             replaced.append(batch.image[crop][window])
             images[crop], labels[crop] = paste(images[crop], labels[crop], sample, top, left)
-        return replace(
-            batch,
-            image=torch.stack(images),
-            label=torch.stack(labels),
-            original=original,
-            replaced=torch.stack(replaced),
+        mixed = replace(
+            batch, image=torch.stack(images), label=torch.stack(labels), original=original
         )
+        return mixed.noted({REPLACED: torch.stack(replaced)})
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the mean bits per dimension of the inlier content that the samples replaced."""
-        if batch.replaced is None:  # every parameter takes part in every step of every process
+        replaced = batch.note(REPLACED)
+        if replaced is None:  # every parameter takes part in every step of every process
             silent = [parameter.sum() * 0 for parameter in self.flow.parameters()]
             return {LIKELIHOOD: torch.stack(silent).sum()}
-        bits = self.flow.bits_per_dim(as_grey_levels(batch.replaced))
+        bits = self.flow.bits_per_dim(as_grey_levels(replaced))
         return {LIKELIHOOD: self.likelihood * bits.mean()}
 
     def learned_flow(self) -> ImageFlow:

@@ -13,14 +13,17 @@ from torch import Tensor, nn
 from roadanomaly.errors import OptionError
 from roadanomaly.flows import ImageFlow
 from roadanomaly.negatives.base import NegativeSource
-from roadanomaly.types import IGNORE, Batch
+from roadanomaly.segmenters.base import Segmenter
+from roadanomaly.types import ASSUMED, IGNORE, TURNS, Batch
 
 
 class Mixture(NegativeSource):
     """One of several sources for each crop, drawn by weight.
 
     Sources of the loader mix their crops there; a flow's samples are put into the crops that were
-    drawn for it inside the training step. At most one source has parameters.
+    drawn for it inside the training step. At most one source has parameters. The note `TURNS` says
+    which crops are whose; `ASSUMED` is brought together crop by crop, and any other note stays as
+    its source gave it, of that source's crops alone.
 
     Args:
         sources: one mapping a source: `name`, out of the catalogue, an optional `weight` (1 where
@@ -49,9 +52,24 @@ class Mixture(NegativeSource):
             self.content = "synthetic negatives"
         self.stage = "both" if any(one.stage == "step" for one in self._all()) else "loader"
 
+    @classmethod
+    def upgrade(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Bring the options of each source to today's form."""
+        from roadanomaly.negatives import NEGATIVES
+
+        sources = options.get("sources")
+        if not isinstance(sources, Sequence):
+            return dict(options)
+        return {**options, "sources": [NEGATIVES.upgraded(one) for one in sources]}
+
     def learned_flow(self) -> ImageFlow | None:
         """Return the flow of the source that has one."""
         return self.learning[0].learned_flow() if self.learning else None
+
+    def attach(self, segmenter: Segmenter) -> None:
+        """Hand the segmenter to each source."""
+        for source in self._all():
+            source.attach(segmenter)
 
     def mix(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """Let each crop's source mix it; see `NegativeSource.mix`.
@@ -60,11 +78,11 @@ class Mixture(NegativeSource):
         the step, on float images, the others do.
         """
         loading = batch.image.dtype == torch.uint8
-        turns = batch.turns
+        turns = batch.note(TURNS)
         if turns is None:
             turns = tuple(rng.choice(len(self.sources), size=len(batch.image), p=self.shares))
-        images, labels, replaced = list(batch.image), list(batch.label), None
-        assumed = list(_assumed(batch))
+        images, labels, assumed = list(batch.image), list(batch.label), list(_assumed(batch))
+        notes: dict[str, Any] = {**batch.notes, TURNS: turns}
         for number, source in enumerate(self._all()):
             mine = [index for index, turn in enumerate(turns) if turn == number]
             if not mine or (source.stage == "loader") != loading:
@@ -73,15 +91,13 @@ class Mixture(NegativeSource):
             parts = zip(mine, mixed.image, mixed.label, _assumed(mixed), strict=True)
             for index, *found in parts:
                 images[index], labels[index], assumed[index] = found
-            replaced = mixed.replaced if mixed.replaced is not None else replaced
+            notes |= mixed.notes
         return replace(
             batch,
             image=torch.stack(images) if images else batch.image,
             label=torch.stack(labels) if labels else batch.label,
             original=batch.image if batch.original is None else batch.original,
-            replaced=replaced,
-            turns=turns,
-            assumed=_stacked(assumed),
+            notes=_with_assumed(notes, assumed),
         )
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
@@ -104,22 +120,26 @@ class Mixture(NegativeSource):
 
 def _assumed(batch: Batch) -> Tensor:
     """Return what a batch assumes; `IGNORE` throughout where that is nothing."""
-    return torch.full_like(batch.label, IGNORE) if batch.assumed is None else batch.assumed
+    assumed = batch.note(ASSUMED)
+    return torch.full_like(batch.label, IGNORE) if assumed is None else assumed
 
 
-def _stacked(assumed: Sequence[Tensor]) -> Tensor | None:
-    """Stack what the crops assume; None where none of them assumes anything."""
+def _with_assumed(notes: Mapping[str, Any], assumed: Sequence[Tensor]) -> dict[str, Any]:
+    """Return the notes with what the crops assume, stacked; without it where that is nothing."""
+    others = {name: note for name, note in notes.items() if name != ASSUMED}
     if not any((one != IGNORE).any() for one in assumed):
-        return None
-    return torch.stack(list(assumed))
+        return others
+    return {**others, ASSUMED: torch.stack(list(assumed))}
 
 
 def _crops(batch: Batch, indices: Sequence[int]) -> Batch:
+    """Return some crops of a batch, with what they assume and no other note."""
     picked = list(indices)
     original = None if batch.original is None else batch.original[picked]
-    assumed = None if batch.assumed is None else batch.assumed[picked]
     ids = tuple(batch.ids[index] for index in picked)
-    return Batch(batch.image[picked], batch.label[picked], ids, original, assumed=assumed)
+    crops = Batch(batch.image[picked], batch.label[picked], ids, original)
+    assumed = batch.note(ASSUMED)
+    return crops if assumed is None else crops.noted({ASSUMED: assumed[picked]})
 
 
 def _name(options: Mapping[str, Any]) -> str:

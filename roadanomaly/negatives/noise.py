@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
+from roadanomaly.negatives.checks import check_choice, check_range
+from roadanomaly.negatives.look import Look
 from roadanomaly.negatives.outlines import KINDS, random_mask
-from roadanomaly.negatives.patches import Look, Patch, PatchSource, check_choice, check_range
+from roadanomaly.negatives.patches import Patch, PatchSource
 
 
 class Noise(PatchSource):
@@ -20,16 +22,15 @@ class Noise(PatchSource):
         smooth: least and greatest width of the smoothing, as a share of the longest side.
         contrast: least and greatest deviation of the smoothed colour, in grey levels.
         grain: greatest deviation of the independent noise of each pixel, in grey levels.
-        count: fewest and most negatives in a crop.
-        side: least and greatest longest side, in pixels of the crop, drawn log-uniformly.
-        feather: least and greatest radius of the soft edge, in pixels.
-        probability: share of crops that get negatives at all.
+        look: how they are put into a crop: what differs from the usual, by the options of `Look`
+            (`count`, `side`, `feather`, ...).
 
     Raises:
         OptionError: a value out of range or an unknown kind.
     """
 
     content = "synthetic negatives"
+    usual = Look(count=(1, 1), side=(16, 216))
 
     def __init__(
         self,
@@ -37,12 +38,9 @@ class Noise(PatchSource):
         smooth: Sequence[float] = (0.01, 0.2),
         contrast: Sequence[float] = (10, 70),
         grain: float = 8.0,
-        count: Sequence[int] = (1, 1),
-        side: Sequence[float] = (16, 216),
-        feather: Sequence[float] = (0, 0),
-        probability: float = 1.0,
+        look: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(Look(count=count, side=side, feather=feather, probability=probability))
+        super().__init__(look)
         for kind in kinds or ("",):
             check_choice("kinds", kind, tuple(KINDS))
         check_range("smooth", smooth, 0, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,9 +12,11 @@ import numpy as np
 
 from roadanomaly.data.memory import Memory
 from roadanomaly.errors import DataError, OptionError, nearest
+from roadanomaly.negatives.checks import check_part, check_range
 from roadanomaly.negatives.cutouts import Cutout, CutoutReader, Entry, open_cutouts
 from roadanomaly.negatives.cutouts.names import ROAD_CLASSES
-from roadanomaly.negatives.patches import Look, Patch, PatchSource, check_part, check_range
+from roadanomaly.negatives.look import OBJECTS
+from roadanomaly.negatives.patches import Patch, PatchSource
 from roadanomaly.negatives.sets import find_set, in_part
 
 ATTEMPTS = 100
@@ -38,22 +40,15 @@ class Paste(PatchSource):
         objects: of index masks: `"components"` or `"classes"` (all pixels of a class of an image).
         part: `"train"` and `"held_out"` share no image, `"all"` is both.
         held_out: share of the images in `"held_out"`, chosen by a hash of their names.
-        count: fewest and most negatives in a crop.
-        side: least and greatest longest side, in pixels of the crop, drawn log-uniformly.
-        flip: share that is mirrored.
-        rotate: degrees to either side, drawn uniformly.
-        feather: least and greatest radius of the soft edge, in pixels.
-        colour_match: least and greatest strength of moving mean and contrast to the background's.
-        brightness: gain is drawn from `1 - brightness` to `1 + brightness`.
-        probability: share of crops that get negatives at all.
-        place: `"anywhere"`, or `"ground"`: the foot stands on the ground, bigger further down.
-        ground: label values that count as ground; the default is road, sidewalk and terrain of
-            Cityscapes' train ids.
+        look: how they are put into a crop: what differs from the usual, by the options of `Look`
+            (`count`, `side`, `feather`, ...).
 
     Raises:
         DataError: the set is missing or unreadable, or the filters leave nothing.
         OptionError: a value out of range, or an excluded class that the set does not define.
     """
+
+    usual = OBJECTS
 
     def __init__(
         self,
@@ -64,31 +59,9 @@ class Paste(PatchSource):
         objects: str = "components",
         part: str = "all",
         held_out: float = 0.2,
-        count: Sequence[int] = (1, 3),
-        side: Sequence[float] = (24, 330),
-        flip: float = 0.5,
-        rotate: float = 0,
-        feather: Sequence[float] = (0, 2),
-        colour_match: Sequence[float] = (0.0, 0.7),
-        brightness: float = 0.1,
-        probability: float = 1.0,
-        place: str = "anywhere",
-        ground: Sequence[int] = (0, 1, 9),
+        look: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(
-            Look(
-                count=count,
-                side=side,
-                flip=flip,
-                rotate=rotate,
-                feather=feather,
-                colour_match=colour_match,
-                brightness=brightness,
-                probability=probability,
-                place=place,
-                ground=ground,
-            )
-        )
+        super().__init__(look)
         check_part(part, held_out)
         check_range("min_area", (min_area, min_area), 0, 1)
         self.part = part

@@ -3,100 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 import torch
 
-from roadanomaly.errors import OptionError, nearest
 from roadanomaly.negatives.base import NegativeSource
 from roadanomaly.negatives.blending import CORE, blend, feather, mark, match_colour, overlap
+from roadanomaly.negatives.look import Look, gather
 from roadanomaly.types import Batch
 
 LEAST_VISIBLE = 16
 """Pixels a side, and pixels in all, that must be seen of a negative."""
 
-PLACES = ("anywhere", "ground")
-PARTS = ("all", "train", "held_out")
 TRIES = 8
-
-
-@dataclass(frozen=True)
-class Look:
-    """How patches are put into a crop; the options that sources of patches share.
-
-    Args:
-        count: fewest and most negatives in a crop.
-        side: least and greatest longest side in pixels of the crop, drawn log-uniformly.
-        flip: share that is mirrored.
-        rotate: degrees to either side, drawn uniformly.
-        feather: least and greatest radius of the soft edge, in pixels.
-        colour_match: least and greatest strength of `match_colour`.
-        brightness: gain is drawn from `1 - brightness` to `1 + brightness`.
-        probability: share of crops that get negatives at all.
-        place: `"anywhere"`, or `"ground"`: the foot stands on a pixel of the ground, where there
-            is any, and negatives further down tend to be bigger.
-        ground: label values that count as ground.
-        perspective: how much the size follows the foot's height on the ground: 0 not at all, 1 as
-            far as that it decides alone.
-    """
-
-    count: Sequence[int]
-    side: Sequence[float]
-    flip: float = 0
-    rotate: float = 0
-    feather: Sequence[float] = (0, 0)
-    colour_match: Sequence[float] = (0, 0)
-    brightness: float = 0
-    probability: float = 1
-    place: str = "anywhere"
-    ground: Sequence[int] = ()
-    perspective: float = 0.5
-
-    def __post_init__(self) -> None:
-        check_range("count", self.count, 0, 1000)
-        check_range("side", self.side, 4, 100000)
-        check_range("feather", self.feather, 0, 100)
-        check_range("colour_match", self.colour_match, 0, 1)
-        check_range("flip", (self.flip, self.flip), 0, 1)
-        check_range("rotate", (self.rotate, self.rotate), 0, 180)
-        check_range("brightness", (self.brightness, self.brightness), 0, 1)
-        check_range("probability", (self.probability, self.probability), 0, 1)
-        check_range("perspective", (self.perspective, self.perspective), 0, 1)
-        check_choice("place", self.place, PLACES)
-
-
-def check_range(name: str, value: Sequence[float], low: float, high: float) -> None:
-    """Refuse an option that is no rising pair within limits.
-
-    Raises:
-        OptionError: names the option, the value and the limits.
-    """
-    if len(value) != 2 or not low <= value[0] <= value[1] <= high:
-        msg = (
-            f"`{name}` is {list(value)}; it must lie between {low} and {high}, a range as "
-            "[least, greatest]."
-        )
-        raise OptionError(msg)
-
-
-def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Refuse a word that is not among the allowed ones.
-
-    Raises:
-        OptionError: with the nearest word.
-    """
-    if value not in allowed:
-        msg = f"`{name}` is {value!r}; {nearest(value, allowed)}"
-        raise OptionError(msg)
-
-
-def check_part(part: str, held_out: float) -> None:
-    """Refuse an unknown part or a held-out share outside 0..1."""
-    check_choice("part", part, PARTS)
-    check_range("held_out", (held_out, held_out), 0, 1)
 
 
 @dataclass(frozen=True)
@@ -113,11 +36,26 @@ class Patch:
 
 
 class PatchSource(NegativeSource):
-    """A source that lays single patches over the crops of a uint8 batch."""
+    """A source that lays single patches over the crops of a uint8 batch.
 
-    def __init__(self, look: Look) -> None:
+    Args:
+        look: what differs from `usual`, by the options' names in `Look`.
+
+    Raises:
+        OptionError: an unknown option of `look`, or a value out of range.
+    """
+
+    usual: ClassVar[Look]
+    """How the patches of the class are put in, as far as `look` says nothing else."""
+
+    def __init__(self, look: Mapping[str, Any] | None) -> None:
         super().__init__()
-        self.look = look
+        self.look = self.usual.changed(look)
+
+    @classmethod
+    def upgrade(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Move the options that version 0.1 took beside the others into `look`."""
+        return gather(options)
 
     @abstractmethod
     def draw(self, side: int, rng: np.random.Generator) -> Patch:
@@ -183,6 +121,8 @@ class PatchSource(NegativeSource):
         colour = patch.colour[here] * (gain / np.maximum(shown, 1 / 255))[..., None]
         alpha = alpha[here]
         colour = match_colour(colour, alpha, image[there], strength)
+        if look.opacity[0] < 1:
+            alpha = alpha * np.float32(_between(look.opacity, rng))
         corner = there[0].start, there[1].start
         return blend(image, colour, alpha, *corner), mark(label, alpha, *corner)
 

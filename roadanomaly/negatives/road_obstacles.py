@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
 import numpy as np
 
+from roadanomaly.negatives.checks import check_range
+from roadanomaly.negatives.look import Look
 from roadanomaly.negatives.noise import noise_texture
 from roadanomaly.negatives.outlines import fill, hull
-from roadanomaly.negatives.patches import Look, Patch, PatchSource, check_range
+from roadanomaly.negatives.patches import Patch, PatchSource
 from roadanomaly.negatives.shapes import cut_texture
 
 CONTRAST, GRAIN, SMOOTH = (10, 70), 8.0, (0.0, 0.2)
@@ -26,16 +28,10 @@ class RoadObstacles(PatchSource):
     Half of them show another place of the same image; the others are noise or one flat colour.
 
     Args:
-        count: fewest and most obstacles in a crop.
-        side: least and greatest longest side, in pixels of the crop, drawn log-uniformly.
         textured: share that shows another place of the image.
-        perspective: how much the size follows the place: 0 not at all (JSRNet), 1 an obstacle at
-            the top of the road is the smallest and at its bottom the biggest (DaCUP).
-        feather: least and greatest radius of the soft edge, in pixels.
-        colour_match: least and greatest strength of moving mean and contrast to the background's.
-        probability: share of crops that get obstacles at all.
-        ground: label values that count as road; the default is road and sidewalk of Cityscapes'
-            train ids.
+        look: how they are put into a crop: what differs from the usual, by the options of `Look`.
+            Of those, `perspective` is 0 in JSRNet; at 1 an obstacle at the top of the road is the
+            smallest and at its bottom the biggest (DaCUP). `ground` is what counts as road.
 
     Raises:
         OptionError: a value out of range.
@@ -47,30 +43,14 @@ class RoadObstacles(PatchSource):
     """
 
     content = "synthetic negatives"
+    usual = Look(count=(0, 9), side=(32, 256), place="ground", ground=(0, 1), perspective=0.0)
 
     def __init__(
         self,
-        count: Sequence[int] = (0, 9),
-        side: Sequence[float] = (32, 256),
         textured: float = 0.5,
-        perspective: float = 0.0,
-        feather: Sequence[float] = (0, 0),
-        colour_match: Sequence[float] = (0.0, 0.0),
-        probability: float = 1.0,
-        ground: Sequence[int] = (0, 1),
+        look: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(
-            Look(
-                count=count,
-                side=side,
-                feather=feather,
-                colour_match=colour_match,
-                probability=probability,
-                place="ground",
-                ground=ground,
-                perspective=perspective,
-            )
-        )
+        super().__init__(look)
         check_range("textured", (textured, textured), 0, 1)
         self.textured = textured
 

@@ -26,5 +26,9 @@ def in_part(name: str, part: str, held_out: float) -> bool:
         part: `"train"`, `"held_out"`, or `"all"` for both.
         held_out: share of the files that are held out.
     """
-    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-    return part == "all" or (number < held_out * 2**64) == (part == "held_out")
+    return part == "all" or (place_of(name) < held_out) == (part == "held_out")
+
+
+def place_of(name: str) -> float:
+    """Return a name's place in 0..1, by its hash; a share of a set is what lies below it."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64

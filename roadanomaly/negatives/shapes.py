@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,11 @@ import numpy as np
 from roadanomaly.data.images import list_images, read_image, to_array
 from roadanomaly.data.memory import Memory
 from roadanomaly.errors import DataError
+from roadanomaly.negatives.checks import check_choice, check_part, check_range
 from roadanomaly.negatives.cutouts.base import is_complete
+from roadanomaly.negatives.look import OBJECTS
 from roadanomaly.negatives.outlines import KINDS, random_mask
-from roadanomaly.negatives.patches import (
-    Look,
-    Patch,
-    PatchSource,
-    check_choice,
-    check_part,
-    check_range,
-)
+from roadanomaly.negatives.patches import Patch, PatchSource
 from roadanomaly.negatives.sets import find_set, in_part
 
 MADE = 192
@@ -45,23 +40,16 @@ class Shapes(PatchSource):
         contrast: least and greatest gain of a texture's contrast.
         part: `"train"` and `"held_out"` share no texture file, `"all"` is both.
         held_out: share of the files in `"held_out"`, chosen by a hash of their names.
-        count: fewest and most negatives in a crop.
-        side: least and greatest longest side, in pixels of the crop, drawn log-uniformly.
-        flip: share that is mirrored.
-        rotate: degrees to either side, drawn uniformly, of the outline with its texture; outlines
+        look: how they are put into a crop: what differs from the usual, by the options of `Look`
+            (`count`, `side`, `feather`, ...). `rotate` turns the outline with its texture; outlines
             alone are turned at random in any case.
-        feather: least and greatest radius of the soft edge, in pixels.
-        colour_match: least and greatest strength of moving mean and contrast to the background's.
-        brightness: gain is drawn from `1 - brightness` to `1 + brightness`.
-        probability: share of crops that get negatives at all.
-        place: `"anywhere"`, or `"ground"`: the foot stands on the ground, bigger further down.
-        ground: label values that count as ground; the default is road, sidewalk and terrain of
-            Cityscapes' train ids.
 
     Raises:
         DataError: the folder is missing, or no image of it is left.
         OptionError: a value out of range or an unknown kind.
     """
+
+    usual = OBJECTS
 
     def __init__(
         self,
@@ -71,31 +59,9 @@ class Shapes(PatchSource):
         contrast: Sequence[float] = (0.5, 1.5),
         part: str = "all",
         held_out: float = 0.2,
-        count: Sequence[int] = (1, 3),
-        side: Sequence[float] = (24, 330),
-        flip: float = 0.5,
-        rotate: float = 0,
-        feather: Sequence[float] = (0, 2),
-        colour_match: Sequence[float] = (0.0, 0.7),
-        brightness: float = 0.1,
-        probability: float = 1.0,
-        place: str = "anywhere",
-        ground: Sequence[int] = (0, 1, 9),
+        look: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(
-            Look(
-                count=count,
-                side=side,
-                flip=flip,
-                rotate=rotate,
-                feather=feather,
-                colour_match=colour_match,
-                brightness=brightness,
-                probability=probability,
-                place=place,
-                ground=ground,
-            )
-        )
+        super().__init__(look)
         for kind in kinds or ("",):
             check_choice("kinds", kind, tuple(KINDS))
         check_range("shading", (shading, shading), 0, 1)

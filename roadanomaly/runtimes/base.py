@@ -36,14 +36,21 @@ class Runtime(ABC):
     Class facts:
         name: as in the catalogue.
         precisions: those that it knows, the default first.
+
+    Attributes:
+        keeps_state: whether scores depend on earlier frames, until `reset`.
     """
 
     name: ClassVar[str]
     precisions: ClassVar[tuple[str, ...]]
+    keeps_state: bool = False
 
     def __init__(self, size: tuple[int, int], precision: str) -> None:
         self.size = size
         self.precision = check_precision(type(self), precision)
+
+    def reset(self) -> None:  # noqa: B027 (most keep nothing)
+        """Forget earlier frames: a new stream begins, or a cut."""
 
     @abstractmethod
     def run(self, image: np.ndarray) -> Scores:

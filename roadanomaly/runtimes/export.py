@@ -85,7 +85,34 @@ def write_torchscript(
         raise _refusal(model, "TorchScript", error, dynamic) from error
 
 
+def _require_one_graph(model: Model) -> None:
+    """Refuse what no graph can hold.
+
+    Raises:
+        UserError: names the part, and what it does beyond one pass.
+    """
+    detector = model.detector
+    name = type(detector).__name__
+    reasons = {
+        "passes": "it takes several passes of the network, each after looking at the last",
+        "gradients": "it takes gradients of the network, which a graph does not hold",
+        "state": "its score depends on earlier frames, which a graph does not keep",
+    }
+    if detector.asks:
+        reason = "; ".join(reasons[one] for one in detector.asks)
+        msg = f"{name} cannot be exported: {reason}. The backend torch runs it."
+        raise UserError(msg)
+    for refiner in model.head.refiners:
+        if not refiner.exports:
+            msg = (
+                f"the refiner {type(refiner).__name__} computes what no graph can say, so this "
+                "model cannot be exported. The backend torch runs it."
+            )
+            raise UserError(msg)
+
+
 def _prepared(model: Model, size: tuple[int, int], dynamic: bool) -> tuple[nn.Module, torch.Tensor]:
+    _require_one_graph(model)
     graph = ScoringGraph(model)
     if dynamic:
         check_size(size, least_side(model.segmenter))

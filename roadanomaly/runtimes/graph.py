@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from roadanomaly.calibration import Calibration
 from roadanomaly.errors import NotCalibrated
 from roadanomaly.model import Model
+from roadanomaly.types import Segmentation
 
 INPUT = "image"
 OUTPUTS = ("classes", "score", "rarity")
@@ -36,8 +37,8 @@ class ScoringGraph(nn.Module):
         if model.calibration is None:
             msg = "only a calibrated model can be exported: calibrate it with `roadanomaly fit`."
             raise NotCalibrated(msg)
-        self.segmenter = copy.deepcopy(model.segmenter)
-        self.detector = copy.deepcopy(model.detector)
+        self.segmenter, self.head = copy.deepcopy((model.segmenter, model.head))
+        self.networks = self.head.networks
         self.rarity = Rarity(model.calibration)
         _fix_flags(self)
         self.requires_grad_(False).to(model.device).eval()
@@ -53,9 +54,14 @@ class ScoringGraph(nn.Module):
             anomalous; and its rarity, float32.
         """
         pixels = image.permute(0, 3, 1, 2).to(self.segmenter.mean.dtype) / 255
-        segmentation = self.segmenter(pixels, self.detector.needs)
-        score = self.detector.score(segmentation, pixels).float()
-        return first_largest(segmentation.image_logits()), score, self.rarity(score)
+        segmentation = self.head.look(self.segmenter, pixels)
+        score = self.head.score(segmentation, pixels)
+        return self._classes(segmentation), score, self.rarity(score)
+
+    def _classes(self, segmentation: Segmentation) -> Tensor:
+        if not segmentation.logits.shape[1]:
+            return segmentation.classes().to(torch.uint8)
+        return first_largest(segmentation.image_logits())
 
 
 class AnySize(nn.Module):

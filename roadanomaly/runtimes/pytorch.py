@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from roadanomaly.detectors.head import Head
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.model import Model
 from roadanomaly.runtimes.base import Runtime, Scores
@@ -50,12 +51,22 @@ class PyTorch(Runtime):
             msg = f"the mode {mode!r} of the backend torch is unknown; {nearest(mode, MODES)}"
             raise OptionError(msg)
         graph: Any
+        self._head: Head | None = None
         if isinstance(source, Model):
             self.device = source.device
             graph = ScoringGraph(source)
+            self._head = graph.head
+            self.keeps_state = "state" in self._head.detector.asks
         else:
             self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
             graph = torch.jit.load(source, map_location=self.device)
+        if mode != "eager" and self._head and self._head.detector.asks:
+            name, asks = type(self._head.detector).__name__, self._head.detector.asks
+            msg = (
+                f"the mode {mode} records one pass of the network, and the detector {name} asks "
+                f"for {' and '.join(asks)}; `eager` runs it."
+            )
+            raise OptionError(msg)
         if mode == "cuda_graph" and self.device.type != "cuda":
             msg = "the mode cuda_graph needs a CUDA device; `eager` and `compile` run anywhere."
             raise OptionError(msg)
@@ -65,9 +76,14 @@ class PyTorch(Runtime):
     def run(self, image: np.ndarray) -> Scores:
         """Score `(H, W, 3)` uint8 RGB."""
         batch = torch.from_numpy(np.ascontiguousarray(image))[None].to(self.device)
-        with torch.inference_mode():
+        with self._head.inference() if self._head else torch.inference_mode():
             outputs = self._compute(self._call, batch)
-        return Scores(*(one[0].cpu().numpy() for one in outputs))
+        return Scores(*(one[0].detach().cpu().numpy() for one in outputs))
+
+    def reset(self) -> None:
+        """Let the detector forget earlier frames."""
+        if self._head:
+            self._head.detector.reset()
 
     def _compute(self, call: Call, batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.precision == "f32":

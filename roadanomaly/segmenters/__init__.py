@@ -11,6 +11,7 @@ SEGMENTERS: Catalogue[Segmenter] = Catalogue(
         "ladder_densenet": "roadanomaly.segmenters.ladder_densenet:LadderDenseNet",
         "mmseg": "roadanomaly.segmenters.mmseg:MmsegSegmenter",
         "onnx": "roadanomaly.segmenters.onnx:OnnxSegmenter",
+        "sliding": "roadanomaly.segmenters.sliding:SlidingSegmenter",
         "smp": "roadanomaly.segmenters.smp:SmpSegmenter",
         "torchscript": "roadanomaly.segmenters.torchscript:TorchScriptSegmenter",
         "torchvision": "roadanomaly.segmenters.torchvision:TorchvisionSegmenter",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from roadanomaly.errors import FeatureError, OptionError, nearest
+from roadanomaly.segmenters.closed_set import closed_set_cross_entropy
 from roadanomaly.types import Answer, Masks, Segmentation
 
 
@@ -49,15 +50,21 @@ class Segmenter(nn.Module, ABC):
             network.
         trainable: whether gradients pass through it.
         learned_from: what moved its weights beside inlier classes, as `Detector.supervision`.
+        features: the maps that it offers, by name.
+        on_request: further maps from inside it, which only those who name them get: "all
+            features" does not mean them.
     """
 
     answers: tuple[Answer, ...] = ("logits",)
     trainable: bool = True
     features: dict[str, FeatureInfo]
+    on_request: dict[str, FeatureInfo]
     mean: Tensor
     std: Tensor
     default_feature: str = ""
     """Name of the map that a detector takes when it is told nothing: late and semantic."""
+    classified: str = ""
+    """Name of the map that `classify` reads; "" where there is none."""
 
     def __init__(
         self,
@@ -79,6 +86,7 @@ class Segmenter(nn.Module, ABC):
         self.align_corners = align_corners
         self.input_size = input_size
         self.features = {}
+        self.on_request = {}
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
@@ -90,11 +98,11 @@ class Segmenter(nn.Module, ABC):
 
         Args:
             image: `(B, 3, H', W')` normalised, sides multiples of `divisor`.
-            features: names out of `self.features`.
+            features: names out of `self.features` and `self.on_request`.
 
         Returns:
             logits `(B, K, h, w)` at the network's own stride, or masks, and
-            `{name: (B, C, h', w')}`.
+            `{name: (B, C, h', w')}`. Logits beyond the K classes may follow those of the classes.
         """
 
     @abstractmethod
@@ -106,7 +114,7 @@ class Segmenter(nn.Module, ABC):
 
         Args:
             image: `(B, 3, H, W)` float in 0..1, RGB, any size.
-            features: names of the maps to return; `self.features` lists them.
+            features: names of the maps to return; `self.features` and `self.on_request` list them.
 
         Raises:
             FeatureError: a feature that this network does not offer.
@@ -117,15 +125,59 @@ class Segmenter(nn.Module, ABC):
         entering, padded = self._fit((image - self.mean) / self.std)
         answer, found = self.maps(entering.contiguous(), features)
         masks = answer if isinstance(answer, Masks) else None
+        scores = answer.weighted(answer.probabilities) if isinstance(answer, Masks) else answer
+        more = scores.shape[1] > len(self.classes)
         return Segmentation(
-            logits=answer.weighted(answer.probabilities) if isinstance(answer, Masks) else answer,
+            logits=scores[:, : len(self.classes)] if more else scores,
             size=(height, width),
             padded=padded,
             align_corners=self.align_corners,
             features=found,
             kind="logits" if masks is None else "evidence",
             masks=masks,
+            extra=scores[:, len(self.classes) :] if more else None,
         )
+
+    def classify(self, feature: Tensor) -> Tensor:
+        """Compute logits from the map `classified` alone.
+
+        That is all that the network does after this map: of most networks one convolution, of
+        some (`deeplab_wrn38`, `espnetv2`) the few layers that their authors call the last.
+
+        Args:
+            feature: `(B, C, h', w')`, as wide as `features[classified]` says.
+
+        Returns:
+            `(B, K, h, w)`, in inference mode those that the network answers for this map.
+
+        Raises:
+            FeatureError: this network has no such map.
+        """
+        del feature
+        reason = (
+            "it answers masks"
+            if "masks" in self.answers
+            else "its logits do not come from one map that it offers"
+        )
+        msg = (
+            f"{type(self).__name__} has no classifier that can be asked alone: {reason}. Take a "
+            "network whose last layer reads one map, such as `deeplab_wrn38` or `smp`, or a "
+            "detector that does without."
+        )
+        raise FeatureError(msg)
+
+    def loss(self, segmentation: Segmentation, label: Tensor) -> dict[str, Tensor]:
+        """Return the terms that this network learns the known classes by; their sum is the loss.
+
+        Args:
+            segmentation: what it said of the images, with gradients.
+            label: `(B, H, W)` uint8: class index; 252 and above count for nothing.
+
+        Returns:
+            finite scalars by name, each 0 with a gradient of 0 where no pixel has a class. Here
+            the mean cross-entropy over pixels with a class, in nats.
+        """
+        return {"cross_entropy": closed_set_cross_entropy(segmentation, label)}
 
     def _fit(self, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Bring images to a size that the network takes; also return the size its maps cover."""
@@ -150,10 +202,11 @@ class Segmenter(nn.Module, ABC):
         Raises:
             FeatureError: with the nearest name.
         """
-        if name not in self.features:
+        known = {**self.features, **self.on_request}
+        if name not in known:
             kind = type(self).__name__
-            msg = f"{kind} offers no feature {name!r}; {nearest(name, self.features)}"
-            if not self.features:
+            msg = f"{kind} offers no feature {name!r}; {nearest(name, known)}"
+            if not known:
                 msg = f"{kind} offers no features: take a detector that reads its answers alone."
             raise FeatureError(msg)
-        return self.features[name]
+        return known[name]

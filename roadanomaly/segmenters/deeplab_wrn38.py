@@ -51,6 +51,7 @@ class DeepLabWrn38(Segmenter):
     """
 
     default_feature = "decoder"
+    classified = "decoder"
 
     def __init__(
         self,
@@ -115,7 +116,11 @@ class DeepLabWrn38(Segmenter):
             "encoder8": x,
             "decoder": decoded,
         }
-        return self.final(decoded), {name: named[name] for name in features}
+        return self.classify(decoded), {name: named[name] for name in features}
+
+    def classify(self, feature: Tensor) -> Tensor:
+        """Compute logits from `decoder`, `(B, 304, h, w)` to `(B, K, h, w)`: three convolutions."""
+        return self.final(feature)
 
 
 class ResidualBlock(nn.Module):

@@ -109,6 +109,7 @@ class ESPNetv2(Segmenter):
     """
 
     default_feature = "decoder8"
+    classified = "decoder2"
 
     def __init__(
         self,
@@ -184,10 +185,17 @@ class ESPNetv2(Segmenter):
     def maps(self, image: Tensor, features: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute logits of the classes `(B, K, H / 2, W / 2)`, and the named features."""
         decoded, found = self._decode(image, features)
+        return self._class_logits(decoded), found
+
+    def classify(self, feature: Tensor) -> Tensor:
+        """Compute logits of the classes from `decoder2`: the last pyramid and a convolution."""
+        return self._class_logits(self.pyramids[-1](feature))
+
+    def _class_logits(self, decoded: Tensor) -> Tensor:
         count = len(self.classes)
         weight, bias = self.classifier.weight, self.classifier.bias
         bias = None if bias is None else bias[:count]
-        return functional.conv2d(decoded, weight[:count], bias), found
+        return functional.conv2d(decoded, weight[:count], bias)
 
     def all_logits(self, image: Tensor) -> Tensor:
         """Compute the logits of all outputs, background included.

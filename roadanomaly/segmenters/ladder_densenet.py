@@ -43,6 +43,7 @@ class LadderDenseNet(Segmenter):
     """
 
     default_feature = "decoder"
+    classified = "decoder"
 
     def __init__(
         self,
@@ -87,7 +88,11 @@ class LadderDenseNet(Segmenter):
         decoded = self.upsample["upsample_layers"](pyramid, stages[:-1])
         found = {f"encoder{4 << level}": stage for level, stage in enumerate(stages)}
         found["decoder"] = decoded
-        return self.logits(decoded), {name: found[name] for name in features}
+        return self.classify(decoded), {name: found[name] for name in features}
+
+    def classify(self, feature: Tensor) -> Tensor:
+        """Compute logits from `decoder`, `(B, 128, h, w)` to `(B, K, h, w)`."""
+        return self.logits(feature)
 
 
 def _nested(outer: str, inner: str, module: nn.Module) -> nn.ModuleDict:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from roadanomaly.data.class_names import CITYSCAPES
@@ -97,6 +98,7 @@ class MmsegSegmenter(ProbedSegmenter):
         self.features = self.probe()
         if "decoder" not in self.features:
             self.default_feature = list(self.features)[-1]
+        self.classified = "decoder" if self._ends_in_classifier() else ""
         if weights is not None:
             load_network(self, weights, NOT_NEEDED)
 
@@ -108,11 +110,10 @@ class MmsegSegmenter(ProbedSegmenter):
         """Compute logits at the decode head's stride, and all features."""
         if self.bgr:
             image = image.flip(1)
-        heads = self.network.decode_head
-        heads = list(heads) if isinstance(heads, nn.ModuleList) else [heads]
+        heads = self._heads
         with _as_in_inference(self.network.backbone, *heads):
             stages = self.network.extract_feat(image)
-            with input_of(getattr(heads[-1], "conv_seg", None) or nn.Identity()) as seen:
+            with input_of(self._classifier or nn.Identity()) as seen:
                 logits = heads[0].forward(stages)
                 for head in heads[1:]:
                     logits = head.forward(stages, logits)
@@ -121,6 +122,43 @@ class MmsegSegmenter(ProbedSegmenter):
         if seen:
             found["decoder"] = seen[-1]
         return logits, found
+
+    def classify(self, feature: Tensor) -> Tensor:
+        """Compute logits from `decoder`, by the last layer of the decode head.
+
+        Raises:
+            FeatureError: the head does more after that layer, or has none of the usual kind.
+        """
+        if not self.classified:
+            return super().classify(feature)
+        assert self._classifier is not None
+        return self._classifier(feature)
+
+    @property
+    def _heads(self) -> list[Any]:
+        heads = self.network.decode_head
+        return list(heads) if isinstance(heads, nn.ModuleList) else [heads]
+
+    @property
+    def _classifier(self) -> nn.Module | None:
+        return getattr(self._heads[-1], "conv_seg", None)
+
+    @torch.no_grad()
+    def _ends_in_classifier(self) -> bool:
+        """Tell whether the last layer's answer is the network's, by trying it on noise."""
+        if self._classifier is None:
+            return False
+        training = self.training
+        self.eval()
+        generator = torch.Generator().manual_seed(0)
+        logits, found = self.all_maps(
+            torch.rand(1, 3, self.probe_side, self.probe_side, generator=generator)
+        )
+        self.train(training)
+        if "decoder" not in found or not isinstance(logits, Tensor):
+            return False
+        alone = self._classifier(found["decoder"])
+        return alone.shape == logits.shape and torch.equal(alone, logits)
 
 
 @contextmanager

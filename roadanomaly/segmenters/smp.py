@@ -56,6 +56,7 @@ class SmpSegmenter(ProbedSegmenter):
     """
 
     default_feature = "decoder"
+    classified = "decoder"
 
     def __init__(
         self,
@@ -106,7 +107,7 @@ class SmpSegmenter(ProbedSegmenter):
     def all_maps(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute logits before the head's upsampling, and all features."""
         stages, decoded = self._decode(image)
-        return self._classify(decoded), {**by_stride(image, stages), "decoder": decoded}
+        return self.classify(decoded), {**by_stride(image, stages), "decoder": decoded}
 
     def _decode(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
         encoded = self.network.encoder(image)
@@ -114,14 +115,15 @@ class SmpSegmenter(ProbedSegmenter):
             return list(encoded[0]), self.network.decoder(*encoded)
         return list(encoded), self.network.decoder(encoded)
 
-    def _classify(self, decoded: Tensor) -> Tensor:
+    def classify(self, feature: Tensor) -> Tensor:
+        """Compute logits from `decoder`, by the segmentation head without its upsampling."""
         head = self.network.segmentation_head
         if isinstance(head, nn.Sequential):
             for layer in head:
                 if not isinstance(layer, nn.Upsample):
-                    decoded = layer(decoded)
-            return decoded
-        return head.head(decoded)
+                    feature = layer(feature)
+            return feature
+        return head.head(feature)
 
 
 def _check_names(architecture: str, encoder: str, encoder_weights: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torchvision
 from torch import Tensor
 from torch.nn import functional
@@ -15,14 +16,16 @@ from roadanomaly.segmenters.weights import load_network
 
 ARCHITECTURES = torchvision.models.list_models(module=torchvision.models.segmentation)
 DIVISOR = 32
+JOINED = "joined"
 
 
 class TorchvisionSegmenter(ProbedSegmenter):
     """A segmentation network of torchvision: DeepLabV3, FCN or LR-ASPP.
 
     Its features are the backbone's stages, `encoder2`, `encoder4`, ... by stride (the deepest of
-    each stride), and `decoder`, what the last layer reads. The auxiliary head, which serves
-    training alone, is left out.
+    each stride), and `decoder`, what the last layer reads. LR-ASPP's last layers read two maps; on
+    request it gives them side by side as `joined`. The auxiliary head, which serves training
+    alone, is left out.
 
     Args:
         architecture: as torchvision calls it: `deeplabv3_resnet50`, `fcn_resnet101`,
@@ -39,6 +42,7 @@ class TorchvisionSegmenter(ProbedSegmenter):
     """
 
     default_feature = "decoder"
+    classified = "decoder"
 
     def __init__(
         self,
@@ -55,6 +59,9 @@ class TorchvisionSegmenter(ProbedSegmenter):
         self.architecture = architecture
         self.network: Any = _build(architecture, len(classes), encoder_weights)
         self.features = self.probe()
+        if JOINED in self.features:
+            self.on_request = {JOINED: self.features.pop(JOINED)}
+            self.classified = JOINED
         if weights is not None:
             load_network(self, weights, ("aux_classifier.",))
 
@@ -70,22 +77,34 @@ class TorchvisionSegmenter(ProbedSegmenter):
             x = layer(x)
             stages[name] = x
         named = {out: stages[name] for name, out in self.network.backbone.return_layers.items()}
+        found = by_stride(image, stages.values())
         classifier = self.network.classifier
         if "low" in named:
-            logits, decoded = _lr_aspp(classifier, named["low"], named["high"])
-        else:
-            decoded = named["out"]
-            for layer in list(classifier)[:-1]:
-                decoded = layer(decoded)
-            logits = classifier[-1](decoded)
-        return logits, {**by_stride(image, stages.values()), "decoder": decoded}
+            low, decoded = named["low"], _enlarged(classifier, named["low"], named["high"])
+            joined = torch.cat([low, decoded], 1)
+            return _lr_aspp(classifier, low, decoded), {**found, "decoder": decoded, JOINED: joined}
+        decoded = named["out"]
+        for layer in list(classifier)[:-1]:
+            decoded = layer(decoded)
+        return classifier[-1](decoded), {**found, "decoder": decoded}
+
+    def classify(self, feature: Tensor) -> Tensor:
+        """Compute logits from `decoder`, or from `joined` of LR-ASPP."""
+        classifier = self.network.classifier
+        if self.classified != JOINED:
+            return classifier[-1](feature)
+        low = classifier.low_classifier.in_channels
+        return _lr_aspp(classifier, feature[:, :low], feature[:, low:])
 
 
-def _lr_aspp(head: Any, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Return an LR-ASPP head's logits at the low stride, and the map that they are made from."""
+def _enlarged(head: Any, low: Tensor, high: Tensor) -> Tensor:
+    """Return an LR-ASPP head's gated deep map at the low stride."""
     gated = head.cbr(high) * head.scale(high)
-    decoded = functional.interpolate(gated, size=low.shape[-2:], mode="bilinear")
-    return head.low_classifier(low) + head.high_classifier(decoded), decoded
+    return functional.interpolate(gated, size=low.shape[-2:], mode="bilinear")
+
+
+def _lr_aspp(head: Any, low: Tensor, decoded: Tensor) -> Tensor:
+    return head.low_classifier(low) + head.high_classifier(decoded)
 
 
 def _build(architecture: str, classes: int, encoder_weights: str | None) -> Any:

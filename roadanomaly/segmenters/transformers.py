@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Literal
 
-import transformers
-from torch import Tensor, nn
+from torch import Tensor
 
 from roadanomaly.data.class_names import CITYSCAPES
-from roadanomaly.errors import ClassesError, DataError, OptionError, UnknownName, nearest
-from roadanomaly.segmenters.probed import Answered, ProbedSegmenter, by_stride, input_of
+from roadanomaly.errors import UnknownName, nearest
+from roadanomaly.segmenters.closed_set import labels_at
+from roadanomaly.segmenters.matching import matching_loss
+from roadanomaly.segmenters.probed import Answered, ProbedSegmenter
+from roadanomaly.segmenters.transformers_blocks import inside, offered_inside
+from roadanomaly.segmenters.transformers_families import FAMILIES, BackboneWithHead, Family
+from roadanomaly.segmenters.transformers_files import (
+    Triple,
+    fresh_config,
+    normalisation,
+    own_names,
+    read_config,
+)
 from roadanomaly.segmenters.weights import find_weights, load_strictly, read_weights
-from roadanomaly.types import Masks
+from roadanomaly.types import Segmentation
 
-Triple = tuple[float, float, float]
 Head = Literal["linear", "conv"]
-
-IMAGENET: tuple[Triple, Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-HIDDEN = 256
-"""Width of the 3x3 convolution of the head `conv`."""
 
 DEFAULT = {"model_type": "segformer"}
 
@@ -31,9 +36,12 @@ class TransformersSegmenter(ProbedSegmenter):
 
     Mask2Former and EoMT answer masks. A DINO backbone, frozen unless told otherwise, gets a head
     of its own. Features are the encoder's stages, `encoder4`, `encoder8`, ... by stride, and
-    `decoder`, what the classifier reads (of a mask network: what the masks are made from). EoMT
-    takes images of one square size alone, so they are resized to it, where its authors slide a
-    window. Code in a repository is never run.
+    `decoder`, what the classifier reads (of a mask network: what the masks are made from). On
+    request a network of DINO, Swin, SegFormer or EoMT blocks also gives `block<N>`, the hidden
+    state after block N (from 0, before any last normalisation), and `keys<N>`, the keys that its
+    attention computes, all heads side by side and before a rotary embedding. EoMT takes images of
+    one square size alone, so they are resized to it; the segmenter `sliding` slides a window, as
+    its authors do. Code in a repository is never run.
 
     Args:
         model: folder that `save_pretrained` wrote, or a name on the hub. None builds `config`.
@@ -70,11 +78,11 @@ class TransformersSegmenter(ProbedSegmenter):
         mean: Triple | None = None,
         std: Triple | None = None,
     ) -> None:
-        settings = _read_config(model) if model else _make_config(config or DEFAULT)
-        family = FAMILIES[_kind(settings)]
-        names = tuple(classes or (_own_names(settings) if model else CITYSCAPES))
+        settings = read_config(model) if model else _fresh(config or DEFAULT)
+        family = _family(settings)
+        names = tuple(classes or (own_names(settings) if model else CITYSCAPES))
         network = family.build(settings, model, len(names), new_classifier)
-        known = _normalisation(model)
+        known = normalisation(model)
         mean, std = mean or known[0], std or known[1]
         size = settings.image_size if family.fixed_size else None
         super().__init__(
@@ -86,11 +94,13 @@ class TransformersSegmenter(ProbedSegmenter):
         )
         self.answers = ("evidence", "masks") if family.masks else ("logits",)
         self.network = network
-        self._read = family.read
+        self._family = family
         self._options = {"head": head, "freeze": freeze, "mean": tuple(mean), "std": tuple(std)}
         if family.backbone:
             self.network = BackboneWithHead(network, len(names), head, freeze)
         self.features = self.probe()
+        self.on_request = offered_inside(family.blocks(self.network))
+        self.classified = "decoder" if family.classifier else ""
         if weights is not None:
             path = find_weights(weights)
             load_strictly(self, read_weights(path), path)
@@ -101,162 +111,47 @@ class TransformersSegmenter(ProbedSegmenter):
         return {"config": config, "classes": self.classes, **self._options}
 
     def all_maps(self, image: Tensor) -> Answered:
-        """Compute logits or masks, and all features."""
-        return self._read(self.network, image)
+        """Compute logits or masks, and all features but those on request."""
+        return self._family.read(self.network, image)
+
+    def maps(self, image: Tensor, features: Collection[str]) -> Answered:
+        """Compute logits or masks, and the named features."""
+        names = [name for name in features if name in self.on_request]
+        with inside(self._family.blocks(self.network), names, image) as taken:
+            answer, found = self.all_maps(image)
+        every = {**found, **taken}
+        return answer, {name: every[name] for name in features}
+
+    def classify(self, feature: Tensor) -> Tensor:
+        """Compute logits from `decoder`, by the last convolution.
+
+        Raises:
+            FeatureError: a mask network has no such layer.
+        """
+        if not self.classified:
+            return super().classify(feature)
+        return self.network.get_submodule(self._family.classifier)(feature)
+
+    def loss(self, segmentation: Segmentation, label: Tensor) -> dict[str, Tensor]:
+        """Return cross-entropy, or of a mask network the terms of its authors' matching loss."""
+        masks = segmentation.masks
+        if masks is None:
+            return super().loss(segmentation, label)
+        at_masks = labels_at(label, replace(segmentation, logits=masks.masks))
+        return matching_loss(self.network, masks, at_masks)
 
 
-class BackboneWithHead(nn.Module):
-    """A backbone's last map, and a small head that turns it into logits.
-
-    Args:
-        backbone: of transformers; its stages are maps.
-        classes: how many.
-        head: `linear` or `conv`.
-        freeze: take no gradients into the backbone.
-    """
-
-    def __init__(self, backbone: Any, classes: int, head: str, freeze: bool) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.config = backbone.config
-        self.freeze = freeze
-        width = backbone.channels[-1]
-        if head == "conv":
-            self.neck: nn.Module = nn.Sequential(
-                nn.Conv2d(width, HIDDEN, 3, padding=1, bias=False),
-                nn.BatchNorm2d(HIDDEN),
-                nn.ReLU(),
-            )
-            width = HIDDEN
-        else:
-            self.neck = nn.BatchNorm2d(width)
-        self.classifier = nn.Conv2d(width, classes, 1)
-        if freeze:
-            backbone.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> BackboneWithHead:
-        """Set the mode; a frozen backbone stays in inference mode."""
-        super().train(mode)
-        if self.freeze:
-            self.backbone.eval()
-        return self
-
-
-def _read_segformer(network: Any, image: Tensor) -> Answered:
-    stages = network.segformer(image, output_hidden_states=True, return_dict=True).hidden_states
-    with input_of(network.decode_head.classifier) as seen:
-        logits = network.decode_head(stages)
-    return logits, {**by_stride(image, stages), "decoder": seen[0]}
-
-
-def _read_upernet(network: Any, image: Tensor) -> Answered:
-    stages = network.backbone.forward_with_filtered_kwargs(image).feature_maps
-    with input_of(network.decode_head.classifier) as seen:
-        logits = network.decode_head(stages)
-    return logits, {**by_stride(image, stages), "decoder": seen[0]}
-
-
-def _read_mask2former(network: Any, image: Tensor) -> Answered:
-    pixels = network.model.pixel_level_module
-    with input_of(pixels.decoder) as seen:
-        found = network(image, return_dict=True)
-    answer = Masks(found.class_queries_logits, found.masks_queries_logits)
-    decoder = found.pixel_decoder_last_hidden_state
-    return answer, {**by_stride(image, seen[0]), "decoder": decoder}
-
-
-def _read_eomt(network: Any, image: Tensor) -> Answered:
-    with input_of(network.upscale_block) as seen:
-        found = network(image)
-    answer = Masks(found.class_queries_logits, found.masks_queries_logits)
-    return answer, {"decoder": seen[-1]}
-
-
-def _read_backbone(network: Any, image: Tensor) -> Answered:
-    stages = network.backbone(image).feature_maps
-    decoded = network.neck(stages[-1])
-    return network.classifier(decoded), {**by_stride(image, stages), "decoder": decoded}
-
-
-def _patch(config: Any) -> int:
-    return int(config.patch_size)
-
-
-def _thirty_two(config: Any) -> int:
-    return 32
-
-
-class Family:
-    """How one kind of network is built and read.
-
-    Args:
-        auto: the class of transformers that builds it, by name.
-        read: its answer and features for an image.
-        masks: it answers masks.
-        backbone: it has no classifier of its own.
-        fixed_size: it takes images of one size.
-        divisor: of an image's sides, from the config.
-    """
-
-    def __init__(
-        self,
-        auto: str,
-        read: Callable[[Any, Tensor], Answered],
-        *,
-        masks: bool = False,
-        backbone: bool = False,
-        fixed_size: bool = False,
-        divisor: Callable[[Any], int] = _thirty_two,
-    ) -> None:
-        self.auto = auto
-        self.read = read
-        self.masks = masks
-        self.backbone = backbone
-        self.fixed_size = fixed_size
-        self.divisor = divisor
-
-    def build(self, settings: Any, model: str | None, classes: int, new_classifier: bool) -> Any:
-        """Make the network, fresh or with the model's weights."""
-        auto = getattr(transformers, self.auto)
-        if self.backbone:
-            return _make(auto, settings) if model is None else _load(auto, model, settings, False)
-        if model is not None and classes != settings.num_labels and not new_classifier:
-            msg = (
-                f"the model {model} knows {settings.num_labels} classes and {classes} were given: "
-                "give as many, or `new_classifier: true` to start its last layer anew."
-            )
-            raise ClassesError(msg)
-        if settings.num_labels != classes:
-            settings.num_labels = classes
-        return (
-            _make(auto, settings) if model is None else _load(auto, model, settings, new_classifier)
-        )
-
-
-FAMILIES = {
-    "dinov2": Family("AutoBackbone", _read_backbone, backbone=True, divisor=_patch),
-    "dinov2_with_registers": Family("AutoBackbone", _read_backbone, backbone=True, divisor=_patch),
-    "dinov3_convnext": Family("AutoBackbone", _read_backbone, backbone=True),
-    "dinov3_vit": Family("AutoBackbone", _read_backbone, backbone=True, divisor=_patch),
-    "eomt": Family("AutoModelForUniversalSegmentation", _read_eomt, masks=True, fixed_size=True),
-    "mask2former": Family("AutoModelForUniversalSegmentation", _read_mask2former, masks=True),
-    "segformer": Family("AutoModelForSemanticSegmentation", _read_segformer),
-    "upernet": Family("AutoModelForSemanticSegmentation", _read_upernet),
-}
-"""`model_type` of transformers to how it is used here."""
-
-
-def _kind(settings: Any) -> str:
+def _family(settings: Any) -> Family:
     if settings.model_type not in FAMILIES:
         msg = (
             f"the segmenter `transformers` does not know networks of the type "
             f"{settings.model_type!r}; {nearest(settings.model_type, FAMILIES)}"
         )
         raise UnknownName(msg)
-    return settings.model_type
+    return FAMILIES[settings.model_type]
 
 
-def _make_config(config: dict[str, Any]) -> Any:
+def _fresh(config: dict[str, Any]) -> Any:
     given = dict(config)
     kind = given.pop("model_type", None)
     if kind not in FAMILIES:
@@ -265,65 +160,4 @@ def _make_config(config: dict[str, Any]) -> Any:
             f"{nearest(str(kind), FAMILIES)}"
         )
         raise UnknownName(msg)
-    try:
-        return transformers.AutoConfig.for_model(kind, **given)
-    except Exception as error:  # its checks raise errors of many libraries
-        msg = f"transformers refuses the config of {kind}: {_first_line(error)}"
-        raise OptionError(msg) from error
-
-
-def _make(auto: Any, settings: Any) -> Any:
-    try:
-        return auto.from_config(settings).float()
-    except (ValueError, TypeError, RuntimeError, KeyError, ZeroDivisionError) as error:
-        msg = f"transformers cannot build this {settings.model_type}: {_first_line(error)}"
-        raise OptionError(msg) from error
-
-
-def _read_config(model: str) -> Any:
-    try:
-        return transformers.AutoConfig.from_pretrained(model)
-    except (OSError, ValueError) as error:
-        raise _unreachable(model, error) from error
-
-
-def _load(auto: Any, model: str, settings: Any, new_classifier: bool) -> Any:
-    try:
-        network = auto.from_pretrained(
-            model, config=settings, ignore_mismatched_sizes=new_classifier
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _unreachable(model, error) from error
-    return network.float()
-
-
-def _unreachable(model: str, error: Exception) -> DataError:
-    msg = (
-        f"the model {model!r} cannot be loaded ({_first_line(error)}). Give a folder that holds "
-        "config.json and model.safetensors, or a name on the hub and a connection to it."
-    )
-    return DataError(msg)
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
-
-
-def _own_names(settings: Any) -> tuple[str, ...]:
-    return tuple(settings.id2label[index] for index in range(settings.num_labels))
-
-
-def _normalisation(model: str | None) -> tuple[Triple, Triple]:
-    """Return mean and standard deviation out of the model's preprocessor file."""
-    if model is None:
-        return IMAGENET
-    try:
-        path = transformers.utils.cached_file(model, "preprocessor_config.json")
-    except OSError:
-        return IMAGENET
-    known = json.loads(Path(path).read_text()) if path else {}
-    if not known.get("do_normalize", True):
-        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    mean, std = known.get("image_mean", IMAGENET[0]), known.get("image_std", IMAGENET[1])
-    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+    return fresh_config(kind, given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from roadanomaly.errors import OptionError
 from roadanomaly.training.run_config import Part, RunConfig, Schedule
@@ -18,10 +18,14 @@ class TrainConfig(RunConfig):
         start: run folder whose segmenter to start from, instead of `segmenter`.
         detector: what is trained. A `posthoc` detector trains the segmenter alone, with
             cross-entropy.
+        refiners: of the detector's score, in order.
         negatives: source of negatives in training; none where the detector needs none.
         val_negatives: source of the validation's negatives: other content than `negatives`.
         head_lr: learning rate of the detector's own layers.
-        weight_decay: of AdamW, on weights of two dimensions or more.
+        optimiser: of segmenter and detector: `adamw`, `adam` or `sgd` (with Nesterov's momentum
+            0.9).
+        weight_decay: on weights of two dimensions or more; decoupled in `adamw`, in the gradient
+            in the others.
         source_lr: learning rate of a source with parameters (a flow), which Adamax trains.
         source_schedule: of that rate, after the same warm-up.
         source_clip: largest gradient norm of the source; 0 for none.
@@ -29,17 +33,23 @@ class TrainConfig(RunConfig):
         distill: weight of a term that keeps the segmenter's predictions near those it started
             with, on pixels that show no negative; 0 for none.
         supervise: take the losses at the logits' own stride or at image size.
+        held_out: share of the training frames that are kept from training, for a detector that
+            takes statistics on frames it did not learn from; of no effect on any other.
         val_frames: validation frames, evenly spaced over `val_data`; 0 takes all.
         val_size: height and width that validation frames are brought to; their own if not given.
         false_alarms: share of inlier validation pixels above the saved threshold.
     """
 
+    task: ClassVar[str] = "detector"
+
     detector: Part
     segmenter: Part | None = None
     start: str | None = None
+    refiners: tuple[Part, ...] = ()
     negatives: Part | None = None
     val_negatives: Part | None = None
     head_lr: float = 1e-3
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     weight_decay: float = 1e-4
     source_lr: float = 1e-5
     source_schedule: Schedule = "constant"
@@ -47,6 +57,7 @@ class TrainConfig(RunConfig):
     freeze_batch_norm: bool = True
     distill: float = 0.0
     supervise: Literal["logits", "image"] = "logits"
+    held_out: float = 0.1
     val_frames: int = 0
     val_size: tuple[int, int] | None = None
     false_alarms: float = 0.01
@@ -63,4 +74,5 @@ class TrainConfig(RunConfig):
         if (self.segmenter is None) == (self.start is None):
             msg = "config: give either `segmenter`, a network, or `start`, a run folder."
             raise OptionError(msg)
+        self._require("held_out", 0 < self.held_out < 1, "between 0 and 1")
         self._require("false_alarms", 0 < self.false_alarms < 1, "between 0 and 1")

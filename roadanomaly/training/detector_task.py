@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from roadanomaly.calibration import calibrate
+from roadanomaly.data import FrameSet
+from roadanomaly.data.derived import Resized
+from roadanomaly.data.transforms import Degrade
+from roadanomaly.fitting import run_passes, split_for
 from roadanomaly.flows.store import save_flow
+from roadanomaly.inliers import inlier_scores
 from roadanomaly.model import load
+from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.training.config import TrainConfig
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import Plan, build_plans
@@ -38,9 +45,11 @@ class DetectorTask(Task):
         self.config = config
         self.folder = folder
         self.parts = build_parts(config)
-        self.frames, self.source = self.parts.frames, self.parts.source
+        self.source, self.model = self.parts.source, self.parts.model
+        detector, share = self.model.detector, config.held_out
+        self.frames = split_for(detector, self.parts.frames, share).held_in
+        self.split = split_for(detector, self._whole_frames(), share)
         self.flow = self.source.learned_flow() if self.source else None
-        self.model = self.parts.model
         self.model.detector.expect(config.steps * config.accumulate)
         self.module = TrainingStep(
             self.model.segmenter,
@@ -49,9 +58,30 @@ class DetectorTask(Task):
             freeze_batch_norm=config.freeze_batch_norm,
             supervise=config.supervise,
             distill=config.distill,
+            degrade=Degrade(p=config.degrade),
         )
         self.about: dict[str, Any] = {}
         self.values: dict[str, float] = {}
+
+    def _whole_frames(self) -> FrameSet:
+        """Return what the detector's passes see: training frames as a validation would make them.
+
+        They are brought to `val_size`, and hold the training's negatives if a loader can put them
+        in.
+        """
+        frames, size = self.parts.frames, self.config.val_size
+        sized = Resized(frames, size) if size else frames
+        mixes = self.source is not None and self.source.stage == "loader"
+        return MixedFrames(sized, self.source) if self.source and mixes else sized
+
+    def _walk(self, *, held_out: bool, quiet: bool) -> bool:
+        passes = [one for one in self.model.detector.fit_passes if one.held_out == held_out]
+        run_passes(self.model, passes, self.split, self.config.batch_size, quiet=quiet)
+        return bool(passes)
+
+    def prepare(self, *, quiet: bool) -> bool:
+        """Walk over the held-in frames, as the detector asks."""
+        return self._walk(held_out=False, quiet=quiet)
 
     @property
     def learned(self) -> nn.Module:
@@ -68,9 +98,14 @@ class DetectorTask(Task):
         return self.about
 
     def validate(self, step: int, log: RunLog) -> float:
-        """Return the average precision on held-out negatives, or without them the mIoU."""
+        """Return the average precision on held-out negatives, or without them the mIoU.
+
+        Where neither can tell steps apart, since the segmenter is frozen, the last is the best.
+        """
         self.model.eval()
         ready = step > 0 or self.model.detector.kind not in LEARNS
+        if ready:
+            self._walk(held_out=True, quiet=False)
         found = self.parts.validator.run(self.model, scored=ready)
         log.validate(step, found.values, found.curve, found.sheet)
         if found.explained is not None:
@@ -79,7 +114,8 @@ class DetectorTask(Task):
             assert self.source is not None
             log.show(step, *watch_source(self.source, self.flow, self.parts.validator, self.config))
         self.values = found.values
-        return found.values.get("ap", found.values["miou"])
+        frozen = self.model.detector.kind == "train"
+        return found.values.get("ap", float(step) if frozen else found.values["miou"])
 
     def save(self, step: int) -> None:
         """Write the model into the run folder, and what a source learned beside it."""
@@ -92,7 +128,7 @@ class DetectorTask(Task):
         """Calibrate the best model on inlier validation frames, and say where it is."""
         best = load(self.folder.model, device)
         title = self.parts.validator.title
-        scores = self.parts.validator.inlier_scores(best)
+        scores = inlier_scores(best, self.parts.validator.inliers)
         best.calibration = calibrate(scores, self.config.false_alarms, title)
         if self.parts.validator.source is not None:
             found = self.parts.validator.run(best).curve
@@ -103,6 +139,10 @@ class DetectorTask(Task):
         best.save(self.folder.model, saved)
         if log:
             log.say(f"best at step {best_step}; the model is in {self.folder.model}")
+
+    def after_step(self, mean: Callable[[Tensor], Tensor]) -> None:
+        """Pass it on to the detector."""
+        self.model.detector.after_step(mean)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the source's weights."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch.distributed as dist
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
+from torch import nn
 
 from roadanomaly.errors import OptionError, UserError
 from roadanomaly.training.run_config import RunConfig
@@ -56,6 +57,15 @@ class MeetingPoint:
         self.group: Any = None
         if fabric.world_size > 1:
             self.group = dist.new_group(backend="gloo", timeout=PATIENCE)
+
+    def share(self, module: nn.Module) -> None:
+        """Give every process the first one's parameters and buffers, to the last bit."""
+        if self.group is not None:
+            self.wait()
+            for tensor in module.state_dict().values():
+                sent = tensor.contiguous()
+                dist.broadcast(sent, 0)
+                tensor.copy_(sent)
 
     def wait(self) -> None:
         """Return when every process has come here.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from roadanomaly.training.run_config import Part, RunConfig
 
@@ -15,6 +16,8 @@ class FlowConfig(RunConfig):
         flow: name out of the catalogue of flows, and its options.
         val_crops: crops of `val_data` on which bits per dimension are measured, always the same.
     """
+
+    task: ClassVar[str] = "flow"
 
     flow: Part
     crop: tuple[int, int] = (64, 64)

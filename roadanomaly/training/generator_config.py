@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from roadanomaly.errors import OptionError
 from roadanomaly.training.run_config import Part, RunConfig
@@ -45,6 +45,8 @@ class GeneratorConfig(RunConfig):
         val_frames: validation frames, evenly spaced over `val_data`; 0 takes all.
         val_size: height and width of their resynthesis; that of a crop if not given.
     """
+
+    task: ClassVar[str] = "generator"
 
     generator: Part
     encoder: Part | None = None

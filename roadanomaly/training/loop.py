@@ -15,21 +15,16 @@ import numpy as np
 import torch
 
 from roadanomaly.errors import DataError, TrainingDiverged, UserError
+from roadanomaly.formats import upgrade_checkpoint
 from roadanomaly.training.average import WeightAverage
 from roadanomaly.training.checkpoint import load_checkpoint, save_checkpoint
-from roadanomaly.training.config import TrainConfig
-from roadanomaly.training.detector_task import DetectorTask
 from roadanomaly.training.engine import MeetingPoint, build_fabric
-from roadanomaly.training.flow_config import FlowConfig
-from roadanomaly.training.flow_task import FlowTask
-from roadanomaly.training.generator_config import GeneratorConfig
-from roadanomaly.training.generator_task import GeneratorTask
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import Plan
 from roadanomaly.training.run_config import RunConfig
 from roadanomaly.training.run_folder import RunFolder, check_same_run, plain
 from roadanomaly.training.stream import train_loader
-from roadanomaly.training.task import Task
+from roadanomaly.training.tasks import TASKS
 from roadanomaly.types import Batch
 
 STEP_MIX = 4
@@ -58,7 +53,7 @@ class Trainer:
         self.fabric.launch()
         self.meeting_point = MeetingPoint(self.fabric)
         torch.manual_seed(config.seed)
-        self.task = self._build_task()
+        self.task = TASKS.get(config.task)(config, self.folder)
         self.record = self.task.record(self.fabric.world_size)
         plans = self.task.plans()
         self.module, *optimisers = self.fabric.setup(
@@ -74,14 +69,6 @@ class Trainer:
         elif self.fabric.is_global_zero:
             self.folder.begin(config, self.record)
         self.stop = False
-
-    def _build_task(self) -> Task:
-        if isinstance(self.config, FlowConfig):
-            return FlowTask(self.config, self.folder)
-        if isinstance(self.config, GeneratorConfig):
-            return GeneratorTask(self.config, self.folder)
-        assert isinstance(self.config, TrainConfig)
-        return DetectorTask(self.config, self.folder)
 
     def run(self) -> Path:
         """Train to the end and return the run folder.
@@ -109,6 +96,7 @@ class Trainer:
         config = self.config
         batches = self.batches()
         if self.step == 0:
+            self._prepare()
             self._validate(log)
         self.module.train()
         for step in range(self.step + 1, config.steps + 1):
@@ -131,6 +119,13 @@ class Trainer:
             if stopping:
                 msg = f"stopped after step {step}; continue with --resume."
                 raise Interrupted(msg)
+
+    def _prepare(self) -> None:
+        """Let the task do what comes before the first step; all processes then hold the same."""
+        if self.task.prepare(quiet=not self.fabric.is_global_zero):
+            self.meeting_point.share(self.task.learned)
+            if self.average:
+                self.average = WeightAverage(self.task.learned, self.config.average)
 
     def _kept(self, error: DataError) -> DataError:
         """Save what was learned before a file that cannot be used, and say so."""
@@ -190,9 +185,16 @@ class Trainer:
             plan.optimiser.step()
             plan.optimiser.zero_grad(set_to_none=True)
             plan.schedule.step()
+        self.task.after_step(self._mean)
         if self.average:
             self.average.update(self.task.learned)
         return totals
+
+    def _mean(self, value: torch.Tensor) -> torch.Tensor:
+        """Return the mean of a tensor over all processes."""
+        if self.fabric.world_size == 1:
+            return value
+        return torch.as_tensor(self.fabric.all_reduce(value, reduce_op="mean"))
 
     def _seed(self, step: int, part: int) -> None:
         """Make a pass draw the same numbers in a resumed run, whose loader starts only then."""
@@ -264,6 +266,7 @@ class Trainer:
         state = load_checkpoint(self.folder.last)
         processes = self.fabric.world_size
         check_same_run(json.loads(state["config"]), state["processes"], self.config, processes)
+        state = upgrade_checkpoint(state)
         self.task.learned.load_state_dict(state["networks"])
         self.task.load_state_dict(state["task"])
         for plan in self.plans:

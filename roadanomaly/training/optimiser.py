@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
-from torch.optim import Adamax, AdamW, Optimizer
+from torch.optim import SGD, Adam, Adamax, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from roadanomaly.detectors.learner import Learner, Method
 from roadanomaly.training.config import TrainConfig
 from roadanomaly.training.step import TrainingStep
 
@@ -41,33 +43,90 @@ class Plan:
 
 
 def build_plans(module: TrainingStep, config: TrainConfig) -> list[Plan]:
-    """Return AdamW for segmenter and detector, and Adamax for a source with parameters."""
-    optimiser = build_optimiser(module, config)
-    schedule = build_schedule(optimiser, config.schedule, config.warmup, config.steps)
-    plans = [Plan("networks", optimiser, schedule, config.clip)]
+    """Return the optimisers: of segmenter and detector, of what learns at a pace of its own.
+
+    The first is the config's, for all parameters that nobody else claims; then one for each of the
+    detector's learners, and Adamax for a source with parameters.
+    """
+
+    def plan(name: str, optimiser: Optimizer, schedule: str, clip: float) -> Plan:
+        factors = build_schedule(optimiser, schedule, config.warmup, config.steps)
+        return Plan(name, optimiser, factors, clip)
+
+    learners = module.detector.learners()
+    plans = []
+    groups = parameter_groups(module, config, _claimed(learners))
+    if groups:
+        first = build_optimiser(config.optimiser, groups)
+        plans.append(plan("networks", first, config.schedule, config.clip))
+    for name, learner in learners.items():
+        plans.append(plan(name, optimiser_of(learner), config.schedule, learner.clip))
     learned = _trainable(module.source) if module.source is not None else []
     if learned:
         slow = Adamax(learned, config.source_lr)
-        schedule = build_schedule(slow, config.source_schedule, config.warmup, config.steps)
-        plans.append(Plan("source", slow, schedule, config.source_clip))
+        plans.append(plan("source", slow, config.source_schedule, config.source_clip))
     return plans
 
 
-def build_optimiser(module: TrainingStep, config: TrainConfig) -> AdamW:
-    """AdamW with a rate for the segmenter and one for the detector.
+def _claimed(learners: Mapping[str, Learner]) -> set[int]:
+    """Return the parameters that learners name.
+
+    Raises:
+        ValueError: one is named twice: a fault of the detector's code.
+    """
+    named = [id(parameter) for one in learners.values() for parameter in one.parameters]
+    if len(set(named)) < len(named):
+        msg = "two learners of the detector name the same parameter."
+        raise ValueError(msg)
+    return set(named)
+
+
+def parameter_groups(
+    module: TrainingStep, config: TrainConfig, claimed: Collection[int] = ()
+) -> list[dict[str, Any]]:
+    """Return groups with a rate for the segmenter and one for the detector.
 
     Biases, normalisation and PReLU parameters (one dimension) get no weight decay.
+
+    Args:
+        module: what is trained.
+        config: its rates.
+        claimed: `id` of parameters that learn elsewhere.
     """
     groups = []
     rates = {"segmenter": config.lr, "detector": config.head_lr}
     for name, rate in rates.items():
-        part = getattr(module, name)
+        part = [p for p in _trainable(getattr(module, name)) if id(p) not in claimed]
         for decayed in (True, False):
-            found = [p for p in _trainable(part) if (p.dim() > 1) == decayed]
+            found = [p for p in part if (p.dim() > 1) == decayed]
             if found:
                 decay = config.weight_decay if decayed else 0.0
                 groups.append({"params": found, "lr": rate, "weight_decay": decay, "name": name})
-    return AdamW(groups)
+    return groups
+
+
+def build_optimiser(
+    method: Method,
+    groups: Iterable[Any],
+    *,
+    betas: tuple[float, float] = (0.9, 0.999),
+    momentum: float = 0.9,
+) -> Optimizer:
+    """Return the optimiser of that name over groups that hold their own rates and decays."""
+    if method == "sgd":
+        return SGD(groups, momentum=momentum, nesterov=momentum > 0)
+    kinds = {"adamw": AdamW, "adam": Adam, "adamax": Adamax}
+    return kinds[method](groups, betas=betas)
+
+
+def optimiser_of(learner: Learner) -> Optimizer:
+    """Return the optimiser that a detector's learner declares."""
+    group = {
+        "params": list(learner.parameters),
+        "lr": learner.lr,
+        "weight_decay": learner.weight_decay,
+    }
+    return build_optimiser(learner.method, [group], betas=learner.betas, momentum=learner.momentum)
 
 
 def _trainable(module: nn.Module) -> list[nn.Parameter]:

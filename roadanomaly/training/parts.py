@@ -10,6 +10,7 @@ from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.model import Model, load
 from roadanomaly.negatives import NEGATIVES, NegativeSource
+from roadanomaly.refiners import REFINERS
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.training.config import TrainConfig
 from roadanomaly.training.record import run_record, weights_hash
@@ -43,13 +44,15 @@ def build_parts(config: TrainConfig) -> Parts:
     source = NEGATIVES.from_spec(config.negatives) if config.negatives else None
     held_out = NEGATIVES.from_spec(config.val_negatives) if config.val_negatives else None
     val_frames = DATASETS.from_spec(config.val_data)
-    model = Model(_segmenter(config), DETECTORS.from_spec(config.detector))
+    refiners = [REFINERS.from_spec(one) for one in config.refiners]
+    model = Model(_segmenter(config), DETECTORS.from_spec(config.detector), refiners=refiners)
     validator = Validator(
         val_frames, held_out, config.val_frames, config.val_size, model.detector.region
     )
     parts = Parts(frames, source, validator, model)
     _check(parts)
     if source is not None:
+        source.attach(model.segmenter)
         model.detector.trained_on = source.content
     if model.detector.kind == "finetune":
         model.segmenter.learned_from = model.detector.learned_from

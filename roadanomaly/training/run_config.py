@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from roadanomaly.errors import OptionError
 
@@ -42,7 +42,12 @@ class RunConfig:
         validate_every: steps between validations; 0 validates at the end alone.
         checkpoint_every: steps between checkpoints.
         log_every: steps between log lines.
+
+    Class facts:
+        task: what is trained, a name of `training.tasks`.
     """
+
+    task: ClassVar[str]
 
     train_data: Part
     val_data: Part

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from roadanomaly.errors import OptionError, UserError
+from roadanomaly.formats import upgrade_recipe
+from roadanomaly.negatives import NEGATIVES
 from roadanomaly.training.run_config import RunConfig
 
 FREE_KEYS = ("out", "workers", "accelerator", "devices", "checkpoint_every", "log_every")
 """Keys that may change when a run is resumed: they do not change what is learned."""
+
+SOURCES = ("negatives", "val_negatives")
+"""Keys that hold a source of negatives."""
 
 
 class RunFolder:
@@ -69,7 +74,8 @@ def check_same_run(
     """Refuse to resume what would be another run.
 
     Args:
-        saved: `plain` of the config in the checkpoint.
+        saved: `plain` of the config in the checkpoint; keys that an earlier version did not know
+            take their defaults.
         processes: that wrote the checkpoint.
         config: of the run that resumes.
         processes_now: of the run that resumes.
@@ -77,12 +83,19 @@ def check_same_run(
     Raises:
         OptionError: names what differs.
     """
-    before = {**saved, "number of processes": processes}
+    defaults = {one.name: one.default for one in fields(config) if one.default is not MISSING}
+    known = upgrade_recipe(saved) if "refiners" in defaults else saved
+    before = {**json.loads(json.dumps(defaults)), **known, "number of processes": processes}
     now = {**plain(config), "number of processes": processes_now}
     for key, value in now.items():
-        if key not in FREE_KEYS and before.get(key) != value:
+        if key not in FREE_KEYS and _today(key, before.get(key)) != _today(key, value):
             msg = (
                 f"--resume: `{key}` was {before.get(key)!r} and is {value!r} now. A resumed run "
                 "must be the same run: set it back, or start another with --out."
             )
             raise OptionError(msg)
+
+
+def _today(key: str, value: Any) -> Any:
+    """Write a source as configs do today, so that an earlier version's run can be resumed."""
+    return NEGATIVES.upgraded(value) if key in SOURCES and value else value

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from roadanomaly.data import FrameSet
+from roadanomaly.data.stack import stack
 from roadanomaly.data.transforms import RandomScaleCrop
 from roadanomaly.flows import ImageFlow
 from roadanomaly.negatives import NegativeSource
@@ -14,7 +15,6 @@ from roadanomaly.report.flow_pictures import bits_of, draw, grid
 from roadanomaly.report.pictures import column, row
 from roadanomaly.training.crops import held_out_crops
 from roadanomaly.training.run_config import RunConfig
-from roadanomaly.training.stream import stack
 from roadanomaly.training.validation import Validator
 from roadanomaly.types import Batch, as_grey_levels
 

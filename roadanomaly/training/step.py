@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from roadanomaly.data.transforms import Degrade
 from roadanomaly.detectors import Detector
-from roadanomaly.detectors.losses import closed_set_cross_entropy, labels_at, masked_mean
+from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.segmenters import Segmenter
+from roadanomaly.segmenters.closed_set import labels_at
 from roadanomaly.types import NEGATIVE, Batch, Segmentation
 
 LEARNS = ("train", "finetune")
@@ -22,12 +25,14 @@ class TrainingStep(nn.Module):
     """Segmenter, detector and a source that works inside the step, as one module that is trained.
 
     Args:
-        segmenter: the network; frozen if the detector is of kind `train`.
+        segmenter: the network; of it those parameters learn that the detector names.
         detector: attached to it.
         source: of negatives; one that works in the loader alone has no part here.
         freeze_batch_norm: keep the segmenter's BatchNorm layers in inference mode.
         supervise: `"logits"` or `"image"`: the grid on which losses are taken.
         distill: weight of the term that holds the segmenter near its start.
+        degrade: what is done to the crops after the source has mixed them, so that negatives that
+            are made here are spoilt as the inliers are; without a source the loader does it.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class TrainingStep(nn.Module):
         freeze_batch_norm: bool,
         supervise: str,
         distill: float,
+        degrade: Degrade | None = None,
     ) -> None:
         super().__init__()
         self.segmenter = segmenter
@@ -47,16 +53,16 @@ class TrainingStep(nn.Module):
         self.freeze_batch_norm = freeze_batch_norm
         self.supervise = supervise
         self.distill = distill
+        self.degrade = degrade
         self.teacher = copy.deepcopy(segmenter).requires_grad_(False) if distill else None
-        if detector.kind == "train":
-            segmenter.requires_grad_(False)
+        self.moving = _hold_the_rest(segmenter, detector.moves(segmenter))
 
     def train(self, mode: bool = True) -> TrainingStep:
         """Set the mode; frozen parts stay in inference mode."""
         super().train(mode)
         if self.teacher is not None:
             self.teacher.eval()
-        if self.detector.kind == "train":
+        if not self.moving:
             self.segmenter.eval()
         elif self.freeze_batch_norm:
             for module in self.segmenter.modules():
@@ -69,16 +75,19 @@ class TrainingStep(nn.Module):
 
         Args:
             batch: as it left the loader, on the device.
-            rng: all chance of a source that works here.
+            rng: all chance of a source that works here, and of the degradation after it.
         """
         if self.source is not None:
             assert rng is not None
             batch = self.source.mix(batch, rng)
-        segmentation = self._supervised(self.segmenter(batch.image, self.detector.needs))
+            if self.degrade is not None:
+                batch = self.degrade.batch(batch, rng)
+        segmentation = self._supervised(self.detector.look(self.segmenter, batch.image))
+        losses: dict[str, Tensor] = {}
+        if self.moving and self.detector.closed_set:
+            losses |= self.segmenter.loss(segmentation, batch.label)
         if self.detector.kind in LEARNS:
-            losses = self.detector.loss(segmentation, batch)
-        else:
-            losses = {"cross_entropy": closed_set_cross_entropy(segmentation, batch)}
+            losses |= self.detector.loss(segmentation, batch)
         if self.teacher is not None:
             losses["distill"] = self.distill * self._distance(segmentation, batch)
         if self.source is not None:
@@ -102,3 +111,11 @@ class TrainingStep(nn.Module):
         inlier = labels_at(batch.label, segmentation) != NEGATIVE
         log_p = segmentation.class_logits(segmentation.logits).log_softmax(1)
         return masked_mean(-(target * log_p).sum(1), inlier)
+
+
+def _hold_the_rest(segmenter: Segmenter, moving: Iterable[nn.Parameter]) -> bool:
+    """Freeze what is not named, and return whether anything of the segmenter learns."""
+    chosen = {id(parameter) for parameter in moving}
+    for parameter in segmenter.parameters():
+        parameter.requires_grad_(parameter.requires_grad and id(parameter) in chosen)
+    return any(parameter.requires_grad for parameter in segmenter.parameters())

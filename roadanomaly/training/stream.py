@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
-import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from roadanomaly.data.base import FrameSet
+from roadanomaly.data.stack import stack
 from roadanomaly.data.transforms import ColourJitter, Compose, Degrade, RandomFlip, RandomScaleCrop
 from roadanomaly.errors import DataError, UserError
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.training.run_config import RunConfig
-from roadanomaly.types import IGNORE, Batch, Frame
+from roadanomaly.types import Batch, Frame
 
 ORDER, CROP, MIX = 1, 2, 3
 
@@ -77,7 +77,10 @@ class ShardSampler(Sampler[int]):
 
 
 class Collate:
-    """Stack crops, mix negatives in and degrade the result, all from the first crop's number."""
+    """Stack crops, mix negatives in and degrade the result, all from the first crop's number.
+
+    Where a source works inside the step, the step degrades, after it: see `TrainingStep`.
+    """
 
     def __init__(self, source: NegativeSource | None, degrade: Degrade, seed: int) -> None:
         self.source = source
@@ -94,26 +97,13 @@ class Collate:
             frames.append(frame)
         batch = stack(frames)
         try:
-            if self.source is not None and self.source.stage == "loader":
+            if self.source is not None and self.source.stage != "step":
                 batch = self.source.mix(batch, rng)
         except UserError as error:
             return error
+        if self.source is not None and self.source.stage != "loader":
+            return batch
         return self.degrade.batch(batch, rng)
-
-
-def stack(frames: Sequence[Frame]) -> Batch:
-    """Stack equally sized frames; a frame without a label counts as `IGNORE` throughout."""
-    labels = [
-        torch.full(frame.image.shape[-2:], IGNORE, dtype=torch.uint8)
-        if frame.label is None
-        else frame.label
-        for frame in frames
-    ]
-    return Batch(
-        torch.stack([frame.image for frame in frames]),
-        torch.stack(labels),
-        tuple(frame.id for frame in frames),
-    )
 
 
 def train_transform(config: RunConfig) -> Compose:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from roadanomaly.data import FrameSet
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import Plan
+from roadanomaly.training.run_folder import RunFolder
 
 
 class Task(ABC):
@@ -27,6 +29,10 @@ class Task(ABC):
     source: NegativeSource | None
     module: nn.Module
 
+    @abstractmethod
+    def __init__(self, config: Any, folder: RunFolder) -> None:
+        """Build all parts of the run; the config is of the task's own kind."""
+
     @property
     @abstractmethod
     def learned(self) -> nn.Module:
@@ -40,6 +46,18 @@ class Task(ABC):
     def record(self, processes: int) -> dict[str, Any]:
         """Return all that somebody needs to repeat the run."""
 
+    def prepare(self, *, quiet: bool) -> bool:
+        """Do what must come before the first step, alike in every process.
+
+        Args:
+            quiet: show no progress.
+
+        Returns:
+            whether `learned` has changed.
+        """
+        del quiet
+        return False
+
     @abstractmethod
     def validate(self, step: int, log: RunLog) -> float:
         """Judge what was learned so far, log it, and return a measure, higher = better."""
@@ -51,6 +69,10 @@ class Task(ABC):
     @abstractmethod
     def finish(self, log: RunLog | None, best_step: int, device: torch.device) -> None:
         """Complete what was kept when the last step is done."""
+
+    def after_step(self, mean: Callable[[Tensor], Tensor]) -> None:
+        """Let statistics follow the training; `mean` is over all processes."""
+        del mean
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint must hold beside `learned` and the plans."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.derived import Resized
-from roadanomaly.data.ground import on_ground, require_ground
+from roadanomaly.data.ground import OnGround, on_ground, require_ground
+from roadanomaly.data.stack import stack
 from roadanomaly.data.subset import Subset
 from roadanomaly.detectors.base import Region
 from roadanomaly.detectors.explanation import explanation
@@ -22,8 +21,7 @@ from roadanomaly.negatives import NegativeSource
 from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.report.explanation_sheet import explanation_sheet
 from roadanomaly.report.pictures import column, rgb, score_sheet
-from roadanomaly.training.stream import stack
-from roadanomaly.types import Batch, Frame
+from roadanomaly.types import ASSUMED, Batch, Frame
 
 PICTURES = 4
 
@@ -80,9 +78,10 @@ class Validator:
         region = ", road region" if self.region == "road" else ""
         return f"{data['name']} {data.get('split', '')}".strip() + region
 
-    def inliers(self, number: int) -> Frame:
-        """Return validation frame `number` at the size of the validation."""
-        return self._counted(self._sized[number])
+    @property
+    def inliers(self) -> FrameSet:
+        """The validation frames without negatives, at their size and with their region."""
+        return OnGround(self._sized) if self.region == "road" else self._sized
 
     def mixed(self, number: int) -> Frame:
         """Return validation frame `number` with its negatives."""
@@ -115,15 +114,16 @@ class Validator:
             frame = self._frame(batch)
             assert frame.truth is not None
             batch = batch.to(model.device)
-            with torch.inference_mode():
-                segmentation = model.segmenter(batch.image, model.detector.needs)
-                confusion.update(
-                    segmentation.classes()[0].cpu().numpy(), batch.label[0].cpu().numpy()
-                )
+            model.detector.reset()
+            with model.head.inference():
+                segmentation = model.head.look(model.segmenter, batch.image)
+                if model.detector.reads_segmentation:
+                    classes = segmentation.classes()[0].cpu().numpy()
+                    confusion.update(classes, batch.label[0].cpu().numpy())
                 if not scored:
                     continue
-                segmentation = replace(segmentation, assumed=batch.assumed)
-                score = model.detector.score(segmentation, batch.image)[0].cpu().numpy()
+                segmentation = replace(segmentation, assumed=batch.note(ASSUMED))
+                score = model.head.score(segmentation, batch.image)[0].detach().cpu().numpy()
             pixels.update(frame.id, score, frame.truth.numpy())
             if len(pictures) < PICTURES:
                 pictures.append((frame, score))
@@ -140,11 +140,3 @@ class Validator:
             score_sheet(pictures) if pictures else None,
             column(explained) if explained else None,
         )
-
-    def inlier_scores(self, model: Model) -> Iterator[np.ndarray]:
-        """Yield the scores of the inlier pixels that count, of each frame without negatives."""
-        for number in range(len(self.frames)):
-            frame = self.inliers(number)
-            score, _ = model.score(frame.image[None].to(model.device).float() / 255)
-            assert frame.truth is not None
-            yield score[0].cpu().numpy()[frame.truth.numpy() == 0]

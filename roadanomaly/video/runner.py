@@ -14,6 +14,7 @@ import psutil
 
 from roadanomaly.errors import DataError, UserError
 from roadanomaly.runtimes import Runtime, Scores
+from roadanomaly.video.cuts import CutFinder
 from roadanomaly.video.frames import Event, Judged, VideoFrame
 from roadanomaly.video.judge import Judge
 from roadanomaly.video.lanes import Closed, Lane
@@ -79,6 +80,7 @@ class Runner:
         self._decoded: Lane[VideoFrame] = Lane(1 if source.live else 2, drop=source.live)
         self._scored: Lane[Scored] = Lane(2)
         self._judged: Lane[Judged] = Lane(2)
+        self._cut = CutFinder()
         self._fault: BaseException | None = None
         self._begun = time.perf_counter()
 
@@ -189,6 +191,8 @@ class Runner:
             while True:
                 frame = self._decoded.take()
                 start = time.perf_counter()
+                if self.runtime.keeps_state and self._cut(frame.image):
+                    self.runtime.reset()
                 scores = self.runtime(frame.image)
                 self._scored.put(Scored(frame, scores, time.perf_counter() - start))
         finally:

@@ -223,24 +223,27 @@ def test_fit_at_another_size_says_so_in_the_record(command, model_folder, tmp_pa
     assert "at least 1 pixel" in err
 
 
-def test_fit_puts_negatives_in_for_a_detector_that_learns_from_anomalies(
-    command, model_folder, tmp_path
-):
+def test_fit_puts_negatives_in_and_says_so_in_the_record(command, model_folder, tmp_path):
     small = ("--data.name", "streets", "--data.count", 3, "--data.height", 64, "--data.width", 128)
-    logistic = ("--detector.name", "embedding_density", "--detector.aggregate", "logistic")
-    words = (*logistic, "--detector.epochs", 1, "--out", tmp_path / "fit")
-    code, _, err = command("fit", "--run", model_folder, *small, *words)
-    assert code == 2
-    assert "--negatives" in err
+    words = ("--detector.name", "mahalanobis", "--out", tmp_path / "fit")
     code, _, err = command("fit", "--run", model_folder, *small, *words, "--negatives.name", "flow")
     assert code == 2
     assert "must not learn" in err
     shapes = ("--negatives.name", "shapes", "--negatives.side", "[20, 40]")
     assert command("fit", "--run", model_folder, *small, *words, *shapes)[0] == 0
-    model = ra.load(tmp_path / "fit")
-    assert model.detector.learned_from == "synthetic negatives"
     record = json.loads((tmp_path / "fit" / "model" / "model.json").read_text())["record"]
     assert record["fit_data"]["negatives"]["name"] == "shapes"
+
+
+def test_fit_refuses_a_share_out_of_range_and_what_is_trained(command, model_folder, tmp_path):
+    small = ("--data.name", "streets", "--data.count", 2, "--data.height", 64, "--data.width", 128)
+    words = ("fit", "--run", model_folder, *small, "--out", tmp_path / "fit")
+    code, _, err = command(*words, "--detector.name", "mahalanobis", "--held_out", 1.5)
+    assert code == 2
+    assert "`held_out` must lie between 0 and 1, not 1.5" in err
+    code, _, err = command(*words, "--detector.name", "embedding_density")
+    assert code == 2
+    assert "trained, not fitted: `roadanomaly train CONFIG`" in err
 
 
 def test_list_shows_options(command):

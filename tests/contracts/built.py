@@ -19,6 +19,8 @@ def detector_options(name: str, classes: int = 19) -> dict[str, Any]:
         name: in the catalogue.
         classes: of the segmenter.
     """
+    if name == "fusion":
+        return {"heads": [{"detector": {"name": one}} for one in ("energy", "msp")]}
     if name not in DRAWING:
         return {}
     return {

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from roadanomaly.negatives import NEGATIVES
-from roadanomaly.types import IGNORE, NEGATIVE
+from roadanomaly.types import ASSUMED, IGNORE, NEGATIVE
 from tests.negatives import tiny
 
 CONTENT = {
@@ -40,9 +40,10 @@ def rng(seed=5):
 def changes(mixed, batch):
     """Where a crop shows something else, or is assumed to show something else."""
     changed = (mixed.image != batch.image).any(1)
-    if mixed.assumed is None:
+    assumed = mixed.note(ASSUMED)
+    if assumed is None:
         return changed
-    return changed | ((mixed.assumed != batch.label) & (mixed.assumed != IGNORE))
+    return changed | ((assumed != batch.label) & (assumed != IGNORE))
 
 
 def test_mix_returns_a_new_batch_and_keeps_the_original(source, batch):

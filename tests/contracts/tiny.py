@@ -147,6 +147,7 @@ class Tiny:
         masks: it answers masks.
         features: it offers features.
         trainable: gradients pass through it.
+        single: its logits come from one map.
     """
 
     name: str
@@ -154,6 +155,12 @@ class Tiny:
     masks: bool = False
     features: bool = True
     trainable: bool = True
+    single: bool = True
+
+    @property
+    def classified(self) -> bool:
+        """Whether its classifier can be asked alone."""
+        return self.single and self.features and not self.masks
 
     def build(self) -> Segmenter:
         options = self.options() if callable(self.options) else self.options
@@ -166,6 +173,11 @@ NETWORKS = {
     "ladder_densenet": Tiny("ladder_densenet", {"blocks": [2, 2, 2, 2], "growth": 8}),
     "mmseg": Tiny("mmseg", {"config": PIDNET}),
     "onnx": Tiny("onnx", lambda: file_network("onnx"), features=False, trainable=False),
+    "sliding": Tiny(
+        "sliding",
+        {"segmenter": {"name": "espnetv2", "scale": 0.5}, "window": [64, 64]},
+        single=False,
+    ),
     "smp": Tiny("smp"),
     "torchscript": Tiny("torchscript", lambda: file_network("pt"), features=False, trainable=False),
     **{

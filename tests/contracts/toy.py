@@ -11,9 +11,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from roadanomaly.data.base import FrameSet
 from roadanomaly.detectors import DETECTORS, Detector
+from roadanomaly.fitting import run_passes, split_for
+from roadanomaly.model import Model
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
-from roadanomaly.types import IGNORE, NEGATIVE, Batch, Masks
+from roadanomaly.segmenters.closed_set import closed_set_cross_entropy
+from roadanomaly.types import IGNORE, NEGATIVE, Batch, Frame, Masks
 from tests.contracts.built import build_detector
 
 CLASSES = ("road", "sidewalk", "pavement")
@@ -94,6 +98,35 @@ def planted(batch: Batch, shade: float) -> Batch:
     return Batch(image, label, batch.ids, batch.image)
 
 
+class Frames(FrameSet):
+    """The images of batches, one by one."""
+
+    source, licence, classes = "the toy world", "none", CLASSES
+
+    def __init__(self, *batches: Batch):
+        self.frames = [
+            Frame(name, (255 * image).round().to(torch.uint8), label)
+            for batch in batches
+            for name, image, label in zip(batch.ids, batch.image, batch.label, strict=True)
+        ]
+        self.ids = [frame.id for frame in self.frames]
+
+    def __len__(self):
+        return len(self.frames)
+
+    def __getitem__(self, index):
+        return self.frames[index]
+
+    def record(self):
+        return {"name": "toy"}
+
+
+def walk(model: Model, frames: FrameSet, *, held_out: bool) -> None:
+    """Do the held-in or the held-out passes of a detector, a quarter of the frames held out."""
+    passes = [one for one in model.detector.fit_passes if one.held_out == held_out]
+    run_passes(model, passes, split_for(model.detector, frames, 0.25), 4)
+
+
 STEPS = {"dacup": 120}
 """Of training, where the usual 60 do not do: three losses share DaCUP's."""
 
@@ -101,16 +134,26 @@ STEPS = {"dacup": 120}
 def prepared(name: str, segmenter: Segmenter | None = None) -> Detector:
     """Build a detector on a toy segmenter and do what its kind asks for."""
     segmenter = segmenter or segmenter_for(name)
-    detector = build_detector(name, len(segmenter.classes))
-    detector.attach(segmenter)
-    if detector.kind == "fit":
-        for seed in range(3):
-            batch = inliers(4, seed)
-            detector.update(segmenter(batch.image, detector.needs), batch)
-        detector.finish()
-    elif detector.kind != "posthoc":
-        _train(segmenter, detector, STEPS.get(name, 60))
-    return detector.eval()
+    model = Model(segmenter, build_detector(name, len(segmenter.classes)))
+    prepare(model, STEPS.get(name, 60))
+    return model.detector.eval()
+
+
+def prepare(model: Model, steps: int = 60, shade: float | None = None) -> None:
+    """Do what a detector's kind asks for.
+
+    Args:
+        model: on the toy segmenter.
+        steps: of training.
+        shade: of patches in the frames of its passes; None for none.
+    """
+    batches = [inliers(4, seed) for seed in range(3)]
+    if shade is not None:
+        batches = [planted(batch, shade) for batch in batches]
+    walk(model, Frames(*batches), held_out=False)
+    if model.detector.kind in ("train", "finetune"):
+        _train(model.segmenter, model.detector, steps)
+    walk(model, Frames(*batches), held_out=True)
 
 
 def _train(segmenter: Segmenter, detector: Detector, steps: int) -> None:
@@ -123,5 +166,8 @@ def _train(segmenter: Segmenter, detector: Detector, steps: int) -> None:
         batch = planted(inliers(4, 100 + step), shade=0.1 + 0.3 * (step % 2))
         segmentation = segmenter(batch.image, detector.needs)
         optimiser.zero_grad()
-        sum(detector.loss(segmentation, batch).values()).backward()
+        losses = detector.loss(segmentation, batch)
+        if detector.kind == "finetune":
+            losses["cross_entropy"] = closed_set_cross_entropy(segmentation, batch.label)
+        sum(losses.values()).backward()
         optimiser.step()

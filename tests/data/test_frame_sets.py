@@ -61,15 +61,15 @@ def test_camvid_labels_are_train_ids(tmp_path: Path):
 
 
 def test_camvid_labels_are_its_own_and_void_may_be_negative(tmp_path: Path):
-    frames = CamVid("train", layouts.camvid(tmp_path), classes="camvid", void_as="negative")
+    frames = CamVid("train", layouts.camvid(tmp_path), classes="camvid", void="negative")
     np.testing.assert_array_equal(frames[0].label, stripes([*range(11), 254], layouts.WIDTH))
     assert frames.classes == CAMVID
-    assert frames.record()["void_as"] == "negative"
+    assert frames.record()["void"] == "negative"
     default = CamVid("train", tmp_path, classes="camvid")
     assert default[0].label.max() == 255
 
 
-@pytest.mark.parametrize("options", [{"classes": "cityscape"}, {"void_as": "ignored"}])
+@pytest.mark.parametrize("options", [{"classes": "cityscape"}, {"void": "ignored"}])
 def test_camvid_refuses_other_words(tmp_path: Path, options):
     with pytest.raises(OptionError, match="did you mean"):
         CamVid(root=tmp_path, **options)

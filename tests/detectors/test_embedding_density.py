@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from scipy.stats import rankdata
 
+import roadanomaly
 from roadanomaly.detectors import DETECTORS
+from roadanomaly.detectors.density.draw_pixels import draw_pixels
 from roadanomaly.detectors.density.embedding_density import EmbeddingDensity
-from roadanomaly.detectors.density.feature_sample import FeatureSample, draw_pixels
 from roadanomaly.detectors.density.frame_standard import standardise_frame
 from roadanomaly.detectors.density.layer_density import VectorDensity, WindowDensity
 from roadanomaly.detectors.density.projection import Whitening
 from roadanomaly.errors import DataError, OptionError
-from roadanomaly.flows.vector_flow import VectorFlow, maximise_likelihood
+from roadanomaly.fitting import split_for
+from roadanomaly.flows.vector_flow import VectorFlow
+from roadanomaly.model import Model
 from roadanomaly.segmenters.base import FeatureInfo
+from roadanomaly.types import IGNORE
 from tests.contracts import toy
+from tests.contracts.tiny import network
 
 
 class TwoLayers(toy.ToySegmenter):
@@ -35,17 +42,21 @@ class TwoLayers(toy.ToySegmenter):
         return logits, {name: found[name] for name in features}
 
 
-def fitted(segmenter, planted=False, **options):
-    detector = EmbeddingDensity(**{"dimensions": 3, "epochs": 8, "hidden": 16, **options})
-    detector.attach(segmenter)
-    for seed in range(4):
-        batch = toy.inliers(4, seed)
-        batch = toy.planted(batch, 0.3) if planted else batch
-        with torch.inference_mode():
-            detector.update(segmenter(batch.image, detector.needs), batch)
-    with torch.inference_mode():
-        detector.finish()
+def trained(segmenter, planted=False, steps=40, **options):
+    detector = EmbeddingDensity(**{"dimensions": 3, "hidden": 16, **options})
+    toy.prepare(Model(segmenter, detector), steps, shade=0.3 if planted else None)
     return detector.eval()
+
+
+def descend(parameters, loss, steps, rate):
+    """Minimise `loss(step)` with Adam, the rate falling as half a cosine."""
+    optimiser = torch.optim.Adam(parameters, rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for step in range(steps):
+        optimiser.zero_grad()
+        loss(step).backward()
+        optimiser.step()
+        schedule.step()
 
 
 def test_whitening_gives_uncorrelated_values_of_deviation_1():
@@ -70,21 +81,6 @@ def test_a_direction_that_never_varies_stays_bounded():
     assert whitening(x + 1e-3).abs().max() < 10
 
 
-def test_a_sample_keeps_every_row_with_equal_chance():
-    counts = torch.zeros(100)
-    for _ in range(300):
-        sample = FeatureSample(20)
-        for first in range(0, 100, 10):
-            rows = torch.arange(first, first + 10.0)[:, None]
-            sample.add({"a": rows, "b": 2 * rows})
-        kept = sample.rows()
-        assert len(kept["a"]) == 20
-        assert torch.equal(kept["b"], 2 * kept["a"])
-        counts[kept["a"][:, 0].long()] += 1
-    assert counts[:50].sum() == pytest.approx(3000, abs=200)
-    assert counts.min() > 20
-
-
 def test_drawn_pixels_carry_a_label_and_can_be_balanced():
     label = torch.full((20, 20), -1)
     label[:10], label[10, :10] = 0, 7
@@ -101,8 +97,8 @@ def test_vectors_flow_learns_a_known_gaussian():
     """To 0.02 nats; samples have its moments; the log-determinant is the Jacobian's."""
     factor = torch.tensor([[1.0, 0, 0], [0.7, 0.6, 0], [-0.4, 0.5, 0.5]])
     truth = torch.distributions.MultivariateNormal(torch.ones(3), scale_tril=factor)
-    flow = VectorFlow(3, couplings=4, hidden=32)
-    maximise_likelihood(flow, truth.sample((20_000,)), epochs=12, batch=256, rate=5e-3, noise=0.0)
+    flow = VectorFlow(3, couplings=3, hidden=32)
+    descend(flow.parameters(), lambda _: -flow.log_prob(truth.sample((512,))).mean(), 100, 2e-2)
     points = truth.sample((20_000,))
     with torch.no_grad():
         assert -0.005 < (truth.log_prob(points) - flow.log_prob(points)).mean() < 0.02
@@ -121,7 +117,7 @@ def test_vectors_flow_learns_a_known_gaussian():
 @pytest.fixture(scope="module")
 def two():
     segmenter = TwoLayers()
-    return segmenter, fitted(segmenter, features=["colour", "product"])
+    return segmenter, trained(segmenter, features=["colour", "product"])
 
 
 def test_min_takes_the_least_likely_layer(two):
@@ -142,7 +138,7 @@ def test_min_takes_the_least_likely_layer(two):
 
 def test_smooth_averages_neighbouring_cells_of_a_layer():
     segmenter = TwoLayers()
-    detector = fitted(segmenter, features=["product"], smooth=3)
+    detector = trained(segmenter, features=["product"], smooth=3)
     batch = toy.planted(toy.inliers(1, 9), 0.3)
     found = segmenter(batch.image, detector.needs)
     with torch.no_grad():
@@ -171,7 +167,7 @@ def test_standardised_frames_forget_offset_and_gain():
 
 def test_standardised_detector_scores_a_dimmed_frame_alike():
     segmenter = TwoLayers()
-    detector = fitted(segmenter, features=["colour"], standardise=True)
+    detector = trained(segmenter, features=["colour"], standardise=True)
     batch = toy.planted(toy.inliers(2, 9), 0.3)
     found = segmenter(batch.image, detector.needs)
     with torch.no_grad():
@@ -194,10 +190,73 @@ def test_held_out_inliers_have_mean_0_and_deviation_1_in_each_layer(two):
     assert 0.2 < score.std().item() < 2.5
 
 
+def test_the_normalisation_is_that_of_held_out_frames_alone():
+    """Frames that are held in do not touch it, against moments taken by hand."""
+    segmenter = toy.ToySegmenter()
+    model = Model(segmenter, EmbeddingDensity(dimensions=3, hidden=16, per_frame=10_000))
+    frames = toy.Frames(*(toy.inliers(4, seed) for seed in range(3)))
+    toy.walk(model, frames, held_out=False)
+    toy.walk(model, frames, held_out=True)
+    held_out = split_for(model.detector, frames, 0.25).held_out
+    assert 0 < len(held_out) < len(frames)
+    costs = []
+    for frame in held_out:
+        found = segmenter(frame.image[None].float() / 255, model.detector.needs)
+        with torch.no_grad():
+            cost = model.detector.densities["colour"].cost(found.features["colour"])[0]
+        costs.append(cost.repeat_interleave(2, 0).repeat_interleave(2, 1)[frame.truth == 0])
+    expected = torch.cat(costs)
+    torch.testing.assert_close(model.detector.mean[0], expected.mean(), rtol=1e-4, atol=1e-4)
+    deviation = expected.std(correction=0)
+    torch.testing.assert_close(model.detector.deviation[0], deviation, rtol=1e-4, atol=1e-4)
+
+
+def test_no_gradient_enters_the_segmenter_and_an_empty_batch_moves_nothing():
+    for window in (1, 4):
+        model = Model(toy.ToySegmenter(), EmbeddingDensity(dimensions=3, hidden=8, window=window))
+        toy.walk(model, toy.Frames(toy.inliers(4, 0), toy.inliers(4, 1)), held_out=False)
+        batch, void = toy.inliers(2, 0), toy.inliers(2, 0)
+        void.label.fill_(IGNORE)
+        for one in (batch, void):
+            model.detector.zero_grad()
+            found = model.segmenter(one.image.requires_grad_(), model.detector.needs)
+            sum(model.detector.loss(found, one).values()).backward()
+            assert one.image.grad is None
+            assert all(p.grad is None for p in model.segmenter.parameters())
+            moved = sum(p.grad.abs().sum() for p in model.detector.parameters())
+            assert (moved > 0) == (one is batch)
+
+
+def test_the_loss_is_the_cost_of_the_drawn_places():
+    model = Model(toy.ToySegmenter(), EmbeddingDensity(dimensions=3, per_frame=9999, noise=0.0))
+    batch = toy.inliers(2, 0)
+    toy.walk(model, toy.Frames(batch, toy.inliers(4, 1)), held_out=False)
+    found = model.segmenter(batch.image, model.detector.needs)
+    with torch.no_grad():
+        loss = model.detector.loss(found, batch)
+        cost = model.detector.densities["colour"].cost(found.features["colour"])[:, :8]
+    assert list(loss) == ["nll_colour"]
+    assert loss["nll_colour"].item() == pytest.approx(cost.mean().item(), rel=1e-5)
+
+
+def test_a_model_with_options_of_an_older_version_loads(tmp_path):
+    model = Model(network("espnetv2"), EmbeddingDensity(dimensions=2))
+    model.detector.ready = True
+    image = torch.rand(1, 3, 32, 48)
+    expected = model.score(image)[0]
+    path = model.save(tmp_path / "model") / "model.json"
+    description = json.loads(path.read_text())
+    description["detector"]["epochs"] = 20
+    path.write_text(json.dumps(description))
+    assert torch.equal(roadanomaly.load(tmp_path / "model").score(image)[0], expected)
+    with pytest.raises(OptionError, match="`epochs` is not an option"):
+        DETECTORS.build("embedding_density", {"epochs": 20})
+
+
 def test_logistic_regression_uses_labelled_anomalies_and_says_so():
     segmenter = TwoLayers()
     options = {"features": ["colour", "product"], "aggregate": "logistic"}
-    detector = fitted(segmenter, planted=True, **options)
+    detector = trained(segmenter, planted=True, **options)
     assert detector.supervision == "anomalies"
     assert EmbeddingDensity().supervision == "none"
     batch = toy.planted(toy.inliers(4, 33), 0.3)
@@ -206,7 +265,7 @@ def test_logistic_regression_uses_labelled_anomalies_and_says_so():
     ranks = rankdata(score.numpy().ravel()).reshape(score.shape) / score.numel()
     assert ranks[batch.negative.numpy()].mean() > 0.75
     with pytest.raises(DataError, match="needs labelled anomalies"):
-        fitted(segmenter, **options)
+        trained(segmenter, steps=0, **options)
 
 
 def test_windows_learn_what_single_vectors_cannot_see():
@@ -224,11 +283,18 @@ def test_windows_learn_what_single_vectors_cannot_see():
     def noisy(x):
         return x + 0.1 * torch.randn_like(x)
 
-    layer = WindowDensity(2, 2, couplings=6, hidden=32, side=16)
-    layer.fit(noisy(maps(128, striped=True)), epochs=12, noise=0.05)
+    def batch(rows, step, size):
+        return rows[(torch.arange(size) + size * step) % len(rows)]
+
+    layer = WindowDensity(2, 2, couplings=4, hidden=16, side=16)
+    rows = noisy(maps(64, striped=True))
+    layer.prepare(rows)
+    descend(layer.parameters(), lambda step: layer.loss(batch(rows, step, 4), 0.05), 30, 1e-2)
     vectors = VectorDensity(2, 2, couplings=6, hidden=32)
-    rows = noisy(maps(128, striped=True)).permute(0, 2, 3, 1).flatten(0, 2)[:8192]
-    vectors.fit(rows, epochs=4, noise=0.05)
+    cells = rows.permute(0, 2, 3, 1).flatten(0, 2)
+    vectors.prepare(cells)
+    few = [batch(cells, step, 512) for step in range(25)]
+    descend(vectors.parameters(), lambda step: vectors.loss(few[step], 0.05), 25, 5e-3)
     with torch.no_grad():
         usual, strange = noisy(maps(8, striped=True)), noisy(maps(8, striped=False))
         assert layer.cost(strange).mean() > layer.cost(usual).mean() + 1
@@ -248,7 +314,8 @@ def test_a_window_lies_about_its_cell_and_inside_the_map():
 
 def test_windows_serve_the_detector():
     segmenter = TwoLayers()
-    detector = fitted(segmenter, features=["colour", "product"], window=4, per_frame=320)
+    options = {"features": ["colour", "product"], "couplings": 2, "per_frame": 160}
+    detector = trained(segmenter, steps=50, window=4, **options)
     batch = toy.planted(toy.inliers(2, 9), 0.3)
     with torch.no_grad():
         score = detector.score(segmenter(batch.image, detector.needs), batch.image)
@@ -256,10 +323,13 @@ def test_windows_serve_the_detector():
 
 
 def test_without_labelled_pixels_it_says_so():
-    segmenter, detector = toy.ToySegmenter(), EmbeddingDensity()
-    detector.attach(segmenter)
+    void = toy.inliers(4, 0)
+    void.label.fill_(IGNORE)
+    model = Model(toy.ToySegmenter(), EmbeddingDensity())
     with pytest.raises(DataError, match="0 labelled vectors are too few"):
-        detector.finish()
+        toy.walk(model, toy.Frames(void), held_out=False)
+    with pytest.raises(DataError, match=r"show 0 labelled vectors.*`held_out`"):
+        toy.walk(model, toy.Frames(void), held_out=True)
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,8 @@ def fitted(features, label, splits=(None,), **options):
         part = slice(start, stop)
         image = torch.zeros(len(features[part]), 3, ROWS, COLUMNS)
         batch = Batch(image, torch.from_numpy(label[part]), tuple("x" * len(image)))
-        made.update(segmentation(features[part]), batch)
-    made.finish()
+        made.update(segmentation(features[part]), batch, "fit")
+    made.finish("fit")
     return made
 
 
@@ -132,8 +132,9 @@ def class_means(features, label, padded, **options):
         features={"f": torch.from_numpy(features)}, **options,
     )  # fmt: skip
     made = detector(min_pixels=1)
-    made.update(found, Batch(torch.zeros(1, 3, *size), torch.from_numpy(label), ("x",)))
-    made.finish()
+    batch = Batch(torch.zeros(1, 3, *size), torch.from_numpy(label), ("x",))
+    made.update(found, batch, "fit")
+    made.finish("fit")
     return made.means
 
 
@@ -187,7 +188,7 @@ def test_a_second_finish_changes_nothing():
     features, label = draw()
     made = fitted(features, label)
     before = made.precision.clone()
-    made.finish()
+    made.finish("fit")
     assert torch.equal(made.precision, before)
 
 

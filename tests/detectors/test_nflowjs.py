@@ -13,8 +13,8 @@ from scipy.stats import entropy
 
 import roadanomaly
 from roadanomaly.detectors.hybrid.nflowjs import NFlowJS, jsd_to_uniform, kl_from_uniform
-from roadanomaly.detectors.losses import labels_at
 from roadanomaly.errors import OptionError
+from roadanomaly.segmenters.closed_set import labels_at
 from roadanomaly.types import NEGATIVE
 from tests.contracts import toy
 
@@ -71,7 +71,7 @@ def test_the_temperature_divides_the_logits():
     logits = segmentation.image_logits().detach().double().numpy()
     for temperature in (0.5, 4.0):
         detector = NFlowJS(temperature=temperature)
-        detector.trained.fill_(True)
+        detector.ready = True
         p = softmax(logits / temperature, 1)
         expected = -(jensenshannon(p, np.full_like(p, 1 / 3), axis=1) ** 2)
         found = detector.score(segmentation, batch.image).detach()

@@ -10,7 +10,7 @@ from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.explanation import explanation
 from roadanomaly.detectors.resynthesis.resynthesis import Comparison
 from roadanomaly.errors import DataError, OptionError
-from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation
+from roadanomaly.types import ASSUMED, IGNORE, NEGATIVE, Batch, Segmentation
 from tests.contracts import toy
 from tests.contracts.built import DRAWING, detector_options
 
@@ -36,7 +36,7 @@ def swapped(batch):
     middle[:, 4:12, 6:20] = True
     middle &= label < 2
     label[middle], assumed[middle] = NEGATIVE, 2
-    return Batch(batch.image, label, batch.ids, batch.image, assumed=assumed)
+    return Batch(batch.image, label, batch.ids, batch.image, {ASSUMED: assumed})
 
 
 class Recorder(torch.nn.Module):
@@ -55,7 +55,8 @@ def test_it_draws_from_what_is_assumed_and_else_from_the_prediction(name):
     detector.generator = Recorder()
     segmentation = segmented(batch)
     detector.loss(segmentation, batch)
-    expected = torch.where(batch.assumed == IGNORE, segmentation.classes(), batch.assumed.long())
+    assumed = batch.note(ASSUMED)
+    expected = torch.where(assumed == IGNORE, segmentation.classes(), assumed.long())
     assert torch.equal(detector.generator.labels, expected)
     assert not torch.equal(expected, segmentation.classes())
     detector.eval().score(segmentation, batch.image)
@@ -152,14 +153,14 @@ def test_a_pasted_crop_beside_a_swapped_one_counts_as_negatives():
     """In a mixture the pasted crops assume nothing."""
     detector, inliers = built("image_resynthesis"), toy.inliers(2, 0)
     batch = swapped(inliers)
-    batch.assumed[1] = IGNORE
+    batch.note(ASSUMED)[1] = IGNORE
     detector.loss(segmented(batch), batch)
     assert detector.supervision == "negatives"
 
 
 def test_synboost_scores_three_quarters_probability_and_one_quarter_entropy(monkeypatch):
     detector = built("synboost").eval()
-    detector.trained.fill_(True)
+    detector.ready = True
     odds = torch.tensor([0.2, 0.8]).log().view(1, 2, 1, 1).expand(1, 2, 5, 7)
     monkeypatch.setattr(detector, "compare", lambda *_: Comparison(odds, odds, odds[:, :0]))
     logits = torch.tensor([0.5, 0.3, 0.2]).log().view(1, 3, 1, 1).expand(1, 3, 10, 14)
@@ -170,7 +171,7 @@ def test_synboost_scores_three_quarters_probability_and_one_quarter_entropy(monk
 
 def test_image_resynthesis_orders_pixels_as_the_probability_does(monkeypatch):
     detector = built("image_resynthesis").eval()
-    detector.trained.fill_(True)
+    detector.ready = True
     logits = torch.randn(1, 2, 20, 28) * 4
     monkeypatch.setattr(detector, "compare", lambda *_: Comparison(logits, logits, logits[:, :0]))
     batch = toy.inliers(1, 0)

@@ -13,6 +13,7 @@ import roadanomaly
 from roadanomaly.calibration import calibrate
 from roadanomaly.data.class_names import CAMVID, CITYSCAPES
 from roadanomaly.data.ground import OnGround
+from roadanomaly.detectors.head import Head
 from roadanomaly.errors import DataError, UserError
 from roadanomaly.evaluation.classes import class_table
 from roadanomaly.evaluation.evaluate import calibrate_on, evaluate, score_all
@@ -38,7 +39,7 @@ def attached(segmenter, names=DETECTORS):
     found = {name: roadanomaly.detector(name) for name in names}
     for detector in found.values():
         detector.attach(segmenter)
-    return NetworkScores(segmenter, found)
+    return NetworkScores(segmenter, {name: Head(one) for name, one in found.items()})
 
 
 def frames_of(source, frames):
@@ -131,9 +132,9 @@ def test_every_frame_is_seen_with_its_scores(segmenter):
 
 
 def test_a_fitted_detector_runs_beside_the_others(segmenter):
-    detectors = dict(attached(segmenter).detectors)
-    detectors["mahalanobis"] = toy.prepared("mahalanobis", segmenter)
-    found = evaluate(job(NetworkScores(segmenter, detectors)))
+    heads = dict(attached(segmenter).heads)
+    heads["mahalanobis"] = Head(toy.prepared("mahalanobis", segmenter))
+    found = evaluate(job(NetworkScores(segmenter, heads)))
     assert found[-1].detector == "mahalanobis"
     assert found[-1].exact["ap"] > 0.9
 

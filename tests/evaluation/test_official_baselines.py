@@ -37,8 +37,8 @@ def test_untrained_espnetv2_equals_the_official_evaluation():
     if len(frames) != 30:
         pytest.skip(f"the official values are of 30 frames, here are {len(frames)}")
     segmenter = ra.segmenter("espnetv2", scale=2.0, weights=WEIGHTS)
-    detectors = {name: ra.Model(segmenter, ra.detector(name)).detector for name in OFFICIAL}
-    source = NetworkScores(segmenter, detectors)
+    heads = {name: ra.Model(segmenter, ra.detector(name)).head for name in OFFICIAL}
+    source = NetworkScores(segmenter, heads)
     for found in evaluate(Job(source, frames, PROTOCOLS["roadanomaly"], mode="official")):
         percent = [100 * found.official[key] for key in KEYS]
         assert percent[:4] == pytest.approx(OFFICIAL[found.detector][:4], abs=PIXEL)

@@ -11,7 +11,7 @@ from roadanomaly.flows import Glow
 from roadanomaly.flows.store import save_flow
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.flow import FlowSamples, paste
-from roadanomaly.types import NEGATIVE
+from roadanomaly.types import NEGATIVE, REPLACED
 from tests.negatives import tiny
 
 GLOW = {"name": "glow", "levels": 2, "steps": 1, "hidden": 4}
@@ -57,7 +57,7 @@ def test_what_was_replaced_is_the_content_under_the_samples():
     mixed = source().mix(batch, rng())
     for crop, (top, left, height, width) in enumerate(boxes(mixed.label)):
         window = np.s_[:, top : top + height, left : left + width]
-        assert torch.equal(mixed.replaced[crop], batch.image[crop][window])
+        assert torch.equal(mixed.note(REPLACED)[crop], batch.image[crop][window])
         outside = mixed.label[crop] != NEGATIVE
         assert torch.equal(mixed.image[crop][:, outside], batch.image[crop][:, outside])
 
@@ -68,7 +68,7 @@ def test_its_loss_is_the_cost_of_what_was_replaced():
     torch.manual_seed(4)
     (term,) = made.loss(mixed).values()
     torch.manual_seed(4)
-    grey = (255 * mixed.replaced).round().to(torch.uint8)
+    grey = (255 * mixed.note(REPLACED)).round().to(torch.uint8)
     assert term.item() == pytest.approx(0.5 * made.flow.bits_per_dim(grey).mean().item())
 
 
@@ -85,7 +85,7 @@ def test_without_samples_every_parameter_still_takes_part():
 
 def test_several_samples_in_a_crop():
     mixed = source(count=3, side=(8, 12)).mix(tiny.batch(2).to("cpu"), rng(1))
-    assert len(mixed.replaced) == 6
+    assert len(mixed.note(REPLACED)) == 6
     assert (mixed.negative.flatten(1).sum(1) > 2 * 8 * 8).all()
 
 

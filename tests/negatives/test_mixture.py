@@ -8,7 +8,7 @@ from roadanomaly.errors import OptionError, UnknownName
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.base import NegativeSource
 from roadanomaly.negatives.mixture import Mixture
-from roadanomaly.types import Batch
+from roadanomaly.types import REPLACED, TURNS, Batch
 from tests.negatives import tiny
 
 
@@ -74,7 +74,7 @@ def test_a_late_source_mixes_its_crops_inside_the_step():
     assert mixture.stage == "both"
     batch = tiny.batch(size=64, height=4, width=4)
     loaded = mixture.mix(batch, np.random.default_rng(0))
-    early = torch.tensor(loaded.turns) == 0
+    early = torch.tensor(loaded.note(TURNS)) == 0
     assert 10 < early.sum() < 54
     assert (loaded.image[early] == 1).all()
     assert torch.equal(loaded.image[~early], batch.image[~early])
@@ -84,7 +84,7 @@ def test_a_late_source_mixes_its_crops_inside_the_step():
     assert (mixed.image[~early] == 0).all()
     assert mixed.negative.all()
     assert torch.equal(mixed.original, batch.to("cpu").image)
-    assert mixed.turns == loaded.turns
+    assert mixed.note(TURNS) == loaded.note(TURNS)
 
 
 def test_a_mixture_carries_the_loss_of_its_flow():
@@ -92,9 +92,9 @@ def test_a_mixture_carries_the_loss_of_its_flow():
     mixture = Mixture([{"name": "shapes"}, {"name": "flow", "flow": small, "side": [8, 16]}])
     loaded = mixture.mix(tiny.batch(size=6), np.random.default_rng(2))
     mixed = mixture.mix(loaded.to("cpu"), np.random.default_rng(3))
-    samples = sum(turn == 1 for turn in loaded.turns)
+    samples = sum(turn == 1 for turn in loaded.note(TURNS))
     assert 0 < samples < 6
-    assert len(mixed.replaced) == samples
+    assert len(mixed.note(REPLACED)) == samples
     assert list(mixture.loss(mixed)) == ["flow_bits_per_dim"]
     assert mixture.learned_flow() is mixture.sources[1].flow
     none = Mixture([{"name": "shapes"}])

@@ -12,7 +12,9 @@ from tests.negatives import tiny
 
 
 def test_rectangles_are_upright_and_filled():
-    mixed = Noise(kinds=["rectangle"], side=(20, 40)).mix(tiny.batch(4), np.random.default_rng(1))
+    mixed = Noise(kinds=["rectangle"], look={"side": (20, 40)}).mix(
+        tiny.batch(4), np.random.default_rng(1)
+    )
     for one in mixed.label == NEGATIVE:
         rows, columns = one.nonzero(as_tuple=True)
         height, width = (int(v.max() - v.min()) + 1 for v in (rows, columns))

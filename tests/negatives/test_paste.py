@@ -19,7 +19,7 @@ HARD = {"feather": (0, 0), "colour_match": (0, 0), "brightness": 0.0}
 
 @pytest.mark.parametrize("layout", READERS)
 def test_negatives_of_each_format_change_the_image_where_they_are_labelled(tmp_path, layout):
-    source = Paste(str(tiny.FORMATS[layout](tmp_path)), count=(1, 2), side=(24, 60))
+    source = Paste(str(tiny.FORMATS[layout](tmp_path)), look={"count": (1, 2), "side": (24, 60)})
     batch = tiny.batch()
     mixed = source.mix(batch, np.random.default_rng(0))
     changed = (mixed.image != batch.image).any(1)
@@ -31,7 +31,7 @@ def test_negatives_of_each_format_change_the_image_where_they_are_labelled(tmp_p
 
 
 def test_label_and_pixels_follow_alpha_exactly(tmp_path):
-    source = Paste(str(tiny.yolo(tmp_path)), count=(1, 1), flip=0.0, **HARD)
+    source = Paste(str(tiny.yolo(tmp_path)), look={"count": (1, 1), "flip": 0.0, **HARD})
     batch = tiny.batch(size=8)
     placed = []
     spread = source._place
@@ -56,7 +56,8 @@ def test_label_and_pixels_follow_alpha_exactly(tmp_path):
 
 def test_hard_edges_paste_the_pixels_of_the_set(tmp_path):
     source = Paste(
-        str(tiny.yolo(tmp_path, images=1)), count=(1, 1), side=(30, 30), flip=0.0, **HARD
+        str(tiny.yolo(tmp_path, images=1)),
+        look={"count": (1, 1), "side": (30, 30), "flip": 0.0, **HARD},
     )
     cutout = source.reader.read(source.entries[0])
     assert max(cutout.alpha.shape) == 30
@@ -75,8 +76,8 @@ def test_equal_generators_give_equal_batches_and_the_input_stays(tmp_path):
     root = str(tiny.yolo(tmp_path))
     batch = tiny.batch()
     before = copy.deepcopy(batch)
-    first = Paste(root, rotate=30).mix(batch, np.random.default_rng(1))
-    warm = Paste(root, rotate=30)
+    first = Paste(root, look={"rotate": 30}).mix(batch, np.random.default_rng(1))
+    warm = Paste(root, look={"rotate": 30})
     warm.mix(batch, np.random.default_rng(5))
     second = warm.mix(batch, np.random.default_rng(1))
     other = warm.mix(batch, np.random.default_rng(2))
@@ -123,15 +124,7 @@ def test_filters_that_leave_nothing_say_what_they_removed(tmp_path):
 @pytest.mark.parametrize(
     "option",
     [
-        {"count": (3, 1)},
-        {"side": (2, 50)},
-        {"colour_match": (0, 2)},
-        {"feather": (-1, 0)},
-        {"flip": 2},
-        {"rotate": -5},
-        {"probability": 1.5},
         {"part": "trian"},
-        {"place": "sky"},
         {"held_out": -0.1},
         {"min_area": 2},
     ],
@@ -149,17 +142,18 @@ def test_float_images_are_refused(tmp_path):
 def test_probability_and_count_zero(tmp_path):
     root = str(tiny.yolo(tmp_path))
     batch = tiny.batch()
-    for source in (Paste(root, probability=0.0), Paste(root, count=(0, 0))):
+    for source in (Paste(root, look={"probability": 0.0}), Paste(root, look={"count": (0, 0)})):
         mixed = source.mix(batch, np.random.default_rng(0))
         assert torch.equal(mixed.image, batch.image)
         assert torch.equal(mixed.label, batch.label)
-    some = Paste(root, probability=0.5).mix(tiny.batch(size=60), np.random.default_rng(0))
+    some = Paste(root, look={"probability": 0.5}).mix(tiny.batch(size=60), np.random.default_rng(0))
     assert 15 < some.negative.flatten(1).any(1).sum() < 45
 
 
 def test_on_the_ground_feet_stand_on_ground_and_lower_means_bigger(tmp_path):
     source = Paste(
-        str(tiny.yolo(tmp_path)), count=(1, 1), side=(12, 48), place="ground", flip=0.0, **HARD
+        str(tiny.yolo(tmp_path)),
+        look={"count": (1, 1), "side": (12, 48), "place": "ground", "flip": 0.0, **HARD},
     )
     batch = tiny.batch(size=200, height=128, width=256)
     mixed = source.mix(batch, np.random.default_rng(0))
@@ -174,19 +168,21 @@ def test_on_the_ground_feet_stand_on_ground_and_lower_means_bigger(tmp_path):
 
 
 def test_without_ground_a_place_is_found_anyway(tmp_path):
-    source = Paste(str(tiny.yolo(tmp_path)), place="ground", ground=(7,))
+    source = Paste(str(tiny.yolo(tmp_path)), look={"place": "ground", "ground": (7,)})
     assert source.mix(tiny.batch(), np.random.default_rng(0)).negative.any()
 
 
 def test_at_least_16_pixels_are_seen(tmp_path):
-    source = Paste(str(tiny.yolo(tmp_path)), count=(1, 1), side=(24, 300), rotate=45)
+    source = Paste(
+        str(tiny.yolo(tmp_path)), look={"count": (1, 1), "side": (24, 300), "rotate": 45}
+    )
     for seed in range(10):
         mixed = source.mix(tiny.batch(size=8), np.random.default_rng(seed))
         assert mixed.negative.flatten(1).sum(1).min() >= 16
 
 
 def test_small_cutouts_are_not_blown_up(tmp_path):
-    source = Paste(str(tiny.yolo(tmp_path)), side=(300, 300))
+    source = Paste(str(tiny.yolo(tmp_path)), look={"side": (300, 300)})
     patch = source.draw(300, np.random.default_rng(0))
     assert max(patch.alpha.shape) == round(GROWTH * 30)
 

@@ -22,7 +22,8 @@ from tests.training import runs
 
 
 def mixed(seed=0, batch=None, **options):
-    source = RoadObstacles(**{"count": (1, 1), "side": (20, 20), **options})
+    textured = options.pop("textured", 0.5)
+    source = RoadObstacles(textured, {"count": (1, 1), "side": (20, 20), **options})
     batch = tiny.batch(1) if batch is None else batch
     return source.mix(batch, np.random.default_rng(seed))
 
@@ -98,7 +99,7 @@ def test_obstacles_differ_from_epoch_to_epoch(tmp_path):
         steps=6,
     )
     frames = DATASETS.build("streets", {"height": 48, "width": 64, "count": 1})
-    source = NEGATIVES.build("road_obstacles", {"count": (3, 3), "side": (8, 20)})
+    source = NEGATIVES.build("road_obstacles", {"look": {"count": (3, 3), "side": (8, 20)}})
 
     def epochs():
         loader = train_loader(config, frames, source, start=0, rank=0, world=1)
@@ -113,7 +114,7 @@ def test_obstacles_differ_from_epoch_to_epoch(tmp_path):
 
 def test_mixed_frames_are_the_same_every_time():
     frames = DATASETS.build("streets", {"height": 48, "width": 64, "count": 2})
-    source = NEGATIVES.build("shapes", {"side": (12, 30)})
+    source = NEGATIVES.build("shapes", {"look": {"side": (12, 30)}})
     one, other = (MixedFrames(frames, source) for _ in range(2))
     assert torch.equal(one[1].image, other[1].image)
     assert torch.equal(one[1].label, one.batch(1).label[0])
@@ -123,6 +124,6 @@ def test_mixed_frames_are_the_same_every_time():
 
 def test_values_out_of_range_are_refused():
     with pytest.raises(OptionError, match="perspective"):
-        RoadObstacles(perspective=2)
+        RoadObstacles(look={"perspective": 2})
     with pytest.raises(OptionError, match="textured"):
         RoadObstacles(textured=-1)

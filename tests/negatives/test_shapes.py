@@ -47,7 +47,8 @@ def test_shapes_are_reproducible_and_leave_the_input(folder, made_up):
     batch = tiny.batch()
     before = copy.deepcopy(batch)
     first, second = (
-        Shapes(textures, side=(24, 80)).mix(batch, np.random.default_rng(1)) for _ in range(2)
+        Shapes(textures, look={"side": (24, 80)}).mix(batch, np.random.default_rng(1))
+        for _ in range(2)
     )
     assert torch.equal(first.image, second.image)
     assert torch.equal(first.label, second.label)

@@ -16,7 +16,7 @@ from roadanomaly.report.page_data import pictures_of
 from roadanomaly.report.pictures import class_picture, heat
 from roadanomaly.report.thumbnails import read_explanation, write_explanation, write_thumbnails
 from roadanomaly.training.validation import Validator
-from roadanomaly.types import NEGATIVE
+from roadanomaly.types import ASSUMED, NEGATIVE
 from tests.contracts.built import detector_options
 from tests.report.made import make_findings, make_frames, make_scores
 
@@ -27,7 +27,7 @@ def small_model(name="synboost"):
     model = ra.Model(
         ra.segmenter("espnetv2", scale=0.5), ra.detector(name, **detector_options(name))
     )
-    model.detector.trained.fill_(True)
+    model.detector.ready = True
     return model
 
 
@@ -125,6 +125,6 @@ def test_validation_scores_what_is_assumed_and_shows_it():
     batch = validator.mixed_batch(0)
     wrong = batch.label == NEGATIVE
     assert wrong.any()
-    assert (asked[0][wrong] == batch.assumed[wrong]).all()
+    assert (asked[0][wrong] == batch.note(ASSUMED)[wrong]).all()
     assert found.explained.ndim == 3
     assert "ap" in found.values

@@ -6,6 +6,7 @@ import torch
 import roadanomaly as ra
 from roadanomaly.calibration import calibrate
 from roadanomaly.data.streets import Streets
+from roadanomaly.detectors.head import Head
 from tests.contracts.toy import prepared, segmenter_for
 
 SIZE = (96, 128)
@@ -17,7 +18,7 @@ def small_model(detector="densehybrid", segmenter="espnetv2", **options):
     options = options or ({"scale": 0.5} if segmenter == "espnetv2" else {})
     model = ra.Model(ra.segmenter(segmenter, **options), part)
     if detector == "densehybrid":
-        part.trained.fill_(True)
+        part.ready = True
     return calibrated(model)
 
 
@@ -25,7 +26,7 @@ def toy_model(detector):
     segmenter = segmenter_for(detector)
     part = prepared(detector, segmenter)
     model = ra.Model.__new__(ra.Model)
-    model.segmenter, model.detector, model.min_area = segmenter.eval(), part, 10
+    model.segmenter, model.head, model.min_area = segmenter.eval(), Head(part), 10
     model.calibration = None
     return calibrated(model)
 

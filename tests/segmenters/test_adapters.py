@@ -83,6 +83,16 @@ class TestTransformers:
         own = segmenter.network(normalised(segmenter, image)).logits
         torch.testing.assert_close(segmenter(image).image_logits(), own)
 
+    def test_a_head_that_serves_another_training_is_frozen(self):
+        config = {"model_type": "upernet", **TRANSFORMERS["upernet"], "use_auxiliary_head": True}
+        config |= {"auxiliary_channels": 8, "auxiliary_num_convs": 1}
+        segmenter = roadanomaly.segmenter("transformers", config=config, classes=CLASSES)
+        frozen = {key for key, one in segmenter.named_parameters() if not one.requires_grad}
+        auxiliary = segmenter.network.auxiliary_head.named_parameters(
+            prefix="network.auxiliary_head"
+        )
+        assert frozen == {key for key, _ in auxiliary}
+
     @pytest.mark.parametrize("kind", ["eomt", "mask2former"])
     @torch.inference_mode()
     def test_masks_are_its_own(self, kind):
@@ -117,7 +127,8 @@ class TestTransformers:
         config = {"model_type": "dinov3_vit", **TRANSFORMERS["dinov3_vit"]}
         free = roadanomaly.segmenter("transformers", config=config, freeze=False, head="conv")
         assert free.train().network.backbone.training
-        assert all(one.requires_grad for one in free.parameters())
+        frozen = [key for key, one in free.named_parameters() if not one.requires_grad]
+        assert frozen == ["network.backbone.embeddings.mask_token"]  # of its pretraining
         assert free.features["decoder"].channels == 256
 
     def test_a_folder_that_the_library_wrote_loads_with_its_names_and_normalisation(self, tmp_path):

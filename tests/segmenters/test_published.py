@@ -121,7 +121,7 @@ def test_an_old_container_loads_with_and_without_the_dataset_head(name, tmp_path
     torch.save(content, tmp_path / "a.pth.tar", _use_new_zipfile_serialization=False)
     image = torch.rand(1, 3, 64, 96)
     model = roadanomaly.load_published(small(name), tmp_path / "a.pth.tar")
-    original.detector.trained.fill_(True)
+    original.detector.ready = True
     assert torch.equal(model.score(image)[0], original.score(image)[0])
     assert model.segmenter.learned_from == "negatives"
     for key in [one for one in state if DATASET_HEAD in one]:

@@ -21,7 +21,7 @@ REAL = "inliers, negatives"
 
 def said(folder):
     model = load(folder)
-    scores = NetworkScores(model.segmenter, {"own": model.detector})
+    scores = NetworkScores(model.segmenter, {"own": model.head})
     return learned_from(scores.supervision["own"]), learned_from(model.segmenter.learned_from)
 
 
@@ -53,7 +53,7 @@ def textures(tmp_path):
 )
 def test_a_saved_model_says_which_negatives(tmp_path, textures, negatives, words):
     parts = build_parts(runs.config(tmp_path, negatives=negatives(textures)))
-    parts.model.detector.trained.fill_(True)
+    parts.model.detector.ready = True
     parts.model.save(tmp_path / "model")
     assert said(tmp_path / "model") == (words, words)
 

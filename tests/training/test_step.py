@@ -12,8 +12,8 @@ from torch import nn
 
 import roadanomaly
 from roadanomaly.detectors.hybrid.densehybrid import DenseHybrid
-from roadanomaly.detectors.losses import closed_set_cross_entropy
 from roadanomaly.model import Model
+from roadanomaly.segmenters.closed_set import closed_set_cross_entropy
 from roadanomaly.training.step import TrainingStep
 from roadanomaly.types import IGNORE
 from tests.contracts import toy
@@ -66,7 +66,7 @@ def test_a_detector_that_learns_nothing_trains_the_segmenter_with_cross_entropy(
     batch = mixed()
     terms = module(batch)
     assert list(terms) == ["cross_entropy"]
-    expected = closed_set_cross_entropy(module.segmenter(batch.image), batch)
+    expected = closed_set_cross_entropy(module.segmenter(batch.image), batch.label)
     assert terms["cross_entropy"].item() == expected.item()
 
 

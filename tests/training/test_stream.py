@@ -13,6 +13,8 @@ import torch
 from roadanomaly.data.streets import Streets
 from roadanomaly.data.transforms import Degrade
 from roadanomaly.errors import DataError
+from roadanomaly.negatives import NEGATIVES
+from roadanomaly.negatives.mixture import Mixture
 from roadanomaly.negatives.shapes import Shapes
 from roadanomaly.training.stream import (
     Collate,
@@ -22,7 +24,7 @@ from roadanomaly.training.stream import (
     train_loader,
     train_transform,
 )
-from roadanomaly.types import IGNORE, Frame
+from roadanomaly.types import IGNORE, TURNS, Frame
 from tests.training import runs
 
 FRAMES = Streets(count=5, height=48, width=64)
@@ -113,7 +115,7 @@ def test_an_empty_set_is_refused():
         stream(frames=Empty(count=1))
 
 
-@pytest.mark.parametrize("source", [None, Shapes(side=(12, 30))])
+@pytest.mark.parametrize("source", [None, Shapes(look={"side": (12, 30)})])
 def test_workers_change_nothing(source):
     batches = [
         list(train_loader(config(workers=workers), FRAMES, source, start=4, rank=1, world=2))
@@ -135,7 +137,7 @@ def test_workers_start_after_opencv_has_run_threads_here():
 
 
 def test_a_later_start_gives_the_later_batches():
-    source = Shapes(side=(12, 30))
+    source = Shapes(look={"side": (12, 30)})
     whole = list(train_loader(config(), FRAMES, source, start=0, rank=0, world=1))
     rest = list(train_loader(config(), FRAMES, source, start=4, rank=0, world=1))
     assert len(whole) == 12
@@ -145,7 +147,7 @@ def test_a_later_start_gives_the_later_batches():
 def test_collate_mixes_then_degrades_and_keeps_the_clean_original():
     items = [stream()[number] for number in (4, 5)]
     clean = stack([frame for _, frame in items])
-    mixed = Collate(Shapes(side=(12, 30)), Degrade(p=1.0), seed=0)(items)
+    mixed = Collate(Shapes(look={"side": (12, 30)}), Degrade(p=1.0), seed=0)(items)
     assert torch.equal(mixed.original, clean.image)
     assert mixed.negative.any()
     assert not torch.equal(mixed.image, clean.image)
@@ -154,9 +156,26 @@ def test_collate_mixes_then_degrades_and_keeps_the_clean_original():
     assert untouched.original is None
 
 
+def test_where_a_source_works_in_the_step_the_loader_mixes_its_part_and_degrades_nothing():
+    flow = {"name": "flow", "flow": {"name": "glow", "levels": 1, "steps": 1, "hidden": 4}}
+    shapes = {"name": "shapes", "look": {"side": [12, 30]}}
+    items = [stream()[number] for number in range(12)]
+    clean = stack([frame for _, frame in items])
+    for source, mixes in ((NEGATIVES.from_spec(flow), False), (Mixture([shapes, flow]), True)):
+        batch = Collate(source, Degrade(p=1.0), seed=0)(items)
+        untouched = torch.ones(12, dtype=torch.bool)
+        if mixes:
+            untouched = torch.tensor(batch.note(TURNS)) == 1
+            assert 0 < untouched.sum() < 12
+            assert batch.negative[~untouched].flatten(1).any(1).all()
+            assert torch.equal(batch.original, clean.image)
+        assert torch.equal(batch.image[untouched], clean.image[untouched])
+        assert not batch.negative[untouched].any()
+
+
 def test_collate_follows_the_first_number_and_the_seed():
     items = [stream()[number] for number in (4, 5)]
-    collate = Collate(Shapes(side=(12, 30)), Degrade(p=0.5), seed=0)
+    collate = Collate(Shapes(look={"side": (12, 30)}), Degrade(p=0.5), seed=0)
     assert equal(collate(items), collate(items))
     moved = [(number + 1, frame) for number, frame in items]
     assert not equal(collate(items), collate(moved))

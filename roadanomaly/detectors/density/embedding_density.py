@@ -7,36 +7,35 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from roadanomaly.detectors.base import Detector
-from roadanomaly.detectors.density.feature_sample import FeatureSample, draw_pixels
+from roadanomaly.detectors.base import Detector, Pass
+from roadanomaly.detectors.density.draw_pixels import draw_pixels
 from roadanomaly.detectors.density.frame_standard import standardise_frame
 from roadanomaly.detectors.density.layer_density import LayerDensity, VectorDensity, WindowDensity
+from roadanomaly.detectors.feature_bank import FeatureBank
+from roadanomaly.detectors.logistic import regress
 from roadanomaly.errors import DataError, OptionError, nearest
 from roadanomaly.refiners.smoothing import check_window, window_mean
 from roadanomaly.segmenters.base import Segmenter
-from roadanomaly.types import NEGATIVE, Batch, Segmentation
+from roadanomaly.types import NEGATIVE, Batch, Segmentation, is_inlier
 
 Aggregate = Literal["min", "mean", "logistic"]
 AGGREGATES: tuple[str, ...] = ("min", "mean", "logistic")
-HELD_OUT = 0.1
-"""Share of the vectors that the flows do not learn from; the normalisation is theirs."""
-
 LEAST = 64
-"""Vectors without which nothing can be fitted."""
+"""Vectors without which nothing can be learned."""
 
 
 class EmbeddingDensity(Detector):
     """Negative log-likelihood of the features at each location, normalised per layer.
 
     Frozen features of each layer are centred, projected on their principal components and
-    whitened; a Real NVP learns their density, location by location (1x1 windows), or a flow of
-    maps that of larger windows. The negative log-likelihood is standardised by mean and deviation
-    on inlier vectors that the flow did not learn from. Over layers, `min` takes the smallest
-    normalised likelihood, that is the largest normalised negative log-likelihood; `mean` their
-    mean; `logistic` a logistic regression, for which the fitting data must hold labelled anomalies
-    (label `NEGATIVE`), and which is marked as having used them.
+    whitened, by statistics of the held-in frames that are taken before the first step; a Real NVP
+    learns their density, location by location (1x1 windows), or a flow of maps that of larger
+    windows, from vectors drawn in each batch. The negative log-likelihood is standardised by its
+    mean and deviation on inlier vectors of the held-out frames. Over layers, `min` takes the
+    smallest normalised likelihood, that is the largest normalised negative log-likelihood; `mean`
+    their mean; `logistic` a logistic regression on the held-out frames, for which these must hold
+    labelled anomalies (label `NEGATIVE`), and which is marked as having used them.
 
     Args:
         features: maps; one is a single layer. None takes the segmenter's default.
@@ -46,11 +45,11 @@ class EmbeddingDensity(Detector):
         hidden: width of the couplings' networks.
         window: side of the windows whose density is learned, in cells of the map: 1 for vectors,
             as published; from 2 on a flow of maps in the manner of FastFlow.
-        vectors: greatest number of vectors to learn from; a window counts for its cells.
-        per_frame: vectors drawn from a frame.
+        vectors: greatest number of vectors that statistics are taken from; a window counts for its
+            cells.
+        per_frame: vectors drawn from a frame, or from a crop in a training step.
         balanced: draw equally many vectors of each class of a frame, so that rare classes do not
             count as anomalies.
-        epochs: passes over the vectors.
         noise: deviation of the noise that is added to the whitened vectors in training.
         smooth: side of the square window, in cells of each map, over which the negative
             log-likelihood is averaged: that of the window, if its cells were independent.
@@ -64,15 +63,16 @@ class EmbeddingDensity(Detector):
     Differs: at most 64 principal components instead of all channels; `smooth`; `standardise`.
     """
 
-    kind = "fit"
+    kind = "train"
+    fit_passes = (Pass("prepare"), Pass("hold_out", held_out=True))
     paper = "Blum et al., The Fishyscapes Benchmark, IJCV 2021 (learned embedding density)"
 
-    fitted: Tensor
     mean: Tensor
     deviation: Tensor
     weight: Tensor
     bias: Tensor
     densities: nn.ModuleDict
+    banks: nn.ModuleDict
 
     def __init__(
         self,
@@ -85,7 +85,6 @@ class EmbeddingDensity(Detector):
         vectors: int = 100_000,
         per_frame: int = 300,
         balanced: bool = False,
-        epochs: int = 20,
         noise: float = 0.05,
         smooth: int = 1,
         standardise: bool = False,
@@ -97,23 +96,21 @@ class EmbeddingDensity(Detector):
         if not 2 <= dimensions <= 64:
             msg = f"embedding_density: `dimensions` must lie in 2..64, not {dimensions}."
             raise OptionError(msg)
-        if min(vectors, per_frame, epochs, couplings, hidden, window) < 1 or noise < 0:
+        if min(vectors, per_frame, couplings, hidden, window) < 1 or noise < 0:
             msg = (
-                "embedding_density: `vectors`, `per_frame`, `epochs`, `couplings`, `hidden` and "
-                "`window` must be at least 1 and `noise` must not be negative."
+                "embedding_density: `vectors`, `per_frame`, `couplings`, `hidden` and `window` "
+                "must be at least 1 and `noise` must not be negative."
             )
             raise OptionError(msg)
-        check_window("embedding_density", smooth)
+        check_window("embedding_density", "smooth", smooth)
         self.features = tuple(features) if features else ()
         self.dimensions, self.aggregate = dimensions, aggregate
         self.couplings, self.hidden, self.window = couplings, hidden, window
         self.vectors, self.per_frame, self.balanced = vectors, per_frame, balanced
-        self.epochs, self.noise = epochs, noise
-        self.smooth, self.standardise = smooth, standardise
+        self.noise, self.smooth, self.standardise = noise, smooth, standardise
         if aggregate == "logistic":
             self.supervision = "anomalies"  # type: ignore[misc]
-        self.register_buffer("fitted", torch.tensor(False))
-        self._forget()
+        self.costs, self.strange = (FeatureBank(vectors, saved=False) for _ in range(2))
 
     def options(self) -> dict[str, Any]:
         """Return the constructor options."""
@@ -127,7 +124,6 @@ class EmbeddingDensity(Detector):
             "vectors": self.vectors,
             "per_frame": self.per_frame,
             "balanced": self.balanced,
-            "epochs": self.epochs,
             "noise": self.noise,
             "smooth": self.smooth,
             "standardise": self.standardise,
@@ -139,6 +135,8 @@ class EmbeddingDensity(Detector):
         self.densities = nn.ModuleDict(
             {name: self._density(segmenter.feature(name).channels) for name in self.features}
         )
+        size = max(1, self.vectors // self.window**2)
+        self.banks = nn.ModuleDict({name: FeatureBank(size, saved=False) for name in self.features})
         count = len(self.features)
         self.register_buffer("mean", torch.zeros(count))
         self.register_buffer("deviation", torch.ones(count))
@@ -150,93 +148,77 @@ class EmbeddingDensity(Detector):
         """The maps whose density is learned."""
         return self.features
 
-    def update(self, segmentation: Segmentation, batch: Batch) -> None:
-        """Draw vectors of known pixels, and of labelled anomalies where there are any."""
-        maps = {name: self._map(segmentation, name) for name in self.features}
-        for index, label in enumerate(batch.label.cpu().long()):
-            known = label.masked_fill(label >= NEGATIVE, -1)
-            count = max(1, self.per_frame // self.window**2)
-            places = draw_pixels(known, count, balanced=self.balanced)
-            self.inliers.add(self._vectors(maps, segmentation.padded, index, places))
-            strange = torch.where(label == NEGATIVE, 0, -1)
-            places = draw_pixels(strange, count, balanced=False)
-            if self.aggregate == "logistic" and len(places):
-                self.anomalies.add(self._vectors(maps, segmentation.padded, index, places))
+    def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
+        """Draw vectors, for the whitening before training, for the costs after it."""
+        inliers = self._drawn(segmentation, batch)
+        if name == "prepare":
+            for key, rows in inliers.items():
+                self._bank(key).add(rows)
+            return
+        self.costs.add(self._costs(inliers))
+        if self.aggregate == "logistic":
+            self.strange.add(self._costs(self._drawn(segmentation, batch, anomalies=True)))
 
-    def finish(self) -> None:
-        """Train the flows on the vectors that were drawn."""
-        with torch.inference_mode(False), torch.enable_grad():
-            rows = {name: value.clone() for name, value in self.inliers.rows().items()}
-            strange = {name: value.clone() for name, value in self.anomalies.rows().items()}
-            self._fit(rows, strange)
-        self._forget()
+    def finish(self, name: str) -> None:
+        """Set projection and whitening, or the normalisation and what weighs the layers."""
+        if name == "prepare":
+            self._prepare()
+        else:
+            self._normalise()
+
+    def loss(self, segmentation: Segmentation, batch: Batch) -> dict[str, Tensor]:
+        """Return the negative log-likelihood of drawn vectors, in nats a location, by layer."""
+        drawn = self._drawn(segmentation, batch)
+        return {
+            f"nll_{key}": self._layer(key).loss(rows, self.noise) for key, rows in drawn.items()
+        }
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return the aggregated normalised negative log-likelihood, `(B, H, W)`."""
-        self.require(bool(self.fitted), "embedding_density")
+        self.require()
         maps = []
         for name in self.features:
             cost = self._layer(name).cost(self._map(segmentation, name))
             maps.append(segmentation.to_image(window_mean(cost, self.smooth)))
         return self._aggregated(self._normalised(torch.stack(maps, -1)))
 
-    def _fit(self, rows: dict[str, Tensor], strange: dict[str, Tensor]) -> None:
-        count = len(next(iter(rows.values()))) if rows else 0
+    def _prepare(self) -> None:
+        count = len(self._bank(self.features[0]))
         if count * self.window**2 < LEAST or count < 2:
             what = "vectors" if self.window == 1 else "windows"
             msg = (
                 f"embedding_density: {count} labelled {what} are too few, "
-                f"{max(2, -(-LEAST // self.window**2))} are needed; fit on more labelled frames."
+                f"{max(2, -(-LEAST // self.window**2))} are needed; train on more labelled frames."
             )
             raise DataError(msg)
-        if self.aggregate == "logistic" and not strange:
+        for key in self.features:
+            self._layer(key).prepare(self._bank(key).rows)
+            self._bank(key).clear()
+
+    def _normalise(self) -> None:
+        costs, strange = self.costs.rows, self.strange.rows
+        if len(costs) < 2:
             msg = (
-                "embedding_density: `aggregate: logistic` needs labelled anomalies in the data "
-                "that it is fitted on. Give such a set, put some in with "
-                "`--negatives.name paste`, or take `min`."
+                f"embedding_density: the held-out frames show {len(costs)} labelled vectors, and "
+                "the normalisation is theirs; hold out a larger share, with `held_out`."
             )
             raise DataError(msg)
-        held_out = max(1, round(HELD_OUT * count))
-        device = self.mean.device
-        costs = []
-        for name in self.features:
-            layer = self._layer(name)
-            layer.fit(rows[name][held_out:].to(device), self.epochs, self.noise)
-            with torch.no_grad():
-                costs.append(layer.row_cost(rows[name][:held_out].to(device)))
-        stacked = torch.stack(costs, -1)
-        self.mean.copy_(stacked.mean(0))
-        self.deviation.copy_(stacked.std(0, correction=0).clamp_min(1e-3))
-        if self.aggregate == "logistic":
-            self._regress(stacked, strange)
-        self.fitted.fill_(True)
-
-    def _regress(self, inliers: Tensor, strange: dict[str, Tensor]) -> None:
-        """Fit weights to tell anomalies from inliers, both sides counting alike."""
-        with torch.no_grad():
-            costs = [
-                self._layer(name).row_cost(strange[name].to(inliers)) for name in self.features
-            ]
-            x = self._normalised(torch.cat([inliers, torch.stack(costs, -1)]))
-        target = torch.zeros(len(x), device=x.device)
-        target[len(inliers) :] = 1
-        balance = torch.where(target > 0, 0.5 / target.sum(), 0.5 / (1 - target).sum())
-        weight = self.weight.clone().requires_grad_()
-        bias = self.bias.clone().requires_grad_()
-        optimiser = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
-
-        def closure() -> float:
-            optimiser.zero_grad()
-            loss = functional.binary_cross_entropy_with_logits(
-                x @ weight + bias, target, balance, reduction="sum"
+        if self.aggregate == "logistic" and not len(strange):
+            msg = (
+                "embedding_density: `aggregate: logistic` needs labelled anomalies in the frames "
+                "that are held out. Train on a set that has them, put some in with `negatives: "
+                "{name: paste, ...}`, or take `min`."
             )
-            loss = loss + 1e-4 * weight.square().sum()
-            loss.backward()
-            return loss.item()
-
-        optimiser.step(closure)
-        self.weight.copy_(weight.detach())
-        self.bias.copy_(bias.detach())
+            raise DataError(msg)
+        self.mean.copy_(costs.mean(0))
+        self.deviation.copy_(costs.std(0, correction=0).clamp_min(1e-3))
+        if self.aggregate == "logistic":
+            weight, bias = regress(self._normalised(costs), self._normalised(strange))
+            self.weight.copy_(weight)
+            self.bias.copy_(bias)
+        self.costs.clear()
+        self.strange.clear()
+        self.ready = True
 
     def _map(self, segmentation: Segmentation, name: str) -> Tensor:
         """Return a layer's features `(B, C, h, w)`, standardised if that is asked for."""
@@ -245,17 +227,35 @@ class EmbeddingDensity(Detector):
         (height, width), (tall, wide) = segmentation.size, segmentation.padded
         return standardise_frame(segmentation.features[name], (height / tall, width / wide))
 
-    def _vectors(
-        self, maps: dict[str, Tensor], padded: tuple[int, int], index: int, places: Tensor
+    def _drawn(
+        self, segmentation: Segmentation, batch: Batch, *, anomalies: bool = False
     ) -> dict[str, Tensor]:
-        """Return the vector or window of each layer at the cell that holds each place."""
-        found = {}
-        for name, layer in maps.items():
-            one = layer[index]
-            scale = torch.tensor(one.shape[-2:]) / torch.tensor(padded)
-            cells = (places * scale).long().to(one.device)
-            found[name] = self._layer(name).take(one, cells)
-        return found
+        """Draw the vectors or windows of each layer, all layers at the same places.
+
+        Args:
+            segmentation: of the batch; no gradient passes into it.
+            batch: with labels.
+            anomalies: draw labelled anomalies instead of inliers.
+        """
+        maps = {key: self._map(segmentation, key).detach() for key in self.features}
+        found: dict[str, list[Tensor]] = {key: [] for key in self.features}
+        for index, label in enumerate(batch.label.cpu().long()):
+            if anomalies:
+                wanted = torch.where(label == NEGATIVE, 0, -1)
+            else:
+                wanted = label.masked_fill(~is_inlier(label), -1)
+            count = max(1, self.per_frame // self.window**2)
+            places = draw_pixels(wanted, count, balanced=self.balanced)
+            for key, layer in maps.items():
+                scale = torch.tensor(layer.shape[-2:]) / torch.tensor(segmentation.padded)
+                cells = (places * scale).long().to(layer.device)
+                found[key].append(self._layer(key).take(layer[index], cells))
+        return {key: torch.cat(rows) for key, rows in found.items()}
+
+    def _costs(self, drawn: dict[str, Tensor]) -> Tensor:
+        """Return what each layer says of drawn places, `(N, L)` nats."""
+        layers = [self._layer(key).row_cost(rows) for key, rows in drawn.items() if len(rows)]
+        return torch.stack(layers, -1) if layers else self.mean.new_zeros(0, len(drawn))
 
     def _density(self, width: int) -> LayerDensity:
         size = min(self.dimensions, width)
@@ -268,9 +268,10 @@ class EmbeddingDensity(Detector):
         assert isinstance(layer, LayerDensity)
         return layer
 
-    def _forget(self) -> None:
-        size = max(1, self.vectors // self.window**2)
-        self.inliers, self.anomalies = FeatureSample(size), FeatureSample(size)
+    def _bank(self, name: str) -> FeatureBank:
+        bank = self.banks[name]
+        assert isinstance(bank, FeatureBank)
+        return bank
 
     def _normalised(self, costs: Tensor) -> Tensor:
         return (costs - self.mean) / self.deviation

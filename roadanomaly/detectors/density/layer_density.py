@@ -9,12 +9,10 @@ from torch import Tensor, nn
 
 from roadanomaly.detectors.density.projection import Whitening
 from roadanomaly.flows.map_flow import MapFlow
-from roadanomaly.flows.vector_flow import VectorFlow, maximise_likelihood
+from roadanomaly.flows.vector_flow import VectorFlow
 
-LOCATIONS = 512
-"""Locations that a step of the fit learns from."""
-
-RATE = 2e-3
+STARTS = 64
+"""Windows that the normalisation layers of a flow of maps take their start from."""
 
 
 class LayerDensity(nn.Module, ABC):
@@ -41,8 +39,26 @@ class LayerDensity(nn.Module, ABC):
         """
 
     @abstractmethod
-    def fit(self, rows: Tensor, epochs: int, noise: float) -> None:
-        """Learn from what `take` returned; the whitening first, then the flow."""
+    def prepare(self, rows: Tensor) -> None:
+        """Take the statistics that the flow rests on from what `take` returned."""
+
+    @abstractmethod
+    def whitened(self, rows: Tensor) -> Tensor:
+        """Return what the flow sees of what `take` returned."""
+
+    def loss(self, rows: Tensor, noise: float) -> Tensor:
+        """Return the mean of `-ln p` a location, in nats; 0, with a gradient of 0, without rows.
+
+        Args:
+            rows: what `take` returned.
+            noise: deviation of normal noise that is added anew each time; keeps the density of
+                dimensions that hardly vary bounded.
+        """
+        if not len(rows):
+            return 0 * self.loss(rows.new_zeros(1, *rows.shape[1:]), noise)
+        x = self.whitened(rows)
+        cost = -self.flow.log_prob(x + noise * torch.randn_like(x)).sum()
+        return cost / (len(x) * x.shape[2:].numel())
 
     @abstractmethod
     def row_cost(self, rows: Tensor) -> Tensor:
@@ -66,15 +82,16 @@ class VectorDensity(LayerDensity):
         """Return `(N, C)`."""
         return feature[:, cells[:, 0], cells[:, 1]].T
 
-    def fit(self, rows: Tensor, epochs: int, noise: float) -> None:
-        """Learn from `(N, C)`."""
+    def prepare(self, rows: Tensor) -> None:
+        """Take mean and covariance from `(N, C)`."""
         self.whitening.fit(rows)
-        maximise_likelihood(
-            self.flow, self.whitening(rows), epochs=epochs, batch=LOCATIONS, rate=RATE, noise=noise
-        )
+
+    def whitened(self, rows: Tensor) -> Tensor:
+        """Return `(..., dimensions)` of `(..., C)`."""
+        return self.whitening(rows)
 
     def row_cost(self, rows: Tensor) -> Tensor:
-        """Return `-ln p`, `(N,)`."""
+        """Return `-ln p`, `(...)`, of `(..., C)`."""
         return -self.flow.log_prob(self.whitening(rows))
 
     def cost(self, feature: Tensor) -> Tensor:
@@ -110,15 +127,18 @@ class WindowDensity(LayerDensity):
         corners = zip(tops, lefts, strict=True)
         return torch.stack([feature[:, y : y + height, x : x + width] for y, x in corners])
 
-    def fit(self, rows: Tensor, epochs: int, noise: float) -> None:
-        """Learn from `(N, C, side, side)`."""
+    def prepare(self, rows: Tensor) -> None:
+        """Take mean and covariance, and start the flow, from `(N, C, side, side)`."""
         self.whitening.fit(rows.permute(0, 2, 3, 1).flatten(0, 2))
-        batch = max(2, LOCATIONS // (rows.shape[2] * rows.shape[3]))
+        mode = self.flow.training
         self.flow.train()
-        maximise_likelihood(
-            self.flow, self._whitened(rows), epochs=epochs, batch=batch, rate=RATE, noise=noise
-        )
-        self.flow.eval()
+        with torch.no_grad():
+            self.flow.transform(self.whitened(rows[:STARTS]))
+        self.flow.train(mode)
+
+    def whitened(self, rows: Tensor) -> Tensor:
+        """Return `(B, dimensions, h, w)` of `(B, C, h, w)`."""
+        return self.whitening(rows.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
     def row_cost(self, rows: Tensor) -> Tensor:
         """Return the cost of the middle of each window, `(N,)`."""
@@ -126,7 +146,4 @@ class WindowDensity(LayerDensity):
 
     def cost(self, feature: Tensor) -> Tensor:
         """Return the cost of each location."""
-        return self.flow.cost(self._whitened(feature))
-
-    def _whitened(self, maps: Tensor) -> Tensor:
-        return self.whitening(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.flow.cost(self.whitened(feature))

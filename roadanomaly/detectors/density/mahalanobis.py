@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from roadanomaly.detectors.base import Detector
-from roadanomaly.detectors.losses import labels_at
+from roadanomaly.detectors.base import Detector, Pass
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import Segmenter
+from roadanomaly.segmenters.closed_set import labels_at
 from roadanomaly.types import Batch, Segmentation
 
 
@@ -32,6 +32,7 @@ class Mahalanobis(Detector):
     """
 
     kind = "fit"
+    fit_passes = (Pass("fit"),)
     accepts = ("logits", "evidence")
     paper = "Lee et al., A Simple Unified Framework for Detecting OOD Samples, NeurIPS 2018"
 
@@ -78,8 +79,9 @@ class Mahalanobis(Detector):
         """The one feature map."""
         return (self.feature,) if self.feature else ()
 
-    def update(self, segmentation: Segmentation, batch: Batch) -> None:
+    def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Add the known pixels of a batch to the sums."""
+        del name
         found = segmentation.features[self.needs[0]]
         label = labels_at(batch.label, replace(segmentation, logits=found)).flatten()
         known = label < len(self.count)
@@ -89,8 +91,9 @@ class Mahalanobis(Detector):
         self.total.index_add_(0, label, vectors)
         self.outer += vectors.T @ vectors
 
-    def finish(self) -> None:
+    def finish(self, name: str) -> None:
         """Turn the sums into class means and the inverse of the shared covariance."""
+        del name
         self.present = self.count >= self.min_pixels
         if not self.present.any():
             msg = (
@@ -107,10 +110,11 @@ class Mahalanobis(Detector):
         shrunk = (1 - self.shrinkage) * covariance + self.shrinkage * mean_variance * identity
         self.means = means.float()
         self.precision = torch.linalg.pinv(shrunk, hermitian=True).float()
+        self.ready = True
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return `min_k (f - m_k)^T P (f - m_k)`, `(B, H, W)`."""
-        self.require(hasattr(self, "present") and bool(self.present.any()), "mahalanobis")
+        self.require()
         found = segmentation.features[self.needs[0]].float()
         vectors = found.permute(0, 2, 3, 1)
         means = self.means[self.present]

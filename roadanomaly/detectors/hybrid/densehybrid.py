@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from roadanomaly.detectors.base import Detector
-from roadanomaly.detectors.losses import closed_set_cross_entropy, labels_at, masked_mean
+from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.errors import OptionError, nearest
-from roadanomaly.refiners.smoothing import check_window, window_mean
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
-from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation
+from roadanomaly.segmenters.closed_set import labels_at
+from roadanomaly.types import NEGATIVE, Batch, Segmentation, is_inlier
 
 Score = Literal["hybrid", "density", "posterior"]
 SCORES: tuple[str, ...] = ("hybrid", "density", "posterior")
@@ -29,8 +29,6 @@ class DenseHybrid(Detector):
         hidden: width of a 3x3 convolution before the posterior's last layer, on maps of stride 8
             and above; 0 leaves it out, as in the paper.
         score_by: `"hybrid"`, or one of its halves `"density"`, `"posterior"`, to compare.
-        smooth: side of the square window, in cells of the logits' grid, over which the score is
-            averaged; odd, 1 leaves it as it is.
 
     Source: Grcic et al., 2022, DenseHybrid, equations 8 to 13. Differs from the public code:
     void pixels do not train the dataset posterior; a batch without negatives costs nothing
@@ -38,14 +36,13 @@ class DenseHybrid(Detector):
     no gradient, is left out; the head may read several maps: each is projected at its own stride
     and the results are added, which equals one 1x1 convolution of the maps upsampled and stacked;
     the score is computed at the logits' stride and brought to image size, not the logits, which
-    makes it cheap; `smooth` is not in the paper (others blur their scores: PEBAL, RPL, SML).
+    makes it cheap.
     """
 
     kind = "finetune"
     supervision = "negatives"
     paper = "Grcic et al., DenseHybrid: Hybrid Anomaly Detection for Dense Recognition, ECCV 2022"
 
-    trained: Tensor
     heads: nn.ModuleDict
 
     def __init__(
@@ -54,7 +51,6 @@ class DenseHybrid(Detector):
         beta: float = 0.03,
         hidden: int = 0,
         score_by: Score = "hybrid",
-        smooth: int = 1,
     ) -> None:
         super().__init__()
         if beta < 0:
@@ -63,13 +59,10 @@ class DenseHybrid(Detector):
         if score_by not in SCORES:
             msg = f"densehybrid: `score_by` {score_by!r} is unknown; {nearest(score_by, SCORES)}"
             raise OptionError(msg)
-        check_window("densehybrid", smooth)
         self.features = tuple(features) if features else ()
         self.beta = beta
         self.hidden = hidden
         self.score_by = score_by
-        self.smooth = smooth
-        self.register_buffer("trained", torch.tensor(False))
 
     def options(self) -> dict[str, Any]:
         """Return the constructor options."""
@@ -78,7 +71,6 @@ class DenseHybrid(Detector):
             "beta": self.beta,
             "hidden": self.hidden,
             "score_by": self.score_by,
-            "smooth": self.smooth,
         }
 
     def attach(self, segmenter: Segmenter) -> None:
@@ -120,27 +112,28 @@ class DenseHybrid(Detector):
         return torch.stack(grown).sum(0).float().log_softmax(1)
 
     def loss(self, segmentation: Segmentation, batch: Batch) -> dict[str, Tensor]:
-        """Return cross-entropy, the negatives' density term and the posterior's cross-entropy."""
-        self.trained.fill_(True)
+        """Return the negatives' density term and the posterior's cross-entropy."""
+        self.ready = True
         label = labels_at(batch.label, segmentation)
         negative = (label == NEGATIVE).float()
         density = segmentation.logits.float().logsumexp(1)
-        outlier = negative.long().masked_fill(label == IGNORE, -100)
+        counted = is_inlier(label) | (label == NEGATIVE)
+        outlier = negative.long().masked_fill(~counted, -100)
         posterior = functional.nll_loss(
             self.log_posterior(segmentation), outlier, ignore_index=-100, reduction="sum"
         )
         return {
-            "cross_entropy": closed_set_cross_entropy(segmentation, batch),
             "density": self.beta * masked_mean(density, negative),
             "posterior": 10 * self.beta * posterior / (outlier >= 0).sum().clamp_min(1),
         }
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return `-ln sum_k exp s_k + ln P(out|x)`, `(B, H, W)`, or one of the two."""
-        self.require(bool(self.trained), "densehybrid")
-        return segmentation.to_image(window_mean(self._raw_score(segmentation), self.smooth))
+        return segmentation.to_image(self.native(segmentation, image))
 
-    def _raw_score(self, segmentation: Segmentation) -> Tensor:
+    def native(self, segmentation: Segmentation, image: Tensor) -> Tensor:
+        """Return the same on the logits' grid, `(B, h, w)`."""
+        self.require()
         if self.score_by == "posterior":
             return self.log_posterior(segmentation)[:, 1]
         density = -segmentation.logits.float().logsumexp(1)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from roadanomaly.detectors.base import Detector
-from roadanomaly.detectors.losses import closed_set_cross_entropy, labels_at, masked_mean
+from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.errors import OptionError, nearest
+from roadanomaly.segmenters.closed_set import labels_at
 from roadanomaly.types import NEGATIVE, Batch, Segmentation
 
 Divergence = Literal["jsd", "kl", "ce"]
@@ -47,8 +48,6 @@ class NFlowJS(Detector):
         "Negative Data, Sensors 2024"
     )
 
-    trained: Tensor
-
     def __init__(
         self, divergence: Divergence = "jsd", weight: float = 1.0, temperature: float = 2.0
     ) -> None:
@@ -65,7 +64,6 @@ class NFlowJS(Detector):
         self.divergence = divergence
         self.weight = weight
         self.temperature = temperature
-        self.register_buffer("trained", torch.tensor(False))
 
     def options(self) -> dict[str, Any]:
         """Return the constructor options."""
@@ -76,8 +74,8 @@ class NFlowJS(Detector):
         }
 
     def loss(self, segmentation: Segmentation, batch: Batch) -> dict[str, Tensor]:
-        """Return the cross-entropy of known pixels and the divergence of negatives."""
-        self.trained.fill_(True)
+        """Return the divergence of negatives."""
+        self.ready = True
         negative = labels_at(batch.label, segmentation) == NEGATIVE
         logits = segmentation.logits
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -85,13 +83,12 @@ class NFlowJS(Detector):
         if self.divergence == "ce":
             value = value + math.log(logits.shape[1])
         return {
-            "cross_entropy": closed_set_cross_entropy(segmentation, batch),
             "divergence": self.weight * masked_mean(value, negative),
         }
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return `-JSD(softmax(s / T), u)`, `(B, H, W)`, from `-ln 2` to 0."""
-        self.require(bool(self.trained), "nflowjs")
+        self.require()
         return -jsd_to_uniform(segmentation.image_logits().float() / self.temperature)
 
 

@@ -85,6 +85,6 @@ class ImageResynthesis(ResynthesisDetector):
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return the log-odds of "discrepant", `(B, H, W)`."""
-        self.require(bool(self.trained), self.name)
+        self.require()
         logits = self.compare(segmentation, image).logits
         return enlarge(logits[:, 1] - logits[:, 0], segmentation.size)

@@ -21,7 +21,7 @@ from roadanomaly.generators import GENERATORS, Generator
 from roadanomaly.generators.base import one_hot, resize_labels
 from roadanomaly.generators.store import load_generator
 from roadanomaly.segmenters.base import Segmenter
-from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation
+from roadanomaly.types import ASSUMED, IGNORE, NEGATIVE, Batch, Segmentation, is_inlier
 
 MARGIN = 64
 """Pixels around a tile that are computed and cut off."""
@@ -115,7 +115,6 @@ class ResynthesisDetector(Detector):
     priors: tuple[str, ...] = ()
     """Titles of the maps that the network is given beside images and labels."""
 
-    trained: Tensor
     outliers: Tensor
     seen: Tensor
     network: DiscrepancyNetwork
@@ -130,7 +129,6 @@ class ResynthesisDetector(Detector):
         self.encoder: Encoder = ENCODERS.from_spec(plan.encoder)
         self.generator.requires_grad_(False)
         self.encoder.requires_grad_(plan.train_encoder)
-        self.register_buffer("trained", torch.tensor(False))
         self.register_buffer("outliers", torch.tensor(False))
         self.register_buffer("seen", torch.zeros(2, dtype=torch.float64))
 
@@ -234,21 +232,22 @@ class ResynthesisDetector(Detector):
 
         Void is neither; the labels that the batch assumes come before the segmenter's.
         """
-        self.trained.fill_(True)
+        self.ready = True
         self._note_outliers(batch)
-        logits = self.compare(replace(segmentation, assumed=batch.assumed), batch.image).logits
+        explained = replace(segmentation, assumed=batch.note(ASSUMED))
+        logits = self.compare(explained, batch.image).logits
         label = resize_labels(batch.label, (logits.shape[-2], logits.shape[-1]))
         target = (label == NEGATIVE).long()
-        counted = (label != IGNORE).float()
+        counted = (is_inlier(label) | (label == NEGATIVE)).float()
         weight = counted * self.class_weights(self._frequency(target, counted))[target]
         cost = functional.cross_entropy(logits, target, reduction="none")
         return {"discrepancy": (weight * cost).sum() / weight.sum().clamp_min(1e-6)}
 
     def _note_outliers(self, batch: Batch) -> None:
         """Remember negatives that are in the image, and not in assumed labels alone."""
-        foreign = batch.negative
-        if batch.assumed is not None:
-            foreign = foreign & (batch.assumed == IGNORE)
+        foreign, assumed = batch.negative, batch.note(ASSUMED)
+        if assumed is not None:
+            foreign = foreign & (assumed == IGNORE)
         self.outliers.logical_or_(foreign.any())
 
     @torch.no_grad()
@@ -263,7 +262,7 @@ class ResynthesisDetector(Detector):
 
     def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
         """Return the resynthesis, the priors and the probability of a discrepancy."""
-        self.require(bool(self.trained), self.name)
+        self.require()
         found = self.compare(segmentation, image)
         priors = zip(self.priors, found.priors.unbind(1), strict=True)
         return {

@@ -156,7 +156,7 @@ class SynBoost(ResynthesisDetector):
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return `(1 - w) P(discrepant) + w entropy`, `(B, H, W)`."""
-        self.require(bool(self.trained), self.name)
+        self.require()
         found = self.compare(segmentation, image)
         logits = segmentation.class_logits(segmentation.logits)
         top = self.scale.high[0] - self.scale.low[0]

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from roadanomaly.detectors.inpainting import perceptual_check
-from roadanomaly.detectors.losses import labels_at, padded_labels
 from roadanomaly.detectors.road.ground_labels import (
     ANOMALY,
     NORMAL,
@@ -25,6 +24,7 @@ from roadanomaly.detectors.road.ssim import reconstruction_error
 from roadanomaly.encoders import ENCODERS, PACKAGED, Encoder
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import Segmenter
+from roadanomaly.segmenters.closed_set import labels_at, padded_labels
 from roadanomaly.types import Batch, Segmentation
 
 WELL_REBUILT = 0.2
@@ -228,7 +228,7 @@ class DaCUP(RoadDetector):
     def loss(self, segmentation: Segmentation, batch: Batch) -> dict[str, Tensor]:
         """Return the coupling's cross-entropy, the triplets' and the reconstruction's term."""
         coupling, triplets, rebuilding = self.weights()
-        self.trained.fill_(True)
+        self.ready = True
         seen = self.examine(segmentation, batch.image)
         target = self.labels.targets(batch.label)
         grid = seen.embedding.shape[-2], seen.embedding.shape[-1]
@@ -245,13 +245,13 @@ class DaCUP(RoadDetector):
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return the output of anomaly less that of ground, `(B, H, W)`."""
-        self.require(bool(self.trained), "dacup")
+        self.require()
         outputs = self.couple(segmentation, self.examine(segmentation, image))
         return segmentation.to_image(outputs[:, ANOMALY] - outputs[:, NORMAL])
 
     def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
         """Return reconstruction and error, distances, inpainted image and its difference."""
-        self.require(bool(self.trained), "dacup")
+        self.require()
         seen = self.examine(segmentation, image)
         maps = {
             "reconstruction": seen.reconstruction,

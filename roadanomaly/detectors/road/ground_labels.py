@@ -11,7 +11,7 @@ from torch.nn import functional
 from roadanomaly.data.ground import NAMES, ground_classes
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.errors import OptionError, nearest
-from roadanomaly.types import IGNORE
+from roadanomaly.types import IGNORE, INLIER, VOID
 
 ANOMALY, NORMAL, NEITHER = 0, 1, -100
 """Targets of the two-way classification; losses skip `NEITHER`."""
@@ -67,7 +67,7 @@ class GroundLabels:
         """Return `(B, H, W)` int64 of `ANOMALY`, `NORMAL`, `NEITHER` for uint8 labels."""
         table = torch.full((256,), ANOMALY, dtype=torch.int64, device=label.device)
         table[list(self.normal)] = NORMAL
-        table[[*self.ignored, IGNORE]] = NEITHER
+        table[[*self.ignored, INLIER, VOID, IGNORE]] = NEITHER
         return table[label.long()]
 
     def predicted(self, classes: Tensor) -> Tensor:

@@ -111,7 +111,7 @@ class JSRNet(RoadDetector):
 
     def loss(self, segmentation: Segmentation, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy of the coupling and the two-sided reconstruction term."""
-        self.trained.fill_(True)
+        self.ready = True
         error = reconstruction_error(batch.image, self.reconstruct(segmentation))
         target = self.labels.targets(batch.label)
         return {
@@ -121,14 +121,14 @@ class JSRNet(RoadDetector):
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return the output of anomaly less that of ground, `(B, H, W)`."""
-        self.require(bool(self.trained), "jsrnet")
+        self.require()
         error = reconstruction_error(image, self.reconstruct(segmentation))
         outputs = self.couple(segmentation, error).float()
         return outputs[:, ANOMALY] - outputs[:, NORMAL]
 
     def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
         """Return the reconstruction, `(B, 3, H, W)` in 0..1, and its error, `(B, H, W)` in 0..1."""
-        self.require(bool(self.trained), "jsrnet")
+        self.require()
         reconstruction = self.reconstruct(segmentation)
         error = reconstruction_error(image, reconstruction)
         return {"reconstruction": reconstruction, "reconstruction error": error}

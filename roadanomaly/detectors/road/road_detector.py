@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from roadanomaly.detectors.base import Detector
@@ -55,7 +54,6 @@ class RoadDetector(Detector):
     accepts = ("logits", "evidence")
     region = "road"
 
-    trained: Tensor
     labels: GroundLabels
     reconstruction: RoadReconstruction
 
@@ -63,7 +61,6 @@ class RoadDetector(Detector):
         super().__init__()
         self.plan = plan
         self.feature = plan.feature
-        self.register_buffer("trained", torch.tensor(False))
 
     def options(self) -> dict[str, Any]:
         """Return the constructor options."""

@@ -50,8 +50,8 @@ def read_annotations(path: Path) -> dict[str, list[Any]]:
         _ = [item["name"] for item in found["categories"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         msg = (
-            f"{path} is no COCO instance file ({type(error).__name__}: {error}); it needs `images`, "
-            "`categories` and `annotations`. Download it again, or move it away."
+            f"{path} is no COCO instance file ({type(error).__name__}: {error}); it needs "
+            "`images`, `categories` and `annotations`. Download it again, or move it away."
         )
         raise DataError(msg) from error
     return found

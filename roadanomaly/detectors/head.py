@@ -1,0 +1,141 @@
+"""A detector with what refines its score: from a segmentation to a score at image size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from roadanomaly.detectors import DETECTORS, Detector
+from roadanomaly.errors import NotFitted
+from roadanomaly.refiners import REFINERS, Refiner
+from roadanomaly.segmenters import Segmenter
+from roadanomaly.types import Segmentation
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is put on a segmenter.
+
+    Args:
+        detector: any.
+        refiners: of its score, in order; those of grid `native` come before those of `image`.
+    """
+
+    detector: Detector
+    refiners: Sequence[Refiner] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the segmenter's features that are read, each once."""
+        names = [*self.detector.needs, *(need for one in self.refiners for need in one.needs)]
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def shares_pass(self) -> bool:
+        """Whether one plain pass of the network is all that is asked."""
+        return not self.detector.asks and self.detector.reads_segmentation
+
+    @property
+    def networks(self) -> nn.Module:
+        """All that is saved: the detector, with its refiners where there are any."""
+        if not self.refiners:
+            return self.detector
+        return nn.ModuleDict({"detector": self.detector, "refiners": nn.ModuleList(self.refiners)})
+
+    @property
+    def learned_from(self) -> str:
+        """What detector and refiners learned from beside inlier classes, for the tables."""
+        found = [self.detector.learned_from, *(one.supervision for one in self.refiners)]
+        return next((one for one in found if one != "none"), "none")
+
+    def inference(self) -> AbstractContextManager:
+        """Return the mode to look and score in: inference mode, unless gradients are asked for."""
+        return torch.inference_mode("gradients" not in self.detector.asks)
+
+    def attach(self, segmenter: Segmenter) -> None:
+        """Fit detector and refiners to a segmenter; called once.
+
+        Raises:
+            KindError: the detector cannot read what the segmenter answers.
+            FeatureError: a feature is missing.
+        """
+        self.detector.check_kind(segmenter)
+        self.detector.attach(segmenter)
+        for refiner in self.refiners:
+            refiner.attach(segmenter)
+
+    def look(self, segmenter: Segmenter, image: Tensor) -> Segmentation:
+        """Ask the network as the detector does.
+
+        Args:
+            segmenter: the one that the head is attached to.
+            image: `(B, 3, H, W)` float in 0..1, on the network's device.
+        """
+        if self.shares_pass:
+            return segmenter(image, self.needs)
+        return self.detector.look(segmenter, image)
+
+    def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
+        """Score each pixel, `(B, H, W)` float32, higher = more anomalous.
+
+        Args:
+            segmentation: what `look` returned of `image`.
+            image: `(B, 3, H, W)` float in 0..1.
+
+        Raises:
+            NotFitted: the detector or a refiner has not been prepared.
+        """
+        score = self._refined(segmentation, image, self._ordered())
+        if score.shape[-2:] != segmentation.size:
+            score = segmentation.to_image(score)
+        return score.float()
+
+    def score_for(self, refiner: Refiner, segmentation: Segmentation, image: Tensor) -> Tensor:
+        """Return the score that enters one of the refiners, on its grid; arguments as `score`."""
+        ordered = self._ordered()
+        score = self._refined(segmentation, image, ordered[: ordered.index(refiner)])
+        if refiner.grid == "image" and score.shape[-2:] != segmentation.size:
+            score = segmentation.to_image(score)
+        return score
+
+    def _ordered(self) -> list[Refiner]:
+        """Return the refiners as they follow each other: stable, those of grid `native` first."""
+        return sorted(self.refiners, key=lambda one: one.grid == "image")
+
+    def _refined(
+        self, segmentation: Segmentation, image: Tensor, refiners: Sequence[Refiner]
+    ) -> Tensor:
+        score = self.detector.native(segmentation, image)
+        for one in refiners:
+            if not one.ready:
+                msg = (
+                    f"the refiner {type(one).__name__} has learned nothing yet; run `roadanomaly "
+                    "fit` first, or load a model that was saved after it."
+                )
+                raise NotFitted(msg)
+            if one.grid == "image" and score.shape[-2:] != segmentation.size:
+                score = segmentation.to_image(score)
+            score = one(score, segmentation, image)
+        return score
+
+    def describe(self) -> dict[str, Any]:
+        """Return the specs that rebuild detector and refiners."""
+        return {
+            "detector": {"name": DETECTORS.name_of(self.detector), **self.detector.options()},
+            "refiners": [{"name": REFINERS.name_of(one), **one.options()} for one in self.refiners],
+        }
+
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any]) -> Head:
+        """Build what `describe` described, with fresh weights.
+
+        Raises:
+            UserError: a name or an option that this version does not know.
+        """
+        refiners = [REFINERS.from_spec(one) for one in description.get("refiners", ())]
+        return cls(DETECTORS.from_spec(description["detector"]), refiners)

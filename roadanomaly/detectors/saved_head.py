@@ -1,0 +1,102 @@
+"""The head of a saved model: its detector and refiners, to be put on a segmenter again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from roadanomaly.calibration import Calibration
+from roadanomaly.detectors.head import Head
+from roadanomaly.errors import DataError
+from roadanomaly.formats import upgrade_model
+from roadanomaly.segmenters import Segmenter
+
+SEGMENTER = "segmenter."
+"""Begins the names of a network's weights in a saved model."""
+
+
+@dataclass(frozen=True)
+class SavedHead:
+    """What a model's folder holds of its head.
+
+    Args:
+        folder: for messages.
+        description: of detector and refiners, as `Head.describe`.
+        weights: of the whole model, by name.
+        calibration: of the model, or None.
+        trained_on: content of the negatives that its training showed, or None.
+    """
+
+    folder: Path
+    description: dict[str, Any]
+    weights: dict[str, Tensor]
+    calibration: Calibration | None
+    trained_on: str | None
+
+    def build(self) -> Head:
+        """Return the head, without weights before it is attached."""
+        head = Head.from_description(self.description)
+        head.detector.trained_on = self.trained_on
+        return head
+
+    def fill(self, head: Head) -> None:
+        """Load the weights into a head that was attached.
+
+        Raises:
+            DataError: they do not fit what the segmenter offers.
+        """
+        parts = ("detector.", "refiners.") if head.refiners else ("detector.",)
+        own = {key: one for key, one in self.weights.items() if key.startswith(parts)}
+        if not head.refiners:
+            own = {key.removeprefix("detector."): one for key, one in own.items()}
+        try:
+            head.networks.load_state_dict(own)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            msg = (
+                f"the head saved in {self.folder} does not fit this segmenter ({reason}); take "
+                "the segmenter that it was trained on."
+            )
+            raise DataError(msg) from error
+
+    def is_of(self, segmenter: Segmenter) -> bool:
+        """Whether it was saved with a segmenter of exactly these weights."""
+        state = segmenter.state_dict()
+        saved = {k[len(SEGMENTER) :]: v for k, v in self.weights.items() if k.startswith(SEGMENTER)}
+        same = all(k in state and state[k].cpu().equal(v) for k, v in saved.items())
+        return same and len(saved) == len(state)
+
+
+def read_head(folder: str | Path) -> SavedHead:
+    """Read the head of a model that `Model.save` wrote; a run folder works too.
+
+    Raises:
+        DataError: no model there, or a broken one.
+    """
+    path = Path(folder)
+    if not (path / "model.json").exists() and (path / "model" / "model.json").exists():
+        path = path / "model"
+    try:
+        description = json.loads((path / "model.json").read_text())
+        weights = load_file(path / "weights.safetensors", device="cpu")
+        description, weights = upgrade_model(description, weights)
+        saved = description["calibration"]
+        return SavedHead(
+            path,
+            {key: description[key] for key in ("detector", "refiners")},
+            weights,
+            Calibration.from_dict(saved) if saved else None,
+            description.get("detector_trained_on"),
+        )
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        msg = (
+            f"no head can be read from {folder}: {error}. Give the run folder that `roadanomaly "
+            "train` or `fit` wrote, or the folder of a saved model."
+        )
+        raise DataError(msg) from error

@@ -1,0 +1,135 @@
+"""The passes in which a detector collects statistics, over held-in and held-out frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from roadanomaly.data.base import FrameSet
+from roadanomaly.data.stack import batches
+from roadanomaly.data.subset import Picked
+from roadanomaly.detectors.base import Detector, Pass
+from roadanomaly.errors import DataError, OptionError
+from roadanomaly.model import Model
+from roadanomaly.negatives.sets import place_of
+from roadanomaly.progress import progress
+
+HELD_OUT = 0.1
+"""Share of the frames that is held out where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A set in two parts of whole frames.
+
+    Args:
+        held_in: what is learned from.
+        held_out: what is not; empty where no pass asks for it.
+    """
+
+    held_in: FrameSet
+    held_out: FrameSet
+
+    def of(self, one: Pass) -> FrameSet:
+        """Return the frames that a pass sees."""
+        return self.held_out if one.held_out else self.held_in
+
+
+def split_for(detector: Detector, frames: FrameSet, share: float = HELD_OUT) -> Split:
+    """Split a set as a detector's passes ask; without a held-out pass all frames are held in.
+
+    The hash of a frame's id decides, the same everywhere and for ever: a frame is held out if its
+    place in 0..1 is below `share`. Where that leaves one part empty, it gets the frame whose place
+    is nearest.
+
+    Args:
+        detector: whose passes the frames are for.
+        frames: with ids.
+        share: of the frames, to be held out.
+
+    Raises:
+        OptionError: a share that is not between 0 and 1.
+        DataError: fewer than two frames to split.
+    """
+    if not 0 < share < 1:
+        msg = f"`held_out` must lie between 0 and 1, not {share}: it is a share of the frames."
+        raise OptionError(msg)
+    if not any(one.held_out for one in detector.fit_passes):
+        return Split(frames, Picked(frames, []))
+    if len(frames) < 2:
+        msg = (
+            f"this detector holds out whole frames, and the set has {len(frames)}: give 2 or more."
+        )
+        raise DataError(msg)
+    places = [place_of(name) for name in frames.frame_ids()]
+    order = sorted(range(len(places)), key=lambda number: places[number])
+    count = sum(place < share for place in places)
+    count = min(max(count, 1), len(order) - 1)
+    return Split(Picked(frames, sorted(order[count:])), Picked(frames, sorted(order[:count])))
+
+
+def fit(model: Model, frames: FrameSet, held_out: float = HELD_OUT) -> None:
+    """Fit a detector of kind `fit`: all its passes, in order.
+
+    Args:
+        model: on its device.
+        frames: inlier frames.
+        held_out: share of the frames for the held-out passes; without effect where there are none.
+
+    Raises:
+        UserError: as `split_for` and `run_passes` say.
+    """
+    run_passes(model, model.detector.fit_passes, split_for(model.detector, frames, held_out))
+
+
+def fit_refiners(model: Model, frames: FrameSet) -> None:
+    """Fit the refiners that learn, one after the other, each on the scores that enter it.
+
+    Args:
+        model: on its device, its detector prepared.
+        frames: labelled frames, those that the refiners are to be right on; never a test set.
+
+    Raises:
+        UserError: a frame cannot be read, or the frames hold too little to learn from.
+    """
+    model.eval()
+    for refiner in model.head.refiners:
+        if not refiner.learns:
+            continue
+        for found in batches(progress(frames, type(refiner).__name__), 1):
+            here = found.to(model.device)
+            model.detector.reset()
+            with model.head.inference():
+                segmentation = model.head.look(model.segmenter, here.image)
+                score = model.head.score_for(refiner, segmentation, here.image)
+                refiner.update(score, segmentation, here)
+        refiner.finish()
+
+
+@torch.inference_mode()
+def run_passes(
+    model: Model, passes: Sequence[Pass], split: Split, batch: int = 1, *, quiet: bool = False
+) -> None:
+    """Walk over frames once a pass, and let the detector collect.
+
+    Args:
+        model: on its device; it is put into inference mode.
+        passes: some of the detector's, in their order.
+        split: the frames.
+        batch: frames that are segmented together; only those of one size are.
+        quiet: show no progress.
+
+    Raises:
+        DataError: a frame cannot be read, or the frames hold too little to learn from.
+    """
+    model.eval()
+    for one in passes:
+        frames = progress(split.of(one), one.name.replace("_", " "), quiet=quiet)
+        for found in batches(frames, batch):
+            here = found.to(model.device)
+            model.detector.reset()
+            segmentation = model.detector.look(model.segmenter, here.image)
+            model.detector.update(segmentation, here, one.name)
+        model.detector.finish(one.name)

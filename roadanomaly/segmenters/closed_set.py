@@ -1,0 +1,67 @@
+"""The closed-set loss of a segmenter, and labels brought to the grid that its logits lie on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from roadanomaly.types import IGNORE, Segmentation, is_known
+
+
+def labels_at(label: Tensor, segmentation: Segmentation) -> Tensor:
+    """Bring labels to the logits' grid; padding becomes `IGNORE`.
+
+    A cell takes the label of the pixel that it lies on where `Segmentation.to_image` brings the
+    grid to image size: the first and last cells of an align-corners network lie on the corner
+    pixels, those of any other half a cell inside.
+
+    Args:
+        label: `(B, H, W)` uint8 at image size.
+        segmentation: whose logits the labels are to be compared with.
+
+    Returns:
+        `(B, h, w)` int64.
+    """
+    padded = padded_labels(label, segmentation)
+    rows, columns = (
+        _pixels_under(cells, pixels, align_corners=segmentation.align_corners).to(label.device)
+        for cells, pixels in zip(segmentation.logits.shape[-2:], padded.shape[-2:], strict=True)
+    )
+    return padded[:, rows[:, None], columns].long()
+
+
+def _pixels_under(cells: int, pixels: int, *, align_corners: bool) -> Tensor:
+    """Return the pixel nearest to each cell of a line, the later of two that are as near."""
+    cell = torch.arange(cells)
+    if align_corners and cells > 1:
+        return (2 * cell * (pixels - 1) + cells - 1) // (2 * (cells - 1))
+    return (2 * cell + 1) * pixels // (2 * cells)
+
+
+def padded_labels(label: Tensor, segmentation: Segmentation) -> Tensor:
+    """Grow labels `(B, H, W)` to what the segmenter's maps cover, by `IGNORE`."""
+    bottom = segmentation.padded[0] - label.shape[-2]
+    right = segmentation.padded[1] - label.shape[-1]
+    return functional.pad(label, (0, right, 0, bottom), value=IGNORE)
+
+
+def closed_set_cross_entropy(segmentation: Segmentation, label: Tensor) -> Tensor:
+    """Mean cross-entropy over pixels of a known class, in nats; 0 where there are none.
+
+    The evidence of a mask network counts as the probabilities `E_k / sum_j E_j`.
+
+    Args:
+        segmentation: of the images that the labels belong to.
+        label: `(B, H, W)` uint8 at image size: class index; other labels count for nothing.
+    """
+    at_logits = labels_at(label, segmentation)
+    known = is_known(at_logits)
+    target = at_logits.masked_fill(~known, -100)
+    total = functional.cross_entropy(
+        segmentation.class_logits(segmentation.logits),
+        target,
+        ignore_index=-100,
+        reduction="sum",
+    )
+    return total / known.sum().clamp_min(1)

@@ -1,0 +1,100 @@
+"""The loss by which mask networks are trained: queries matched with the classes of an image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from roadanomaly.types import Masks, is_known
+
+TERMS = {
+    "loss_cross_entropy": "query_classes",
+    "loss_mask": "mask_cross_entropy",
+    "loss_dice": "mask_dice",
+}
+"""What transformers calls the three terms, and what they are called here."""
+
+
+def matching_loss(network: Any, masks: Masks, label: Tensor) -> dict[str, Tensor]:
+    """Return the terms of Mask2Former's loss, summed over the layers that answered.
+
+    Each class of an image is one binary mask. It is matched with one query, which learns this
+    class and this mask (cross-entropy and dice at random points, most of them where the mask is
+    unsure); the other queries learn "no object". Matching, points and weights are those of
+    transformers, from the network's config; the points come from PyTorch's random numbers.
+
+    What differs: the authors let void pixels teach every mask to stay away from them. Here a cell
+    without a class counts for nothing: a known cell stands in for it, both in the masks and in
+    the labels. Labels are taken at the masks' stride.
+
+    Args:
+        network: of transformers, with `get_loss_dict`.
+        masks: what it answered, with gradients.
+        label: `(B, h, w)` int64 at the masks' stride: class index; 252 and above count for
+            nothing.
+
+    Returns:
+        three finite scalars; 0, with gradients of 0, where no cell has a class.
+
+    Source: Cheng et al., Masked-attention Mask Transformer for Universal Image Segmentation,
+    CVPR 2022, section 3.3; Kerssies et al., Your ViT is Secretly an Image Segmentation Model,
+    CVPR 2025, for EoMT.
+    """
+    layers = [*masks.layers, masks]
+    known = is_known(label)
+    images = known.flatten(1).any(1).nonzero()[:, 0].tolist()
+    if not images:
+        nothing = sum(0 * (one.classes.sum() + one.masks.sum()) for one in layers)
+        return dict.fromkeys(TERMS.values(), torch.as_tensor(nothing))
+    cells = torch.stack([stand_ins(known[image]) for image in images])
+    target = label[images].flatten(1).gather(1, cells).unflatten(1, label.shape[1:])
+    present = [one.unique() for one in target]
+    asked = [_answer_at(one, images, cells) for one in layers]
+    with torch.autocast(label.device.type, enabled=False):
+        found = network.get_loss_dict(
+            **asked[-1],
+            mask_labels=[
+                (one == classes[:, None, None]).float()
+                for one, classes in zip(target, present, strict=True)
+            ],
+            class_labels=present,
+            auxiliary_predictions=asked[:-1],
+        )
+    return {
+        name: torch.stack([one for key, one in found.items() if key.startswith(term)]).sum()
+        for term, name in TERMS.items()
+    }
+
+
+def stand_ins(known: Tensor) -> Tensor:
+    """Say which cell each cell is read from: known ones from themselves.
+
+    The others are read from known ones that lie evenly spread over the image, so each counts about
+    as often as any other and neighbours remain near each other.
+
+    Args:
+        known: `(h, w)` bool, at least one of them true.
+
+    Returns:
+        `(h * w,)` int64.
+    """
+    cells = torch.arange(known.numel(), device=known.device)
+    flat = known.flatten()
+    have, lack = cells[flat], cells[~flat]
+    found = cells.clone()
+    found[lack] = have[
+        torch.arange(len(lack), device=known.device) * len(have) // max(1, len(lack))
+    ]
+    return found
+
+
+def _answer_at(masks: Masks, images: list[int], cells: Tensor) -> dict[str, Tensor]:
+    """Return the answers for some images, each mask read at the given cells."""
+    logits = masks.masks[images].float()
+    read = logits.flatten(2).gather(2, cells[:, None].expand(-1, logits.shape[1], -1))
+    return {
+        "masks_queries_logits": read.view_as(logits),
+        "class_queries_logits": masks.classes[images].float(),
+    }

@@ -1,0 +1,13 @@
+"""What a run can train, by the name that its config carries."""
+
+from roadanomaly.catalogue import Catalogue
+from roadanomaly.training.task import Task
+
+TASKS: Catalogue[Task] = Catalogue(
+    "task",
+    {
+        "detector": "roadanomaly.training.detector_task:DetectorTask",
+        "flow": "roadanomaly.training.flow_task:FlowTask",
+        "generator": "roadanomaly.training.generator_task:GeneratorTask",
+    },
+)

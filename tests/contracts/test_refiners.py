@@ -1,0 +1,94 @@
+"""What every refiner of the catalogue keeps, and how refiners follow each other."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch.nn import functional
+
+import roadanomaly
+from roadanomaly.errors import NotFitted
+from roadanomaly.model import Model
+from roadanomaly.refiners import REFINERS, Refiner
+from tests.contracts import toy
+
+every = pytest.mark.parametrize("name", REFINERS)
+
+
+@every
+def test_options_are_plain_and_rebuild_it(name):
+    refiner = REFINERS.build(name)
+    options = json.loads(json.dumps(refiner.options()))
+    assert set(options) == set(REFINERS.options(name))
+    assert REFINERS.build(name, options).options() == refiner.options()
+
+
+@every
+def test_it_is_saved_with_the_model_and_scores_the_same(name, tmp_path, monkeypatch):
+    monkeypatch.setitem(roadanomaly.SEGMENTERS.entries, "toy", "tests.contracts.toy:ToySegmenter")
+    model = Model(
+        toy.ToySegmenter(), roadanomaly.detector("energy"), refiners=[REFINERS.build(name)]
+    )
+    image = toy.planted(toy.inliers(2, 0), 0.3).image
+    score, _ = model.score(image)
+    assert score.shape == (2, toy.HEIGHT, toy.WIDTH)
+    assert torch.isfinite(score).all()
+    model.save(tmp_path / "model")
+    again = roadanomaly.load(tmp_path / "model")
+    assert [type(one) for one in again.head.refiners] == [REFINERS.get(name)]
+    assert torch.equal(again.score(image)[0], score)
+
+
+class Doubled(Refiner):
+    """Twice the score; on the grid that a test sets."""
+
+    def options(self):
+        return {}
+
+    def forward(self, score, segmentation, image):
+        self.seen = score.shape
+        return 2 * score
+
+
+class Learned(Refiner):
+    learns = True
+
+    def options(self):
+        return {}
+
+    def forward(self, score, segmentation, image):
+        return score
+
+
+def test_native_refiners_come_before_the_score_is_enlarged():
+    before, after = Doubled(), Doubled()
+    before.grid, after.grid = "native", "image"
+    detector = toy.prepared("densehybrid")
+    segmenter = toy.ToySegmenter()
+    model = Model(segmenter, roadanomaly.detector("densehybrid", features=["colour"]))
+    model.detector.load_state_dict(detector.state_dict())
+    plain, _ = model.score(toy.inliers(1, 0).image)
+    refined = Model(segmenter, model.detector, refiners=[after, before])
+    refined.detector.load_state_dict(detector.state_dict())
+    score, _ = refined.score(toy.inliers(1, 0).image)
+    torch.testing.assert_close(score, 4 * plain)
+    assert before.seen[-2:] == (toy.HEIGHT // 2, toy.WIDTH // 2)
+    assert after.seen[-2:] == (toy.HEIGHT, toy.WIDTH)
+
+
+def test_one_that_must_be_fitted_says_so():
+    model = Model(toy.ToySegmenter(), roadanomaly.detector("energy"), refiners=[Learned()])
+    with pytest.raises(NotFitted, match="the refiner Learned"):
+        model.score(toy.inliers(1, 0).image)
+
+
+def test_smoothing_on_the_image_grid_equals_an_average_pool():
+    refiner = REFINERS.build("smooth", {"window": 3})
+    model = Model(toy.ToySegmenter(), roadanomaly.detector("energy"))
+    image = toy.inliers(1, 0).image
+    plain, _ = model.score(image)
+    smooth, _ = Model(model.segmenter, model.detector, refiners=[refiner]).score(image)
+    expected = functional.avg_pool2d(plain[:, None], 3, 1)[:, 0]
+    torch.testing.assert_close(smooth[:, 1:-1, 1:-1], expected, rtol=1e-4, atol=1e-5)
