@@ -62,6 +62,7 @@ setup(
         "scipy>=1.11",
         "opencv-python-headless>=4.10",
         "pillow>=10",
+        "pycocotools>=2.0.8",
         "psutil>=5.9",
         "pyyaml>=6",
         "safetensors>=0.4",

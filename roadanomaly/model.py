@@ -11,18 +11,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from roadanomaly.calibration import Calibration
-from roadanomaly.data.images import read_image
 from roadanomaly.detectors import Detector
 from roadanomaly.detectors.head import Head
 from roadanomaly.errors import DataError, NotCalibrated
 from roadanomaly.files import write_folder
 from roadanomaly.formats import FORMAT, upgrade_model
+from roadanomaly.image_input import ImageLike, as_tensor, extremes, require_range
 from roadanomaly.objects import find_components
 from roadanomaly.refiners import Refiner
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
@@ -30,7 +29,6 @@ from roadanomaly.types import Component, Segmentation
 
 FILES = ("README.md", "model.json", "weights.safetensors")
 """What a saved model's folder holds."""
-ImageLike = str | Path | Image.Image | np.ndarray | Tensor
 
 
 @dataclass(frozen=True)
@@ -181,20 +179,21 @@ class Model:
         """Score one image at its own size.
 
         Args:
-            image: path, PIL image, `(H, W, 3)` uint8 RGB array, or tensor `(3, H, W)`, uint8 or
-                float in 0..1.
+            image: path or PIL image (read upright, as its EXIF orientation says), `(H, W, 3)` uint8
+                RGB array, or tensor `(3, H, W)`, uint8 or float in 0..1.
 
         Raises:
-            DataError: not an image, or an array of another shape or type.
+            DataError: not an image, an array of another shape or type, or floats beyond 0..1.
         """
-        batch = as_tensor(image)[None].to(self.device)
+        given = as_tensor(image)
+        range_of = extremes(given)
         self.detector.reset()
-        score, segmentation = self.score(batch)
+        score, segmentation = self.score(given[None].to(self.device))
         with torch.inference_mode():
             classes = segmentation.classes()[0].to(torch.uint8)
-        return Result(
-            score[0].detach().cpu().numpy(), classes.cpu().numpy(), self.calibration, self.min_area
-        )
+        found = score[0].detach().cpu().numpy()
+        require_range(range_of)
+        return Result(found, classes.cpu().numpy(), self.calibration, self.min_area)
 
     def save(self, folder: str | Path, record: dict[str, Any] | None = None) -> Path:
         """Write the model into a folder: `model.json`, `weights.safetensors`, `README.md`.
@@ -297,27 +296,3 @@ def rebuild(description: dict[str, Any]) -> Model:
     model.segmenter.learned_from = description["segmenter_learned_from"]
     model.detector.trained_on = description.get("detector_trained_on")
     return model
-
-
-def as_tensor(image: ImageLike) -> Tensor:
-    """Turn what users hold in their hands into `(3, H, W)` float32 in 0..1.
-
-    Raises:
-        DataError: not an image, or an array of another shape or type.
-    """
-    if isinstance(image, (str, Path)):
-        return read_image(Path(image)).float() / 255
-    if isinstance(image, Image.Image):
-        image = np.asarray(image.convert("RGB"))
-    if isinstance(image, np.ndarray):
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            msg = f"an image array must be (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}."
-            raise DataError(msg)
-        image = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-    if image.dim() != 3 or image.shape[0] != 3:
-        msg = f"an image tensor must be (3, H, W), not {tuple(image.shape)}."
-        raise DataError(msg)
-    if image.dtype != torch.uint8 and not image.is_floating_point():
-        msg = f"an image tensor must be uint8, or float in 0..1, not {image.dtype}."
-        raise DataError(msg)
-    return image.float() / 255 if image.dtype == torch.uint8 else image.float()

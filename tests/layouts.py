@@ -230,6 +230,22 @@ def issu(root: Path) -> Path:
     return root
 
 
+def validation_dataset(root: Path) -> Path:
+    """`Validation_Dataset/` as it is handed round: five sets of numbered frames."""
+    for name, count, suffix in (
+        ("RoadAnomaly21", 10, ".png"),
+        ("RoadObsticle21", 30, ".webp"),
+        ("FS_LostFound_full", 100, ".png"),
+        ("fs_static", 30, ".jpg"),
+        ("RoadAnomaly", 60, ".jpg"),
+    ):
+        top = root / "Validation_Dataset" / name
+        values = (0, 2, 2, 0) if name == "RoadAnomaly" else (0, 1, 255, 0)
+        write_all(top / "images", (f"{i}{suffix}" for i in range(count)))
+        write_all(top / "labels_masks", (f"{i}.png" for i in range(count)), values)
+    return root / "Validation_Dataset"
+
+
 def __getattr__(name: str) -> Any:
     """Find a layout by its name in the catalogue, which has hyphens."""
     found = globals().get(name.replace("-", "_")) if "-" in name else None

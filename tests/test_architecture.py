@@ -18,7 +18,7 @@ LEVELS = (
     ("evaluation", "training", "video", "report", "runtimes"),
     ("fitting", "inliers", "model", "models", "published"),
     ("detectors", "negatives", "refiners"),
-    ("segmenters", "flows", "encoders", "generators", "data", "store"),
+    ("segmenters", "flows", "encoders", "generators", "data", "store", "image_input"),
     ("streets",),
     ("calibration", "catalogue", "formats", "metrics", "objects", "prepared", "scores", "types"),
     ("errors", "extras", "files", "progress"),

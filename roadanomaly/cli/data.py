@@ -11,6 +11,7 @@ from roadanomaly.data import DATASETS
 from roadanomaly.data.benchmark import BenchmarkSet
 from roadanomaly.data.check import PROBLEM, check
 from roadanomaly.data.doctor import diagnose
+from roadanomaly.data.handed_round import VERSION
 from roadanomaly.data.roadanomaly import PUBLISHED_FRAMES, RoadAnomaly
 from roadanomaly.errors import DataError, OptionError
 
@@ -74,7 +75,8 @@ def _plain(
     """Return origin and faults of a set that has no card."""
     given = {key: value for key, value in (("root", root), ("split", split)) if value}
     frames = DATASETS.from_spec({"name": name, **given, **options})
-    lines = check(frames, limit)
+    lines = [f"version: {VERSION}"] if isinstance(frames, RoadAnomaly) and frames.copied else []
+    lines += check(frames, limit)
     if isinstance(frames, RoadAnomaly) and len(frames) != PUBLISHED_FRAMES:
         lines.append(
             f"{PROBLEM}{len(frames)} of the {PUBLISHED_FRAMES} published frames are here; numbers "

@@ -20,7 +20,8 @@ from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.detectors.explanation import explanation
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.files import files_named, write_array, write_text
-from roadanomaly.model import Model, Result, as_tensor, load
+from roadanomaly.image_input import as_tensor
+from roadanomaly.model import Model, Result, load
 from roadanomaly.report.explanation_sheet import explanation_sheet
 from roadanomaly.report.pictures import class_picture, heat, overlay
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.cards import Card, find_top
+from roadanomaly.data.handed_round import numbered
 from roadanomaly.data.images import (
     check_same_size,
     image_size,
@@ -175,13 +176,13 @@ class BenchmarkSet(FrameSet):
         if files.image is None:
             msg = f"the label {files.label} has no image; download the images again."
             raise DataError(msg)
-        return read_image(files.image)
+        return read_image(files.image, upright=False)
 
     def size(self, frame_id: str) -> tuple[int, int]:
         """Return a frame's `(H, W)` without reading its pixels."""
         image = self.files[frame_id].image
         assert image is not None
-        return image_size(image)
+        return image_size(image, upright=False)
 
     def set_ids(self) -> Collection[str]:
         """Return the ids of the frames of all splits that are on the disk."""
@@ -239,6 +240,16 @@ def named(folder: Path, ending: str = "", *, join: bool = False) -> dict[str, Pa
             raise DataError(msg)
         files[name] = path
     return files
+
+
+def pair_numbered(top: Path, name: str) -> dict[str, Files]:
+    """Find the frames of a set that is handed round; none where its layout is another.
+
+    Raises:
+        DataError: the folder is known to be of another set, or two files have one number.
+    """
+    found = numbered(top, name)
+    return {} if found is None else pair(*found)
 
 
 def pair(

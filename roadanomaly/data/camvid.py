@@ -66,7 +66,7 @@ class CamVid(FrameSet):
 
     def __getitem__(self, index: int) -> Frame:
         name = self.ids[index]
-        image, label = read_image(self.images[name]), read_label(self.labels[name])
+        image, label = read_image(self.images[name], upright=False), read_label(self.labels[name])
         check_same_size(image, label, self.images[name], self.labels[name])
         return Frame(name, image, remap(label, self.table, str(self.labels[name])))
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from roadanomaly.data.handed_round import is_copy_of
 from roadanomaly.data.roots import ENVIRONMENT, find_root, shorten
 from roadanomaly.errors import DataError
 
@@ -104,7 +105,8 @@ def find_top(card: Card, root: str | Path | None = None) -> Path:
     if not base.is_dir():
         return find_root(card.tops[0], root)
     for place in [*(base / top for top in (*card.tops, card.name)), base]:
-        if any((place / marker).is_dir() for marker in card.markers):
+        published = any((place / marker).is_dir() for marker in card.markers)
+        if published or is_copy_of(card.name, place):
             return place
     held = sorted(path.name + "/" * path.is_dir() for path in base.iterdir())
     msg = (

@@ -79,7 +79,7 @@ class Cityscapes(FrameSet):
     def __getitem__(self, index: int) -> Frame:
         name = self.ids[index]
         path, table = self.labels[name]
-        image, label = read_image(self.images[name]), read_label(path)
+        image, label = read_image(self.images[name], upright=False), read_label(path)
         check_same_size(image, label, self.images[name], path)
         return Frame(name, image, remap(label, table, str(path)))
 

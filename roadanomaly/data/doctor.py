@@ -15,6 +15,7 @@ from roadanomaly.data import DATASETS
 from roadanomaly.data.benchmark import BenchmarkSet, Files
 from roadanomaly.data.cards import Card, find_top
 from roadanomaly.data.check import PROBLEM, check
+from roadanomaly.data.handed_round import VERSION, is_handed_round
 from roadanomaly.data.images import read_label
 from roadanomaly.data.roots import shorten
 from roadanomaly.errors import DataError, OptionError, nearest
@@ -74,10 +75,11 @@ def diagnose(
     except DataError as error:
         raise DataError(f"{error}{_looks_like(kind, root)}") from error
     found = kind.scan(top)
-    asked = [split] if split else list(card.splits)
+    copied = is_handed_round(top)
+    asked = [split] if split else [card.default] if copied else list(card.splits)
     lines = [f"found: {top.absolute()}", *_about(kind, top, found)]
     for name in asked:
-        lines += _count(kind, name, found)
+        lines += _count(kind, name, found, None if copied else kind.official(name))
     wanted = {key for name in asked for key in kind.members(name, found)}
     lines += _pairs(kind, found, wanted, whole=split is None)
     lines += _contents(kind.open_everything(top, options or {}), wanted, limit)
@@ -93,7 +95,7 @@ def _about(kind: type[BenchmarkSet], top: Path, found: Mapping[str, Files]) -> l
     """Say which version it is and what its number of images means."""
     images = sum(one.image is not None for one in found.values())
     formats = Counter(one.image.suffix for one in found.values() if one.image)
-    version = kind.version(top)
+    version = VERSION if is_handed_round(top) else kind.version(top)
     lines = [f"version: {version}"] if version else []
     listed = ", ".join(f"{count} {suffix}" for suffix, count in formats.most_common())
     means = kind.card.totals.get(images)
@@ -101,7 +103,12 @@ def _about(kind: type[BenchmarkSet], top: Path, found: Mapping[str, Files]) -> l
     return [*lines, f"images: {images} ({listed or 'none'}){explained}"]
 
 
-def _count(kind: type[BenchmarkSet], name: str, found: Mapping[str, Files]) -> list[str]:
+def _count(
+    kind: type[BenchmarkSet],
+    name: str,
+    found: Mapping[str, Files],
+    official: frozenset[str] | None,
+) -> list[str]:
     """Compare one split with its published count, and name what differs where ids are known."""
     split = kind.card.splits[name]
     ids = set(kind.members(name, found))
@@ -117,7 +124,6 @@ def _count(kind: type[BenchmarkSet], name: str, found: Mapping[str, Files]) -> l
         off = len(ids) - split.frames
         what = f"{abs(off)} {'missing' if off < 0 else 'too many'}"
         problems = [f"the split {name} has {len(ids)} frames, not {split.frames}: {what}"]
-    official = kind.official(name)
     if official is not None and official != ids:
         problems = problems or [f"the split {name} has {len(ids)} frames, but not the published"]
         for word, odd in (("missing are", official - ids), ("superfluous are", ids - official)):

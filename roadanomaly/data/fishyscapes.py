@@ -10,8 +10,9 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from roadanomaly.data.benchmark import BenchmarkSet, Files, id_table, named, pair
+from roadanomaly.data.benchmark import BenchmarkSet, Files, id_table, named, pair, pair_numbered
 from roadanomaly.data.cards import Card, Split
+from roadanomaly.data.handed_round import tops
 from roadanomaly.data.images import image_size, read_image, to_array, to_tensor
 from roadanomaly.data.roots import shorten
 from roadanomaly.errors import DataError
@@ -61,6 +62,9 @@ VALIDATION = frozenset(
 )
 """Ids of Fishyscapes LostAndFound's 100 validation frames, by scene, sequence and time."""
 
+VERSIONS = ("fs_val_v3", "fs_val_v2", "fs_val_v1")
+"""Folders of Fishyscapes Static's versions, the newest first."""
+
 
 class _Validation(BenchmarkSet):
     """What the two tracks share: one public split and the coding."""
@@ -95,7 +99,7 @@ class FishyscapesLostAndFound(_Validation):
         layout="fishyscapes_lostandfound/<n>_<id>_labels.png or labels/val/<id>_fishy-labels.png, "
         "with LostAndFound's leftImg8bit/ in it",
         coding=_CODING,
-        tops=("fishyscapes", "Fishyscapes", "dataset_FishyLAF"),
+        tops=("fishyscapes", "Fishyscapes", "dataset_FishyLAF", *tops("fishyscapes-laf")),
         markers=("fishyscapes_lostandfound", "labels/val"),
         splits={"val": Split(100, True, "the labels that are public")},
         default="val",
@@ -111,6 +115,8 @@ class FishyscapesLostAndFound(_Validation):
     @classmethod
     def scan(cls, root: Path) -> dict[str, Files]:
         """Find the labels, and the images that they belong to."""
+        if copied := pair_numbered(root, cls.card.name):
+            return copied
         labels = named(root / "labels" / "val", "_fishy-labels")
         for stem, path in named(root / "fishyscapes_lostandfound", "_labels").items():
             numbered = _NUMBERED.fullmatch(stem)
@@ -161,8 +167,8 @@ class FishyscapesStatic(_Validation):
         layout="fs_val_v3/<n>_<city id>_labels.png and fs_val_v3/<n>_<city id>_rgb.npz with "
         "Cityscapes' leftImg8bit/val/, or fs_static_images/<n>_<city id>_rgb.png",
         coding=_CODING,
-        tops=("fishyscapes", "Fishyscapes"),
-        markers=("fs_val_v3", "fs_val_v2", "fs_val_v1"),
+        tops=("fishyscapes", "Fishyscapes", *tops("fishyscapes-static")),
+        markers=VERSIONS,
         splits={"val": Split(30, True, "the labels that are public")},
         default="val",
         ids=frozenset({0, 1, IGNORE}),
@@ -185,6 +191,8 @@ class FishyscapesStatic(_Validation):
     @classmethod
     def scan(cls, root: Path) -> dict[str, Files]:
         """Find labels and, for each, the finished image or else the overlay."""
+        if copied := pair_numbered(root, cls.card.name):
+            return copied
         folder = root / cls.version(root)
         images = {path.name.removesuffix("_rgb.npz"): path for path in folder.glob("*_rgb.npz")}
         number = folder.name[-3:]
@@ -195,13 +203,13 @@ class FishyscapesStatic(_Validation):
     @classmethod
     def version(cls, root: Path) -> str:
         """Return the folder of the newest version that is there."""
-        return next((name for name in cls.card.markers if (root / name).is_dir()), "fs_val_v3")
+        return next((name for name in VERSIONS if (root / name).is_dir()), "fs_val_v3")
 
     def picture(self, files: Files) -> Tensor:
         """Read the image, or add the overlay to its Cityscapes image."""
         if files.image is None or files.image.suffix != ".npz":
             return super().picture(files)
-        base = to_array(read_image(self._city_image(files.image)))
+        base = to_array(read_image(self._city_image(files.image), upright=False))
         try:
             with np.load(files.image, allow_pickle=False) as stored:
                 overlay = stored["rgb"].astype(np.int32)
@@ -221,7 +229,7 @@ class FishyscapesStatic(_Validation):
         image = self.files[frame_id].image
         if image is None or image.suffix != ".npz":
             return super().size(frame_id)
-        return image_size(self._city_image(image))
+        return image_size(self._city_image(image), upright=False)
 
     def _city_image(self, overlay: Path) -> Path:
         name = overlay.name.removesuffix("_rgb.npz").split("_", 1)[1]

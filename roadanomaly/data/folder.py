@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,13 @@ from roadanomaly.data.images import (
     read_image,
     read_label,
 )
+from roadanomaly.data.mask_values import (
+    BLACK_AND_WHITE,
+    STANDARD,
+    Values,
+    as_option,
+    conventions,
+)
 from roadanomaly.data.roots import shorten
 from roadanomaly.errors import DataError, OptionError, nearest
 from roadanomaly.types import IGNORE, INLIER, NEGATIVE, VOID, Frame
@@ -30,15 +38,14 @@ LABEL_ENDINGS = ("", "_labels_semantic", "_labels", "_label", "_mask", "_gt")
 LABEL_FOLDERS = ("labels", "labels_masks", "masks")
 """Where labels lie in a `root` unless told otherwise."""
 
-ANOMALY_VALUES: Mapping[str, Sequence[int]] = {"inlier": [0], "anomaly": [1], "ignore": [255]}
-"""What the values of an anomaly mask mean unless told otherwise."""
-
 _MEANING = {"inlier": 0, "anomaly": 1, "ignore": IGNORE}
 _KINDS = ("anomaly", "classes", "label_ids", "ordinary")
 
+log = logging.getLogger(__name__)
+
 
 class Folder(FrameSet):
-    """Images of a folder or glob, in the order of their names.
+    """Images of a folder or glob, in the order of their names, read upright.
 
     A label belongs to an image by its name: `a.jpg` takes `a.png`, `a_labels_semantic.png`,
     `a_labels.png`, `a_label.png`, `a_mask.png` or `a_gt.png`.
@@ -54,13 +61,17 @@ class Folder(FrameSet):
             class.
         classes: names of the known classes, which `classes` labels index; empty means the 19
             Cityscapes train ids.
-        values: what the values of `anomaly` masks mean. Without it 0 is inlier, 1 anomaly and 255
-            ignore; masks that draw anomalies in 255 need `{"inlier": [0], "anomaly": [255]}`.
+        values: what the values of `anomaly` masks mean, as `{"inlier": [0], "anomaly": [255]}`.
+            Without it the values of the whole set say so: 0 is inlier, 1 anomaly and 255 ignored;
+            of 0 and 2, 2 is the anomaly; of 0 and 255 alone, 255 is.
         recursive: look into subfolders too; an id then is the path below, joined by `__`.
         root: folder that holds `images/` and the labels, where these are not named themselves.
+        upright: follow the orientation in a photograph's EXIF; False takes the pixels as they are
+            stored, for labels that were drawn on these.
 
     Raises:
-        DataError: there are no images, two have one name, or a label is missing.
+        DataError: there are no images, two have one name, a label is missing, or the values of
+            the masks leave several readings.
         OptionError: `kind` or `values` is not as above, or neither `images` nor `root` is given.
     """
 
@@ -73,9 +84,10 @@ class Folder(FrameSet):
         labels: str | Path | None = None,
         kind: Literal["anomaly", "classes", "label_ids", "ordinary"] = "anomaly",
         classes: Sequence[str] = (),
-        values: Mapping[str, Sequence[int]] | None = None,
+        values: Values | None = None,
         recursive: bool = False,
         root: str | Path | None = None,
+        upright: bool = True,
     ) -> None:
         images, labels = _places(images, labels, root)
         if kind not in _KINDS:
@@ -86,21 +98,24 @@ class Folder(FrameSet):
             raise OptionError(msg)
         if kind == "ordinary":
             labels = None
-        self.kind, self.labelled = kind, labels is not None
+        self.kind, self.labelled, self.upright = kind, labels is not None, upright
         if kind == "ordinary" or (kind != "anomaly" and self.labelled):
             self.classes = tuple(classes) or CITYSCAPES
-        self.table = _table(kind, len(self.classes), values or ANOMALY_VALUES)
         self.root, found = _find_images(str(images), recursive)
         self.images = _by_id(self.root, found)
         self.labels = _match(self.images, Path(labels), recursive) if labels is not None else {}
         self.ids = sorted(self.images)
+        self.values = values
+        if kind == "anomaly" and values is None:
+            self.values = _assumed(self.labels)
+        self.table = _table(kind, len(self.classes), self.values or STANDARD)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> Frame:
         name = self.ids[index]
-        image = read_image(self.images[name])
+        image = read_image(self.images[name], upright=self.upright)
         if self.kind == "ordinary":
             return Frame(name, image, torch.full(image.shape[-2:], INLIER, dtype=torch.uint8))
         if not self.labelled:
@@ -114,14 +129,30 @@ class Folder(FrameSet):
         return Frame(name, image, label)
 
     def record(self) -> dict[str, Any]:
-        """Return name, kind of labels, count and the image folder's last part."""
+        """Return name, kind of labels, count, the image folder's last part, and what is unusual."""
+        unusual: dict[str, Any] = {} if self.upright else {"upright": False}
+        if self.values not in (None, STANDARD):
+            unusual["values"] = self.values
         return {
             "name": "folder",
             "split": "all",
             "labels": self.kind if self.labelled or self.kind == "ordinary" else None,
             "count": len(self),
             "root": self.root.absolute().name,
+            **unusual,
         }
+
+
+def _assumed(labels: Mapping[str, Path]) -> Values:
+    """Return what the masks' values mean, and say so where it is a guess."""
+    values = conventions(labels.values())
+    if values is BLACK_AND_WHITE:
+        log.warning(
+            "note: the masks hold only 0 and 255, so 255 is taken for the anomaly; where it is "
+            "to be ignored instead, add %s",
+            as_option({"inlier": [0], "ignore": [255]}),
+        )
+    return values
 
 
 def _places(
@@ -142,7 +173,7 @@ def _places(
     return base / "images" if images is None else images, labels
 
 
-def _table(kind: str, count: int, values: Mapping[str, Sequence[int]]) -> np.ndarray:
+def _table(kind: str, count: int, values: Values) -> np.ndarray:
     if kind == "label_ids":
         return CITYSCAPES_LABEL_IDS
     if kind == "classes":

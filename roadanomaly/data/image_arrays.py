@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from roadanomaly.data.orientation import orientation_of, righted
 from roadanomaly.errors import DataError
 from roadanomaly.files import write_bytes
 
@@ -21,7 +22,7 @@ _JPEG = b"\xff\xd8\xff"
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 
 
-def read_array(path: Path, most_pixels: int | None = None) -> np.ndarray:
+def read_array(path: Path, most_pixels: int | None = None, *, upright: bool = True) -> np.ndarray:
     """Read an image as `(H, W, 3)` uint8 RGB.
 
     Grey images get three equal channels, transparency is dropped, 16 bits become 8.
@@ -29,6 +30,7 @@ def read_array(path: Path, most_pixels: int | None = None) -> np.ndarray:
     Args:
         path: of the file.
         most_pixels: that may be in it; asked of its header, before pixels are decoded.
+        upright: turn it as its EXIF orientation says; otherwise as it is stored.
 
     Raises:
         DataError: the file is missing, truncated, no image, or larger than that.
@@ -36,7 +38,8 @@ def read_array(path: Path, most_pixels: int | None = None) -> np.ndarray:
     data = read_whole(path)
     if most_pixels is not None:
         _check_pixels(path, data, most_pixels)
-    return decode(path, data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    array = decode(path, data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    return righted(array, orientation_of(data, path)) if upright else array
 
 
 def _check_pixels(path: Path, data: bytes, most: int) -> None:

@@ -1,7 +1,8 @@
 """Images and label files in, PNG files out; a broken file is an error, never half an image.
 
-Pixels are taken as they are stored: an orientation in EXIF is ignored, since the labels of a data
-set are drawn on the stored pixels.
+What users bring is read upright, as every viewer shows it: the orientation in EXIF is followed. A
+benchmark's frames are read as they are stored (`upright=False`), as the official tools read them.
+Labels are always read as they are stored.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from roadanomaly.data.image_arrays import SUFFIXES, decode, read_array, read_whole
 from roadanomaly.data.image_arrays import write_image as write_image
+from roadanomaly.data.orientation import SIDEWAYS, orientation_in, orientation_of, righted
 from roadanomaly.errors import DataError
 from roadanomaly.files import files_in
 
@@ -29,16 +31,35 @@ def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
     return files_in(folder, SUFFIXES, recursive=recursive)
 
 
-def read_image(path: str | Path) -> Tensor:
+def read_image(path: str | Path, *, upright: bool = True) -> Tensor:
     """Read an image as `(3, H, W)` uint8 RGB.
 
     Grey images get three equal channels, transparency is dropped, 16 bits become 8. The tensor is
-    a channels-last view of what was decoded, so no pixel is copied.
+    a channels-last view of what was decoded, so no pixel is copied unless it is turned.
+
+    Args:
+        path: of the file.
+        upright: follow the orientation in EXIF; False takes the pixels as they are stored.
 
     Raises:
         DataError: the file is missing, truncated or no image.
     """
-    return to_tensor(read_array(Path(path)))
+    return to_tensor(read_array(Path(path), upright=upright))
+
+
+def read_alpha(path: Path) -> np.ndarray | None:
+    """Read an image's transparency, `(H, W)` uint8, upright; None where it has none.
+
+    Raises:
+        DataError: the file is missing, truncated or no image.
+    """
+    data = read_whole(path)
+    pixels = decode(path, data, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels.ndim != 3 or pixels.shape[2] != 4:
+        return None
+    alpha = pixels[..., 3]
+    alpha = alpha if alpha.dtype == np.uint8 else (alpha // 257).astype(np.uint8)
+    return righted(alpha, orientation_of(data, path))
 
 
 def read_label(path: str | Path) -> Tensor:
@@ -67,21 +88,41 @@ def read_label(path: str | Path) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.uint8))
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     """Read an image's `(H, W)` from its header alone.
+
+    Args:
+        path: of the file.
+        upright: as `read_image` takes it.
 
     Raises:
         DataError: the file is missing or no image.
     """
     try:
         with Image.open(path) as image:
-            return image.height, image.width
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            size = image.height, image.width
+            return size[::-1] if upright and orientation_in(image) in SIDEWAYS else size
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         msg = (
             f"{path} cannot be opened as an image ({error}): it is missing, damaged or no image. "
             f"Readable are {', '.join(SUFFIXES)}; download it again."
         )
         raise DataError(msg) from error
+
+
+def fits_upright(path: Path, size: tuple[int, int]) -> bool:
+    """Say whether a size that is written elsewhere is that of the upright picture.
+
+    Args:
+        path: of the image.
+        size: `(H, W)`, or of the same proportions; where both readings have them, it is upright.
+
+    Raises:
+        DataError: the image is missing or no image.
+    """
+    stored, upright = (image_size(path, upright=way) for way in (False, True))
+    off = [abs(np.log(size[0] / size[1] * width / height)) for height, width in (stored, upright)]
+    return bool(off[1] <= off[0] + 1e-9)
 
 
 def to_array(image: Tensor) -> np.ndarray:
@@ -107,7 +148,29 @@ def check_same_size(image: Tensor, label: Tensor, image_path: Path, label_path: 
             f"{columns}×{rows} pixels; they must be equal. Take both from the same download, or "
             "cut or resize the label (without interpolation) so that it lies on its image."
         )
-        raise DataError(msg)
+        raise DataError(msg + _turned(image, label, image_path))
+
+
+def _turned(image: Tensor, label: Tensor, path: Path) -> str:
+    """Say that a label fits the other reading of a photograph's orientation, if it does."""
+    if image.shape[-2:] != label.shape[::-1]:
+        return ""
+    try:
+        stored, upright = (image_size(path, upright=way) for way in (False, True))
+    except DataError:
+        return ""
+    if stored == upright:
+        return ""
+    if label.shape == stored:
+        return (
+            " The label fits only the pixels as they are stored: the photograph is turned upright "
+            "as its EXIF orientation says, and the label was drawn without that. Turn the labels, "
+            "or read the images as stored: of the set `folder` by --data.upright false."
+        )
+    return (
+        " The label fits only the upright photograph, but a benchmark's frames are read as they "
+        "are stored, without their EXIF orientation. Take the files as they were published."
+    )
 
 
 def _indices(path: Path, data: bytes) -> np.ndarray:

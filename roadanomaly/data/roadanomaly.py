@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.class_maps import remap, table
+from roadanomaly.data.handed_round import is_handed_round, numbered, tops
 from roadanomaly.data.images import check_same_size, list_images, read_image, read_label
-from roadanomaly.data.roots import check_pairs, find_folder, find_root, shorten
+from roadanomaly.data.roots import ENVIRONMENT, check_pairs, find_folder, find_root, shorten
 from roadanomaly.errors import DataError, OptionError
-from roadanomaly.types import Frame
+from roadanomaly.types import IGNORE, Frame
 
 PUBLISHED_FRAMES = 60
 """Frames of the set as published; a copy with fewer says so in its record."""
 
 _ANOMALY = table({0: 0, 2: 1})
+_ANOMALY_HANDED_ROUND = table({0: 0, 1: 1, 2: 1, IGNORE: IGNORE})
 
 
 class RoadAnomaly(FrameSet):
@@ -24,11 +27,14 @@ class RoadAnomaly(FrameSet):
 
     Frames are `frames/<name>.jpg` (or another image format), masks
     `frames/<name>.labels/labels_semantic.png` with 0 for background and 2 for an anomaly. Where
-    `frame_list.json` lies beside `frames/`, it decides which frames the set has.
+    `frame_list.json` lies beside `frames/`, it decides which frames the set has. As the set is
+    handed round, frames are `images/<n>.jpg` and masks `labels_masks/<n>.png`, and the numbers are
+    the ids.
 
     Args:
         split: `all`, the only one.
-        root: folder that holds `frames/`; None looks where `find_root` says.
+        root: folder that holds `frames/` or `images/`, or that holds `RoadAnomaly/`; None looks
+            where `find_root` says.
 
     Raises:
         DataError: the root is absent, or a listed frame or its mask is missing.
@@ -42,16 +48,13 @@ class RoadAnomaly(FrameSet):
         if split != "all":
             msg = f"`split` of roadanomaly is {split!r}; the set has one split, `all`."
             raise OptionError(msg)
-        self.root = find_root("roadanomaly", root)
-        folder = find_folder(self.root, "frames")
-        self.images = {path.stem: path for path in list_images(folder)}
-        masks = folder.glob("*.labels/labels_semantic.png")
-        self.labels = {path.parent.name.removesuffix(".labels"): path for path in masks}
-        listed = _listed(self.root / "frame_list.json")
-        if listed is not None:
-            self.images = _only(listed, self.images, folder)
-            self.labels = {key: path for key, path in self.labels.items() if key in listed}
-        check_pairs(self.images, self.labels, folder, folder)
+        self.root = _find(root)
+        found = numbered(self.root, "roadanomaly")
+        self.copied = found is not None
+        self.table = _ANOMALY_HANDED_ROUND if self.copied else _ANOMALY
+        self.images, self.labels = _as_published(self.root) if found is None else found
+        if self.copied:
+            check_pairs(self.images, self.labels, self.root / "images", self.root / "labels_masks")
         self.ids = sorted(self.images)
 
     def __len__(self) -> int:
@@ -59,9 +62,9 @@ class RoadAnomaly(FrameSet):
 
     def __getitem__(self, index: int) -> Frame:
         name = self.ids[index]
-        image, mask = read_image(self.images[name]), read_label(self.labels[name])
+        image, mask = read_image(self.images[name], upright=False), read_label(self.labels[name])
         check_same_size(image, mask, self.images[name], self.labels[name])
-        return Frame(name, image, anomaly=remap(mask, _ANOMALY, str(self.labels[name])))
+        return Frame(name, image, anomaly=remap(mask, self.table, str(self.labels[name])))
 
     def record(self) -> dict[str, Any]:
         """Return name, split, count, how many of the published frames, and root's last folder."""
@@ -72,6 +75,31 @@ class RoadAnomaly(FrameSet):
             "frames": f"{len(self)} of {PUBLISHED_FRAMES}",
             "root": self.root.absolute().name,
         }
+
+
+def _find(root: str | Path | None) -> Path:
+    """Return the set's folder, as its authors pack it or as it is handed round."""
+    base = Path(root if root is not None else os.environ.get(ENVIRONMENT) or "datasets")
+    usual = base.expanduser() / "roadanomaly"
+    if not usual.is_dir():
+        for place in (base.expanduser() / top for top in tops("roadanomaly")):
+            if is_handed_round(place):
+                return place
+    return find_root("roadanomaly", root)
+
+
+def _as_published(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Return images and masks by name, those that the frame list names where there is one."""
+    folder = find_folder(root, "frames")
+    images = {path.stem: path for path in list_images(folder)}
+    masks = folder.glob("*.labels/labels_semantic.png")
+    labels = {path.parent.name.removesuffix(".labels"): path for path in masks}
+    listed = _listed(root / "frame_list.json")
+    if listed is not None:
+        images = _only(listed, images, folder)
+        labels = {key: path for key, path in labels.items() if key in listed}
+    check_pairs(images, labels, folder, folder)
+    return images, labels
 
 
 def _listed(path: Path) -> set[str] | None:

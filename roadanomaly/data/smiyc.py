@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from roadanomaly.data.benchmark import BenchmarkSet, Files, id_table, named, pair
+from roadanomaly.data.benchmark import BenchmarkSet, Files, id_table, named, pair, pair_numbered
 from roadanomaly.data.cards import Card, Split
+from roadanomaly.data.handed_round import tops
 from roadanomaly.types import IGNORE
 
 _LAYOUT = "images/<id>.{image} (jpg, png and webp are read), labels_masks/<id>_labels_semantic.png"
@@ -51,12 +52,12 @@ class _Track(BenchmarkSet):
     def scan(cls, root: Path) -> dict[str, Files]:
         """Find the images and the masks."""
         masks = named(root / "labels_masks", "_labels_semantic")
-        return pair(named(root / "images"), masks)
+        return pair_numbered(root, cls.card.name) or pair(named(root / "images"), masks)
 
     @classmethod
     def members(cls, split: str, found: Mapping[str, Files]) -> dict[str, Files]:
         """Choose by the ids alone."""
-        return {key: one for key, one in found.items() if one.image and split in cls.splits_of(key)}
+        return {key: one for key, one in found.items() if one.image and split in cls._splits(key)}
 
     @classmethod
     @abstractmethod
@@ -66,7 +67,13 @@ class _Track(BenchmarkSet):
     @classmethod
     def is_public(cls, frame_id: str) -> bool:
         """Truth is public for the frames of the validation split."""
-        return "validation" in cls.splits_of(frame_id)
+        return "validation" in cls._splits(frame_id)
+
+    @classmethod
+    def _splits(cls, frame_id: str) -> frozenset[str]:
+        """Take numbered frames, as they are handed round, for the validation's."""
+        numbered = frame_id.isdecimal()
+        return frozenset({"all", "validation"}) if numbered else cls.splits_of(frame_id)
 
 
 class SmiycAnomaly(_Track):
@@ -86,7 +93,7 @@ class SmiycAnomaly(_Track):
         "231bf79ed58924bcd33d9cbe22e61076); segmentmeifyoucan.com/datasets",
         layout=_LAYOUT.format(image="jpg"),
         coding=_CODING,
-        tops=("dataset_AnomalyTrack",),
+        tops=("dataset_AnomalyTrack", *tops("smiyc-anomaly")),
         markers=("images",),
         splits={
             "all": Split(110, False, "every frame"),
@@ -151,7 +158,7 @@ class SmiycObstacle(_Track):
         "895fb36d18765482cc291f69e63d6da6); segmentmeifyoucan.com/datasets",
         layout=_LAYOUT.format(image="webp"),
         coding=_CODING.replace("inlier", "road"),
-        tops=("dataset_ObstacleTrack",),
+        tops=("dataset_ObstacleTrack", *tops("smiyc-obstacle")),
         markers=("images",),
         splits={
             "all": Split(442, False, "every known scene"),

@@ -39,13 +39,6 @@ def test_image_equals_pillow(tmp_path: Path, mode):
     np.testing.assert_array_equal(to_array(image), np.asarray(stored.convert("RGB")))
 
 
-def test_exif_orientation_is_ignored(tmp_path: Path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    pattern().save(tmp_path / "a.jpg", exif=exif)
-    assert read_image(tmp_path / "a.jpg").shape == (3, 12, 16)
-
-
 def test_sixteen_bit_image_becomes_eight_bits(tmp_path: Path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((4, 5, 3), 40000, np.uint16))
     assert set(read_image(tmp_path / "a.png").unique().tolist()) <= {155, 156}

@@ -74,7 +74,7 @@ def one_id_twice(bench):
     return bench.stored()
 
 
-@case("a label of a folder holds an id that means nothing", "a.png", "it defines 0 to 1, 255")
+@case("a label of a folder holds an id that means nothing", "7 (a.png)", "--data.values")
 def folder_of_foreign_ids(bench):
     layouts.write_photo(bench.root / "own" / "images" / "a.png", 1)
     layouts.write_ids(bench.root / "own" / "labels" / "a.png", (0, 7))

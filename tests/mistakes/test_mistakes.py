@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from roadanomaly.cli.main import main
-from tests.mistakes import command_lines, data_sets, models, score_maps
+from tests.mistakes import (
+    annotation_files,
+    command_lines,
+    data_sets,
+    models,
+    photographs,
+    score_maps,
+)
 from tests.mistakes.bench import cases, truncate
 
 
@@ -22,7 +29,8 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-CASES = [one for module in (data_sets, score_maps, command_lines, models) for one in cases(module)]
+MODULES = (data_sets, photographs, annotation_files, score_maps, command_lines, models)
+CASES = [one for module in MODULES for one in cases(module)]
 
 
 @pytest.mark.parametrize("one", CASES, ids=lambda one: one.name)
@@ -39,7 +47,7 @@ def test_a_mistake_is_explained_and_costs_nothing(one, bench, capsys):
 
 
 def test_there_are_many_and_they_differ():
-    assert len({one.name for one in CASES}) == len(CASES) >= 40
+    assert len({one.name for one in CASES}) == len(CASES) >= 100
 
 
 def test_without_a_mistake_it_works(bench, capsys):

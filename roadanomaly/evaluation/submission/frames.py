@@ -6,6 +6,8 @@ from pathlib import Path
 
 from roadanomaly.data import DATASETS
 from roadanomaly.data.benchmark import BenchmarkSet
+from roadanomaly.data.cards import Card, find_top
+from roadanomaly.data.handed_round import is_handed_round
 from roadanomaly.data.roots import shorten
 from roadanomaly.errors import DataError, OptionError, nearest
 from roadanomaly.evaluation.submission.base import Track
@@ -24,10 +26,23 @@ def open_frames(track: Track, root: str | Path | None, *, incomplete: bool) -> B
     """
     kind = DATASETS.get(track.data)
     assert issubclass(kind, BenchmarkSet)
+    _refuse_handed_round(kind.card, root)
     frames = kind(split=track.split, root=root)
     if not incomplete and not is_whole(track, frames):
         raise _missing(track, frames)
     return frames
+
+
+def _refuse_handed_round(card: Card, root: str | Path | None) -> None:
+    """Refuse a set whose frames are numbered: a benchmark knows them by its own ids."""
+    top = find_top(card, root)
+    if is_handed_round(top):
+        msg = (
+            f"{top.absolute()} is {card.name} as it is handed round: its frames are numbered, and "
+            "the benchmark could not tell which number is which of its frames. A submission needs "
+            f"the frames under their official ids, those with hidden truth too: {card.where}"
+        )
+        raise DataError(msg)
 
 
 def published_frames(track: Track, frames: BenchmarkSet) -> int:

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 
 from roadanomaly.data.class_names import CITYSCAPES
-from roadanomaly.data.images import list_images
+from roadanomaly.data.images import list_images, read_image
 from roadanomaly.errors import UserError
 from roadanomaly.evaluation.classes import class_table
-from roadanomaly.model import ImageLike, Model, Result, load
+from roadanomaly.image_input import ImageLike
+from roadanomaly.model import Model, Result, load
 from roadanomaly.scores.write import write_fishyscapes
 
 SEED = 0
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model = load(given.model, "cuda" if torch.cuda.is_available() else "cpu")
         images = list_images(given.input)
         for number, image in enumerate(images, 1):
-            result = score_image(model, image)
+            result = score_image(model, read_image(image, upright=False))
             classes = train_ids(model, result)
             write_fishyscapes(given.output, output_name(image), result.score, classes)
             sys.stdout.write(f"{number} of {len(images)}: {image.name}\n")

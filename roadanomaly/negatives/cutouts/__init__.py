@@ -20,8 +20,10 @@ READERS: dict[str, type[CutoutReader]] = {
 """Readers by format, in the order in which a folder is tried."""
 
 LAYOUTS = (
-    "coco: `annotations/instances_*.json` with an image folder; "
-    "yolo: `images/**/*.jpg` and `labels/**/*.txt` with polygons; "
+    "coco: `annotations/instances_*.json`, Roboflow's `_annotations.coco.json` or any COCO JSON "
+    "file, with its images; "
+    "yolo: `images/**/*.jpg` and `labels/**/*.txt` with polygons, or `train/images/` and "
+    "`train/labels/`; "
     "index_mask: `images/**/*.jpg` and `annotations/**/*.png` of class ids; "
     "rgba: PNG files with an alpha channel"
 )

@@ -92,11 +92,15 @@ class CutoutReader(ABC):
         A mask may be empty at image size, as that of an object thinner than a pixel.
         """
         try:
-            colour = to_array(read_image(entry.image))
+            colour = to_array(read_image(entry.image, upright=self.upright(entry)))
         except DataError as error:
             log.warning("cut-out left out: %s", error)
             return None
         return crop(colour, self.mask(entry, *colour.shape[:2]))
+
+    def upright(self, entry: Entry) -> bool:
+        """Say whether the entry's image is read upright, or as it is stored."""
+        return True
 
     def usable(self, image: Path) -> bool:
         """Count and log an image that is not there or is truncated; say whether it can be used."""
@@ -109,16 +113,19 @@ class CutoutReader(ABC):
         self.images += 1
         return True
 
-    def skip(self, reason: str, path: Path) -> None:
-        """Count something that cannot be used."""
+    def skip(self, reason: str, path: Path, which: str = "") -> None:
+        """Count something that cannot be used: which part of a file, or the whole file."""
         self.skipped[reason] += 1
-        self._examples.setdefault(reason, path.name)
+        self._examples.setdefault(reason, f"{path.name}: {which}" if which else path.name)
 
     def report(self) -> None:
         """Log one warning that says what was left out, if anything was."""
-        found = [f"{n} x {reason} ({self._examples[reason]})" for reason, n in self.skipped.items()]
-        if found:
-            log.warning("cut-outs of %s left out: %s", self.root.name, ", ".join(found))
+        if self.skipped:
+            log.warning("cut-outs of %s left out: %s", self.root.name, self.left_out())
+
+    def left_out(self) -> str:
+        """Return what was left out, how often, and the first of each."""
+        return ", ".join(f"{n} x {why} ({self._examples[why]})" for why, n in self.skipped.items())
 
 
 def crop(colour: np.ndarray, alpha: np.ndarray) -> Cutout | None:
@@ -189,7 +196,20 @@ def names_file(root: Path) -> tuple[str, ...]:
     path = root / "names.txt"
     if not path.is_file():
         return ()
-    return tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
+    return tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
+
+
+def read_text(path: Path) -> str:
+    """Read a text file of a set.
+
+    Raises:
+        DataError: it cannot be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path} cannot be read as text ({error}): download it again, or remove it."
+        raise DataError(msg) from error
 
 
 def refuse_empty(reader: CutoutReader, wanted: str) -> None:
@@ -200,7 +220,7 @@ def refuse_empty(reader: CutoutReader, wanted: str) -> None:
     """
     if reader.entries:
         return
-    skipped = ", ".join(f"{count} x {reason}" for reason, count in reader.skipped.items())
+    skipped = reader.left_out()
     msg = (
         f"no cut-out in {str(reader.root)!r}, read as {reader.format}: {wanted}. "
         f"Skipped: {skipped or 'nothing'}. Check the folder, or name another `format`."

@@ -1,113 +1,134 @@
-"""Cut-outs from COCO JSON: polygons or uncompressed run lengths for each object."""
+"""Cut-outs from COCO JSON: polygons or run lengths, compressed or not, for each object."""
 
 from __future__ import annotations
 
-import json
-from itertools import pairwise
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 
-from roadanomaly.errors import DataError
-from roadanomaly.negatives.cutouts.base import CutoutReader, Entry, fill_polygon, refuse_empty
+from roadanomaly.data.images import fits_upright, image_size
+from roadanomaly.negatives.cutouts.base import CutoutReader, Entry, refuse_empty
+from roadanomaly.negatives.cutouts.coco_files import (
+    annotation_files,
+    find_image,
+    image_names,
+    other_files,
+    read_annotations,
+)
+from roadanomaly.negatives.cutouts.coco_mask import LeftOut, Shape, fill, shape_of
+
+_MALFORMED = (TypeError, ValueError, KeyError, OverflowError, AttributeError, IndexError)
 
 
 class CocoCutouts(CutoutReader):
-    """`annotations/instances_NAME.json` beside the images, in `NAME/`, `images/NAME/` or `images/`.
+    """A COCO file with its images: COCO's, Roboflow's, CVAT's and LVIS's layouts, or any name.
+
+    `annotations/instances_NAME.json` lies beside the images in `NAME/`, `images/NAME/` or
+    `images/`; `_annotations.coco.json` among them; else any JSON file that is COCO inside. Images
+    without a `file_name` are found by their `coco_url` or number. An image's `width` and `height`
+    decide whether it is read upright or as stored.
 
     Parts of an object are united, as the COCO tools do; holes come from run lengths. Crowds are
-    left out, since they are no single object.
+    left out, since they are no single object; what is broken is left out and named in `skipped`.
     """
 
     format: ClassVar[str] = "coco"
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self._shapes: list[Any] = []
+        self._shapes: list[tuple[tuple[int, int], Shape]] = []
         names: dict[str, None] = {}
-        for path in _annotation_files(root):
+        for path in annotation_files(root):
             names.update(dict.fromkeys(self._read_set(path)))
+        for path in other_files(root):
+            self.skip("JSON file that is not COCO", path)
         self.names = tuple(names)
-        refuse_empty(self, "`instances_*.json` needs annotations with a polygon `segmentation`")
+        refuse_empty(self, "a COCO file needs annotations with a `segmentation` and their images")
 
     @staticmethod
     def matches(root: Path) -> bool:
         """Say whether the folder has instance annotations."""
-        return bool(_annotation_files(root))
+        return bool(annotation_files(root))
 
     def _read_set(self, path: Path) -> list[str]:
-        try:
-            content = json.loads(path.read_text())
-            categories = {item["id"]: item["name"] for item in content["categories"]}
-            sizes = {
-                item["id"]: (item["file_name"], item["width"], item["height"])
-                for item in content["images"]
-            }
-            annotations = content["annotations"]
-        except (ValueError, KeyError, TypeError) as error:
-            msg = (
-                f"{path} is no COCO instance file ({error!r}); it needs `images`, `categories` "
-                "and `annotations`. Download it again, or move it away."
-            )
-            raise DataError(msg) from error
-        split = path.stem.removeprefix("instances_")
-        files: dict[int, Path | None] = {}
-        for annotation in annotations:
-            identity = annotation["image_id"]
-            if identity not in files:
-                files[identity] = self._find(split, sizes[identity][0])
-            image = files[identity]
-            if image is None:
-                continue
-            shape = _shape(annotation)
-            if shape is None:
-                self.skip("annotation without a polygon", path)
-                continue
-            _, width, height = sizes[identity]
-            share = annotation["bbox"][2] * annotation["bbox"][3] / (width * height)
-            name = categories[annotation["category_id"]]
-            self.entries.append(Entry(image, len(self._shapes), name, share))
-            self._shapes.append((width, height, shape))
+        content = read_annotations(path)
+        categories = {item["id"]: str(item["name"]) for item in content["categories"]}
+        images = {item["id"]: item for item in content["images"]}
+        found: dict[Any, tuple[Path, tuple[int, int]] | None] = {}
+        for number, note in enumerate(content["annotations"], 1):
+            try:
+                identity = _known(note, "image_id", images)
+                if identity not in found:
+                    found[identity] = self._find(path, images[identity])
+                image = found[identity]
+                if image is not None:
+                    self._add(note, categories, *image)
+            except LeftOut as reason:
+                self.skip(str(reason), path, _which(note, number))
+            except _MALFORMED:
+                self.skip("annotation that is malformed", path, _which(note, number))
         return list(categories.values())
 
-    def _find(self, split: str, name: str) -> Path | None:
-        places = [self.root / split, self.root / "images" / split, self.root / "images", self.root]
-        found = next((folder / name for folder in places if (folder / name).is_file()), None)
-        return found if self.usable(found or places[0] / name) else None
+    def _find(self, path: Path, record: Mapping[str, Any]) -> tuple[Path, tuple[int, int]] | None:
+        """Return an image's file and the `(height, width)` that its annotations are given in."""
+        found = find_image(self.root, path, record)
+        if not self.usable(found or self.root / next(image_names(record), "without a name")):
+            return None
+        assert found is not None
+        height, width = record.get("height"), record.get("width")
+        if isinstance(height, int) and isinstance(width, int) and min(height, width) > 0:
+            return found, (height, width)
+        return found, image_size(found)
+
+    def _add(
+        self,
+        note: Mapping[str, Any],
+        categories: Mapping[Any, str],
+        image: Path,
+        size: tuple[int, int],
+    ) -> None:
+        """List one annotation.
+
+        Raises:
+            LeftOut: says why it cannot be used.
+        """
+        if note.get("iscrowd"):
+            msg = "annotation of a crowd"
+            raise LeftOut(msg)
+        category = categories[_known(note, "category_id", categories)]
+        box = np.array(note.get("bbox") or (), np.float64)
+        if box.shape != (4,) or not np.isfinite(box).all() or box[2:].min() < 0:
+            msg = "annotation without a `bbox` of four numbers"
+            raise LeftOut(msg)
+        shape = shape_of(note.get("segmentation"), *size)
+        share = float(box[2] * box[3]) / (size[0] * size[1])
+        self.entries.append(Entry(image, len(self._shapes), category, share))
+        self._shapes.append((size, shape))
+
+    def upright(self, entry: Entry) -> bool:
+        """Read upright unless the file's `width` and `height` are those of the stored pixels."""
+        return fits_upright(entry.image, self._shapes[entry.key][0])
 
     def mask(self, entry: Entry, height: int, width: int) -> np.ndarray:
         """Unite the object's polygons, or lay out its runs, at image size."""
-        across, down, shape = self._shapes[entry.key]
-        if isinstance(shape, dict):
-            mask = from_runs(shape["counts"], *shape["size"])
-            return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
-        mask = np.zeros((height, width), np.uint8)
-        for points in shape:
-            scaled = points * (width / across, height / down)
-            mask |= fill_polygon(scaled, height, width)
-        return mask
+        size, shape = self._shapes[entry.key]
+        return fill(shape, size, (height, width))
 
 
-def from_runs(counts: list[int], height: int, width: int) -> np.ndarray:
-    """Lay out COCO run lengths (columns first, the first run is outside) as a mask of 0 and 255."""
-    flat = np.zeros(height * width, np.uint8)
-    for start, end in list(pairwise(np.cumsum(counts)))[::2]:
-        flat[start:end] = 255
-    return np.ascontiguousarray(flat.reshape(width, height).T)
+def _known(note: Mapping[str, Any], key: str, known: Mapping[Any, Any]) -> Any:
+    """Return an annotation's reference to an image or category.
+
+    Raises:
+        LeftOut: nothing has that id.
+    """
+    if note.get(key) in known:
+        return note[key]
+    msg = f"annotation of an unknown `{key}`"
+    raise LeftOut(msg)
 
 
-def _shape(annotation: dict[str, Any]) -> list[np.ndarray] | dict[str, Any] | None:
-    """Return polygons `(N, 2)` in pixels or uncompressed runs; None for anything else."""
-    shape = annotation.get("segmentation")
-    if annotation.get("iscrowd"):
-        return None
-    if isinstance(shape, dict):
-        return shape if isinstance(shape.get("counts"), list) else None
-    polygons = [np.array(part, np.float32).reshape(-1, 2) for part in shape or () if len(part) >= 6]
-    return polygons or None
-
-
-def _annotation_files(root: Path) -> list[Path]:
-    return sorted([*root.glob("instances_*.json"), *root.glob("annotations/instances_*.json")])
+def _which(note: object, number: int) -> str:
+    identity = note.get("id") if isinstance(note, Mapping) else None
+    return f"annotation {number if identity is None else identity}"

@@ -10,7 +10,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from roadanomaly.data.images import list_images, read_label
+from roadanomaly.data.images import fits_upright, image_size, list_images, read_label
 from roadanomaly.errors import DataError
 from roadanomaly.negatives.cutouts.base import (
     CutoutReader,
@@ -18,6 +18,7 @@ from roadanomaly.negatives.cutouts.base import (
     by_stem,
     images_by_stem,
     names_file,
+    read_text,
     refuse_empty,
 )
 
@@ -78,6 +79,10 @@ class IndexMaskCutouts(CutoutReader):
     def _name(self, index: int) -> str:
         return self.names[index - 1] if index <= len(self.names) else str(index)
 
+    def upright(self, entry: Entry) -> bool:
+        """Read upright unless the annotation has the size of the stored pixels."""
+        return fits_upright(entry.image, image_size(self._labels[entry.image], upright=False))
+
     def mask(self, entry: Entry, height: int, width: int) -> np.ndarray:
         """Return the pixels of the entry's object, at image size."""
         ids = read_label(self._labels[entry.image]).numpy()
@@ -109,6 +114,6 @@ def _object_info(root: Path) -> tuple[str, ...]:
     path = root / "objectInfo150.txt"
     if not path.is_file():
         return ()
-    rows = [line.split("\t") for line in path.read_text().splitlines()]
+    rows = [line.split("\t") for line in read_text(path).splitlines()]
     names = {int(row[0]): row[-1].split(",")[0].strip() for row in rows if row[0].strip().isdigit()}
     return tuple(names.get(index, str(index)) for index in range(1, max(names, default=0) + 1))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-import cv2
 import numpy as np
 
+from roadanomaly.data.images import read_alpha
+from roadanomaly.errors import DataError
 from roadanomaly.negatives.cutouts.base import CutoutReader, Entry, crop, refuse_empty
 
 
@@ -53,7 +54,7 @@ class RgbaCutouts(CutoutReader):
 
 def _alpha(path: Path) -> np.ndarray | None:
     """Return the `(H, W)` uint8 alpha channel of a file, or None where it has none."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 4:
+    try:
+        return read_alpha(path)
+    except DataError:
         return None
-    return pixels[..., 3] if pixels.dtype == np.uint8 else (pixels[..., 3] // 257).astype(np.uint8)

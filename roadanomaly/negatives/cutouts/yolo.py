@@ -12,30 +12,32 @@ from roadanomaly.negatives.cutouts.base import (
     CutoutReader,
     Entry,
     fill_polygon,
-    images_by_stem,
-    names_file,
+    read_text,
     refuse_empty,
 )
 from roadanomaly.negatives.cutouts.names import COCO
+from roadanomaly.negatives.cutouts.yolo_files import class_names, has_labels, pairs
+
+BEYOND = 0.01
+"""How far a coordinate may leave 0..1, as rounding makes it do."""
 
 
 class YoloCutouts(CutoutReader):
-    """`images/**/NAME.jpg` beside `labels/**/NAME.txt`, as `coco128seg` has them.
+    """`images/**/NAME.jpg` beside `labels/**/NAME.txt`, or `SPLIT/images/` beside `SPLIT/labels/`.
 
-    Class names come from `names.txt`, one a line; without it they are the 80 of COCO. Objects of
-    several parts are one row whose parts a line joins; the even-odd rule fills them.
+    Where `data.yaml` names images elsewhere (`path`, `train`, `val`, `test`), those are read too.
+    Class names come from `names.txt`, one a line, or from `data.yaml`; without both they are the 80
+    of COCO. Objects of several parts are one row whose parts a line joins; the even-odd rule fills
+    them.
     """
 
     format: ClassVar[str] = "yolo"
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.names = names_file(root) or COCO
+        self.names = class_names(root) or COCO
         self._labels: dict[Path, Path] = {}
-        images = images_by_stem(root / "images")
-        for label in sorted((root / "labels").rglob("*.txt")):
-            stem = label.relative_to(root / "labels").with_suffix("").as_posix()
-            image = images.get(stem, root / "images" / f"{stem}.jpg")
+        for label, image in pairs(root).items():
             if self.usable(image):
                 self._labels[image] = label
                 self.entries.extend(self._entries(image, label))
@@ -44,21 +46,25 @@ class YoloCutouts(CutoutReader):
     @staticmethod
     def matches(root: Path) -> bool:
         """Say whether the folder has label texts."""
-        return next((root / "labels").rglob("*.txt"), None) is not None
+        return has_labels(root)
 
     def _entries(self, image: Path, label: Path) -> list[Entry]:
         found = []
-        for row, line in enumerate(label.read_text().splitlines()):
+        for row, line in enumerate(read_text(label).splitlines()):
             if not line.strip():
                 continue
             index, points = parse(line, f"{label}:{row + 1}")
             if len(points) < 3:
                 self.skip("row without a polygon", label)
                 continue
+            if points.min() < -BEYOND or points.max() > 1 + BEYOND:
+                self.skip("row whose coordinates are not in 0..1", label, f"row {row + 1}")
+                continue
             if not 0 <= index < len(self.names):
                 msg = (
                     f"{label}:{row + 1} names class {index}, but {len(self.names)} names are "
-                    f"known. Put a `names.txt`, one class name a line, into {str(self.root)!r}."
+                    f"known. Name them in a `data.yaml` (`names`) or `names.txt`, one class name a "
+                    f"line, in {str(self.root)!r}."
                 )
                 raise DataError(msg)
             share = float(np.prod(np.ptp(points, axis=0)))
@@ -68,7 +74,7 @@ class YoloCutouts(CutoutReader):
     def mask(self, entry: Entry, height: int, width: int) -> np.ndarray:
         """Fill the polygon of the entry's row."""
         label = self._labels[entry.image]
-        _, points = parse(label.read_text().splitlines()[entry.key], str(label))
+        _, points = parse(read_text(label).splitlines()[entry.key], str(label))
         return fill_polygon(points * (width, height), height, width)
 
 
@@ -83,6 +89,9 @@ def parse(line: str, where: str) -> tuple[int, np.ndarray]:
     except ValueError as error:
         msg = f"{where} holds something that is no number: {error}. Repair or remove the row."
         raise DataError(msg) from error
+    if not np.isfinite(values).all() or values[0] != int(values[0]):
+        msg = f"{where}: a row begins with a whole class number, and no value is NaN or infinite."
+        raise DataError(msg)
     if len(values) == 5:
         return int(values[0]), np.zeros((0, 2))
     if len(values) % 2 == 0:

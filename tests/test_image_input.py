@@ -1,0 +1,81 @@
+"""What a model takes as an image: floats beyond 0..1 are refused with what to give instead."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import roadanomaly as ra
+from roadanomaly.errors import DataError
+from roadanomaly.image_input import as_tensor, extremes, require_range
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return ra.Model(ra.segmenter("espnetv2", scale=0.5), ra.detector("energy"))
+
+
+def uniform(low, high, dtype=torch.float32):
+    image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    image[0, 0, 0], image[0, 0, 1] = 0, 1
+    return (low + image * (high - low)).to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_floats_up_to_255_are_refused(model, dtype):
+    with pytest.raises(DataError, match=r"from 0 to 255: divide by 255, or give uint8"):
+        model(uniform(0, 255, dtype))
+
+
+def test_normalised_floats_are_refused(model):
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    given = (uniform(0, 1) - mean[:, None, None]) / deviation[:, None, None]
+    with pytest.raises(DataError, match=r"normalised by mean and deviation.*by itself"):
+        model(given)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_are_none_are_refused(model, value):
+    given = uniform(0, 1)
+    given[1, 2, 3] = value
+    with pytest.raises(DataError, match="NaN or infinite"):
+        model(given)
+
+
+def test_what_resizing_overshoots_is_taken(model):
+    assert model(uniform(-0.05, 1.05)).score.shape == (32, 32)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.06, 1), (0, 1.06)])
+def test_beyond_that_it_is_not(low, high):
+    with pytest.raises(DataError, match=r"must lie in 0\.\.1"):
+        as_tensor(uniform(low, high))
+
+
+def test_a_dark_image_of_bytes_and_one_of_floats_score_alike(model):
+    dark = torch.randint(0, 2, (3, 32, 32), dtype=torch.uint8)
+    np.testing.assert_array_equal(model(dark).score, model(dark.float() / 255).score)
+
+
+def test_on_an_accelerator_nothing_is_read_before_the_scores():
+    """A tensor without memory stands for one whose values the host has not waited for."""
+    far = torch.empty(3, 8, 8, device="meta")
+    pending = extremes(as_tensor(far))
+    assert pending.device == far.device
+    assert extremes(as_tensor(uniform(0, 1))) is None
+    with pytest.raises(DataError, match="divide by 255"):
+        require_range(torch.tensor([0.0, 255.0]))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_cuda_the_check_waits_for_nothing_and_still_refuses(model):
+    given = uniform(0, 255).cuda()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        pending = extremes(as_tensor(given))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    with pytest.raises(DataError, match="divide by 255"):
+        require_range(pending)
