@@ -246,7 +246,7 @@ def test_a_model_with_options_of_an_older_version_loads(tmp_path):
     expected = model.score(image)[0]
     path = model.save(tmp_path / "model") / "model.json"
     description = json.loads(path.read_text())
-    description["detector"]["epochs"] = 20
+    description["format"], description["detector"]["epochs"] = 1, 20
     path.write_text(json.dumps(description))
     assert torch.equal(roadanomaly.load(tmp_path / "model").score(image)[0], expected)
     with pytest.raises(OptionError, match="`epochs` is not an option"):

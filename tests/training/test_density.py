@@ -91,7 +91,7 @@ def test_a_logistic_regression_needs_negatives_and_takes_them_from_the_config(tm
     detector = {**DENSITY, "aggregate": "logistic"}
     changes = {**CHANGES, "detector": detector, "steps": 1, "average": 0.0}
     with pytest.raises(DataError, match=r"needs labelled anomalies.*`negatives"):
-        Trainer(runs.config(tmp_path / "none", **changes)).run()
+        Trainer(runs.config(tmp_path / "none", **changes))._prepare()
     changes["negatives"] = runs.SHAPES
     model = roadanomaly.load(Trainer(runs.config(tmp_path / "some", **changes)).run())
     assert model.detector.learned_from == "synthetic negatives"

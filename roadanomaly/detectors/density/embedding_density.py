@@ -110,6 +110,7 @@ class EmbeddingDensity(Detector):
         self.noise, self.smooth, self.standardise = noise, smooth, standardise
         if aggregate == "logistic":
             self.supervision = "anomalies"  # type: ignore[misc]
+        self.strange_seen = False
         self.costs, self.strange = (FeatureBank(vectors, saved=False) for _ in range(2))
 
     def options(self) -> dict[str, Any]:
@@ -152,6 +153,7 @@ class EmbeddingDensity(Detector):
         """Draw vectors, for the whitening before training, for the costs after it."""
         inliers = self._drawn(segmentation, batch)
         if name == "prepare":
+            self.strange_seen |= bool((batch.label == NEGATIVE).any())
             for key, rows in inliers.items():
                 self._bank(key).add(rows)
             return
@@ -191,9 +193,19 @@ class EmbeddingDensity(Detector):
                 f"{max(2, -(-LEAST // self.window**2))} are needed; train on more labelled frames."
             )
             raise DataError(msg)
+        self._require_anomalies(self.strange_seen)
         for key in self.features:
             self._layer(key).prepare(self._bank(key).rows)
             self._bank(key).clear()
+
+    def _require_anomalies(self, found: bool) -> None:
+        if self.aggregate == "logistic" and not found:
+            msg = (
+                "embedding_density: `aggregate: logistic` needs labelled anomalies in the frames. "
+                "Train on a set that has them, put some in with `negatives: {name: paste, ...}`, "
+                "or take `min`."
+            )
+            raise DataError(msg)
 
     def _normalise(self) -> None:
         costs, strange = self.costs.rows, self.strange.rows
@@ -203,13 +215,7 @@ class EmbeddingDensity(Detector):
                 "the normalisation is theirs; hold out a larger share, with `held_out`."
             )
             raise DataError(msg)
-        if self.aggregate == "logistic" and not len(strange):
-            msg = (
-                "embedding_density: `aggregate: logistic` needs labelled anomalies in the frames "
-                "that are held out. Train on a set that has them, put some in with `negatives: "
-                "{name: paste, ...}`, or take `min`."
-            )
-            raise DataError(msg)
+        self._require_anomalies(len(strange) > 0)
         self.mean.copy_(costs.mean(0))
         self.deviation.copy_(costs.std(0, correction=0).clamp_min(1e-3))
         if self.aggregate == "logistic":
