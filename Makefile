@@ -11,16 +11,20 @@ TEST_DATA := ROADANOMALY_DATA=$(SHARED)
 endif
 endif
 
+# two processes; `make test PROCESSES=0` for one, where a debugger is wanted
+PROCESSES ?= 2
+PYTEST := $(TEST_DATA) $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal --durations 20
+
 .PHONY: demo test test-fast lint clean
 
 demo: $(STAMP)
 	$(BIN)/roadanomaly demo
 
 test: lint
-	$(TEST_DATA) $(BIN)/python -m pytest --doctest-modules roadanomaly tests
+	$(PYTEST) --doctest-modules roadanomaly tests
 
 test-fast: $(STAMP)
-	$(TEST_DATA) $(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -79,6 +79,7 @@ setup(
             "httpx>=0.27",
             "selenium>=4.20",
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "ruff>=0.6",
             "mypy>=1.11",
             "types-PyYAML",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import pytest
 import torch
 
 torch.set_num_threads(1)
+cv2.setNumThreads(1)
 
 
 @pytest.fixture(autouse=True)

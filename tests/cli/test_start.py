@@ -1,4 +1,4 @@
-"""The command's first page comes before anything heavy is imported."""
+"""The package and the command's first page come before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -13,21 +13,34 @@ from roadanomaly.cli.main import main
 HEAVY = {
     *("cv2", "h5py", "jsonargparse", "lightning", "numpy", "PIL", "scipy", "yaml"),
     *("mmcv", "mmengine", "mmseg", "onnx", "onnxruntime", "segmentation_models_pytorch"),
-    *("timm", "torch", "torchvision", "transformers"),
+    *("sklearn", "timm", "torch", "torchvision", "transformers"),
 }
+
+
+def afterwards(code):
+    """Run code in a fresh interpreter; return what it printed and the packages it imported."""
+    names = "print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; {code}; {names}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return done.stdout, set(done.stderr.split())
+
+
+def test_the_package_imports_nothing_heavy():
+    _, packages = afterwards("import roadanomaly; roadanomaly.__version__")
+    assert "roadanomaly" in packages
+    assert not packages & HEAVY
 
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], []])
 def test_help_imports_nothing_heavy(words):
-    code = (
-        "import sys; from roadanomaly.cli.main import main; "
-        f"main({words!r}); print(*{{name.split('.')[0] for name in sys.modules}}, file=sys.stderr)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert "usage: roadanomaly" in done.stdout
-    assert not set(done.stderr.split()) & HEAVY
+    printed, packages = afterwards(f"from roadanomaly.cli.main import main; main({words!r})")
+    assert "usage: roadanomaly" in printed
+    assert not packages & HEAVY
 
 
 @pytest.mark.parametrize("name", [*roadanomaly.HOMES, *roadanomaly.__all__])

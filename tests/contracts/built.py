@@ -1,5 +1,6 @@
-"""Detectors for the contract tests: by their names alone where they can, small where they cannot.
+"""Detectors for the contract tests, as small as their options make them.
 
+What they keep does not hang on their width; `test_its_name_alone_builds_it` takes the defaults.
 A detector that draws images needs a generator; here it is tiny and untrained.
 """
 
@@ -10,6 +11,26 @@ from typing import Any
 from roadanomaly.detectors import DETECTORS, Detector
 
 DRAWING = ("image_resynthesis", "synboost")
+"""Those that cannot be built by their names alone."""
+
+ENCODER = {
+    "name": "timm",
+    "model": "test_efficientnet",
+    "weights": "none",
+    "stages": [0, 1],
+}
+ROAD = {"width": 16, "widths": [16, 16, 16, 8]}
+SMALL = {
+    "dacup": {**ROAD, "embedding_width": 16, "encoder": ENCODER},
+    "embedding_density": {
+        "dimensions": 8,
+        "couplings": 2,
+        "hidden": 32,
+        "per_frame": 100,
+        "epochs": 8,
+    },
+    "jsrnet": ROAD,
+}
 
 
 def detector_options(name: str, classes: int = 19) -> dict[str, Any]:
@@ -22,13 +43,12 @@ def detector_options(name: str, classes: int = 19) -> dict[str, Any]:
     if name == "fusion":
         return {"heads": [{"detector": {"name": one}} for one in ("energy", "msp")]}
     if name not in DRAWING:
-        return {}
+        return SMALL.get(name, {})
     return {
         "generator": {"name": "spade", "classes": classes, "width": 4, "ups": 3, "hidden": 4},
-        "generator_size": [32, 48],
-        "encoder": {"name": "timm", "model": "tf_efficientnet_lite0", "weights": "none"}
-        | {"stages": [0, 1]},
-        "size": [48, 64],
+        "generator_size": [16, 24],
+        "encoder": ENCODER,
+        "size": [32, 48],
         "width": 8,
     }
 

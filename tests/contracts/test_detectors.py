@@ -16,7 +16,7 @@ from roadanomaly.errors import NotFitted
 from roadanomaly.model import Model
 from roadanomaly.types import IGNORE, Batch, Masks
 from tests.contracts import toy
-from tests.contracts.built import build_detector
+from tests.contracts.built import DRAWING, build_detector
 from tests.contracts.tiny import CLASSES, network, network_for
 
 LEARNING = ("train", "finetune")
@@ -137,6 +137,21 @@ def test_options_are_plain_and_rebuild_it(name):
     assert detector.kind in ("posthoc", "fit", *LEARNING)
     assert detector.supervision in ("none", "negatives", "void")
     assert detector.paper
+
+
+@pytest.mark.parametrize("name", [n for n in KINDS if n not in DRAWING])
+def test_its_name_alone_builds_it(name):
+    """Other tests make its options small; with the defaults it works on a network too."""
+    detector, segmenter = DETECTORS.build(name), toy.segmenter_for(name)
+    detector.attach(segmenter)
+    batch = toy.planted(toy.inliers(1, 0), 0.2)
+    segmentation = segmenter(batch.image, detector.needs)
+    if detector.kind == "fit":
+        detector.update(segmentation, batch)
+    elif detector.kind in LEARNING:
+        assert all(torch.isfinite(term) for term in detector.loss(segmentation, batch).values())
+    else:
+        assert torch.isfinite(detector.score(segmentation, batch.image)).all()
 
 
 @those_that_prepare

@@ -178,7 +178,7 @@ NETWORKS = {
         {"segmenter": {"name": "espnetv2", "scale": 0.5}, "window": [64, 64]},
         single=False,
     ),
-    "smp": Tiny("smp"),
+    "smp": Tiny("smp", {"encoder": "tu-mobilenetv3_small_050"}),
     "torchscript": Tiny("torchscript", lambda: file_network("pt"), features=False, trainable=False),
     **{
         f"torchvision {name}": Tiny("torchvision", {"architecture": f"{name}_mobilenet_v3_large"})
@@ -206,8 +206,9 @@ def network(name: str) -> Segmenter:
 
 
 def network_for(detector: str) -> str:
-    """Name a small network that a detector can read."""
-    return "espnetv2" if "logits" in DETECTORS.get(detector).accepts else "transformers mask2former"
+    """Name the cheapest of the small networks that a detector can read."""
+    cheapest = "segformer" if "logits" in DETECTORS.get(detector).accepts else "mask2former"
+    return f"transformers {cheapest}"
 
 
 @cache

@@ -1,0 +1,51 @@
+"""Which pairs of segmenter and detector are tried, where all of them would be too many."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from roadanomaly.detectors import DETECTORS
+from tests.contracts.tiny import NETWORKS
+
+TWICE = 2
+"""How many networks every detector meets at least."""
+
+Pair = tuple[str, str]
+
+
+def role(network: str, detector: str) -> tuple[str, str]:
+    """Return a detector's kind and what it reads of a network: masks, evidence or logits."""
+    kind = DETECTORS.get(detector)
+    if not NETWORKS[network].masks:
+        return kind.kind, "logits"
+    return kind.kind, "masks" if "masks" in kind.accepts else "evidence"
+
+
+def chosen_pairs(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return some of the pairs, in their order.
+
+    In them every network meets each role once, with the detector that was tried least so far; then
+    every detector meets a network of each answer that it reads, and two in all.
+    """
+    tried: Counter[str] = Counter()
+    chosen: set[Pair] = set()
+    for network, wanted in dict.fromkeys((network, role(network, d)) for network, d in pairs):
+        able = [d for n, d in pairs if n == network and role(n, d) == wanted]
+        detector = min(able, key=lambda d: (tried[d], d))
+        tried[detector] += 1
+        chosen.add((network, detector))
+    for detector in dict.fromkeys(d for _, d in pairs):
+        chosen.update(_missing([pair for pair in pairs if pair[1] == detector], chosen))
+    return [pair for pair in pairs if pair in chosen]
+
+
+def _missing(own: Sequence[Pair], chosen: set[Pair]) -> list[Pair]:
+    """Return what a detector, of whose pairs some are chosen, lacks."""
+    met = [pair for pair in own if pair in chosen]
+    lacking: list[Pair] = []
+    for pair in own:
+        if role(*pair) not in {role(*one) for one in met + lacking}:
+            lacking.append(pair)
+    left = [pair for pair in own if pair not in met + lacking]
+    return lacking + left[: max(0, TWICE - len(met + lacking))]
