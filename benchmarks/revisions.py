@@ -24,9 +24,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+
+from roadanomaly.training.record import machine
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -162,12 +165,12 @@ class Timed:
             log.seek(0)
             raise SystemExit(f"the probe failed in {folder}:\n{log.read()}")
 
-    def ask(self, turn: str) -> float:
-        """Return the seconds of one turn."""
+    def ask(self, turn: str) -> list[float]:
+        """Return the seconds of one turn, by the clock and of the processor."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{turn}\n")
         self.process.stdin.flush()
-        return float(self._line())
+        return [float(one) for one in self._line().split()]
 
     def _line(self) -> str:
         assert self.process.stdout is not None
@@ -175,18 +178,25 @@ class Timed:
 
 
 def print_speed(old: Path, new: Path, repeats: int) -> None:
-    """Let both take turns, old new old new, and print how they compare."""
+    """Let both take turns, old new old new, and print how fast each is."""
     with ExitStack() as stack:
         both = [Timed(folder, stack) for folder in (old, new)]
-        print(f"{'':<12}{'old, ms':>10}{'new, ms':>10}{'new/old':>9}   quartiles of a turn's ratio")
+        print(
+            f"{'median of turns':<24}{'old, ms':>9}{'new, ms':>9}{'speed new/old':>15}  quartiles"
+        )
         for turn in both[0].turns:
             for _ in range(WARM_UP):
                 [one.ask(turn) for one in both]
             pairs = [[one.ask(turn) for one in both] for _ in range(repeats)]
-            olds, news = (statistics.median(side) for side in zip(*pairs, strict=True))
-            low, _, high = statistics.quantiles([old / new for old, new in pairs], n=4)
-            times = f"{1000 * olds:>10.1f}{1000 * news:>10.1f}"
-            print(f"{turn:<12}{times}{olds / news:>9.3f}   {low:.3f} to {high:.3f}")
+            for index, kind in enumerate(("clock", "processor")):
+                print_ratio(f"{turn}, {kind}", [(old[index], new[index]) for old, new in pairs])
+
+
+def print_ratio(title: str, pairs: list[tuple[float, float]]) -> None:
+    """Print a row: the ratio is the median of those of neighbouring turns."""
+    olds, news = (1000 * statistics.median(side) for side in zip(*pairs, strict=True))
+    low, middle, high = statistics.quantiles([old / new for old, new in pairs], n=4)
+    print(f"{title:<24}{olds:>9.1f}{news:>9.1f}{middle:>15.3f}  {low:.3f} to {high:.3f}")
 
 
 def main() -> None:
@@ -208,15 +218,8 @@ def main() -> None:
             equal = print_rows(compare(before, after), added)
         if given.only != "values":
             print_speed(old, new, given.repeats)
-            print(f"\n{machine()}")
+            print(f"\n{machine()}, PyTorch {version('torch')}")
     sys.exit(0 if equal else 1)
-
-
-def machine() -> str:
-    """Name processor, cores and PyTorch."""
-    from roadanomaly.training.record import machine as named
-
-    return f"speed is times of old over new; {named()}"
 
 
 if __name__ == "__main__":
