@@ -71,6 +71,8 @@ class TrainConfig(RunConfig):
         super().__post_init__()
         for key in ("head_lr", "weight_decay", "source_lr", "source_clip", "distill", "val_frames"):
             self._require(key, getattr(self, key) >= 0, "not negative")
+        known = ("adamw", "adam", "sgd")
+        self._require("optimiser", self.optimiser in known, f"one of {', '.join(known)}")
         if (self.segmenter is None) == (self.start is None):
             msg = "config: give either `segmenter`, a network, or `start`, a run folder."
             raise OptionError(msg)

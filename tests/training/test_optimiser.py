@@ -10,7 +10,12 @@ import torch
 
 import roadanomaly
 from roadanomaly.model import Model
-from roadanomaly.training.optimiser import build_optimiser, build_schedule, rate_factor
+from roadanomaly.training.optimiser import (
+    build_optimiser,
+    build_schedule,
+    parameter_groups,
+    rate_factor,
+)
 from roadanomaly.training.step import TrainingStep
 from tests.training import runs
 
@@ -56,7 +61,7 @@ def test_rate_factor_stays_within_bounds(schedule, warmup):
 def test_every_parameter_is_in_one_group_with_its_rate():
     module = training_step()
     config = runs.config(Path("x"), lr=0.01, head_lr=0.2, weight_decay=0.3)
-    groups = build_optimiser(module, config).param_groups
+    groups = parameter_groups(module, config)
     place = {id(p): group for group in groups for p in group["params"]}
     assert sum(len(group["params"]) for group in groups) == len(place)
     assert set(place) == {id(one) for one in module.parameters() if one.requires_grad}
@@ -69,13 +74,13 @@ def test_every_parameter_is_in_one_group_with_its_rate():
 def test_a_frozen_segmenter_is_not_in_it():
     module = training_step()
     module.segmenter.requires_grad_(False)
-    groups = build_optimiser(module, runs.config(Path("x"))).param_groups
+    groups = parameter_groups(module, runs.config(Path("x")))
     assert {group["name"] for group in groups} == {"detector"}
 
 
 def test_the_schedule_moves_both_rates_together():
     config = runs.config(Path("x"), lr=0.01, head_lr=0.2, steps=10)
-    optimiser = build_optimiser(training_step(), config)
+    optimiser = build_optimiser("adamw", parameter_groups(training_step(), config))
     schedule = build_schedule(optimiser, "poly", 0, 10)
     for step in range(10):
         factor = (1 - step / 10) ** 0.9
