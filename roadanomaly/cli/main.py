@@ -5,10 +5,15 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
+import threading
 from argparse import ArgumentError
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
+from io import TextIOWrapper
+from types import FrameType
 
 from roadanomaly.errors import UserError, nearest
 
@@ -55,11 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"roadanomaly {metadata.version('roadanomaly')}\n")
         return 0
     name, rest = given[0], given[1:]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no arrows
     try:
-        if name not in COMMANDS:
-            msg = f"no command is called {name!r}; {nearest(name, COMMANDS)}"
-            raise UserError(msg)
-        importlib.import_module(f"roadanomaly.cli.{name}").run(rest)
+        with _terminated_like_interrupted():
+            _run(name, rest)
+            sys.stdout.flush()
     except (UserError, ArgumentError) as error:
         return _fail(name, str(error), USER_MISTAKE)
     except KeyboardInterrupt as stop:
@@ -67,6 +74,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _run(name: str, rest: Sequence[str]) -> None:
+    if name not in COMMANDS:
+        msg = f"no command is called {name!r}; {nearest(name, COMMANDS)}"
+        raise UserError(msg)
+    importlib.import_module(f"roadanomaly.cli.{name}").run(rest)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, so that it tidies up; its children it just ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    own = os.getpid()
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if os.getpid() == own:
+            msg = "stopped by SIGTERM."
+            raise KeyboardInterrupt(msg)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(command: str, text: str, code: int) -> int:
