@@ -3,6 +3,7 @@ import logging
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.negatives.cutouts import READERS, open_cutouts
@@ -10,6 +11,7 @@ from roadanomaly.negatives.cutouts.base import fill_polygon
 from roadanomaly.negatives.cutouts.names import COCO, ROAD_CLASSES
 from roadanomaly.negatives.cutouts.yolo import parse
 from tests.negatives import tiny
+from tests.photographs import photograph, save
 
 
 @pytest.mark.parametrize("layout", READERS)
@@ -102,6 +104,28 @@ def test_components_or_whole_classes_and_never_unlabelled_pixels(tmp_path):
     alpha = whole.read(whole.entries[1]).alpha
     assert np.count_nonzero(alpha) == width * height + 100
     assert alpha.shape == (30, 35)
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_an_index_mask_decides_which_way_up_its_image_is_read(tmp_path, upright):
+    save(tmp_path / "images" / "a.png", photograph(), 6)
+    ids = np.zeros((32, 24) if upright else (24, 32), np.uint8)
+    ids[2:8, 3:12] = 1
+    tiny.write(tmp_path / "annotations" / "a.png", ids)
+    reader = open_cutouts(tmp_path)
+    image = np.asarray(photograph())
+    expected = (np.rot90(image, -1) if upright else image)[2:8, 3:12]
+    np.testing.assert_array_equal(reader.read(reader.entries[0]).colour, expected)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_cut_out_file_is_turned_upright_with_its_transparency(tmp_path, orientation):
+    image = photograph().convert("RGBA")
+    image.putalpha(Image.fromarray(np.pad(np.full((6, 9), 255, np.uint8), ((2, 16), (3, 20)))))
+    save(tmp_path / "cone" / "a.png", image, orientation)
+    reader = open_cutouts(tmp_path, "rgba")
+    shape = (6, 9) if orientation == 1 else (9, 6)
+    assert reader.read(reader.entries[0]).alpha.shape == shape
 
 
 def test_index_mask_without_names_calls_classes_by_id(tmp_path):
