@@ -58,9 +58,22 @@ def test_options_rebuild_it_without_weight_files(name):
     assert encoder.record()["weights"] == "none"
 
 
+def torchvisions_vgg(depth):
+    """Without the half gigabyte of its classifier, which the encoder drops."""
+    with torch.device("meta"):
+        whole = getattr(torchvision.models, f"vgg{depth}")(weights=None)
+    whole.features.to_empty(device="cpu")
+    whole.classifier = torch.nn.Linear(2, 2)
+    for layer in whole.features:
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            torch.nn.init.normal_(layer.bias)
+    return whole.eval()
+
+
 @pytest.mark.parametrize("depth", [16, 19])
 def test_vgg_is_torchvisions(depth, tmp_path):
-    whole = getattr(torchvision.models, f"vgg{depth}")(weights=None).eval()
+    whole = torchvisions_vgg(depth)
     torch.save(whole.state_dict(), tmp_path / "vgg.pth")
     encoder = build("vgg", depth=depth, weights=str(tmp_path / "vgg.pth"))
     image = torch.rand(1, 3, 32, 48)
