@@ -19,6 +19,7 @@ from roadanomaly.formats import upgrade_checkpoint
 from roadanomaly.training.average import WeightAverage
 from roadanomaly.training.checkpoint import load_checkpoint, save_checkpoint
 from roadanomaly.training.engine import MeetingPoint, build_fabric
+from roadanomaly.training.held import Held, TakesHeld
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import Plan
 from roadanomaly.training.run_config import RunConfig
@@ -57,7 +58,7 @@ class Trainer:
         self.record = self.task.record(self.fabric.world_size)
         plans = self.task.plans()
         self.module, *optimisers = self.fabric.setup(
-            self.task.module, *[plan.optimiser for plan in plans]
+            TakesHeld(self.task.module), *[plan.optimiser for plan in plans]
         )
         self.plans: list[Plan] = [
             replace(plan, optimiser=one) for plan, one in zip(plans, optimisers, strict=True)
@@ -171,7 +172,7 @@ class Trainer:
             seed = [config.seed, STEP_MIX, step, part, fabric.global_rank]
             waits = part < config.accumulate - 1
             with fabric.no_backward_sync(self.module, enabled=waits):
-                terms = self.module(batch, np.random.default_rng(seed))
+                terms = self.module(Held(batch), np.random.default_rng(seed))
                 loss = sum(terms.values()) / config.accumulate
                 self._require_finite(loss, terms, step, batch)
                 fabric.backward(loss)
