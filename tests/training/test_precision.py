@@ -39,9 +39,7 @@ def test_mixed_precision_trains_and_saves_single_precision(path, tmp_path):
     values = {**smallest, **changes, "crop": tuple(smallest["crop"])}
     trainer = Trainer(kind(**values))
     images, computed = set(), set()
-    trainer.task.module.register_forward_pre_hook(
-        lambda _, given: images.add(given[0].image.dtype)
-    )
+    trainer.task.module.register_forward_pre_hook(lambda _, given: images.add(given[0].image.dtype))
     for part in trainer.task.module.modules():
         if isinstance(part, nn.Conv2d):
             part.register_forward_hook(lambda _, given, out: computed.add(out.dtype))
