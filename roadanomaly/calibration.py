@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 
 from roadanomaly.errors import DataError, OptionError, nearest
+from roadanomaly.reservoir import Reservoir
 
 WAYS = {"rate": "false-positive rate", "conformal": "conformal", "f1": "validation F1"}
 """How a calibration can set the threshold: short word to the name in tables."""
 
 LEVELS = 257
 SMALLEST_LEVEL = 1e-6
+
+TOTAL = 8_000_000
+"""Inlier pixels that a calibration keeps at most: 64 MB, and 8 above the smallest level."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Calibration:
         rates: increasing false-alarm rates in (0, 1].
         scores: the score that inlier pixels exceed at each rate; not increasing.
         rate: the rate at which `threshold` is set.
-        pixels: how many inlier pixels it was taken from.
+        pixels: how many inlier pixels it was taken from: those that were kept.
         data: what they were, for people.
         way: how the threshold is set, a key of `WAYS`.
         f1_threshold: score of the highest pixel F1 on a validation set with anomalies, or None
@@ -146,6 +150,7 @@ def calibrate(
     data: str,
     *,
     per_frame: int = 50_000,
+    total: int = TOTAL,
     seed: int = 0,
 ) -> Calibration:
     """Fit a `Calibration` on the scores of inlier pixels, frame by frame.
@@ -155,7 +160,8 @@ def calibrate(
         rate: false-alarm rate of the threshold, in (0, 1).
         data: what the frames are, for the record.
         per_frame: at most so many pixels of a frame are kept, drawn without replacement.
-        seed: of that draw.
+        total: of these, at most so many are kept over all frames, drawn alike; 8 bytes each.
+        seed: of both draws.
 
     Raises:
         OptionError: a rate outside (0, 1).
@@ -165,16 +171,18 @@ def calibrate(
         msg = f"the false-alarm rate must lie between 0 and 1, not {rate:g}."
         raise OptionError(msg)
     rng = np.random.default_rng(seed)
-    kept = []
+    reservoir = Reservoir(total, seed)
     for scores in inlier_scores:
         drawn = scores if len(scores) <= per_frame else rng.choice(scores, per_frame, replace=False)
-        kept.append(np.asarray(drawn, dtype=np.float64))
-    pooled = np.concatenate(kept) if kept else np.empty(0)
+        if not np.isfinite(drawn).all():
+            msg = (
+                f"some scores of inlier pixels of {data} are not finite; the model cannot be used."
+            )
+            raise DataError(msg)
+        reservoir.add(drawn)
+    pooled = reservoir.values()
     if not len(pooled):
         msg = f"no inlier pixel to calibrate on in {data}; give frames with labelled inliers."
-        raise DataError(msg)
-    if not np.isfinite(pooled).all():
-        msg = f"some scores of inlier pixels of {data} are not finite; the model cannot be used."
         raise DataError(msg)
     smallest = max(SMALLEST_LEVEL, 1 / len(pooled))
     rates = np.geomspace(smallest, 1.0, LEVELS)

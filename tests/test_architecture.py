@@ -21,7 +21,7 @@ LEVELS = (
     ("segmenters", "flows", "encoders", "generators", "data", "store", "image_input"),
     ("streets",),
     ("calibration", "catalogue", "formats", "metrics", "objects", "prepared", "scores", "types"),
-    ("errors", "extras", "files", "progress"),
+    ("errors", "extras", "files", "progress", "reservoir"),
 )
 """From the top down; a part imports from its own level or from those below."""
 

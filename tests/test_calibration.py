@@ -10,6 +10,7 @@ from scipy import stats
 
 from roadanomaly.calibration import Calibration, calibrate
 from roadanomaly.errors import DataError, OptionError
+from roadanomaly.reservoir import Reservoir
 
 
 def draw(count=200_000, seed=0):
@@ -72,6 +73,42 @@ def test_pixels_are_drawn_frame_by_frame_and_by_seed():
     some = [calibrate(frames, 0.1, "x", per_frame=100, seed=seed) for seed in (0, 0, 1)]
     assert [one.pixels for one in some] == [500, 500, 500]
     assert some[0] == some[1] != some[2]
+
+
+def test_what_fits_into_the_total_is_calibrated_on_whole():
+    frames = [draw(1000, seed) for seed in range(5)]
+    pooled = np.concatenate(frames).astype(np.float64)
+    found = calibrate(frames, 0.1, "x", total=5000)
+    assert found.scores == tuple(np.quantile(pooled, 1 - np.asarray(found.rates)))
+    assert found == calibrate(frames, 0.1, "x")
+    assert calibrate(frames, 0.1, "x", total=4999).pixels == 4999
+
+
+def test_beyond_the_total_quantiles_are_exact_within_sampling_error():
+    """Frames differ, the last most of all; a share q has the deviation sqrt(q (1 - q) / total)."""
+    frames = [draw(4000, seed) + (seed == 29) * 10 for seed in range(30)]
+    pooled, total = np.concatenate(frames), 20_000
+    found = calibrate(frames, 0.1, "x", total=total)
+    assert found.pixels == total
+    for rate in (0.5, 0.2, 0.1, 0.03, 0.01):
+        share = (pooled > found.threshold_at(rate)).mean()
+        assert abs(share - rate) < 4 * np.sqrt(rate * (1 - rate) / total)
+    again = calibrate(frames, 0.1, "x", total=total)
+    assert again == found != calibrate(frames, 0.1, "x", total=total, seed=1)
+
+
+@pytest.mark.parametrize("sizes", [(10,) * 10, (3, 0, 90, 7), (100,)])
+def test_a_reservoir_keeps_every_place_of_the_stream_alike(sizes):
+    """100 numbers, 8 kept, 800 times: each is kept 64 times, give or take."""
+    counts = np.zeros(100)
+    parts = np.split(np.arange(100), np.cumsum(sizes)[:-1])
+    for seed in range(800):
+        kept = Reservoir(8, seed)
+        for part in parts:
+            kept.add(part)
+        counts[kept.values().astype(int)] += 1
+        assert len(set(kept.values())) == 8
+    assert stats.chisquare(counts).pvalue > 1e-3
 
 
 def test_a_rate_beyond_the_data_is_refused_or_raised_to_what_they_tell():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from roadanomaly.flows.layer import Layer
 
@@ -15,8 +15,8 @@ class ActNorm(Layer):
     """`y = (x + shift) * exp(log_scale)`, channel by channel.
 
     The first batch that is seen in training mode sets both so that `y` has mean 0 and deviation 1;
-    from then on they are ordinary parameters. Under several processes the moments are those of
-    the batches of all of them, so that all start alike.
+    from then on they are ordinary parameters. Each process sets its own: who trains in several
+    starts the layers on the same batch in all of them first.
 
     Args:
         channels: of the input.
@@ -47,10 +47,6 @@ class ActNorm(Layer):
     @torch.no_grad()
     def _start(self, x: Tensor) -> None:
         mean, square = x.mean((0, 2, 3)), x.square().mean((0, 2, 3))
-        if distributed.is_available() and distributed.is_initialized():
-            moments = torch.stack([mean, square]) / distributed.get_world_size()
-            distributed.all_reduce(moments)
-            mean, square = moments
         deviation = (square - mean.square()).clamp_min(0).sqrt()
         if x.numel() == x.shape[1]:  # one pixel of one image has no deviation
             deviation = torch.ones_like(deviation)

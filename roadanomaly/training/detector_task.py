@@ -14,6 +14,7 @@ from roadanomaly.data import FrameSet
 from roadanomaly.data.derived import Resized
 from roadanomaly.data.transforms import Degrade
 from roadanomaly.fitting import run_passes, split_for
+from roadanomaly.flows import ImageFlow
 from roadanomaly.flows.store import save_flow
 from roadanomaly.inliers import inlier_scores
 from roadanomaly.model import load
@@ -87,6 +88,10 @@ class DetectorTask(Task):
     def learned(self) -> nn.Module:
         """Segmenter and detector."""
         return self.model.networks
+
+    def learned_flow(self) -> ImageFlow | None:
+        """Return the source's flow, where it has one."""
+        return self.flow
 
     def plans(self) -> list[Plan]:
         """Return the optimisers of networks and source."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
@@ -44,10 +47,11 @@ def build_fabric(config: RunConfig) -> Fabric:
 
 
 class MeetingPoint:
-    """Where the other processes wait while the first one works alone.
+    """Where the processes of a run meet, go on together, or end together.
 
-    The wait has its own limit, `PATIENCE`. What the processes do together in a step keeps the
-    backend's (30 minutes), so that a step that hangs is still found.
+    A wait for one that works alone has a limit of its own, `PATIENCE`. What the processes do
+    together in a step keeps the backend's (30 minutes), so that a step that hangs is still found.
+    The meetings are on the CPU, so a GPU does not stop for them.
 
     Args:
         fabric: launched; every process must build this at the same place.
@@ -55,31 +59,85 @@ class MeetingPoint:
 
     def __init__(self, fabric: Fabric) -> None:
         self.group: Any = None
+        self.patient: Any = None
+        self.processes = fabric.world_size
         if fabric.world_size > 1:
-            self.group = dist.new_group(backend="gloo", timeout=PATIENCE)
+            self.group = dist.new_group(backend="gloo")
+            self.patient = dist.new_group(backend="gloo", timeout=PATIENCE)
 
     def share(self, module: nn.Module) -> None:
         """Give every process the first one's parameters and buffers, to the last bit."""
         if self.group is not None:
-            self.wait()
+            self.agree(patient=True)
             for tensor in module.state_dict().values():
                 sent = tensor.contiguous()
                 dist.broadcast(sent, 0)
                 tensor.copy_(sent)
 
-    def wait(self) -> None:
-        """Return when every process has come here.
+    @contextmanager
+    def together(self, *, patient: bool = False) -> Iterator[None]:
+        """Do something and meet: where it failed in one process, it fails in all.
+
+        Inside, the processes must not wait for each other.
+
+        Args:
+            patient: one of them may take long.
 
         Raises:
-            UserError: one of them has died.
+            UserError: it failed elsewhere; says what went wrong there.
         """
-        if self.group is None:
-            return
+        fault = None
         try:
-            dist.barrier(self.group)
+            yield
+        except Exception as error:
+            fault = error
+        self.agree(fault, patient=patient)
+
+    def agree(
+        self, fault: Exception | None = None, *, stop: bool = False, patient: bool = False
+    ) -> bool:
+        """Meet, and return whether any process was asked to stop.
+
+        Args:
+            fault: what went wrong in this process; it is raised again.
+            stop: this process was asked to stop.
+            patient: one of them may take long.
+
+        Raises:
+            UserError: another process has a fault, or has died.
+        """
+        told = "" if fault is None else _in_words(fault)
+        try:
+            stopping, faults = self._meet(told, stop, self.patient if patient else self.group)
         except RuntimeError as error:
+            if fault is not None:
+                raise fault from None
             msg = (
                 "another process of this run has stopped: its own message says why (without one "
-                "it was killed, or memory ran out). --resume continues from the last checkpoint."
+                "it was killed, hangs, or memory ran out). --resume continues from the last "
+                "checkpoint."
             )
             raise UserError(msg) from error
+        if fault is not None:
+            raise fault
+        for number, text in enumerate(faults):
+            if text:
+                msg = f"process {number} of this run could not go on: {text}"
+                raise UserError(msg)
+        return stopping
+
+    def _meet(self, told: str, stop: bool, group: Any) -> tuple[bool, list[str]]:
+        """Return whether any was asked to stop, and what each has to tell if any has."""
+        if group is None:
+            return stop, [told]
+        flags = torch.tensor([bool(told), stop], dtype=torch.uint8)
+        dist.all_reduce(flags, dist.ReduceOp.MAX, group)
+        faults = [""] * self.processes
+        if flags[0]:
+            dist.all_gather_object(faults, told, group)
+        return bool(flags[1]), faults
+
+
+def _in_words(fault: Exception) -> str:
+    """Return the message of a user's mistake, and the kind of anything else beside it."""
+    return str(fault) if isinstance(fault, UserError) else f"{type(fault).__name__}: {fault}"

@@ -80,6 +80,10 @@ class FlowTask(Task):
         """The flow."""
         return self.flow
 
+    def learned_flow(self) -> ImageFlow:
+        """Return the flow."""
+        return self.flow
+
     def plans(self) -> list[Plan]:
         """Return Adamax for the flow."""
         config = self.config

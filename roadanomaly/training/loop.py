@@ -19,11 +19,14 @@ from roadanomaly.formats import upgrade_checkpoint
 from roadanomaly.training.average import WeightAverage
 from roadanomaly.training.checkpoint import load_checkpoint, save_checkpoint
 from roadanomaly.training.engine import MeetingPoint, build_fabric
+from roadanomaly.training.flow_start import is_started, start_flow
+from roadanomaly.training.held import Held, TakesHeld
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import Plan
 from roadanomaly.training.run_config import RunConfig
 from roadanomaly.training.run_folder import RunFolder, check_same_run, plain
 from roadanomaly.training.stream import train_loader
+from roadanomaly.training.take_step import take_step
 from roadanomaly.training.tasks import TASKS
 from roadanomaly.types import Batch
 
@@ -53,21 +56,23 @@ class Trainer:
         self.fabric.launch()
         self.meeting_point = MeetingPoint(self.fabric)
         torch.manual_seed(config.seed)
-        self.task = TASKS.get(config.task)(config, self.folder)
-        self.record = self.task.record(self.fabric.world_size)
+        with self.meeting_point.together(patient=True):
+            self.task = TASKS.get(config.task)(config, self.folder)
+            self.record = self.task.record(self.fabric.world_size)
         plans = self.task.plans()
         self.module, *optimisers = self.fabric.setup(
-            self.task.module, *[plan.optimiser for plan in plans]
+            TakesHeld(self.task.module), *[plan.optimiser for plan in plans]
         )
         self.plans: list[Plan] = [
             replace(plan, optimiser=one) for plan, one in zip(plans, optimisers, strict=True)
         ]
         self.average = WeightAverage(self.task.learned, config.average) if config.average else None
         self.step, self.best, self.best_step = 0, -math.inf, 0
-        if resume:
-            self._resume()
-        elif self.fabric.is_global_zero:
-            self.folder.begin(config, self.record)
+        with self.meeting_point.together():
+            if resume:
+                self._resume()
+            elif self.fabric.is_global_zero:
+                self.folder.begin(config, self.record)
         self.stop = False
 
     def run(self) -> Path:
@@ -113,7 +118,7 @@ class Trainer:
             if validates or step == config.steps:
                 self._validate(log)
                 self.module.train()
-            stopping = self._stopping()
+            stopping = self.meeting_point.agree(stop=self.stop)
             if step % config.checkpoint_every == 0 or step == config.steps or stopping:
                 self._checkpoint()
             if stopping:
@@ -122,10 +127,37 @@ class Trainer:
 
     def _prepare(self) -> None:
         """Let the task do what comes before the first step; all processes then hold the same."""
-        if self.task.prepare(quiet=not self.fabric.is_global_zero):
+        with self.meeting_point.together(patient=True):
+            changed = self.task.prepare(quiet=not self.fabric.is_global_zero)
+        if changed:
             self.meeting_point.share(self.task.learned)
-            if self.average:
-                self.average = WeightAverage(self.task.learned, self.config.average)
+        started = self._start_flow()
+        if self.average and (changed or started):
+            self.average = WeightAverage(self.task.learned, self.config.average)
+
+    def _start_flow(self) -> bool:
+        """Start a fresh flow on the first process's first crops, alike in all of several processes.
+
+        One process alone starts it in its first pass. Among several, one whose crops got no
+        sample in that pass would be left with a flow that differs from the others'.
+
+        Returns:
+            whether the flow has changed.
+        """
+        flow = self.task.learned_flow()
+        if self.fabric.world_size == 1 or flow is None or is_started(flow):
+            return False
+        with self.meeting_point.together(patient=True):
+            config = replace(self.config, workers=0)
+            loader = train_loader(
+                config, self.task.frames, self.task.source, start=0, rank=0, world=1
+            )
+            batch = next(iter(loader))
+            if isinstance(batch, UserError):
+                raise batch
+            start_flow(flow, batch.to(self.fabric.device))
+        self.meeting_point.share(flow)
+        return True
 
     def _kept(self, error: DataError) -> DataError:
         """Save what was learned before a file that cannot be used, and say so."""
@@ -133,13 +165,6 @@ class Trainer:
             return error
         self._checkpoint()
         return DataError(f"{error} Step {self.step} is saved: mend the file, then --resume.")
-
-    def _stopping(self) -> bool:
-        """Whether any process was asked to stop; all of them answer alike."""
-        if self.fabric.world_size == 1:
-            return self.stop
-        asked = torch.tensor(float(self.stop), device=self.fabric.device)
-        return bool(torch.as_tensor(self.fabric.all_reduce(asked)) > 0)
 
     def batches(self) -> Iterator[Batch]:
         """Yield this process's uint8 batches of the steps that are left, as the loader mixed them.
@@ -166,14 +191,16 @@ class Trainer:
         config, fabric = self.config, self.fabric
         totals: dict[str, float] = {}
         for part in range(config.accumulate):
-            batch = next(batches).to(fabric.device)
+            with self.meeting_point.together():
+                batch = next(batches).to(fabric.device)
             self._seed(step, part)
             seed = [config.seed, STEP_MIX, step, part, fabric.global_rank]
             waits = part < config.accumulate - 1
             with fabric.no_backward_sync(self.module, enabled=waits):
-                terms = self.module(batch, np.random.default_rng(seed))
-                loss = sum(terms.values()) / config.accumulate
-                self._require_finite(loss, terms, step, batch)
+                with self.meeting_point.together():
+                    terms = self.module(Held(batch), np.random.default_rng(seed))
+                    loss = sum(terms.values()) / config.accumulate
+                    self._require_finite(loss, terms, step, batch)
                 fabric.backward(loss)
             for key, value in terms.items():
                 totals[key] = totals.get(key, 0.0) + value.item() / config.accumulate
@@ -181,8 +208,8 @@ class Trainer:
             self._clip(plan, step, batch)
             key = "lr" if plan is self.plans[0] else f"lr_{plan.name}"
             totals[key] = float(plan.schedule.get_last_lr()[0])
+        take_step(fabric.strategy.precision, [plan.optimiser for plan in self.plans])
         for plan in self.plans:
-            plan.optimiser.step()
             plan.optimiser.zero_grad(set_to_none=True)
             plan.schedule.step()
         self.task.after_step(self._mean)
@@ -234,33 +261,36 @@ class Trainer:
 
         The first process, which has the log, does it; the others wait for it.
         """
-        if log:
-            with self.average.put_into(self.task.learned) if self.average else nullcontext():
-                measure = self.task.validate(self.step, log)
-                if self.step and (not self.best_step or measure > self.best):
-                    self.best, self.best_step = measure, self.step
-                    self.task.save(self.step)
-        self.meeting_point.wait()
+        with self.meeting_point.together(patient=True):
+            if log:
+                with self.average.put_into(self.task.learned) if self.average else nullcontext():
+                    measure = _or_worst(self.task.validate(self.step, log), self.step, log)
+                    if self.step and (not self.best_step or measure > self.best):
+                        self.best, self.best_step = measure, self.step
+                        self.task.save(self.step)
 
     def _finish(self, log: RunLog | None) -> None:
         self.task.finish(log, self.best_step, self.fabric.device)
 
     def _checkpoint(self) -> None:
-        if self.fabric.is_global_zero:
-            state = {
-                "step": self.step,
-                "best": self.best,
-                "best_step": self.best_step,
-                "config": json.dumps(plain(self.config)),
-                "processes": self.fabric.world_size,
-                "networks": self.task.learned.state_dict(),
-                "task": self.task.state_dict(),
-                "plans": {plan.name: plan.state_dict() for plan in self.plans},
-                "precision": self.fabric.strategy.precision.state_dict(),
-                "average": self.average.state_dict() if self.average else None,
-            }
-            save_checkpoint(self.folder.last, state)
-        self.fabric.barrier()
+        with self.meeting_point.together(patient=True):
+            if self.fabric.is_global_zero:
+                save_checkpoint(self.folder.last, self._state())
+
+    def _state(self) -> dict[str, Any]:
+        """Return all that a checkpoint holds."""
+        return {
+            "step": self.step,
+            "best": self.best,
+            "best_step": self.best_step,
+            "config": json.dumps(plain(self.config)),
+            "processes": self.fabric.world_size,
+            "networks": self.task.learned.state_dict(),
+            "task": self.task.state_dict(),
+            "plans": {plan.name: plan.state_dict() for plan in self.plans},
+            "precision": self.fabric.strategy.precision.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
+        }
 
     def _resume(self) -> None:
         state = load_checkpoint(self.folder.last)
@@ -274,10 +304,20 @@ class Trainer:
         self.fabric.strategy.precision.load_state_dict(state.get("precision", {}))
         if self.average:
             self.average.load_state_dict(state["average"])
-        self.step, self.best = state["step"], state["best"]
+        self.step = state["step"]
+        self.best = -math.inf if math.isnan(state["best"]) else state["best"]
         self.best_step = state["best_step"]
 
     def _ask_stop(self, number: int, _: Any) -> None:
         if self.stop:
             signal.signal(number, signal.SIG_DFL)
         self.stop = True
+
+
+def _or_worst(measure: float, step: int, log: RunLog) -> float:
+    """Return a validation's measure; one that is not a number loses against every other."""
+    if not math.isnan(measure):
+        return measure
+    if step:
+        log.say(f"validation at step {step}: its measure is NaN, which counts as the worst.")
+    return -math.inf

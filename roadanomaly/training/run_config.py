@@ -36,7 +36,8 @@ class RunConfig:
             validated and saved; 0 for none.
         precision: of Lightning Fabric: `32-true`, `bf16-mixed`, `16-mixed`.
         accelerator: of Lightning Fabric: `auto`, `cpu`, `gpu`.
-        devices: how many on this machine; under torchrun it says.
+        devices: how many on this machine, each with a batch of its own; `auto` takes all. Under
+            torchrun it says.
         workers: data loading processes.
         seed: of everything random.
         validate_every: steps between validations; 0 validates at the end alone.
@@ -66,7 +67,7 @@ class RunConfig:
     average: float = 0.0
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     accelerator: str = "auto"
-    devices: int | str = "auto"
+    devices: int | str = 1
     workers: int = 1
     seed: int = 0
     validate_every: int = 200

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from roadanomaly.data import FrameSet
+from roadanomaly.flows import ImageFlow
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import Plan
@@ -57,6 +58,10 @@ class Task(ABC):
         """
         del quiet
         return False
+
+    def learned_flow(self) -> ImageFlow | None:
+        """Return the flow that learns in the run, or None."""
+        return None
 
     @abstractmethod
     def validate(self, step: int, log: RunLog) -> float:

@@ -254,7 +254,7 @@ def test_logged_terms_are_means_over_the_passes_of_a_step(tmp_path):
     one = Trainer(runs.config(tmp_path / "run", steps=1))
     batches = list(one.batches())
     one.module.train()
-    terms = [{k: v.item() for k, v in one.module(b.to("cpu")).items()} for b in batches]
+    terms = [{k: v.item() for k, v in one.task.module(b.to("cpu")).items()} for b in batches]
     logged = one.update(1, iter(batches))
     assert logged.pop("lr") == one.config.lr
     for key, value in logged.items():

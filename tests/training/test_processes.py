@@ -10,14 +10,23 @@ import numpy as np
 import pytest
 import yaml
 
+from roadanomaly.training import engine
+from roadanomaly.training.config import TrainConfig
 from tests.training import runs
+from tests.training.pair import pair
+
+
+def written(folder):
+    """Write the config of a short run and return its path."""
+    path = folder / "config_to_run.yaml"
+    changes = {"crop": [32, 48], "steps": 2, "validate_every": 1}
+    path.write_text(yaml.safe_dump({**runs.SMALLEST, **changes, "out": str(folder / "run")}))
+    return path
 
 
 def disturbed(how, folder):
     """Return the exit code and the output of two processes."""
-    path = folder / "config_to_run.yaml"
-    changes = {"crop": [32, 48], "steps": 2, "validate_every": 1, "devices": "auto"}
-    path.write_text(yaml.safe_dump({**runs.SMALLEST, **changes, "out": str(folder / "run")}))
+    path = written(folder)
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     found = subprocess.run(
         [sys.executable, *launcher, "-m", "tests.training.disturbed_run", how, str(path)],
@@ -25,6 +34,17 @@ def disturbed(how, folder):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
     return found.returncode, found.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"), [({}, 1), ({"devices": 4}, 4), ({"devices": "auto"}, "auto")]
+)
+def test_a_run_takes_one_device_unless_told(given, taken, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(engine, "Fabric", lambda **options: seen.append(options["devices"]))
+    smallest = {key: value for key, value in runs.SMALLEST.items() if key != "devices"}
+    engine.build_fabric(TrainConfig(**smallest, **given))
+    assert seen == [taken]
 
 
 @pytest.mark.slow
@@ -41,3 +61,18 @@ def test_a_validation_that_fails_ends_the_process_that_waits_for_it(tmp_path):
     assert code != 0
     assert "roadanomaly train: a validation frame cannot be read." in output
     assert "RuntimeError" not in output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [("data", "torn.png cannot be read."), ("loss", "the loss became nan at step 1")],
+)
+def test_a_fault_of_one_process_ends_both_with_its_message(how, message, tmp_path):
+    (first, said), (second, told) = pair(
+        "-m", "tests.training.disturbed_run", how, written(tmp_path)
+    )
+    assert (first, second) == (2, 2), said + told
+    assert f"process 1 of this run could not go on: {message}" in said
+    assert f"roadanomaly train: {message}" in told
+    assert "Traceback" not in said + told
