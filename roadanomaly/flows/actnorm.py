@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +23,10 @@ class ActNorm(Layer):
     Args:
         channels: of the input.
 
+    Attributes:
+        settled: whether `started` is known to hold, and is not asked again: on a GPU each question
+            waits for the device.
+
     Source: Kingma and Dhariwal, 2018, Glow, section 3.1.
     """
 
@@ -31,11 +37,14 @@ class ActNorm(Layer):
         self.shift = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.log_scale = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.register_buffer("started", torch.tensor(False))
+        self.settled = False
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return `(x + shift) * exp(log_scale)` and `H W sum(log_scale)`."""
-        if self.training and not self.started:
-            self._start(x.detach())
+        if self.training and not self.settled:
+            if not self.started:
+                self._start(x.detach())
+            self.settled = True
         pixels = x.shape[-2] * x.shape[-1]
         log_det = (pixels * self.log_scale.sum()).expand(len(x))
         return (x + self.shift) * self.log_scale.exp(), log_det
@@ -43,6 +52,10 @@ class ActNorm(Layer):
     def inverse(self, y: Tensor) -> Tensor:
         """Return `y * exp(-log_scale) - shift`."""
         return y * (-self.log_scale).exp() - self.shift
+
+    def _load_from_state_dict(self, *given: Any) -> None:
+        super()._load_from_state_dict(*given)
+        self.settled = False
 
     @torch.no_grad()
     def _start(self, x: Tensor) -> None:

@@ -130,9 +130,7 @@ class DenseFlow(ImageFlow):
         count, _, height, width = x.shape
         return [
             [
-                torch.randn(count, self.growth, height >> level, width >> level, dtype=x.dtype).to(
-                    x.device
-                )
+                x.new_empty(count, self.growth, height >> level, width >> level).normal_()
                 for _ in block.links
             ]
             for level, block in enumerate(self._blocks(), start=1)

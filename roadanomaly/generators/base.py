@@ -111,11 +111,12 @@ def one_hot(labels: Tensor, classes: int) -> Tensor:
         `(B, K + 1, H, W)` float32 of 0 and 1.
 
     Raises:
-        OptionError: a class index of K or more.
+        OptionError: a class index of K or more; asked on the processor alone, since a GPU would
+            have to be waited for.
     """
     index = labels.long()
     index = torch.where(is_known(index), index, classes)
-    if index.numel() and int(index.max()) > classes:
+    if index.device.type == "cpu" and index.numel() and int(index.max()) > classes:
         msg = (
             f"a label is {int(index[index != classes].max())}, but the generator knows {classes} "
             "classes: its labels are 0 to one less, and 255 for void."

@@ -83,6 +83,7 @@ class Mixture(NegativeSource):
             turns = tuple(rng.choice(len(self.sources), size=len(batch.image), p=self.shares))
         images, labels, assumed = list(batch.image), list(batch.label), list(_assumed(batch))
         notes: dict[str, Any] = {**batch.notes, TURNS: turns}
+        assumes = batch.note(ASSUMED) is not None
         for number, source in enumerate(self._all()):
             mine = [index for index, turn in enumerate(turns) if turn == number]
             if not mine or (source.stage == "loader") != loading:
@@ -92,12 +93,13 @@ class Mixture(NegativeSource):
             for index, *found in parts:
                 images[index], labels[index], assumed[index] = found
             notes |= mixed.notes
+            assumes = assumes or mixed.note(ASSUMED) is not None
         return replace(
             batch,
             image=torch.stack(images) if images else batch.image,
             label=torch.stack(labels) if labels else batch.label,
             original=batch.image if batch.original is None else batch.original,
-            notes=_with_assumed(notes, assumed),
+            notes={**notes, ASSUMED: torch.stack(assumed)} if assumes else notes,
         )
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
@@ -122,14 +124,6 @@ def _assumed(batch: Batch) -> Tensor:
     """Return what a batch assumes; `IGNORE` throughout where that is nothing."""
     assumed = batch.note(ASSUMED)
     return torch.full_like(batch.label, IGNORE) if assumed is None else assumed
-
-
-def _with_assumed(notes: Mapping[str, Any], assumed: Sequence[Tensor]) -> dict[str, Any]:
-    """Return the notes with what the crops assume, stacked; without it where that is nothing."""
-    others = {name: note for name, note in notes.items() if name != ASSUMED}
-    if not any((one != IGNORE).any() for one in assumed):
-        return others
-    return {**others, ASSUMED: torch.stack(list(assumed))}
 
 
 def _crops(batch: Batch, indices: Sequence[int]) -> Batch:

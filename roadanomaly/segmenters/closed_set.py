@@ -25,15 +25,15 @@ def labels_at(label: Tensor, segmentation: Segmentation) -> Tensor:
     """
     padded = padded_labels(label, segmentation)
     rows, columns = (
-        _pixels_under(cells, pixels, align_corners=segmentation.align_corners).to(label.device)
+        _pixels_under(cells, pixels, label.device, align_corners=segmentation.align_corners)
         for cells, pixels in zip(segmentation.logits.shape[-2:], padded.shape[-2:], strict=True)
     )
     return padded[:, rows[:, None], columns].long()
 
 
-def _pixels_under(cells: int, pixels: int, *, align_corners: bool) -> Tensor:
+def _pixels_under(cells: int, pixels: int, device: torch.device, *, align_corners: bool) -> Tensor:
     """Return the pixel nearest to each cell of a line, the later of two that are as near."""
-    cell = torch.arange(cells)
+    cell = torch.arange(cells, device=device)
     if align_corners and cells > 1:
         return (2 * cell * (pixels - 1) + cells - 1) // (2 * (cells - 1))
     return (2 * cell + 1) * pixels // (2 * cells)

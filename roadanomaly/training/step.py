@@ -5,18 +5,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from roadanomaly.data.transforms import Degrade
 from roadanomaly.detectors import Detector
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.segmenters import Segmenter
 from roadanomaly.segmenters.closed_set import labels_at
 from roadanomaly.types import NEGATIVE, Batch, Segmentation
+
+if TYPE_CHECKING:
+    from roadanomaly.data.transforms import Degrade
 
 LEARNS = ("train", "finetune")
 

@@ -120,12 +120,11 @@ class WindowDensity(LayerDensity):
     def take(self, feature: Tensor, cells: Tensor) -> Tensor:
         """Return `(N, C, side, side)`, moved into the map where a cell is near its border."""
         height, width = (min(self.side, room) for room in feature.shape[1:])
-        tops = (cells[:, 0] - height // 2).clamp(0, feature.shape[1] - height).tolist()
-        lefts = (cells[:, 1] - width // 2).clamp(0, feature.shape[2] - width).tolist()
-        if not tops:
-            return feature.new_zeros(0, len(feature), height, width)
-        corners = zip(tops, lefts, strict=True)
-        return torch.stack([feature[:, y : y + height, x : x + width] for y, x in corners])
+        tops = (cells[:, 0] - height // 2).clamp(0, feature.shape[1] - height)
+        lefts = (cells[:, 1] - width // 2).clamp(0, feature.shape[2] - width)
+        down, right = (torch.arange(side, device=cells.device) for side in (height, width))
+        rows, columns = tops[:, None, None] + down[:, None], lefts[:, None, None] + right
+        return feature[:, rows, columns].movedim(0, 1).contiguous()
 
     def prepare(self, rows: Tensor) -> None:
         """Take mean and covariance, and start the flow, from `(N, C, side, side)`."""

@@ -117,11 +117,9 @@ class Mahalanobis(Detector):
         self.require()
         found = segmentation.features[self.needs[0]].float()
         vectors = found.permute(0, 2, 3, 1)
-        means = self.means[self.present]
-        nearest: Tensor | None = None
-        for mean in means:
+        nearest = torch.full_like(vectors[..., 0], torch.inf)
+        for mean, present in zip(self.means, self.present, strict=True):
             offset = vectors - mean
             distance = ((offset @ self.precision) * offset).sum(-1)
-            nearest = distance if nearest is None else torch.minimum(nearest, distance)
-        assert nearest is not None
+            nearest = torch.minimum(nearest, distance.masked_fill(~present, torch.inf))
         return segmentation.to_image(nearest)

@@ -1,0 +1,314 @@
+"""Training and inference on a GPU beside the bare segmenter: how near to its limit each comes.
+
+    python benchmarks/gpu.py                        # 4 minutes at most on a card
+    python benchmarks/gpu.py --minutes 2 --out gpu.jsonl
+    python benchmarks/gpu.py --small                # every part in seconds, on the CPU
+
+Made weights and made frames: smoothed noise, drawn by torch, since the procedural streets need
+OpenCV. Of the packages, it needs PyTorch 2.9 or later, safetensors, jsonargparse and zuko (without
+it `embedding_density` is left out); neither Lightning, which the training step does not use, nor
+what decodes pictures and videos. `jsrnet` and `dacup` need OpenCV and are not measured.
+
+One JSON line a part, the most important first, so that what was measured stays when time runs out.
+Each is the median after a warm-up. `bare` is the segmenter in the same run: the limit. A training
+step is what the trainer runs, with fused Adam in `step_ms` and without in `forward_backward_ms`.
+`ratio` is the bare model's time over this one's: 1 costs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gpu_timing import FULL, SMALL, Bench, both_ways
+from torch import Tensor
+from torch.nn import functional
+
+from roadanomaly.detectors import DETECTORS, Detector
+from roadanomaly.errors import UserError
+from roadanomaly.negatives.flow import FlowSamples
+from roadanomaly.segmenters import SEGMENTERS, Segmenter
+from roadanomaly.training.step import TrainingStep
+from roadanomaly.types import IGNORE, NEGATIVE, Batch
+
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+DETECTOR_NAMES = (
+    "max_logit",
+    "energy",
+    "msp",
+    "entropy",
+    "densehybrid",
+    "nflowjs",
+    "mahalanobis",
+    "embedding_density",
+    "image_resynthesis",
+)
+"""That can be measured without data: what the others learn changes no cost."""
+
+
+def made_batch(bench: Bench, layout: str) -> Batch:
+    """Crops of smoothed noise with classes, negatives and ignored pixels in blocks."""
+    count, side = bench.scale.batch, bench.scale.crop
+    image = smooth_noise(bench, count, (side, side)).to(memory_format=LAYOUTS[layout])
+    label = torch.randint(0, 19, (count, 1, side // 16, side // 16), device=bench.device)
+    label = functional.interpolate(label.float(), size=(side, side))[:, 0].to(torch.uint8)
+    label[:, : side // 16] = IGNORE
+    label[:, side // 2 : side // 2 + side // 8, : side // 8] = NEGATIVE
+    return Batch(image, label, tuple(str(number) for number in range(count)))
+
+
+def smooth_noise(bench: Bench, count: int, size: tuple[int, int]) -> Tensor:
+    """Images `(count, 3, H, W)` float in 0..1."""
+    coarse = torch.rand(count, 3, size[0] // 8, size[1] // 8, device=bench.device)
+    return functional.interpolate(coarse, size=size, mode="bilinear")
+
+
+def build(bench: Bench, network: str, layout: str = "contiguous") -> Segmenter:
+    torch.manual_seed(0)
+    with bench.device:
+        made = SEGMENTERS.build(network, bench.scale.networks[network])
+    return made.to(memory_format=LAYOUTS[layout])
+
+
+def attached(bench: Bench, name: str, segmenter: Segmenter, options: dict[str, Any]) -> Detector:
+    """A detector as it is after its preparation, with made values."""
+    with bench.device:
+        detector = DETECTORS.build(name, options)
+        detector.check_kind(segmenter)
+        detector.attach(segmenter)
+    detector.ready = True
+    if name == "mahalanobis":
+        detector.present.fill_(True)
+    return detector
+
+
+def clear(module: torch.nn.Module) -> None:
+    for parameter in module.parameters():
+        parameter.grad = None
+
+
+def training(bench: Bench, network: str, layout: str) -> dict[str, Any]:
+    """DenseHybrid's step on a network beside the network's own."""
+    segmenter = build(bench, network, layout).train()
+    batch = made_batch(bench, layout)
+
+    def forward() -> None:
+        with torch.no_grad(), bench.autocast():
+            segmenter(batch.image)
+
+    def both() -> None:
+        clear(segmenter)
+        with bench.autocast():
+            losses = segmenter.loss(segmenter(batch.image), batch.label)
+        torch.stack(list(losses.values())).sum().backward()
+
+    found: dict[str, Any] = {
+        "network": network,
+        "layout": layout,
+        "precision": bench.precisions[0],
+    }
+    found["bare"] = {"forward_ms": bench.median(forward), "forward_backward_ms": bench.median(both)}
+    found["bare"]["peak_gb"] = bench.peak(both)
+    clear(segmenter)
+    step = stepped(attached(bench, "densehybrid", segmenter, {}), segmenter, None)
+    found["densehybrid"] = timed_step(bench, step, batch)
+    return with_ratio(bench, found, "densehybrid")
+
+
+def stepped(detector: Detector, segmenter: Segmenter, source: FlowSamples | None) -> TrainingStep:
+    step = TrainingStep(
+        segmenter,
+        detector,
+        source,
+        freeze_batch_norm=False,
+        supervise="logits",
+        distill=0.0,
+    )
+    return step.train()
+
+
+def timed_step(bench: Bench, step: TrainingStep, batch: Batch) -> dict[str, Any]:
+    """Time a step, with and without the optimiser; a source's chance is the same each time."""
+    moving = [one for one in step.parameters() if one.requires_grad]
+    optimiser = torch.optim.Adam(moving, 1e-6, fused=bench.cuda)
+
+    def both() -> None:
+        clear(step)
+        with bench.autocast():
+            losses = step(batch, np.random.default_rng(0))
+        torch.stack(list(losses.values())).sum().backward()
+
+    def whole() -> None:
+        both()
+        optimiser.step()
+
+    return {
+        "forward_backward_ms": bench.median(both),
+        "step_ms": bench.median(whole),
+        "peak_gb": bench.peak(whole),
+    }
+
+
+def with_ratio(bench: Bench, found: dict[str, Any], name: str) -> dict[str, Any]:
+    bare, own = found["bare"]["forward_backward_ms"], found[name]["forward_backward_ms"]
+    found["ratio"] = round(bare / own, 3)
+    found["images_a_second"] = round(1000 * bench.scale.batch / found[name]["step_ms"], 1)
+    return found
+
+
+def joint_flow(bench: Bench, network: str, layout: str) -> dict[str, Any]:
+    """NFlowJS with a DenseFlow-25-6 that learns beside the network."""
+    segmenter = build(bench, network, layout).train()
+    batch = made_batch(bench, layout)
+
+    def bare() -> None:
+        clear(segmenter)
+        with bench.autocast():
+            losses = segmenter.loss(segmenter(batch.image), batch.label)
+        torch.stack(list(losses.values())).sum().backward()
+
+    found: dict[str, Any] = {
+        "network": network,
+        "layout": layout,
+        "precision": bench.precisions[0],
+    }
+    found["bare"] = {"forward_backward_ms": bench.median(bare)}
+    for side in bench.scale.sides:
+        clear(segmenter)
+        with bench.device:
+            flow = {"name": "denseflow", **bench.scale.flow}
+            source = FlowSamples(flow=flow, side=(side, side))
+        step = stepped(attached(bench, "nflowjs", segmenter, {}), segmenter, source)
+        count = sum(one.numel() for one in source.flow.parameters())
+        name = f"samples_{side}"
+        found[name] = {"flow_parameters": count, **timed_step(bench, step, batch)}
+        with_ratio(bench, found, name)
+    return found
+
+
+def inference(
+    bench: Bench, network: str, layout: str, detectors: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """The network alone, then with each detector, as calls and as a replayed CUDA graph."""
+    segmenter = build(bench, network, layout).eval()
+    image = smooth_noise(bench, 1, bench.scale.frame).to(memory_format=LAYOUTS[layout])
+    facts = {"network": network, "layout": layout, "frame": list(bench.scale.frame)}
+    bare: dict[str, Any] = {}
+    for precision in reversed(bench.precisions):
+
+        def alone(precision: str = precision) -> Tensor:
+            with bench.autocast(precision):
+                return segmenter(image).logits
+
+        bare = both_ways(bench, alone)
+        yield {**facts, "detector": "none", "precision": precision, **bare}
+    for name in detectors:
+        found = {**facts, "detector": name, "precision": bench.precisions[0]}
+        try:
+            times = both_ways(bench, scoring(bench, name, segmenter, image))
+        except (UserError, RuntimeError, ImportError) as error:
+            yield {**found, "failed": str(error).splitlines()[0]}
+            continue
+        pairs = {key: bare.get(key) for key in times if key.endswith("_ms")}
+        ratios = {
+            key.replace("_ms", "_ratio"): round(limit / times[key], 3)
+            for key, limit in pairs.items()
+            if limit
+        }
+        yield {**found, **times, **ratios}
+
+
+def scoring(bench: Bench, name: str, segmenter: Segmenter, image: Tensor) -> Callable[[], Tensor]:
+    """Return the work of a frame: image to score at image size."""
+    detector = attached(bench, name, segmenter, options_of(bench, name)).eval()
+
+    def work() -> Tensor:
+        with bench.autocast():
+            return detector.score(detector.look(segmenter, image), image)
+
+    return work
+
+
+def options_of(bench: Bench, name: str) -> dict[str, Any]:
+    if name != "image_resynthesis":
+        return {}
+    width, (height, length) = bench.scale.drawing
+    size = [height, length]
+    return {
+        "generator": {"name": "spade", "width": width, "ups": 4, "hidden": 2 * width},
+        "generator_size": size,
+        "encoder": {"name": "vgg", "weights": "none"},
+        "size": size,
+        "width": width,
+    }
+
+
+def parts() -> Iterator[tuple[str, Callable[[Bench], Iterator[dict[str, Any]]]]]:
+    """Names and work, the most important first."""
+
+    def one(make: Callable[..., dict[str, Any]], *given: str):
+        return lambda bench: iter([make(bench, *given)])
+
+    def many(network: str, layout: str, detectors: Sequence[str] = DETECTOR_NAMES):
+        return lambda bench: inference(bench, network, layout, detectors)
+
+    for network in ("espnetv2", "deeplab_wrn38"):
+        for layout in ("channels_last", "contiguous"):
+            yield "training", one(training, network, layout)
+    yield "inference", many("espnetv2", "channels_last")
+    yield "joint_flow", one(joint_flow, "espnetv2", "channels_last")
+    yield "inference", many("deeplab_wrn38", "channels_last", DETECTOR_NAMES[:-1])
+    yield "inference", many("espnetv2", "contiguous", ())
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    card = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {"device": card or device.type, "torch": torch.__version__, "cuda": torch.version.cuda}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=4.0, help="after which nothing is begun")
+    parser.add_argument("--small", action="store_true", help="small networks and frames")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--out", type=Path, help="file that gets the lines too")
+    given = parser.parse_args()
+    device = torch.device(given.device)
+    if device.type == "cpu" and not given.small:
+        parser.error("at full size this needs a card; `--small` runs on the CPU.")
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+    # a tenth is left for the part that is running when time is up
+    ends = time.perf_counter() + 54 * given.minutes
+    bench = Bench(device, SMALL if given.small else FULL, ends)
+    with given.out.open("w") if given.out else contextlib.nullcontext() as file:
+
+        def say(line: dict[str, Any]) -> None:
+            text = json.dumps(line)
+            print(text, flush=True)
+            if file:
+                print(text, file=file, flush=True)
+
+        say({"part": "machine", **machine(device), "small": given.small})
+        for name, work in parts():
+            try:
+                for found in work(bench):
+                    say({"part": name, **found})
+            except TimeoutError:
+                say({"part": name, "left_out": "time is up"})
+            except RuntimeError as error:  # out of memory, most of all: the other parts go on
+                say({"part": name, "failed": str(error).splitlines()[0]})
+            if bench.cuda:
+                torch.cuda.empty_cache()
+
+
+if __name__ == "__main__":
+    main()
