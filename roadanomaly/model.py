@@ -19,8 +19,9 @@ from roadanomaly.calibration import Calibration
 from roadanomaly.data.images import read_image
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.errors import DataError, NotCalibrated
-from roadanomaly.files import write_folder
+from roadanomaly.folders import standing, write_folder
 from roadanomaly.objects import find_components
+from roadanomaly.saved_model import check_model, read_description, require_finite
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.types import Component, Segmentation
 
@@ -224,11 +225,12 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
     Raises:
         DataError: no model there, or a broken one.
     """
-    path = Path(folder)
-    if not (path / "model.json").exists() and (path / "model" / "model.json").exists():
-        path = path / "model"
+    path = standing(Path(folder))
+    below = standing(path / "model")
+    if not (path / "model.json").exists() and (below / "model.json").exists():
+        path = below
     try:
-        description = json.loads((path / "model.json").read_text())
+        description = read_description(path / "model.json")
         weights = load_file(path / "weights.safetensors", device="cpu")
     except (FileNotFoundError, NotADirectoryError) as error:
         msg = (
@@ -239,6 +241,8 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
     except (ValueError, SafetensorError, OSError) as error:
         msg = f"the model at {path} is broken: {error}. Save it again, or use an older one."
         raise DataError(msg) from error
+    check_model(description, path)
+    require_finite(weights, path)
     try:
         model = rebuild(description)
         model.networks.load_state_dict(weights)

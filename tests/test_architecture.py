@@ -20,7 +20,8 @@ LEVELS = (
     ("detectors", "negatives", "refiners"),
     ("segmenters", "flows", "encoders", "generators", "data", "store"),
     ("streets",),
-    ("calibration", "catalogue", "metrics", "objects", "scores", "types"),
+    ("calibration", "catalogue", "metrics", "objects", "saved_model", "scores", "types"),
+    ("folders", "ledger", "locks", "swap"),
     ("errors", "extras", "files"),
 )
 """From the top down; a part imports from its own level or from those below."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jsonargparse import Namespace
 from tqdm import tqdm
 
 from roadanomaly.calibration import calibrate
@@ -21,6 +22,7 @@ from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.evaluation.thresholds import just_below
 from roadanomaly.evaluation.truth import truth_of
+from roadanomaly.locks import holding
 from roadanomaly.metrics.exact import PixelExact
 from roadanomaly.model import Model, load
 from roadanomaly.negatives import NEGATIVES
@@ -67,6 +69,11 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", type=str, default="runs/fit", help="run folder")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
     given = parse(parser, arguments)
+    with holding(Path(given.out), ["fit", *arguments]):
+        _fit(given)
+
+
+def _fit(given: Namespace) -> None:
     torch.manual_seed(given.seed)
     model = _model(given.run, given.segmenter, given.detector).to(pick_device(given.device))
     frames = _frames(given.data, given.size)

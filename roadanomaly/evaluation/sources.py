@@ -17,8 +17,8 @@ from roadanomaly.data.base import FrameSet
 from roadanomaly.detectors import Detector
 from roadanomaly.detectors.base import Region
 from roadanomaly.detectors.explanation import Explanation, explanation
-from roadanomaly.errors import DataError
 from roadanomaly.scores import ScoreFolder
+from roadanomaly.scores.finite import require_finite
 from roadanomaly.segmenters import Segmenter
 from roadanomaly.types import Frame
 
@@ -42,6 +42,7 @@ class ScoreSource(ABC):
     """Scores of the same detectors on any frame.
 
     Attributes:
+        label: tells it from the other sources of an evaluation, in the names of files.
         supervision: what each detector learned from, by its name in tables, in their order.
         calibrations: what each detector's model was saved with, or None.
         classes: names of the known classes; empty for stored maps.
@@ -50,6 +51,7 @@ class ScoreSource(ABC):
         record: what a run must remember of them, plain values.
     """
 
+    label: str = "network"
     supervision: Mapping[str, str]
     calibrations: Mapping[str, Calibration | None]
     classes: tuple[str, ...]
@@ -92,6 +94,7 @@ class NetworkScores(ScoreSource):
         calibrations: of those that were saved with one.
         weights: hashes of the segmenter's and the detectors' weights, by name, for the record and
             to tell whether scores that were kept are still theirs.
+        label: tells the network from others.
     """
 
     def __init__(
@@ -100,7 +103,9 @@ class NetworkScores(ScoreSource):
         detectors: Mapping[str, Detector],
         calibrations: Mapping[str, Calibration | None] | None = None,
         weights: Mapping[str, str] | None = None,
+        label: str = "network",
     ) -> None:
+        self.label = label
         self.segmenter, self.detectors = segmenter, dict(detectors)
         self.calibrations = {name: (calibrations or {}).get(name) for name in detectors}
         self.classes = segmenter.classes
@@ -133,7 +138,7 @@ class NetworkScores(ScoreSource):
             score = detector.score(segmentation, image)[0].float()
             ms[name] = self._now() - start + shared
             scores[name] = score.cpu().numpy()
-            _require_finite(name, frame.id, scores[name])
+            require_finite(scores[name], f"the detector {name} on frame {frame.id}")
         classes = segmentation.classes()[0].to(torch.uint8).cpu().numpy()
         return FrameScores(scores, ms, classes)
 
@@ -154,15 +159,6 @@ class NetworkScores(ScoreSource):
         return 1000 * time.perf_counter()
 
 
-def _require_finite(name: str, frame_id: str, score: np.ndarray) -> None:
-    if np.isnan(score).any():
-        msg = (
-            f"the detector {name} gives NaN scores on frame {frame_id}, so it cannot be ranked; "
-            "its training may have diverged. Use an earlier checkpoint."
-        )
-        raise DataError(msg)
-
-
 class FolderScores(ScoreSource):
     """Stored maps of one detector.
 
@@ -174,7 +170,7 @@ class FolderScores(ScoreSource):
     classes: tuple[str, ...] = ()
 
     def __init__(self, name: str, folder: ScoreFolder) -> None:
-        self.name, self.folder = name, folder
+        self.name, self.label, self.folder = name, name, folder
         self.supervision = {name: "unknown"}
         self.calibrations = {name: None}
         self.record = {"detector": name, "folder": str(folder.folder), "maps": len(folder)}

@@ -10,6 +10,7 @@ from torch import nn
 
 from roadanomaly.calibration import calibrate
 from roadanomaly.flows.store import save_flow
+from roadanomaly.folders import standing
 from roadanomaly.model import load
 from roadanomaly.training.config import TrainConfig
 from roadanomaly.training.log import RunLog
@@ -99,7 +100,7 @@ class DetectorTask(Task):
             if found.positives:
                 name = f"{best.calibration.data} with held-out negatives"
                 best.calibration = best.calibration.with_f1(found.best_f1_threshold, name)
-        saved = json.loads((self.folder.model / "model.json").read_text())["record"]
+        saved = json.loads((standing(self.folder.model) / "model.json").read_text())["record"]
         best.save(self.folder.model, saved)
         if log:
             log.say(f"best at step {best_step}; the model is in {self.folder.model}")

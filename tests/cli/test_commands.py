@@ -113,7 +113,7 @@ def test_evaluate_writes_what_the_metrics_say(command, model_folder, tmp_path):
     assert "msp" in printed
     rows = list(csv.DictReader((out / "results.csv").open()))
     assert [row["detector"] for row in rows] == ["energy", "msp"]
-    assert len(list((out / "pictures").glob("*.png"))) >= 2
+    assert len(list((out / "pictures").glob("streets/*/*.png"))) >= 2
     numbers = json.loads((out / "metrics.json").read_text(), parse_constant=pytest.fail)["streets"]
     assert numbers["frames"] == 3
     assert list(numbers["detectors"]) == ["energy", "msp"]

@@ -61,7 +61,7 @@ def test_two_workers_give_the_bits_of_one_process(alone, model_folder, tmp_path)
     one = alone(model_folder)
     assert results(tmp_path / "two") == results(one)
     assert repr(without_times(tmp_path / "two")) == repr(without_times(one))
-    assert len(list((tmp_path / "two" / "pictures").iterdir())) == 2
+    assert len(list((tmp_path / "two" / "pictures" / "streets" / "run").iterdir())) == 2
     assert not (tmp_path / "two" / ".partial").exists()
 
 
