@@ -43,10 +43,10 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _alone(target.parent) as alone, _partial(target, alone=alone) as partial:
-            if old.exists() and not target.exists():
-                old.rename(target)
             for place in (target, old):
                 _require_kind(place, files)
+            if old.exists() and not target.exists():
+                old.rename(target)
             for name, content in files.items():
                 (partial / name).write_bytes(content)
             shutil.rmtree(old, ignore_errors=True)

@@ -60,7 +60,7 @@ def holding(
         folder.mkdir(parents=True, exist_ok=True)
         lock = _take(folder / file, what)
     except OSError as error:
-        reason = "it is a file" if folder.is_file() else error.strerror
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
         msg = (
             f"{what}: the folder cannot be written ({reason}). Name another folder, or "
             "make this one writable."

@@ -8,6 +8,7 @@ that is full stops nothing half-way.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterable
@@ -106,8 +107,21 @@ def finish(folder: Path) -> bool:
             f"in {work / 'new'}, and the next start puts it in its place."
         )
         raise UserError(msg) from error
-    shutil.rmtree(work, ignore_errors=True)
+    clear(folder)
     return True
+
+
+def clear(folder: Path) -> None:
+    """Remove what is not finished, and its mark last, so that a rest is known again."""
+    work = folder / WORK
+    for path in work.iterdir() if (work / MARK).exists() else ():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != MARK:
+            path.unlink()
+    with contextlib.suppress(OSError):
+        (work / MARK).unlink()
+        work.rmdir()
 
 
 def _put_away(folder: Path, name: str) -> None:

@@ -50,7 +50,7 @@ class EvaluationFolder:
             Ledger(self.path).refuse_strangers(REPLACED, older.files_of(self.path))
             open_work(self.path)
         except OSError as error:
-            reason = "it is a file" if self.path.is_file() else error.strerror
+            reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
             msg = (
                 f"--out {self.path}: the folder cannot be written ({reason}). Name another folder, "
                 "or make this one writable."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from roadanomaly.runtimes.parity import Parity, ParityError, compare, report, re
 from roadanomaly.runtimes.pytorch import PyTorch
 from roadanomaly.runtimes.sizes import check_size, least_side, other_sizes
 from roadanomaly.saved_model import check_model, read_description
-from roadanomaly.swap import JOURNAL, WORK, finish, new_result, settle, swap
+from roadanomaly.swap import JOURNAL, WORK, clear, finish, new_result, settle, swap
 
 FORMAT = 1
 DESCRIPTION = "export.json"
@@ -156,7 +155,7 @@ def export(
         raise UserError(msg) from error
     finally:
         if not (out / WORK / JOURNAL).exists():
-            shutil.rmtree(out / WORK, ignore_errors=True)
+            clear(out)
             with contextlib.suppress(OSError):
                 out.rmdir()  # where nothing was written into it
     return parities
