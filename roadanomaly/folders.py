@@ -43,8 +43,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _alone(target.parent) as alone, _partial(target, alone=alone) as partial:
-            for place in (target, old):
-                _require_kind(place, files)
+            require_replaceable(target, files)
             if old.exists() and not target.exists():
                 old.rename(target)
             for name, content in files.items():
@@ -57,6 +56,21 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     except OSError as error:
         msg = f"the files of {target.name} cannot be written to {target}: {error.strerror}."
         raise UserError(msg) from error
+
+
+def require_replaceable(folder: Path, files: Collection[str]) -> None:
+    """Refuse, before any work is done, what `write_folder` would refuse.
+
+    Args:
+        folder: where to.
+        files: names that will be written.
+
+    Raises:
+        UserError: it is a file, or holds files that are not of that kind.
+    """
+    target = folder.resolve()
+    for place in (target, _older(target)):
+        _require_kind(place, files)
 
 
 def standing(folder: Path) -> Path:

@@ -22,9 +22,10 @@ from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.evaluation.thresholds import just_below
 from roadanomaly.evaluation.truth import truth_of
+from roadanomaly.folders import require_replaceable
 from roadanomaly.locks import holding
 from roadanomaly.metrics.exact import PixelExact
-from roadanomaly.model import Model, load
+from roadanomaly.model import FILES, Model, load
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.segmenters import SEGMENTERS
@@ -69,6 +70,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", type=str, default="runs/fit", help="run folder")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
     given = parse(parser, arguments)
+    require_replaceable(Path(given.out) / "model", FILES)
     with holding(Path(given.out), ["fit", *arguments]):
         _fit(given)
 

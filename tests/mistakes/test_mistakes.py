@@ -1,7 +1,7 @@
 """What users get wrong: each mistake has a message of its own, exit code 2, and costs nothing.
 
 Every case begins from what works, `Bench`, spoils one thing, and says what the message must hold.
-An earlier result lies in `--out` and must stay byte for byte.
+An earlier result lies in `--out` and must stay byte for byte, and so must every other file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from roadanomaly.cli.main import main
-from tests.mistakes import command_lines, data_sets, models, score_maps
+from tests.mistakes import command_lines, data_sets, models, outputs, score_maps
 from tests.mistakes.bench import cases, truncate
 
 
@@ -22,13 +22,15 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-CASES = [one for module in (data_sets, score_maps, command_lines, models) for one in cases(module)]
+MODULES = (data_sets, score_maps, command_lines, models, outputs)
+CASES = [one for module in MODULES for one in cases(module)]
 
 
 @pytest.mark.parametrize("one", CASES, ids=lambda one: one.name)
 def test_a_mistake_is_explained_and_costs_nothing(one, bench, capsys):
     words = one.spoil(bench)
-    earlier = everything(bench.out)
+    base = bench.root.parent
+    earlier, files = everything(bench.out), everything(base)
     code = main(words)
     _, err = capsys.readouterr()
     assert code == 2
@@ -36,10 +38,12 @@ def test_a_mistake_is_explained_and_costs_nothing(one, bench, capsys):
         assert part in err
     assert "Traceback" not in err
     assert everything(bench.out) == earlier
+    now = everything(base)
+    assert {name: now.get(name) for name in files} == files
 
 
 def test_there_are_many_and_they_differ():
-    assert len({one.name for one in CASES}) == len(CASES) >= 40
+    assert len({one.name for one in CASES}) == len(CASES) >= 130
 
 
 def test_without_a_mistake_it_works(bench, capsys):
