@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from roadanomaly.cli.main import main
+from tests.keeping.test_locks import HOLD, start
 from tests.mistakes import command_lines, data_sets, models, outputs, score_maps
 from tests.mistakes.bench import cases, truncate
 
@@ -65,3 +66,27 @@ def test_a_mistake_in_a_frame_loses_no_other_frame(bench, capsys):
     assert kept == 9
     assert main(bench.stored("--pictures", "0")) == 0
     assert "9 of 10 frames were scored before; going on" in capsys.readouterr().err
+
+
+def test_frames_that_were_scored_without_pictures_are_not_taken_for_such_with(bench, capsys):
+    good = bench.map(9).read_bytes()
+    truncate(bench.map(9))
+    assert main(bench.stored("--pictures", "0")) == 2
+    bench.map(9).write_bytes(good)
+    capsys.readouterr()
+    assert main(bench.stored("--pictures", "5")) == 0
+    assert "scored before" not in capsys.readouterr().err
+    assert len(list((bench.out / "pictures" / "smiyc-anomaly" / "maps").iterdir())) == 5
+
+
+def test_a_second_evaluation_into_a_folder_is_told_who_is_at_work(bench, capsys):
+    holder = start(HOLD, bench.out)
+    assert holder.stdout.readline() == "held\n"
+    before = everything(bench.out)
+    code = main(bench.stored("--pictures", "0"))
+    holder.kill()
+    holder.communicate()
+    assert code == 2
+    assert f"is in use: process {holder.pid} on" in capsys.readouterr().err
+    assert everything(bench.out) == before
+    assert main(bench.stored("--pictures", "0")) == 0
