@@ -45,7 +45,7 @@ def in_words(size: float) -> str:
     return f"{size / unit:.1f} {name}"
 
 
-UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "bytes"))
 
 
 def files_in(folder: Path, suffixes: Sequence[str], *, recursive: bool = False) -> list[Path]:

@@ -75,7 +75,7 @@ def _check_shape(path: Path, shape: Shape, size: tuple[int, int] | None) -> None
         DataError: it is none of the image, or of no image.
     """
     sides = tuple(side for side in shape if side != 1)
-    if size is not None and len(sides) == 2:
+    if size is not None and len(sides) == 2 and min(sides):
         _require_fit(path, (sides[0], sides[1]), size)
     most = MOST_PIXELS if size is None else 64 * size[0] * size[1]
     if math.prod(shape) > most:
