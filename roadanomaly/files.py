@@ -1,14 +1,15 @@
-"""Find files by what users type; write a file, or a folder of files, whole or not at all."""
+"""Find files by what users type; write a file whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import glob
+import hashlib
 import io
 import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
@@ -16,6 +17,35 @@ from roadanomaly.errors import DataError, UserError
 
 PARTIAL = ".partial"
 """How the names of files end that are not whole yet."""
+
+
+def file_name(text: str) -> str:
+    """Return a file name for any text; slashes and the like are written as in an address.
+
+    >>> file_name("seq 1/frame:7")
+    'seq 1%2Fframe%3A7'
+    """
+    name = quote(text, safe=" ()+,=@")
+    if len(name) <= LONGEST:
+        return name
+    return f"{name[: LONGEST - 20]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+LONGEST = 200
+"""Letters of a name from `file_name`; file systems take 255 bytes, endings included."""
+
+
+def in_words(size: float) -> str:
+    """Write a number of bytes for people.
+
+    >>> in_words(30_400_000), in_words(2_000_000_000)
+    ('30.4 MB', '2.0 GB')
+    """
+    unit, name = next((u for u in UNITS if size >= u[0]), UNITS[-1])
+    return f"{size / unit:.1f} {name}"
+
+
+UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "bytes"))
 
 
 def files_in(folder: Path, suffixes: Sequence[str], *, recursive: bool = False) -> list[Path]:
@@ -119,38 +149,3 @@ def write_array(path: Path, array: np.ndarray) -> None:
     content = io.BytesIO()
     np.save(content, array)
     write_bytes(path, content.getvalue())
-
-
-def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder beside the old one, then put it in its place.
-
-    Args:
-        folder: where to; one that holds the same kind of files is replaced.
-        files: name to content.
-
-    Raises:
-        UserError: it cannot be written, or holds files of other names, which would be lost.
-    """
-    target = folder.absolute()
-    others = [p.name for p in target.iterdir() if p.name not in files] if target.is_dir() else []
-    if others:
-        msg = (
-            f"nothing can be written to {target}: it holds other files ({min(others)}), which "
-            "would be lost. Give a folder of its own."
-        )
-        raise UserError(msg)
-    partial = target.with_name(f".{target.name}.partial")
-    old = target.with_name(f".{target.name}.old")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for name, content in files.items():
-            (partial / name).write_bytes(content)
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            target.rename(old)
-        partial.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        msg = f"the files of {target.name} cannot be written to {target}: {error.strerror}."
-        raise UserError(msg) from error

@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from roadanomaly.calibration import Calibration
 from roadanomaly.detectors import Detector
 from roadanomaly.detectors.head import Head
 from roadanomaly.errors import DataError, NotCalibrated
-from roadanomaly.files import write_folder
+from roadanomaly.folders import write_folder
 from roadanomaly.formats import FORMAT, upgrade_model
 from roadanomaly.image_input import ImageLike, as_tensor, extremes, require_range
 from roadanomaly.objects import find_components
 from roadanomaly.refiners import Refiner
+from roadanomaly.saved_model import read_saved
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.types import Component, Segmentation
 
@@ -253,21 +253,7 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
     Raises:
         DataError: no model there, or a broken one.
     """
-    path = Path(folder)
-    if not (path / "model.json").exists() and (path / "model" / "model.json").exists():
-        path = path / "model"
-    try:
-        description = json.loads((path / "model.json").read_text())
-        weights = load_file(path / "weights.safetensors", device="cpu")
-    except (FileNotFoundError, NotADirectoryError) as error:
-        msg = (
-            f"no model at {path}: {Path(error.filename or path).name} is missing. Give the folder "
-            "that `roadanomaly train` or `Model.save` wrote."
-        )
-        raise DataError(msg) from error
-    except (ValueError, SafetensorError, OSError) as error:
-        msg = f"the model at {path} is broken: {error}. Save it again, or use an older one."
-        raise DataError(msg) from error
+    path, description, weights = read_saved(folder)
     try:
         description, weights = upgrade_model(description, weights)
         model = rebuild(description)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from roadanomaly.catalogue import Catalogue
 from roadanomaly.errors import DataError
-from roadanomaly.files import write_folder
+from roadanomaly.folders import standing, write_folder
+from roadanomaly.saved_model import read_description, require_finite
 
 FORMAT = 1
 M = TypeVar("M", bound=nn.Module)
@@ -67,12 +68,12 @@ class PartStore(Generic[M]):
         Raises:
             DataError: nothing there, or something broken.
         """
-        kind, path = self.catalogue.kind, Path(folder)
-        file = f"{kind}.json"
-        if not (path / file).exists() and (path / kind / file).exists():
-            path = path / kind
+        kind, path = self.catalogue.kind, standing(Path(folder))
+        file, below = f"{kind}.json", standing(path / self.catalogue.kind)
+        if not (path / file).exists() and (below / file).exists():
+            path = below
         try:
-            description = json.loads((path / file).read_text())
+            description = read_description(path / file)
             weights = load_file(path / "weights.safetensors", device="cpu")
             options = dict(description[kind])
             if description["format"] != FORMAT:
@@ -90,6 +91,7 @@ class PartStore(Generic[M]):
             reason = str(error).splitlines()[0]
             msg = f"the {kind} at {path} is broken: {reason}. Save it again, or use an older one."
             raise DataError(msg) from error
+        require_finite(weights, path)
         return part.eval()
 
 

@@ -20,7 +20,18 @@ LEVELS = (
     ("detectors", "negatives", "refiners"),
     ("segmenters", "flows", "encoders", "generators", "data", "store", "image_input"),
     ("streets",),
-    ("calibration", "catalogue", "formats", "metrics", "objects", "prepared", "scores", "types"),
+    (
+        "calibration",
+        "catalogue",
+        "formats",
+        "metrics",
+        "objects",
+        "prepared",
+        "saved_model",
+        "scores",
+        "types",
+    ),
+    ("folders", "ledger", "locks", "swap"),
     ("errors", "extras", "files", "progress", "reservoir"),
 )
 """From the top down; a part imports from its own level or from those below."""

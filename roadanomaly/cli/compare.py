@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.errors import OptionError
 from roadanomaly.report.compare_page import write_comparison
 from roadanomaly.report.comparison import Comparison, compare, pair_up, read_runs
 from roadanomaly.report.tables.compared import (
@@ -55,6 +56,13 @@ def run(arguments: Sequence[str]) -> None:
     tables = [Path(name) for name in given.table]
     for path in tables:
         check_format(path)
+    written = [Path(given.out), *tables, *map(differences_path, tables)]
+    if len({path.absolute() for path in written}) < len(written):
+        msg = (
+            f"two outputs are the same file: {', '.join(map(str, written))} (a table's differences "
+            "get a file beside it). Give each its own name."
+        )
+        raise OptionError(msg)
     detectors = [name for name in given.detectors.split(",") if name]
     entries = read_runs([Path(name) for name in given.runs], detectors)
     steps = len(entries) + len(pair_up(entries, given.against))
@@ -72,7 +80,6 @@ def run(arguments: Sequence[str]) -> None:
     for path in tables:
         write_table(path, side_by_side(comparison, with_published=given.published))
         write_table(differences_path(path), difference_table(comparison.pairs))
-    written = [Path(given.out), *tables, *map(differences_path, tables)]
     sys.stdout.write(f"\nwritten: {', '.join(map(str, written))}\n")
 
 

@@ -6,6 +6,7 @@ camvid, roadanomaly, coco128seg and the ESPNetv2 weights, it runs on those inste
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jsonargparse import Namespace
 
 from roadanomaly.cli.models import pick_device, suited
 from roadanomaly.cli.parsing import new_parser, parse
@@ -29,11 +31,13 @@ from roadanomaly.evaluation.job import Job
 from roadanomaly.evaluation.protocols import PROTOCOLS
 from roadanomaly.evaluation.sources import NetworkScores
 from roadanomaly.fitting import fit
+from roadanomaly.ledger import Ledger
+from roadanomaly.locks import holding
 from roadanomaly.model import Model, load
 from roadanomaly.objects import find_components
 from roadanomaly.report.gallery import Exhibit, draw_gallery
-from roadanomaly.report.page import write_report
-from roadanomaly.report.table import format_table, write_tables
+from roadanomaly.report.page import write_pages
+from roadanomaly.report.table import format_table
 from roadanomaly.report.thumbnails import write_thumbnails
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.loop import Interrupted, Trainer
@@ -47,6 +51,7 @@ ROADANOMALY_DATA=/data roadanomaly demo
 """
 FIT_FRAMES = 60
 EXHIBITS = 6
+GALLERY = "before_and_after.png"
 SCORED = "demo"
 """Key of the scored frames in the folder of an evaluation."""
 
@@ -59,8 +64,16 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or auto")
     parser.add_argument("--quick", action="store_true", help="hardly train: to see that it runs")
     given = parse(parser, arguments)
-    began = time.perf_counter()
     out = Path(given.out)
+    with holding(out, ["demo", *arguments]):
+        for title in ("before", "after"):
+            EvaluationFolder(out / title).require_usable()
+        Ledger(out).claim([GALLERY], [GALLERY] if (out / "after" / "findings").is_dir() else [])
+        _demonstrate(given, out)
+
+
+def _demonstrate(given: Namespace, out: Path) -> None:
+    began = time.perf_counter()
     words = ["--seed", str(given.seed), "--device", "cpu" if given.device == "cpu" else "auto"]
     words += ["--steps", "4", "--validate_every", "0"] if given.quick else []
     real = has_real_data()
@@ -70,7 +83,7 @@ def run(arguments: Sequence[str]) -> None:
     minutes = (time.perf_counter() - began) / 60
     sys.stdout.write(
         f"\nDone in {minutes:.1f} minutes.\n"
-        f"pictures      {out}/before_and_after.png\n"
+        f"pictures      {out}/{GALLERY}\n"
         f"pages         {out}/before/report.html, {out}/after/report.html\n"
         f"tables        {out}/before/results.csv, {out}/after/results.csv\n"
         f"the model     {trained}/model\n"
@@ -150,13 +163,14 @@ def _compare(out: Path, before: Model, after: Model, test: FrameSet) -> None:
     first = _evaluate(before, inliers, test, keep("before", "max_logit"))
     second = _evaluate(after, inliers, test, keep("after", "densehybrid"))
     for title, found in (("before", first), ("after", second)):
-        EvaluationFolder(out / title).publish(found, run_record(data=test.record()), [SCORED])
-        write_tables(out / title / "results.csv", found)
-        write_report(out / title)
+        write = functools.partial(write_pages, findings=found, title=title)
+        EvaluationFolder(out / title).publish(
+            found, run_record(data=test.record()), [SCORED], write
+        )
         sys.stdout.write(f"\n{title.upper()} fine-tuning\n{format_table(found)}\n")
     exhibits = [_exhibit(frame, kept[frame.id], after) for frame in test if frame.id in kept]
     titles = ("image", "max logit before", "DenseHybrid after", "found at 1 % false alarms")
-    write_image(out / "before_and_after.png", draw_gallery(exhibits, titles))
+    write_image(out / GALLERY, draw_gallery(exhibits, titles))
 
 
 def _training_set(model: Model) -> FrameSet:

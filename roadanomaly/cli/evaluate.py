@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, get_args
 
 import torch
@@ -17,7 +16,7 @@ from roadanomaly.cli.evaluation_jobs import (
     with_calibrations,
 )
 from roadanomaly.cli.parsing import new_parser, parse
-from roadanomaly.cli.progress import watch
+from roadanomaly.cli.progress import View, watch
 from roadanomaly.data import DATASETS
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.base import Region
@@ -28,11 +27,12 @@ from roadanomaly.evaluation.folder import EvaluationFolder
 from roadanomaly.evaluation.job import MODES
 from roadanomaly.evaluation.spool import FrameSpool, drop_others
 from roadanomaly.evaluation.team import Team, gathered_team
+from roadanomaly.locks import holding
 from roadanomaly.metrics.checks import check_name
 from roadanomaly.metrics.component import SIZE_RULES
-from roadanomaly.report.page import write_report
+from roadanomaly.report.page import write_pages
 from roadanomaly.report.spread import format_spread
-from roadanomaly.report.table import format_table, format_thresholds, write_tables
+from roadanomaly.report.table import format_table, format_thresholds
 from roadanomaly.training.record import run_record
 
 EXAMPLES = """
@@ -55,15 +55,18 @@ def run(arguments: Sequence[str]) -> None:
     given = parse(parser, arguments)
     _check(given)
     out = EvaluationFolder(given.out)
-    out.require_usable()
+    command = ["evaluate", *arguments]
     threads = torch.get_num_threads()
-    torch.set_num_threads(given.threads)
-    record = run_record(config=given.as_dict(), seed=given.seed, mode=given.mode)
-    try:
-        with gathered_team(given.workers, ["evaluate", *arguments]) as team:
-            _run(given, out, team, record)
-    finally:
-        torch.set_num_threads(threads)
+    with holding(out.path, command) as leads:
+        if leads:
+            out.require_usable()
+        torch.set_num_threads(given.threads)
+        record = run_record(config=given.as_dict(), seed=given.seed, mode=given.mode)
+        try:
+            with gathered_team(given.workers, command) as team:
+                _run(given, out, team, record)
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _parser() -> ArgumentParser:
@@ -161,9 +164,8 @@ def _score(task: Task, given: Namespace, out: EvaluationFolder, team: Team) -> l
     before = folder.is_dir() and len(scored_before(task.job, FrameSpool(folder)))
     if before and team.leads:
         sys.stderr.write(f"{before} of {len(frames)} frames were scored before; going on.\n")
-    name = task.job.protocol.name
-    result = out.result(task.key)
-    with watch(frames, name, given.pictures, result, task.job.source, team) as seen:
+    view = View(frames, task.job.protocol.name, task.job.source, out.result(task.key))
+    with watch(view, given.pictures, team) as seen:
         return evaluate(task.job, folder=folder, team=team, seen=seen)
 
 
@@ -178,8 +180,9 @@ def _write(
     for text in (format_table(findings), format_spread(findings), format_thresholds(findings)):
         if text:
             sys.stdout.write(text + "\n\n")
-    out.publish(findings, record, [task.key for task in tasks])
-    write_tables(out.path / "results.csv", findings)
-    write_report(out.path)
-    held = sorted(path.name + "/" * path.is_dir() for path in Path(out.path).iterdir())
+    title = out.path.resolve().name
+    keys = [task.key for task in tasks]
+    out.publish(findings, record, keys, lambda new: write_pages(new, findings, title))
+    shown = [path for path in out.path.iterdir() if not path.name.startswith(".")]
+    held = sorted(path.name + "/" * path.is_dir() for path in shown)
     sys.stdout.write(f"written to {out.path}: {', '.join(held)}\n")

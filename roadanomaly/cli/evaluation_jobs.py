@@ -50,7 +50,8 @@ def gather_jobs(given: Namespace, team: Team) -> list[ScoreSource]:
     names = None if words == ["auto"] else words
     groups = gather(given.runs, given.segmenter, names, _device(given.device, team))
     return [
-        NetworkScores(one.segmenter, one.heads, one.calibrations, _weights(one)) for one in groups
+        NetworkScores(one.segmenter, one.heads, one.calibrations, _weights(one), one.label)
+        for one in groups
     ]
 
 
@@ -89,7 +90,7 @@ def tasks_of(given: Namespace, sources: Sequence[ScoreSource]) -> tuple[list[Tas
             Job(source, frames, PROTOCOLS[name], track=given.track or "", **common)
             for source in sources
         ]
-        tasks += [Task(job, _key(job, given)) for job in jobs]
+        tasks += [Task(job, _key(job, given, given.pictures)) for job in jobs]
     if not given.validate_on:
         return tasks, []
     frames = _frames(given.validate_on, given.root, given.validation, given.track, alone=False)
@@ -98,7 +99,7 @@ def tasks_of(given: Namespace, sources: Sequence[ScoreSource]) -> tuple[list[Tas
         name = next(iter(sources[0].supervision))
         sources = [FolderScores(name, open_scores(given.validation_scores))]
     jobs = [Job(source, frames, PROTOCOLS[given.validate_on], **common) for source in sources]
-    return tasks, [Task(job, _key(job, given)) for job in jobs]
+    return tasks, [Task(job, _key(job, given, 0)) for job in jobs]
 
 
 def _rates(text: str | None) -> tuple[float, ...]:
@@ -139,7 +140,7 @@ def _changed(frames: FrameSet, given: Namespace) -> FrameSet:
     return OnGround(frames) if given.region == "road" else frames
 
 
-def _key(job: Job, given: Namespace) -> str:
+def _key(job: Job, given: Namespace, pictures: int) -> str:
     return fingerprint(
         {
             "set": job.protocol.name,
@@ -149,6 +150,8 @@ def _key(job: Job, given: Namespace) -> str:
             "negatives": given.negatives,
             "source": job.source.fingerprint,
             "halves": job.mode == "official",
+            "pictures": pictures,
+            "label": job.source.label,
             "seed": job.seed,
             "threads": torch.get_num_threads(),
         }

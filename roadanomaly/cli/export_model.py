@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jsonargparse import Namespace
 from tqdm import tqdm
 
 from roadanomaly.cli.parsing import frame_size, new_parser, parse
@@ -17,8 +18,9 @@ from roadanomaly.data.geometry import scale_mask
 from roadanomaly.data.image_arrays import scale_image
 from roadanomaly.data.images import read_image, to_array
 from roadanomaly.data.subset import Subset
-from roadanomaly.model import load
-from roadanomaly.runtimes.exported import GRAPHS, PARITY, export
+from roadanomaly.locks import holding
+from roadanomaly.model import Model, load
+from roadanomaly.runtimes.exported import GRAPHS, PARITY, Parity, export
 from roadanomaly.training.record import run_record, weights_hash
 
 EXAMPLES = """
@@ -55,24 +57,11 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--data", type=dict[str, Any], default={}, help="its options: --data.split")
     parser.add_argument("--limit", type=int, default=12, help="frames of it, evenly spaced")
     given = parse(parser, arguments)
-    height, width = frame_size(given.size)
+    frame_size(given.size)
     model = load(given.model)
     frames = labelled_frames(given.on, given.root, given.data, given.limit)
-    quiet = find_images([given.quantise_on]) if given.quantise_on else []
-    images = (to_array(read_image(path)) for path in quiet[:: max(1, len(quiet) // 100)])
-    parities = export(
-        model,
-        given.to,
-        (height, width),
-        Path(given.out),
-        lambda size: scaled(frames, *size),
-        f"{frames.record()['name']} ({len(frames)} frames)",
-        dynamic=given.dynamic,
-        precision=given.precision,
-        tolerance=given.tolerance,
-        quantise_on=[scale_image(image, (height, width)) for image in images],
-        record=run_record(weights=weights_hash(model.networks), frames=frames.record()),
-    )
+    with holding(Path(given.out), ["export", "model", *arguments]):
+        parities = _export(given, model, frames)
     for parity in parities:
         sys.stdout.write(
             f"{parity.size[0]}x{parity.size[1]}: largest difference {parity.max_difference:.3g}, "
@@ -80,6 +69,25 @@ def run(arguments: Sequence[str]) -> None:
             f"AP on {parity.data}: {parity.ap_before:.2f} → {parity.ap_after:.2f}\n"
         )
     sys.stdout.write(f"written to {given.out}: {GRAPHS[given.to]}, {PARITY}\n")
+
+
+def _export(given: Namespace, model: Model, frames: FrameSet) -> list[Parity]:
+    size = frame_size(given.size)
+    quiet = find_images([given.quantise_on]) if given.quantise_on else []
+    images = (to_array(read_image(path)) for path in quiet[:: max(1, len(quiet) // 100)])
+    return export(
+        model,
+        given.to,
+        size,
+        Path(given.out),
+        lambda size: scaled(frames, *size),
+        f"{frames.record()['name']} ({len(frames)} frames)",
+        dynamic=given.dynamic,
+        precision=given.precision,
+        tolerance=given.tolerance,
+        quantise_on=[scale_image(image, size) for image in images],
+        record=run_record(weights=weights_hash(model.networks), frames=frames.record()),
+    )
 
 
 def labelled_frames(name: str, root: str | None, options: dict[str, Any], limit: int) -> FrameSet:

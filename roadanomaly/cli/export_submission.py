@@ -19,6 +19,7 @@ from tqdm import tqdm
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data.benchmark import BenchmarkSet
+from roadanomaly.data.roots import shorten
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import DataError, OptionError, nearest
 from roadanomaly.evaluation.submission import BENCHMARKS, Submission
@@ -28,6 +29,8 @@ from roadanomaly.evaluation.submission.frames import choose_tracks, open_frames
 from roadanomaly.evaluation.submission.plan import State
 from roadanomaly.evaluation.submission.proof import as_lines
 from roadanomaly.evaluation.submission.source import ModelScores, Source, StoredMaps
+from roadanomaly.files import in_words
+from roadanomaly.locks import holding
 from roadanomaly.model import Model, load
 from roadanomaly.training.record import weights_hash
 
@@ -59,11 +62,12 @@ def run(arguments: Sequence[str]) -> None:
     if given.dry_run:
         _rehearse(export, State.NEW if given.restart else export.state())
         return
-    if given.restart:
-        export.restart()
-    elif export.state() is State.BEGUN:
-        sys.stdout.write(f"{given.out}: going on where the last run stopped\n")
-    _print(export.run(), submission)
+    with holding(Path(given.out), ["export", "submission", *arguments]):
+        if given.restart:
+            export.restart()
+        elif export.state() is State.BEGUN:
+            sys.stdout.write(f"{given.out}: going on where the last run stopped\n")
+        _print(export.run(), submission)
 
 
 def _parser() -> Any:
@@ -185,7 +189,7 @@ def _rehearse(export: Export, state: State) -> None:
         )
     sys.stdout.write(
         f"then {export.submission.archive()} and {export.out}/submission.json; at most "
-        f"{export.need() / 1e9:.1f} GB meanwhile\nthe folder is {_STATES[state]}; nothing was "
+        f"{in_words(export.need())} meanwhile\nthe folder is {_STATES[state]}; nothing was "
         "written\n"
     )
 
@@ -216,6 +220,11 @@ def _print(report: Report, submission: Submission) -> None:
         f"{submission.archive()} ({archive['bytes'] / 1e6:.1f} MB, sha256 {archive['sha256']})",
         f"send it to {card['send']}",
     ]
-    if report.already:
+    if report.mended:
+        lines.append(
+            f"{len(report.mended)} files were gone or changed since they were written, and were "
+            f"written again: {shorten(report.mended)}"
+        )
+    elif report.already:
         lines.append("it was whole already; nothing was done")
     sys.stdout.write("\n".join(lines) + "\n")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jsonargparse import Namespace
 
 from roadanomaly.calibration import calibrate
 from roadanomaly.cli.models import pick_device
@@ -21,9 +22,11 @@ from roadanomaly.errors import DataError, OptionError
 from roadanomaly.evaluation.thresholds import just_below
 from roadanomaly.evaluation.truth import truth_of
 from roadanomaly.fitting import HELD_OUT, fit, fit_refiners
+from roadanomaly.folders import require_replaceable
 from roadanomaly.inliers import inlier_scores
+from roadanomaly.locks import holding
 from roadanomaly.metrics.exact import PixelExact
-from roadanomaly.model import Model, load
+from roadanomaly.model import FILES, Model, load
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.progress import progress
@@ -84,6 +87,12 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", type=str, default="runs/fit", help="run folder")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
     given = parse(parser, arguments)
+    require_replaceable(Path(given.out) / "model", FILES)
+    with holding(Path(given.out), ["fit", *arguments]):
+        _fit(given)
+
+
+def _fit(given: Namespace) -> None:
     torch.manual_seed(given.seed)
     model = _model(given.run, given.segmenter, given.detector).to(pick_device(given.device))
     if given.refiners is not None:

@@ -15,9 +15,11 @@ from roadanomaly.cli.runs import read_run, start
 from roadanomaly.data import DATASETS
 from roadanomaly.data.images import write_image
 from roadanomaly.errors import DataError, OptionError, nearest
+from roadanomaly.ledger import Ledger
 from roadanomaly.negatives.flow import FlowSamples
 from roadanomaly.report.flow_pictures import draw, grid
 from roadanomaly.training.flow_config import FlowConfig
+from roadanomaly.training.run_folder import is_run
 from roadanomaly.training.source_watch import scenes
 
 TRAIN_EXAMPLES = """
@@ -31,6 +33,7 @@ roadanomaly flow sample runs/glow_camvid
 roadanomaly flow sample runs/nflowjs_camvid --size 96 160 --temperature 0.8 --out samples
 roadanomaly flow sample runs/glow_camvid --data.name streets --data.split val
 """
+PICTURES = ("samples.png", "scenes.png")
 SCENE = (288, 384)
 """Height and width of the crops that samples are pasted into."""
 
@@ -59,7 +62,7 @@ def train(arguments: Sequence[str]) -> None:
     """Train a flow from a config, or continue a run."""
     parser = new_parser("flow train", "Train a flow on inlier crops.", TRAIN_EXAMPLES)
     config, resume = read_run(parser, FlowConfig, arguments)
-    start(config, resume=resume)
+    start(config, resume=resume, command=["flow", "train", *arguments])
 
 
 def sample(arguments: Sequence[str]) -> None:
@@ -83,12 +86,13 @@ def sample(arguments: Sequence[str]) -> None:
     source = FlowSamples(start=given.run, side=side, temperature=given.temperature)
     flow = source.to(pick_device(given.device)).flow
     out = Path(given.out or given.run)
+    Ledger(out).claim(PICTURES, PICTURES if is_run(out) else ())
     height, width = given.size
     drawn = draw(flow, given.count, height, width, given.temperature, given.seed)
-    write_image(out / "samples.png", grid(drawn))
+    write_image(out / PICTURES[0], grid(drawn))
     frames = DATASETS.from_spec(given.data or _val_data(Path(given.run)))
-    write_image(out / "scenes.png", scenes(source, frames, SCENE, seed=given.seed))
-    sys.stdout.write(f"{out / 'samples.png'}\n{out / 'scenes.png'}\n")
+    write_image(out / PICTURES[1], scenes(source, frames, SCENE, seed=given.seed))
+    sys.stdout.write(f"{out / PICTURES[0]}\n{out / PICTURES[1]}\n")
 
 
 def _val_data(folder: Path) -> dict[str, Any]:

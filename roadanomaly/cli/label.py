@@ -18,7 +18,8 @@ from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.cli.predict import find_images
 from roadanomaly.data.images import read_image, write_image
-from roadanomaly.errors import OptionError
+from roadanomaly.errors import DataError, OptionError
+from roadanomaly.ledger import Ledger
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.types import IGNORE
 
@@ -48,10 +49,15 @@ def run(arguments: Sequence[str]) -> None:
     paths = find_images(given.images)
     _refuse_doubles(paths)
     segmenter = SEGMENTERS.from_spec(given.segmenter).to(pick_device(given.device)).eval()
-    labelled = 0.0
+    out, labelled = Path(given.out), 0.0
+    Ledger(out).claim([f"{path.stem}.png" for path in paths])
     for path in tqdm(paths, unit="image", disable=not sys.stderr.isatty(), leave=False):
-        label = sure_classes(segmenter, read_image(path), given.least)
-        write_image(Path(given.out) / f"{path.stem}.png", label)
+        try:
+            label = sure_classes(segmenter, read_image(path), given.least)
+        except ArithmeticError as error:
+            msg = f"{path}: {error}"
+            raise DataError(msg) from error
+        write_image(out / f"{path.stem}.png", label)
         labelled += float((label != IGNORE).mean())
     sys.stdout.write(
         f"{len(paths)} class maps in {given.out}; {100 * labelled / len(paths):.1f} % of the "
@@ -67,9 +73,18 @@ def sure_classes(segmenter: Segmenter, image: torch.Tensor, least: float) -> np.
         segmenter: in inference mode.
         image: `(3, H, W)` uint8.
         least: 0..1.
+
+    Raises:
+        ArithmeticError: the network answers NaN.
     """
     logits = segmenter(image[None].to(segmenter.device).float() / 255).image_logits()[0]
     sureness, classes = logits.softmax(0).max(0)
+    if not torch.isfinite(sureness).all():
+        msg = (
+            "the network's answer is not finite, so no class is sure; its weights may come from a "
+            "training that diverged. Use others."
+        )
+        raise ArithmeticError(msg)
     return classes.to(torch.uint8).masked_fill(sureness < least, IGNORE).cpu().numpy()
 
 

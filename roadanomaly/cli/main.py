@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
@@ -34,6 +35,19 @@ COMMANDS: dict[str, str] = {
     "segmenter": "check a network: what it offers and costs, and one picture",
     "data": "check a data set on disk",
 }
+TOLD = (
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.EMFILE,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+)
+"""What the system refuses that a user can do something about: a sentence, and no traceback."""
 USER_MISTAKE = 2
 INTERRUPTED = 130
 
@@ -69,10 +83,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except (UserError, ArgumentError) as error:
         return _fail(name, str(error), USER_MISTAKE)
-    except KeyboardInterrupt as stop:
-        return _fail(name, str(stop) or "interrupted.", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in TOLD:
+            raise
+        what = error.filename or "a file"
+        return _fail(name, f"{what}: {error.strerror}. Give another place or name.", USER_MISTAKE)
+    except MemoryError as error:
+        text = f"there is not enough memory ({error}). Give smaller numbers, or fewer at a time."
+        return _fail(name, text, USER_MISTAKE)
+    except KeyboardInterrupt as stop:
+        return _fail(name, str(stop) or "interrupted.", INTERRUPTED)
     return 0
 
 

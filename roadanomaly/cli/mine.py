@@ -16,8 +16,10 @@ from roadanomaly.cli import video_options as options
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.extras import require
+from roadanomaly.ledger import Ledger
+from roadanomaly.locks import holding
 from roadanomaly.mining.clip import Task, mine_clip
-from roadanomaly.mining.index import write_index
+from roadanomaly.mining.index import INDEX, is_mined, write_index
 from roadanomaly.mining.spread import Worker, find_clips, mine_here, mine_on_ray
 from roadanomaly.runtimes import Runtime
 from roadanomaly.video.source import Source
@@ -52,8 +54,14 @@ def run(arguments: Sequence[str]) -> None:
         msg = f"--ray_workers must be at least 0, not {given.ray_workers}."
         raise OptionError(msg)
     require("pyarrow", "`mine`")
+    with holding(Path(given.out), ["mine", *arguments]):
+        _mine(given)
+
+
+def _mine(given: Namespace) -> None:
     out = Path(given.out)
     tasks = find_clips(given.sources, out)
+    Ledger(out).claim(INDEX, INDEX if is_mined(out) else ())
     waiting = [task for task in tasks if not task.record.exists()]
     sys.stderr.write(f"{len(tasks)} clips, {len(tasks) - len(waiting)} of them mined before\n")
     new_worker = functools.partial(_worker, given)

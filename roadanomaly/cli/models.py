@@ -123,7 +123,8 @@ def _tell_apart(groups: list[Group]) -> None:
     """Put each group's label behind its detectors' names; equal labels get numbers."""
     seen: list[str] = []
     for group in groups:
-        seen.append(_unused(group.label, seen))
+        group.label = _unused(group.label, seen)
+        seen.append(group.label)
         _rename(group, {name: f"{name} ({seen[-1]})" for name in group.heads})
 
 

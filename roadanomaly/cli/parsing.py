@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentError, RawDescriptionHelpFormatter
+from argparse import Action, ArgumentError, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
@@ -33,7 +34,8 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     """Parse, or refuse with the nearest known option.
 
     Raises:
-        OptionError: an unknown option or a value of the wrong type.
+        OptionError: an unknown option, a value of the wrong type, an empty one (of a shell
+            variable that is not set), or a seed that no generator takes.
     """
     known = [flag for action in parser._actions for flag in action.option_strings]
     for word in arguments:
@@ -42,10 +44,28 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
             msg = f"`{flag}` is not an option; {nearest(flag, known)}"
             raise OptionError(msg)
     try:
-        return parser.parse_args(list(arguments))
+        given = parser.parse_args(list(arguments))
     except ArgumentError as error:
         msg = f"{error.message} See --help." if hasattr(error, "message") else str(error)
         raise OptionError(msg) from error
+    for action in parser._actions:
+        _check_value(action, given.get(action.dest))
+    return given
+
+
+def _check_value(action: Action, value: Any) -> None:
+    """Refuse empty words, and seeds beyond 63 bits, which generators do not take alike."""
+    name = (action.option_strings or [action.dest])[0]
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, str) and not one.strip() and one != action.default:
+            msg = (
+                f"`{name}` is empty: {one!r}; give it a value, or leave it out. Is a variable of "
+                "the shell not set?"
+            )
+            raise OptionError(msg)
+    if action.dest == "seed" and isinstance(value, int) and not 0 <= value < 2**63:
+        msg = f"`--seed` is {value}; give a whole number from 0 to 2^63 - 1."
+        raise OptionError(msg)
 
 
 def frame_size(text: str, order: str = "HxW") -> tuple[int, int]:

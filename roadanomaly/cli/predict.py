@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,11 @@ from roadanomaly.detectors.explanation import explanation
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.files import files_named, write_array, write_text
 from roadanomaly.image_input import as_tensor
+from roadanomaly.ledger import Ledger
 from roadanomaly.model import Model, Result, load
 from roadanomaly.report.explanation_sheet import explanation_sheet
 from roadanomaly.report.pictures import class_picture, heat, overlay
+from roadanomaly.scores.finite import require_finite
 
 EXAMPLES = """
 roadanomaly predict runs/a street.jpg
@@ -32,6 +34,17 @@ roadanomaly predict runs/a "drives/*/front_*.png" --false_alarms 0.001
 roadanomaly predict runs/a street.jpg --threshold_by conformal --false_alarms 0.05
 roadanomaly predict runs/synboost street.jpg --explain
 """
+RESULTS = (
+    "_score.npy",
+    "_heat.png",
+    "_classes.png",
+    "_classes_colour.png",
+    "_mask.png",
+    "_overlay.png",
+    "_components.json",
+)
+"""How the files of a result end; the first four are always there."""
+EXPLAINED = "_explained.png"
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -68,7 +81,9 @@ def run(arguments: Sequence[str]) -> None:
     if given.explain:
         require_explaining(model)
     paths = find_images(given.images)
-    broken = _predict_all(model, paths, Path(given.out), given.explain)
+    out = Path(given.out)
+    _claim(out, _distinct_names(paths).values(), given.explain)
+    broken = _predict_all(model, paths, out, given.explain)
     done = len(paths) - len(broken)
     sys.stdout.write(f"{done} of {len(paths)} images written to {given.out}\n")
     if broken:
@@ -101,6 +116,24 @@ def require_explaining(model: Model) -> None:
         raise OptionError(msg)
 
 
+def _claim(out: Path, names: Collection[str], explain: bool) -> None:
+    """Refuse a folder in which another's file would be replaced, such as an image of that name.
+
+    Results of versions that listed nothing are known by what always lies together.
+
+    Raises:
+        UserError: names the file.
+    """
+    endings = RESULTS + (EXPLAINED,) * explain
+    own = {
+        name + ending
+        for name in names
+        if all((out / f"{name}{always}").exists() for always in RESULTS[:4])
+        for ending in (*RESULTS, EXPLAINED)
+    }
+    Ledger(out).claim([name + ending for name in names for ending in endings], own)
+
+
 def _predict_all(model: Model, paths: Sequence[Path], out: Path, explain: bool) -> list[str]:
     """Write the results of each image; return what went wrong, a line each."""
     broken = []
@@ -109,12 +142,13 @@ def _predict_all(model: Model, paths: Sequence[Path], out: Path, explain: bool) 
         try:
             image = read_image(path)
             result = model(image)
+            require_finite(result.score, str(path))
         except DataError as error:
             broken.append(str(error))
             continue
         write_result(out, names[path], to_array(image), result)
         if explain:
-            write_image(out / f"{names[path]}_explained.png", explained(model, image, result))
+            write_image(out / f"{names[path]}{EXPLAINED}", explained(model, image, result))
     return broken
 
 

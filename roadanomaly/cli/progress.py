@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from roadanomaly.data.images import write_image
 from roadanomaly.evaluation.evaluate import Seen
 from roadanomaly.evaluation.sources import ScoreSource
 from roadanomaly.evaluation.team import Team
+from roadanomaly.files import file_name
 from roadanomaly.report.explanation_sheet import explanation_sheet
 from roadanomaly.report.frame_sheet import frame_sheet
 from roadanomaly.report.pictures import rgb
@@ -22,34 +24,58 @@ from roadanomaly.report.thumbnails import write_explanation, write_thumbnails
 from roadanomaly.types import Frame
 
 
-@contextmanager
-def watch(
-    frames: FrameSet, name: str, pictures: int, folder: Path, source: ScoreSource, team: Team
-) -> Iterator[Seen]:
-    """Show the progress of this process's share, and draw frames as they pass.
+@dataclass(frozen=True)
+class View:
+    """What is looked at, and where its pictures go.
 
     Args:
         frames: of the set.
         name: of the set's protocol.
+        source: of the scores; frames drawn large get a sheet of what a score rests on too, of
+            each detector that explains its own.
+        folder: gets `pictures/<set>/<source>/<frame>.png`, sheets `<frame>_<detector>.png` beside
+            them, and the page's `frames/`.
+    """
+
+    frames: FrameSet
+    name: str
+    source: ScoreSource
+    folder: Path
+
+    @property
+    def pictures(self) -> Path:
+        """Where large pictures go: no other set or source draws there."""
+        return self.folder / "pictures" / file_name(self.name) / file_name(self.source.label)
+
+    def draw(self, frame: Frame, scores: dict[str, np.ndarray]) -> None:
+        """Draw a frame large."""
+        name = file_name(frame.id)
+        write_image(self.pictures / f"{name}.png", frame_sheet(frame, scores))
+        for detector, found in self.source.explain(frame).items():
+            sheet = explanation_sheet(rgb(frame), found, scores[detector])
+            write_image(self.pictures / f"{name}_{file_name(detector)}.png", sheet)
+            write_explanation(self.folder, self.name, detector, frame.id, sheet)
+
+
+@contextmanager
+def watch(view: View, pictures: int, team: Team) -> Iterator[Seen]:
+    """Show the progress of this process's share, and draw frames as they pass.
+
+    Args:
+        view: what is looked at.
         pictures: how many to draw large, evenly spaced; 0 leaves out the page's small ones too.
-        folder: where `pictures/<id>.png` and the page's `frames/` go.
-        source: of the scores; frames drawn large get `pictures/<id>_<detector>.png` too where a
-            detector explains its score.
         team: the processes; only the first shows progress.
     """
-    share = len(range(team.rank, len(frames), team.size))
+    count = len(view.frames)
+    share = len(range(team.rank, count, team.size))
     quiet = not (team.leads and sys.stderr.isatty())
-    step = max(1, len(frames) // pictures) if pictures else len(frames) + 1
+    step = max(1, count // pictures) if pictures else count + 1
 
     def seen(number: int, frame: Frame, scores: dict[str, np.ndarray]) -> None:
         if pictures and number % step == 0:
-            write_image(folder / "pictures" / f"{frame.id}.png", frame_sheet(frame, scores))
-            for detector, found in source.explain(frame).items():
-                sheet = explanation_sheet(rgb(frame), found, scores[detector])
-                write_image(folder / "pictures" / f"{frame.id}_{detector}.png", sheet)
-                write_explanation(folder, name, detector, frame.id, sheet)
+            view.draw(frame, scores)
         if pictures:
-            write_thumbnails(folder, name, frame, scores)
+            write_thumbnails(view.folder, view.name, frame, scores)
         bar.update()
 
     with tqdm(total=share, unit="frame", disable=quiet, leave=False) as bar:

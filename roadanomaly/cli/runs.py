@@ -13,21 +13,29 @@ from roadanomaly.cli.parsing import check_keys, parse
 from roadanomaly.cli.recipes import RECIPES
 from roadanomaly.errors import OptionError
 from roadanomaly.formats import upgrade_recipe
+from roadanomaly.locks import holding
 from roadanomaly.training.run_config import RunConfig
 
 C = TypeVar("C", bound=RunConfig)
 
 
-def start(config: RunConfig, *, resume: bool) -> None:
-    """Run a config to its end.
+def start(config: RunConfig, *, resume: bool, command: Sequence[str]) -> None:
+    """Run a config to its end, with its folder held.
+
+    Args:
+        config: what to run.
+        resume: whether to go on from the last checkpoint.
+        command: words of the command line.
 
     Raises:
+        UserError: another process runs in that folder.
         KeyboardInterrupt: it was asked to stop; says how to go on.
     """
     from roadanomaly.training.loop import Interrupted, Trainer
 
     try:
-        Trainer(config, resume=resume).run()
+        with holding(Path(config.out), command):
+            Trainer(config, resume=resume).run()
     except Interrupted as stop:
         raise KeyboardInterrupt(str(stop)) from stop
 

@@ -24,6 +24,7 @@ from roadanomaly.errors import (
     UnknownName,
     UserError,
 )
+from roadanomaly.ledger import Ledger
 from roadanomaly.report.pictures import class_sheet
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.segmenters.measure import Cost, measure
@@ -66,6 +67,7 @@ def run(arguments: Sequence[str]) -> None:
     if given.segmenter and len(given.names) > 1:
         msg = f"--segmenter gives options of one network, and {len(given.names)} are named."
         raise OptionError(msg)
+    Ledger(Path(given.out)).claim([f"{name}.png" for name in given.names if name in SEGMENTERS])
     device = pick_device(given.device)
     image = _image(given.image, _size(given.size))
     failed = [

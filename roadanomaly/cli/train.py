@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> None:
         train_generator(arguments[1:])
         return
     config, resume = read_config(arguments)
-    start(config, resume=resume)
+    start(config, resume=resume, command=["train", *arguments])
 
 
 def train_generator(arguments: Sequence[str]) -> None:
@@ -40,7 +40,7 @@ def train_generator(arguments: Sequence[str]) -> None:
     text = "Train a generator that draws images from labels, for the resynthesis detectors."
     parser = new_parser("train generator", text, GENERATOR_EXAMPLES)
     config, resume = read_run(parser, GeneratorConfig, arguments)
-    start(config, resume=resume)
+    start(config, resume=resume, command=["train", "generator", *arguments])
 
 
 def read_config(arguments: Sequence[str]) -> tuple[TrainConfig, bool]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
 from tqdm import tqdm
 
 from roadanomaly.cli import video_options as options
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.errors import OptionError
 from roadanomaly.files import write_text
+from roadanomaly.locks import holding
 from roadanomaly.video.frames import Judged
 from roadanomaly.video.runner import Runner, Sink
 from roadanomaly.video.signals import stop_on_signals
@@ -48,7 +51,15 @@ def run(arguments: Sequence[str]) -> None:
     options.add_model_options(parser)
     options.add_source_options(parser)
     given = parse(parser, arguments)
-    _check_outputs(given)
+    outputs = _check_outputs(given)
+    with ExitStack() as held:
+        for path in outputs:
+            file, what = f".{path.name}.lock", f"the output {path}"
+            held.enter_context(holding(path.parent, ["video", *arguments], file=file, what=what))
+        _run(given)
+
+
+def _run(given: Namespace) -> None:
     truth = None if given.truth is None else read_truth(given.truth)
     reading = options.reading(given)
     source = open_source(given.source, reading)
@@ -87,7 +98,12 @@ def run(arguments: Sequence[str]) -> None:
         raise KeyboardInterrupt(msg)
 
 
-def _check_outputs(given: Any) -> None:
+def _check_outputs(given: Any) -> list[Path]:
+    """Return the files that will be written; a device or a pipe is not held.
+
+    Raises:
+        OptionError: an ending of no video, or one file in two parts.
+    """
     for name in ("out", "score_video"):
         value = getattr(given, name)
         if value is not None and not value.lower().endswith((".mp4", ".m4v", ".mov")):
@@ -95,10 +111,21 @@ def _check_outputs(given: Any) -> None:
             raise OptionError(msg)
     paths = [given.out, given.events, given.components, given.score_video, given.stats]
     named = [str(Path(path).absolute()) for path in paths if path is not None]
-    inputs = [str(Path(given.source).absolute())]
-    if len(set(named + inputs)) < len(named + inputs):
+    inputs = [str(Path(path).absolute()) for path in (given.source, given.truth) if path]
+    if len(set(named + inputs)) < len(named + inputs) or _same_files(named, inputs):
         msg = "two outputs, or an output and the source, are the same file; give each its own."
         raise OptionError(msg)
+    files = [Path(path) for path in paths if path is not None]
+    return [path for path in files if path.is_file() or not path.exists()]
+
+
+def _same_files(outputs: Sequence[str], inputs: Sequence[str]) -> bool:
+    """Whether an output is an input under another name, by a link."""
+    there = [Path(path) for path in inputs if Path(path).is_file()]
+    return any(
+        Path(output).is_file() and any(Path(output).samefile(path) for path in there)
+        for output in outputs
+    )
 
 
 def _describe(source: Source) -> str:

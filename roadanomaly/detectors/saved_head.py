@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from roadanomaly.calibration import Calibration
 from roadanomaly.detectors.head import Head
 from roadanomaly.errors import DataError
 from roadanomaly.formats import upgrade_model
+from roadanomaly.saved_model import read_saved
 from roadanomaly.segmenters import Segmenter
 
 SEGMENTER = "segmenter."
@@ -79,12 +77,8 @@ def read_head(folder: str | Path) -> SavedHead:
     Raises:
         DataError: no model there, or a broken one.
     """
-    path = Path(folder)
-    if not (path / "model.json").exists() and (path / "model" / "model.json").exists():
-        path = path / "model"
+    path, description, weights = read_saved(folder)
     try:
-        description = json.loads((path / "model.json").read_text())
-        weights = load_file(path / "weights.safetensors", device="cpu")
         description, weights = upgrade_model(description, weights)
         saved = description["calibration"]
         return SavedHead(
@@ -94,9 +88,6 @@ def read_head(folder: str | Path) -> SavedHead:
             Calibration.from_dict(saved) if saved else None,
             description.get("detector_trained_on"),
         )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        msg = (
-            f"no head can be read from {folder}: {error}. Give the run folder that `roadanomaly "
-            "train` or `fit` wrote, or the folder of a saved model."
-        )
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"no head can be read from {folder}: {error}. Train it again, or take another run."
         raise DataError(msg) from error

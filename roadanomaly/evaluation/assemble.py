@@ -199,13 +199,29 @@ def warnings(job: Job, pooled: Pooled, known: KnownClasses) -> tuple[str, ...]:
     doubts = ScoreDoubts()
     for one in pooled.measured:
         doubts.merge(one.doubts)
-    found = [*doubts.warnings(), *pooled.notes]
+    found = [*_one_sided(job, pooled), *doubts.warnings(), *pooled.notes]
     if len(pooled.curves) == 2:
         gap = doubt_ap(pooled.curves["official"].ap, pooled.curves["exact"].ap)
         found += [gap] if gap else []
     found += [known.why_not] if known.why_not else []
     found += [OFF_THE_ROAD] if _off_the_road(job, pooled.detector) else []
     return tuple(found)
+
+
+def _one_sided(job: Job, pooled: Pooled) -> list[str]:
+    """Say where a set has nothing to find, or nothing to tell it from."""
+    anomalies = sum(one.image.positives for one in pooled.measured)
+    inliers = sum(one.image.negatives for one in pooled.measured)
+    if anomalies and inliers:
+        return []
+    kinds = ["anomaly"] * (not anomalies) + ["inlier"] * (not inliers)
+    record = job.frames.record()
+    title = f"{record['name']} {record.get('split', '')}".strip()
+    ignored = "; every pixel is ignored" if len(kinds) == 2 else ""
+    return [
+        f"no labelled pixel of {title} is an {' or an '.join(kinds)}{ignored}, so no number that "
+        "compares the two is defined. Check its labels, its split and what they are read as."
+    ]
 
 
 def _off_the_road(job: Job, detector: str) -> bool:
@@ -215,7 +231,9 @@ def _off_the_road(job: Job, detector: str) -> bool:
 
 
 def plot_curve(curve: PixelResult) -> PlotCurve:
-    """Return what is drawn of a curve."""
+    """Return what is drawn of a curve; nothing where it has one kind of pixels only."""
+    if not (curve.positives and curve.negatives):
+        return PlotCurve(*(np.empty(0) for _ in range(5)))
     total = curve.precision + curve.tpr
     f1 = np.divide(
         2 * curve.precision * curve.tpr, total, out=np.zeros_like(total), where=total > 0

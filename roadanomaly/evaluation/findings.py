@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,13 +21,13 @@ from roadanomaly.errors import DataError
 from roadanomaly.files import write_bytes, write_text
 from roadanomaly.metrics.component import FrameObjects
 from roadanomaly.metrics.pixel import FrameCurve
+from roadanomaly.scores.arrays import UNREADABLE
+from roadanomaly.swap import settle
 
 FOLDER = "findings"
 CURVE_ARRAYS = ("thresholds", "tp", "fp")
 OBJECT_ARRAYS = ("siou", "truth_size", "ppv", "predicted_size")
 FRAME_NUMBERS = ("ap", "fpr95", "f1", "ms")
-BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
-"""What reading a cut or foreign file raises."""
 PLOT_ARRAYS = ("thresholds", "recall", "precision", "fpr", "f1")
 
 
@@ -183,9 +181,13 @@ def save_findings(folder: Path, found: Findings) -> None:
 def load_findings(folder: Path) -> list[Findings]:
     """Read all findings of an evaluation's folder, in the order of sets and detectors.
 
+    A result that was cut off while it was put in its place is put there first.
+
     Raises:
         DataError: the folder holds none, or a file of it is broken.
+        UserError: an evaluation is putting its result there just now.
     """
+    settle(folder)
     paths = sorted((folder / FOLDER).glob("*/*.json"))
     if not paths:
         msg = (
@@ -193,7 +195,7 @@ def load_findings(folder: Path) -> list[Findings]:
             "`roadanomaly evaluate --out` wrote."
         )
         raise DataError(msg)
-    return [_load(path) for path in paths]
+    return [read_findings(path) for path in paths]
 
 
 def asdict_shallow(found: Findings) -> dict[str, Any]:
@@ -201,7 +203,12 @@ def asdict_shallow(found: Findings) -> dict[str, Any]:
     return {name: getattr(found, name) for name in found.__dataclass_fields__}
 
 
-def _load(path: Path) -> Findings:
+def read_findings(path: Path) -> Findings:
+    """Read one detector's findings on one set, `<detector>.json` with the arrays beside it.
+
+    Raises:
+        DataError: a file of the two is missing or broken.
+    """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         with np.load(path.with_suffix(".npz")) as arrays:
@@ -209,7 +216,7 @@ def _load(path: Path) -> Findings:
         values["thresholds"] = tuple(ThresholdFinding(**row) for row in values["thresholds"])
         values["warnings"] = tuple(values["warnings"])
         return Findings(**values, **_from_arrays(held))
-    except BROKEN as error:
+    except UNREADABLE as error:
         msg = f"{path} is broken: {error}. Run that evaluation again."
         raise DataError(msg) from error
 

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from roadanomaly.errors import UserError
+from roadanomaly.evaluation import older
 from roadanomaly.evaluation.findings import FOLDER, Findings, save_findings
-from roadanomaly.files import write_text
+from roadanomaly.files import remove_partial, write_text
+from roadanomaly.ledger import Ledger
+from roadanomaly.swap import WORK, finish, new_result, open_work, swap
 
-REPLACED = (FOLDER, "frames", "pictures")
-"""Folders that belong to one evaluation and are replaced together."""
+REPLACED = (FOLDER, "frames", "pictures", *older.FILES)
+"""What belongs to one evaluation and is replaced together."""
 
 
 class EvaluationFolder:
     """Paths of an evaluation's folder.
 
     While frames are scored they lie in `.partial/<key>/`, one key a set and source of scores, with
-    their pictures in `.partial/<key>/result/`. Nothing else is touched until all is known.
+    their pictures in `.partial/<key>/result/`. Nothing else is touched until all is known; then the
+    whole result is made beside the older one and put in its place (`roadanomaly.swap`).
 
     Args:
         path: the folder.
@@ -29,19 +34,23 @@ class EvaluationFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.partial = self.path / ".partial"
+        self.partial = self.path / WORK
 
     def require_usable(self) -> None:
         """Make the folder, or refuse it before any work is done.
 
+        A result that was cut off while it was put in its place is put there first.
+
         Raises:
-            UserError: it is a file, or cannot be written.
+            UserError: it is a file, cannot be written, or holds files that an evaluation would
+                replace and did not write.
         """
         try:
-            self.partial.mkdir(parents=True, exist_ok=True)
-            (self.partial / "here").touch()
+            finish(self.path)
+            Ledger(self.path).refuse_strangers(REPLACED, older.files_of(self.path))
+            open_work(self.path)
         except OSError as error:
-            reason = "it is a file" if self.path.is_file() else error.strerror
+            reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
             msg = (
                 f"--out {self.path}: the folder cannot be written ({reason}). Name another folder, "
                 "or make this one writable."
@@ -57,43 +66,56 @@ class EvaluationFolder:
         return self.partial / key / "result"
 
     def publish(
-        self, findings: Sequence[Findings], record: dict[str, Any], keys: Sequence[str]
+        self,
+        findings: Sequence[Findings],
+        record: dict[str, Any],
+        keys: Sequence[str],
+        pages: Callable[[Path], None] = lambda _: None,
     ) -> None:
         """Put a finished evaluation in the place of what was there, and clear up.
 
+        Args:
+            findings: what was found.
+            record: of the run.
+            keys: whose pictures belong to it.
+            pages: writes what is made of the findings into the folder that it is given.
+
         Raises:
-            UserError: a file cannot be written.
+            UserError: a file cannot be written; the older result still stands.
         """
-        new = self.partial / "new"
-        shutil.rmtree(new, ignore_errors=True)
-        for found in findings:
-            save_findings(new, found)
         try:
+            new = new_result(self.path)
+            for found in findings:
+                save_findings(new, found)
+            write_text(new / "record.json", json.dumps(record, indent=1) + "\n")
+            text = json.dumps(without_nan(metrics(findings)), indent=1, allow_nan=False)
+            write_text(new / "metrics.json", text + "\n")
             for key in keys:
-                _move_files(self.result(key), new)
-            for name in REPLACED:
-                old = self.partial / f"old-{name}"
-                shutil.rmtree(old, ignore_errors=True)
-                if (self.path / name).exists():
-                    (self.path / name).rename(old)
-                if (new / name).exists():
-                    (new / name).rename(self.path / name)
+                _link_files(self.result(key), new)
+            pages(new)
+            ledger = Ledger(self.path)
+            names = [path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file()]
+            ledger.add(names)
+            swap(self.path, REPLACED)
+            kept = [name for name in ledger.names() if name.split("/")[0] not in REPLACED]
+            ledger.write([*kept, *names])
         except OSError as error:
             msg = f"{self.path} cannot be written: {error.strerror}; the scored frames are kept."
             raise UserError(msg) from error
-        write_text(self.path / "record.json", json.dumps(record, indent=1) + "\n")
-        text = json.dumps(without_nan(metrics(findings)), indent=1, allow_nan=False)
-        write_text(self.path / "metrics.json", text + "\n")
-        shutil.rmtree(self.partial, ignore_errors=True)
 
 
-def _move_files(source: Path, target: Path) -> None:
-    """Move every file below a folder to the same place below another."""
+def _link_files(source: Path, target: Path) -> None:
+    """Let every file below a folder lie below another too, without a second copy where possible."""
+    remove_partial(source)
     for path in sorted(source.rglob("*")) if source.is_dir() else ():
         if path.is_file():
             place = target / path.relative_to(source)
             place.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(place)
+            place.unlink(missing_ok=True)
+            try:
+                os.link(path, place)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(path, place)
 
 
 def metrics(findings: Sequence[Findings]) -> dict[str, Any]:

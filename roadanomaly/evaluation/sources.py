@@ -18,8 +18,8 @@ from roadanomaly.data.base import FrameSet
 from roadanomaly.detectors.base import Region
 from roadanomaly.detectors.explanation import Explanation, explanation
 from roadanomaly.detectors.head import Head
-from roadanomaly.errors import DataError
 from roadanomaly.scores import ScoreFolder
+from roadanomaly.scores.finite import require_finite
 from roadanomaly.segmenters import Segmenter
 from roadanomaly.types import Frame, Segmentation
 
@@ -43,6 +43,7 @@ class ScoreSource(ABC):
     """Scores of the same detectors on any frame.
 
     Attributes:
+        label: tells it from the other sources of an evaluation, in the names of files.
         supervision: what each detector learned from, by its name in tables, in their order.
         calibrations: what each detector's model was saved with, or None.
         classes: names of the known classes; empty for stored maps.
@@ -51,6 +52,7 @@ class ScoreSource(ABC):
         record: what a run must remember of them, plain values.
     """
 
+    label: str = "network"
     supervision: Mapping[str, str]
     calibrations: Mapping[str, Calibration | None]
     classes: tuple[str, ...]
@@ -93,6 +95,7 @@ class NetworkScores(ScoreSource):
         calibrations: of those that were saved with one.
         weights: hashes of the segmenter's and the detectors' weights, by name, for the record and
             to tell whether scores that were kept are still theirs.
+        label: tells the network from others.
     """
 
     def __init__(
@@ -101,7 +104,9 @@ class NetworkScores(ScoreSource):
         heads: Mapping[str, Head],
         calibrations: Mapping[str, Calibration | None] | None = None,
         weights: Mapping[str, str] | None = None,
+        label: str = "network",
     ) -> None:
+        self.label = label
         self.segmenter, self.heads = segmenter, dict(heads)
         self.calibrations = {name: (calibrations or {}).get(name) for name in heads}
         self.classes = segmenter.classes
@@ -136,7 +141,7 @@ class NetworkScores(ScoreSource):
                 score = head.score(seen, image)[0]
             ms[name] = self._now() - start + share_ms * head.shares_pass
             scores[name] = score.detach().cpu().numpy()
-            _require_finite(name, frame.id, scores[name])
+            require_finite(scores[name], f"the detector {name} on frame {frame.id}")
             if classes is None and seen.logits.shape[1]:
                 classes = seen.classes()[0].to(torch.uint8).cpu().numpy()
         return FrameScores(scores, ms, classes)
@@ -180,15 +185,6 @@ def options_of(head: Head) -> str:
     return f"{head.detector.options()!r}{refiners}"
 
 
-def _require_finite(name: str, frame_id: str, score: np.ndarray) -> None:
-    if np.isnan(score).any():
-        msg = (
-            f"the detector {name} gives NaN scores on frame {frame_id}, so it cannot be ranked; "
-            "its training may have diverged. Use an earlier checkpoint."
-        )
-        raise DataError(msg)
-
-
 class FolderScores(ScoreSource):
     """Stored maps of one detector.
 
@@ -200,7 +196,7 @@ class FolderScores(ScoreSource):
     classes: tuple[str, ...] = ()
 
     def __init__(self, name: str, folder: ScoreFolder) -> None:
-        self.name, self.folder = name, folder
+        self.name, self.label, self.folder = name, name, folder
         self.supervision = {name: "unknown"}
         self.calibrations = {name: None}
         self.record = {"detector": name, "folder": str(folder.folder), "maps": len(folder)}

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import shutil
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,9 @@ import numpy as np
 
 from roadanomaly.errors import DataError, UserError
 from roadanomaly.evaluation.measure import Measured
-from roadanomaly.files import write_array, write_bytes
+from roadanomaly.files import in_words, write_array, write_bytes
 from roadanomaly.metrics.runs import Run, open_run, write_run
+from roadanomaly.scores.arrays import UNREADABLE
 
 VERSION = 1
 """Changes whenever what a frame leaves behind does."""
@@ -65,7 +65,7 @@ class FrameSpool:
         try:
             with np.load(self._path(number, "npz")) as held:
                 return str(held["mark"])
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except UNREADABLE:
             return None
 
     def add(
@@ -130,7 +130,7 @@ class FrameSpool:
             with np.load(path) as held:
                 names = [name for name in held.files if name.startswith(f"{column}/")]
                 return Measured.from_arrays({n.partition("/")[2]: held[n] for n in names})
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             msg = f"{path} is broken ({error}); delete {self.folder} and evaluate again."
             raise DataError(msg) from error
 
@@ -165,8 +165,8 @@ def require_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(there).free
     if needed > free:
         msg = (
-            f"{folder} needs about {needed / 1e9:.1f} GB for score maps while it evaluates, but "
-            f"{free / 1e9:.1f} GB are free there. Choose another --out, fewer detectors or sets at "
+            f"{folder} needs about {in_words(needed)} for score maps while it evaluates, but "
+            f"{in_words(free)} are free there. Choose another --out, fewer detectors or sets at "
             "a time, or --mode official, which needs half."
         )
         raise UserError(msg)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -104,6 +104,8 @@ def threshold_findings(
         tp = int(sum(one.tp[place] for one in judged))
         fp = int(sum(one.fp[place] for one in judged))
         found = pool_objects([one.objects[place] for one in judged])
+        if not positives:  # nothing that was found can be right
+            found = replace(found, siou=NAN, ppv=NAN, f1=NAN)
         rows.append(
             ThresholdFinding(
                 way=choice.way,
@@ -112,8 +114,8 @@ def threshold_findings(
                 threshold=choice.cut.threshold,
                 tpr=ratio(tp, positives),
                 fpr=ratio(fp, negatives),
-                precision=ratio(tp, tp + fp),
-                f1=ratio(2 * tp, tp + fp + positives),
+                precision=ratio(tp, tp + fp) if positives else NAN,
+                f1=ratio(2 * tp, tp + fp + positives) if positives else NAN,
                 siou=found.siou,
                 ppv=found.ppv,
                 component_f1=found.f1,

@@ -119,7 +119,9 @@ class ComponentStatistic:
         self._fp = np.stack([(frame.ppv < TAUS[:, None]).sum(1) for frame in frames])
 
     def __call__(self, weights: np.ndarray) -> dict[str, float]:
-        """Return `siou`, `ppv` and `f1`; NaN where there is nothing to average."""
+        """Return `siou`, `ppv` and `f1`; NaN where there is nothing to average or to find."""
+        if not self._truths.any():
+            return dict.fromkeys(("siou", "ppv", "f1"), float("nan"))
         truths, predictions = weights @ self._truths, weights @ self._predictions
         tp, fp = weights @ self._tp, weights @ self._fp
         nan = float("nan")

@@ -72,8 +72,12 @@ def score_frames(
 
 
 def numbers_of(pixel: PixelResult, component: ComponentResult) -> dict[str, float]:
-    """Return the numbers of one mode by their names, as `score_frames` does."""
-    return {
+    """Return the numbers of one mode by their names, as `score_frames` does.
+
+    Without an anomaly pixel, or without an inlier pixel, nothing can be told apart: all are NaN.
+    The benchmark's own code gives FPR95 and F1 of 0 there, which reads as perfect and as nothing.
+    """
+    numbers = {
         "ap": pixel.ap,
         "auroc": pixel.auroc,
         "fpr95": pixel.fpr95,
@@ -83,6 +87,8 @@ def numbers_of(pixel: PixelResult, component: ComponentResult) -> dict[str, floa
         "ppv": component.ppv,
         "f1": component.f1,
     }
+    both = pixel.positives > 0 and pixel.negatives > 0
+    return numbers if both else dict.fromkeys(numbers, float("nan"))
 
 
 class _Spool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from roadanomaly.extras import require
 from roadanomaly.files import write_bytes, write_text
 
 COLUMNS = ("clip", "id", "start_s", "end_s", "peak_s", "peak_score", "peak_frame", "thumbnail")
+INDEX = ("index.parquet", "index.html")
 BOX = ("x0", "y0", "x1", "y1")
 STYLE = """
 :root{color-scheme:light dark;font:15px/1.4 system-ui,sans-serif}body{margin:1rem auto;
@@ -20,6 +23,14 @@ grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr))}li{border:1p
 border-radius:8px;overflow:hidden}img{width:100%;display:block;background:#000}
 p{margin:.4rem .6rem;overflow-wrap:anywhere}small{opacity:.75}
 """
+
+
+def is_mined(folder: Path) -> bool:
+    """Tell whether clips were mined into a folder before, by the record of one."""
+    for path in folder.glob("clips/*.json"):
+        with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
+            return {"clip", "frames", "events"} <= json.loads(path.read_text()).keys()
+    return False
 
 
 def write_index(out: Path, records: Sequence[dict[str, Any]], heading: str) -> None:
@@ -35,8 +46,8 @@ def write_index(out: Path, records: Sequence[dict[str, Any]], heading: str) -> N
     """
     rows = [{"clip": record["clip"], **event} for record in records for event in record["events"]]
     rows.sort(key=lambda row: -row["peak_score"])
-    _write_parquet(out / "index.parquet", rows)
-    write_text(out / "index.html", _page(rows, records, heading))
+    _write_parquet(out / INDEX[0], rows)
+    write_text(out / INDEX[1], _page(rows, records, heading))
 
 
 def _write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:

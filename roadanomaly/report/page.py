@@ -11,7 +11,7 @@ from roadanomaly.evaluation.findings import Findings, load_findings
 from roadanomaly.files import write_text
 from roadanomaly.report.page_data import report_data, to_json
 from roadanomaly.report.render import render
-from roadanomaly.report.table import by_set, describe
+from roadanomaly.report.table import by_set, describe, write_tables
 from roadanomaly.report.tables.results import (
     extra_tables,
     main_mode,
@@ -23,6 +23,21 @@ from roadanomaly.report.tables.results import (
 
 NAME = "report.html"
 RECORD = "record.json"
+
+
+def write_pages(folder: Path, findings: Sequence[Findings], title: str) -> None:
+    """Write table and page of an evaluation into its folder, `results.csv` and `report.html`.
+
+    Args:
+        folder: that holds the findings, record and small pictures.
+        findings: of that folder, in the order of the table.
+        title: of the page.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    write_tables(folder / "results.csv", findings)
+    write_text(folder / NAME, report_text(folder, load_findings(folder), title))
 
 
 def write_report(folder: Path) -> Path:
@@ -43,15 +58,15 @@ def write_report(folder: Path) -> Path:
     return path
 
 
-def report_text(folder: Path, findings: Sequence[Findings]) -> str:
-    """Return the page as text; arguments as `write_report`."""
+def report_text(folder: Path, findings: Sequence[Findings], title: str = "") -> str:
+    """Return the page as text; its title is the folder's name where none is given."""
     sets = by_set(findings)
     hidden = "set" if len(sets) == 1 else ""
     mode = main_mode(findings)
     exact = results_table(findings, "exact").without(hidden)
     return render(
         "report.html.jinja",
-        title=folder.resolve().name,
+        title=title or folder.resolve().name,
         sets=[describe(members[0]) for members in sets.values()],
         results=results_table(findings).without(hidden),
         mode=mode,

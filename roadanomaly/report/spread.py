@@ -9,6 +9,7 @@ import numpy as np
 
 from roadanomaly.evaluation.findings import Findings
 from roadanomaly.report.tables.results import METRICS
+from roadanomaly.report.tables.table import UNDEFINED
 
 NUMBER = re.compile(r"(?:[-_. ]|(?<=seed)|(?<=\())\d+(?=\)?$)")
 """A seed at the end of a run's name: `flow_0`, `flow-seed0`, `0`, but not `resnet50`."""
@@ -36,4 +37,7 @@ def format_spread(findings: Sequence[Findings]) -> str:
 
 
 def _spread(values: Sequence[float]) -> str:
+    defined = [value for value in values if value is not None and not np.isnan(value)]
+    if len(defined) < len(values):
+        return UNDEFINED
     return f"{100 * np.mean(values):.2f} ± {100 * np.std(values, ddof=1):.2f}"

@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import cv2
 import numpy as np
 
-from roadanomaly.files import write_bytes, write_text
+from roadanomaly.files import file_name, write_bytes, write_text
 from roadanomaly.report.pictures import rgb
 from roadanomaly.types import Frame
 
@@ -72,7 +71,7 @@ def write_thumbnails(
     Raises:
         UserError: the folder cannot be written.
     """
-    base, name = folder / FOLDER / _safe(set_name), _safe(frame.id)
+    base, name = folder / FOLDER / file_name(set_name), file_name(frame.id)
     image = cv2.cvtColor(_shrink(rgb(frame), IMAGE_WIDTH), cv2.COLOR_RGB2BGR)
     write_bytes(base / "image" / f"{name}.jpg", _jpeg(image, 78, IMAGE_BYTES))
     if frame.truth is not None:
@@ -80,14 +79,14 @@ def write_thumbnails(
         write_bytes(base / "truth" / f"{name}.png", cv2.imencode(".png", truth)[1].tobytes())
     for detector, score in scores.items():
         picture = encode_score(score)
-        place = base / "score" / _safe(detector)
+        place = base / "score" / file_name(detector)
         write_bytes(place / f"{name}.jpg", picture.grey)
         write_text(place / f"{name}.json", json.dumps(picture.levels.tolist()))
 
 
 def read_frame(folder: Path, set_name: str, frame_id: str) -> FramePicture | None:
     """Return a frame's image and label, or None where no picture was kept."""
-    base, name = folder / FOLDER / _safe(set_name), _safe(frame_id)
+    base, name = folder / FOLDER / file_name(set_name), file_name(frame_id)
     image, truth = base / "image" / f"{name}.jpg", base / "truth" / f"{name}.png"
     if not image.exists():
         return None
@@ -96,8 +95,8 @@ def read_frame(folder: Path, set_name: str, frame_id: str) -> FramePicture | Non
 
 def read_score(folder: Path, set_name: str, detector: str, frame_id: str) -> ScorePicture | None:
     """Return a detector's score map of a frame, or None where no picture was kept."""
-    place = folder / FOLDER / _safe(set_name) / "score" / _safe(detector)
-    grey, levels = (place / f"{_safe(frame_id)}{suffix}" for suffix in (".jpg", ".json"))
+    place = folder / FOLDER / file_name(set_name) / "score" / file_name(detector)
+    grey, levels = (place / f"{file_name(frame_id)}{suffix}" for suffix in (".jpg", ".json"))
     if not (grey.exists() and levels.exists()):
         return None
     return ScorePicture(grey.read_bytes(), np.array(json.loads(levels.read_text())))
@@ -111,15 +110,15 @@ def write_explanation(
     Raises:
         UserError: the folder cannot be written.
     """
-    place = folder / FOLDER / _safe(set_name) / "explained" / _safe(detector)
+    place = folder / FOLDER / file_name(set_name) / "explained" / file_name(detector)
     picture = cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)
-    write_bytes(place / f"{_safe(frame_id)}.jpg", _jpeg(picture, 80, SHEET_BYTES))
+    write_bytes(place / f"{file_name(frame_id)}.jpg", _jpeg(picture, 80, SHEET_BYTES))
 
 
 def read_explanation(folder: Path, set_name: str, detector: str, frame_id: str) -> bytes | None:
     """Return that sheet as a JPEG file, or None where none was kept."""
-    place = folder / FOLDER / _safe(set_name) / "explained" / _safe(detector)
-    path = place / f"{_safe(frame_id)}.jpg"
+    place = folder / FOLDER / file_name(set_name) / "explained" / file_name(detector)
+    path = place / f"{file_name(frame_id)}.jpg"
     return path.read_bytes() if path.exists() else None
 
 
@@ -168,8 +167,3 @@ def _jpeg(picture: np.ndarray, quality: int, limit: int) -> bytes:
         if len(content) <= limit or quality <= 8:
             return content
         quality -= 10
-
-
-def _safe(name: str) -> str:
-    """Return a file name for any id; slashes and the like are written as in an address."""
-    return quote(name, safe=" ()+,=@")

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from roadanomaly.errors import OptionError, nearest
+from roadanomaly.scores.finite import require_finite
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Runtime(ABC):
 
         Raises:
             OptionError: another size or type.
+            DataError: a score is NaN or infinite.
         """
         if image.shape != (*self.size, 3) or image.dtype != np.uint8:
             height, width = self.size
@@ -72,7 +74,9 @@ class Runtime(ABC):
                 "scale the frame, or export for its size."
             )
             raise OptionError(msg)
-        return self.run(image)
+        found = self.run(image)
+        require_finite(found.score, f"{self.name} {self.precision}")
+        return found
 
 
 def check_precision(kind: type[Runtime], precision: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 from roadanomaly.calibration import Calibration
 from roadanomaly.errors import DataError, OptionError, UserError, nearest
 from roadanomaly.files import write_text
+from roadanomaly.ledger import Ledger
 from roadanomaly.model import Model
 from roadanomaly.runtimes.base import Runtime, check_precision
 from roadanomaly.runtimes.export import write_onnx, write_torchscript
@@ -22,11 +23,15 @@ from roadanomaly.runtimes.open_vino import OpenVino, quantise, read_graph, store
 from roadanomaly.runtimes.parity import Parity, ParityError, compare, report, require_all
 from roadanomaly.runtimes.pytorch import PyTorch
 from roadanomaly.runtimes.sizes import check_size, least_side, other_sizes
+from roadanomaly.saved_model import check_model, read_description
+from roadanomaly.swap import JOURNAL, WORK, clear, finish, new_result, settle, swap
 
 FORMAT = 1
 DESCRIPTION = "export.json"
 PARITY = "parity.json"
 GRAPHS = {"onnx": "graph.onnx", "openvino": "graph.xml", "torchscript": "graph.pt"}
+REPLACED = (*GRAPHS.values(), "graph.bin", DESCRIPTION, PARITY)
+"""What belongs to one export and is replaced together."""
 BACKENDS: dict[str, type[Runtime]] = {
     "onnx": OnnxRuntime,
     "openvino": OpenVino,
@@ -132,31 +137,58 @@ def export(
         _check_int8(quantise_on, dynamic)
     least = least_side(model.segmenter) if dynamic else None
     sizes = [size] if least is None else [size, *other_sizes(size, least)]
-    partial = out.with_name(f".{out.name}.partial")
+    finish(out)
+    Ledger(out).refuse_strangers(REPLACED, REPLACED if _is_export(out) else ())
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        graph = partial / GRAPHS[to]
+        new = new_result(out)
+        graph = new / GRAPHS[to]
         _write(model, to, size, graph, precision, quantise_on, dynamic)
         parities = [
             _compare(model, _open(to, graph, one, precision), frames(one), data, tolerance)
             for one in sizes
         ]
-        out.mkdir(parents=True, exist_ok=True)
-        for old in (*GRAPHS.values(), "graph.bin", DESCRIPTION):
-            (out / old).unlink(missing_ok=True)
-        write_text(out / PARITY, json.dumps(report(parities), indent=1) + "\n")
-        require_all(parities)
-        for file in partial.iterdir():
-            file.replace(out / file.name)
         description = _describe(model, to, size, precision, least, record)
-        write_text(out / DESCRIPTION, json.dumps(description, indent=1) + "\n")
+        write_text(new / DESCRIPTION, json.dumps(description, indent=1) + "\n")
+        _put_in_place(out, parities)
     except OSError as error:
         msg = f"the export cannot be written to {out}: {error.strerror or error}."
         raise UserError(msg) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if not (out / WORK / JOURNAL).exists():
+            clear(out)
+            with contextlib.suppress(OSError):
+                out.rmdir()  # where nothing was written into it
     return parities
+
+
+def _put_in_place(out: Path, parities: Sequence[Parity]) -> None:
+    """Replace an older export by the new one, or by the report alone of one that was refused.
+
+    Raises:
+        ParityError: it was refused.
+    """
+    refused: ParityError | None = None
+    try:
+        require_all(parities)
+    except ParityError as error:
+        refused = error
+        new_result(out)
+    new = out / WORK / "new"
+    write_text(new / PARITY, json.dumps(report(parities), indent=1) + "\n")
+    Ledger(out).add([path.name for path in new.iterdir()])
+    swap(out, REPLACED)
+    if refused is not None:
+        raise refused
+
+
+def _is_export(folder: Path) -> bool:
+    """Tell whether an export lies in a folder, by its description or its report."""
+    wanted = {DESCRIPTION: {"format", "to", "graph"}, PARITY: {"reference", "runtime", "ap_before"}}
+    for name, keys in wanted.items():
+        with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
+            if keys <= json.loads((folder / name).read_text()).keys():
+                return True
+    return False
 
 
 def _compare(
@@ -254,15 +286,17 @@ def read_exported(folder: Path) -> Exported | None:
     Raises:
         DataError: an `export.json` that is broken, or whose graph is missing.
     """
+    settle(folder)
     path = folder / DESCRIPTION
     if not path.exists():
         return None
     try:
-        found = json.loads(path.read_text())
+        found = read_description(path)
+        check_model(found, folder)
         exported = Exported(
             to=found["to"],
-            graph=folder / found["graph"],
-            size=(found["size"][0], found["size"][1]),
+            graph=folder / GRAPHS[found["to"]],
+            size=(int(found["size"][0]), int(found["size"][1])),
             precision=found["precision"],
             calibration=Calibration.from_dict(found["calibration"]),
             min_area=found["min_area"],

@@ -135,8 +135,9 @@ def open_scores(folder: str | Path, names: Collection[str] = ()) -> ScoreFolder:
     found = _score_folders(folder)
     if not found:
         seen = sorted({path.suffix or path.name for path in folder.iterdir()})
+        held = f"no score map, only {_few(seen)}" if seen else "no file at all"
         msg = (
-            f"{folder} holds no score map, only {_few(seen) or 'nothing'}; maps are named "
+            f"{folder} holds {held}; score maps are named "
             f"`<frame id>` and end in one of {', '.join(SUFFIXES)}."
         )
         raise DataError(msg)

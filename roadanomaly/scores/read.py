@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import io
+import math
 import zipfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 
 from roadanomaly.errors import DataError
+from roadanomaly.scores.arrays import UNREADABLE, Shape, npz_names, read_npy, read_npz
 
 KEY = "value"
 """Name of the array in the official HDF5 files, and in `.npz` files with several arrays."""
@@ -19,6 +21,12 @@ SUFFIXES = (".hdf5", ".h5", ".npy", ".npz", ".png", ".tif", ".tiff")
 """File name endings that count as a score map, in lower case."""
 
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+MOST_PIXELS = 1 << 30
+"""Of a map whose image is not known."""
+
+Check = Callable[[Shape], None]
+"""Refuses a shape before its numbers are read."""
+
 _FLOATS = (np.float16, np.float32, np.float64)
 _TOP_16_BITS = 65535
 
@@ -42,18 +50,41 @@ def read_map(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarra
             the same value everywhere.
     """
     path = Path(path)
-    score = load_map(path)
+    score = load_map(path, size)
     check_values(path, score)
     return score if size is None else fit(path, score, size)
 
 
-def load_map(path: Path) -> np.ndarray:
-    """Read a map without judging its values; everything else as `read_map`.
+def load_map(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Read a map without judging its values, and as large as it is; the rest as `read_map`.
 
     Raises:
         DataError: missing, truncated or of another kind; wrong key, type or shape.
     """
-    return _squeeze(path, _load(path))
+
+    def check(shape: Shape) -> None:
+        _check_shape(path, shape, size)
+
+    return _squeeze(path, _load(path, check))
+
+
+def _check_shape(path: Path, shape: Shape, size: tuple[int, int] | None) -> None:
+    """Refuse a shape before the numbers are read: a header may claim any.
+
+    Raises:
+        DataError: it is none of the image, or of no image.
+    """
+    sides = tuple(side for side in shape if side != 1)
+    if size is not None and len(sides) == 2 and min(sides):
+        _require_fit(path, (sides[0], sides[1]), size)
+    most = MOST_PIXELS if size is None else 64 * size[0] * size[1]
+    if math.prod(shape) > most:
+        image = "" if size is None else f", and its image has {size[1]}×{size[0]}"
+        msg = (
+            f"{path} claims the shape {shape}, {math.prod(shape)} numbers{image}; a score map is "
+            "(H, W), one number a pixel. Save the map again."
+        )
+        raise DataError(msg)
 
 
 def fit(path: Path, score: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -62,9 +93,17 @@ def fit(path: Path, score: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     Raises:
         DataError: the map is not narrower, or not of the image's proportions.
     """
+    _require_fit(path, (score.shape[0], score.shape[1]), size)
     if score.shape == tuple(size):
         return score
-    (rows, columns), (height, width) = score.shape, size
+    height, width = size
+    return cv2.resize(score.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _require_fit(path: Path, shape: tuple[int, int], size: tuple[int, int]) -> None:
+    if shape == tuple(size):
+        return
+    (rows, columns), (height, width) = shape, size
     sizes = f"{path} is {columns}×{rows}, but its image is {width}×{height} pixels (width×height)"
     if (rows, columns) == (width, height):
         msg = f"{sizes}: rows and columns are swapped. Transpose the map before saving it."
@@ -81,10 +120,9 @@ def fit(path: Path, score: np.ndarray, size: tuple[int, int]) -> np.ndarray:
             "without padding or cropping."
         )
         raise DataError(msg)
-    return cv2.resize(score.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def _load(path: Path) -> np.ndarray:
+def _load(path: Path, check: Check) -> np.ndarray:
     loaders = {".hdf5": _load_hdf5, ".h5": _load_hdf5, ".npy": _load_npy, ".npz": _load_npz}
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -95,7 +133,7 @@ def _load(path: Path) -> np.ndarray:
         raise DataError(msg)
     if path.stat().st_size == 0:
         raise _broken(path, "it is empty")
-    return loaders.get(suffix, _load_image)(path)
+    return loaders.get(suffix, _load_image)(path, check)
 
 
 def _broken(path: Path, why: object) -> DataError:
@@ -106,46 +144,59 @@ def _broken(path: Path, why: object) -> DataError:
     return DataError(msg)
 
 
-def _load_hdf5(path: Path) -> np.ndarray:
+def _load_hdf5(path: Path, check: Check) -> np.ndarray:
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
-            if not isinstance(file.get(KEY), h5py.Dataset):
+            held = file.get(KEY)
+            if isinstance(held, h5py.Group):
+                msg = (
+                    f"{path} holds a group called {KEY!r} ({_listed(held) or 'empty'}), and not an "
+                    "array. Save the map itself under this name."
+                )
+                raise DataError(msg)
+            if not isinstance(held, h5py.Dataset):
                 raise _without_key(path, list(file))
-            return np.asarray(file[KEY][()])
-    except (OSError, RuntimeError, ValueError) as error:
+            check(held.shape or ())
+            return np.asarray(held[()])
+    except (*UNREADABLE, RuntimeError) as error:
         raise _broken(path, error) from error
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def _without_key(path: Path, keys: list[str]) -> DataError:
     msg = (
-        f"{path} holds {', '.join(map(repr, keys)) or 'nothing'}, but no array called {KEY!r}; "
+        f"{path} holds {_listed(keys) or 'nothing'}, but no array called {KEY!r}; "
         f"the official tool reads {KEY!r} only. Save the map under this name."
     )
     return DataError(msg)
 
 
-def _load_npy(path: Path) -> np.ndarray:
+def _load_npy(path: Path, check: Check) -> np.ndarray:
     try:
-        return np.lib.format.read_array(io.BytesIO(path.read_bytes()), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        return read_npy(path, check)
+    except UNREADABLE as error:
         raise _broken(path, error) from error
 
 
-def _load_npz(path: Path) -> np.ndarray:
+def _load_npz(path: Path, check: Check) -> np.ndarray:
     if not zipfile.is_zipfile(path):
         raise _broken(path, "it is no whole zip archive")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if KEY not in arrays and len(arrays.files) != 1:
-                raise _without_key(path, arrays.files)
-            return arrays[KEY if KEY in arrays else arrays.files[0]]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        names = npz_names(path)
+        if KEY not in names and len(names) != 1:
+            raise _without_key(path, names)
+        return read_npz(path, KEY if KEY in names else names[0], check)
+    except (*UNREADABLE, RuntimeError) as error:
         raise _broken(path, error) from error
 
 
-def _load_image(path: Path) -> np.ndarray:
+def _load_image(path: Path, check: Check) -> np.ndarray:
+    del check  # the decoder has a limit of its own
     try:
         data = path.read_bytes()
     except OSError as error:

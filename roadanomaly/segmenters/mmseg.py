@@ -184,6 +184,7 @@ Known = tuple[Triple, Triple, bool]
 def _read(config: str | dict[str, Any]) -> tuple[dict[str, Any], Known]:
     """Return the `model` of a config, and its mean, standard deviation and channel order."""
     if isinstance(config, dict):
+        _require_names(config)
         return dict(config), IMAGENET
     path = _find(config)
     try:
@@ -197,6 +198,26 @@ def _read(config: str | dict[str, Any]) -> tuple[dict[str, Any], Known]:
         )
         raise OptionError(msg) from error
     return model, _normalisation(prepared)
+
+
+def _require_names(config: Any) -> None:
+    """Refuse parts of a dictionary that mmengine would import from anywhere: `package.function`.
+
+    Raises:
+        OptionError: names the part.
+    """
+    if isinstance(config, dict):
+        kind = config.get("type")
+        if not isinstance(kind, (str, type(None))) or "." in (kind or "") or "_scope_" in config:
+            msg = (
+                f"the part {kind!r} of this mmseg config lies outside mmsegmentation, and a "
+                "dictionary runs no code from elsewhere. Give the config file that it comes from, "
+                "with the weights: --segmenter.config FILE --segmenter.weights FILE."
+            )
+            raise OptionError(msg)
+        config = list(config.values())
+    for one in config if isinstance(config, (list, tuple)) else ():
+        _require_names(one)
 
 
 def _find(config: str) -> Path:

@@ -46,11 +46,14 @@ def find_weights(weights: str | Path) -> Path:
         DataError: no such file, or several of that name; lists the places.
     """
     given = Path(weights).expanduser()
-    if given.is_file():
-        return given
     folders = weight_folders()
-    for folder in folders:
-        found = sorted(path for path in folder.rglob(given.name) if path.is_file())
+    try:
+        if given.is_file():
+            return given
+        named = {one: [p for p in one.rglob(given.name) if p.is_file()] for one in folders}
+    except (OSError, ValueError, NotImplementedError):  # no name of a file
+        named = {}
+    for found in map(sorted, named.values()):
         if len(found) > 1:
             places = ", ".join(str(path) for path in found)
             msg = f"several weight files are called {given.name}: {places}. Give the whole path."

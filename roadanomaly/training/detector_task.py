@@ -16,6 +16,7 @@ from roadanomaly.data.transforms import Degrade
 from roadanomaly.fitting import run_passes, split_for
 from roadanomaly.flows import ImageFlow
 from roadanomaly.flows.store import save_flow
+from roadanomaly.folders import standing
 from roadanomaly.inliers import inlier_scores
 from roadanomaly.model import load
 from roadanomaly.negatives.mixed import MixedFrames
@@ -140,7 +141,7 @@ class DetectorTask(Task):
             if found.positives:
                 name = f"{best.calibration.data} with held-out negatives"
                 best.calibration = best.calibration.with_f1(found.best_f1_threshold, name)
-        saved = json.loads((self.folder.model / "model.json").read_text())["record"]
+        saved = json.loads((standing(self.folder.model) / "model.json").read_text())["record"]
         best.save(self.folder.model, saved)
         if log:
             log.say(f"best at step {best_step}; the model is in {self.folder.model}")

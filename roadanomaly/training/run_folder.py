@@ -11,7 +11,10 @@ from typing import Any
 import yaml
 
 from roadanomaly.errors import OptionError, UserError
+from roadanomaly.files import write_text
+from roadanomaly.folders import standing
 from roadanomaly.formats import upgrade_recipe
+from roadanomaly.ledger import Ledger
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.training.run_config import RunConfig
 
@@ -20,6 +23,8 @@ FREE_KEYS = ("out", "workers", "accelerator", "devices", "checkpoint_every", "lo
 
 SOURCES = ("negatives", "val_negatives")
 """Keys that hold a source of negatives."""
+BEGUN = ("config.yaml", "record.json", "metrics.csv", "validation.csv", "tensorboard/")
+"""What a run writes from its beginning, in place of what a run that was cut off left."""
 
 
 class RunFolder:
@@ -38,7 +43,8 @@ class RunFolder:
         """Make the folder and write `config.yaml` and `record.json`.
 
         Raises:
-            UserError: it holds a run or a model already, or cannot be written.
+            UserError: it holds a run or a model already, or files of somebody else that a run
+                would replace; or it cannot be written.
         """
         if self.last.exists():
             msg = (
@@ -46,21 +52,26 @@ class RunFolder:
                 "folder with --out, or delete it."
             )
             raise UserError(msg)
-        if self.model.exists():
+        if standing(self.model).exists():
             msg = (
                 f"{self.path} already holds a model, and no checkpoint to continue from; give "
                 "another folder with --out, or delete it."
             )
             raise UserError(msg)
-        try:
-            shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
-            self.path.mkdir(parents=True, exist_ok=True)
-            text = yaml.safe_dump(plain(config), sort_keys=False)
-            (self.path / "config.yaml").write_text(text)
-            (self.path / "record.json").write_text(json.dumps(record, indent=1) + "\n")
-        except OSError as error:
-            msg = f"the run folder {self.path} cannot be written: {error.strerror}. Give --out."
-            raise UserError(msg) from error
+        Ledger(self.path).claim(BEGUN, BEGUN if is_run(self.path) else ())
+        shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
+        write_text(self.path / "record.json", json.dumps(record, indent=1) + "\n")
+        write_text(self.path / "config.yaml", yaml.safe_dump(plain(config), sort_keys=False))
+
+
+def is_run(folder: Path) -> bool:
+    """Tell whether a folder holds a run, by its record and config."""
+    try:
+        record = json.loads((folder / "record.json").read_text())
+    except (OSError, ValueError, RecursionError):
+        return False
+    ours = isinstance(record, dict) and {"command", "started", "packages"} <= record.keys()
+    return ours and (folder / "config.yaml").exists()
 
 
 def plain(config: RunConfig) -> dict[str, Any]:

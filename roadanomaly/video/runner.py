@@ -192,12 +192,21 @@ class Runner:
             while True:
                 frame = self._decoded.take()
                 start = time.perf_counter()
-                if self.runtime.keeps_state and self._cut(frame.image):
-                    self.runtime.reset()
-                scores = self.runtime(frame.image)
+                scores = self._scores_of(frame)
                 self._scored.put(Scored(frame, scores, time.perf_counter() - start))
         finally:
             self._decoded.close()
+
+    def _scores_of(self, frame: VideoFrame) -> Scores:
+        """Score a frame, or say which one cannot be."""
+        try:
+            if self.runtime.keeps_state and self._cut(frame.image):
+                self.runtime.reset()
+            return self.runtime(frame.image)
+        except DataError as error:
+            place = f"frame {frame.number} of {self.source.name}, at {frame.time_s:.2f} s"
+            msg = f"{place}: {error}"
+            raise DataError(msg) from error
 
     def _judge_all(self) -> None:
         """Judge frames in this thread, which is the one that signals reach."""

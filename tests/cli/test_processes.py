@@ -62,7 +62,7 @@ def test_two_workers_give_the_bits_of_one_process(alone, command, model_folder, 
     one = alone(model_folder)
     assert results(tmp_path / "two") == results(one)
     assert repr(without_times(tmp_path / "two")) == repr(without_times(one))
-    assert len(list((tmp_path / "two" / "pictures").iterdir())) == 2
+    assert len(list((tmp_path / "two" / "pictures" / "streets" / "run").iterdir())) == 2
     assert not (tmp_path / "two" / ".partial").exists()
 
 
@@ -110,6 +110,7 @@ def test_frames_scored_by_another_model_are_dropped_with_a_message(command, mode
     stale = out / ".partial" / "0123456789abcdef"
     stale.mkdir(parents=True)
     (stale / "000000.npz").write_bytes(b"")
+    (stale.parent / "here").touch()
     code, _, err = command("evaluate", model_folder, *OPTIONS, "--out", out)
     assert code == 0
     assert "1 frames that an earlier, unfinished evaluation scored" in err

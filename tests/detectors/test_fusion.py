@@ -132,7 +132,7 @@ def test_it_says_what_is_missing():
         Fusion(HEADS, "meam")
     with pytest.raises(OptionError, match="a head is"):
         Fusion([{"name": "energy"}, HEADS[1]])
-    with pytest.raises(DataError, match="no head can be read"):
+    with pytest.raises(DataError, match="no model at nowhere"):
         Fusion([{"run": "nowhere"}, HEADS[1]])
     with pytest.raises(DataError, match="needs negatives"):
         fitted("learned", segmenter, negatives=False)

@@ -55,6 +55,7 @@ def test_a_broken_file_says_which(found, tmp_path):
 def test_a_new_evaluation_replaces_the_findings_of_an_older_one(found, tmp_path):
     out = EvaluationFolder(tmp_path / "run")
     out.publish([dataclasses.replace(found, detector="old")], {"seed": 0}, [])
+    out.require_usable()
     (out.result("key") / "pictures").mkdir(parents=True)
     (out.result("key") / "pictures" / "a.png").write_bytes(b"picture")
     out.publish([found], {"seed": 1}, ["key"])

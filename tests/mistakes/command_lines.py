@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+
 from tests.mistakes.bench import case
+
+LONG = "x" * 300
+BEYOND = str(2**70)
+SEED = ("`--seed` is", "from 0 to 2^63 - 1")
 
 
 @case("the set is unknown", "no data set is called 'smiyc-anomly'", "`smiyc-anomaly`")
@@ -108,3 +114,111 @@ def out_is_a_file(bench):
 @case("the output cannot be made", "--out /dev/null/x: the folder cannot be written")
 def out_unwritable(bench):
     return bench.stored("--out", "/dev/null/x")
+
+
+def each(*words):
+    return [str(word) for word in words]
+
+
+@case("evaluate: the seed has 70 bits", *SEED)
+def evaluate_seed(bench):
+    return bench.stored("--seed", BEYOND)
+
+
+@case("predict: the seed has 70 bits", *SEED)
+def predict_seed(bench):
+    return each("predict", bench.model, bench.track / "images", "--seed", BEYOND)
+
+
+@case("predict: the seed is negative", *SEED)
+def predict_negative_seed(bench):
+    return each("predict", bench.model, bench.track / "images", "--seed", "-1")
+
+
+@case("fit: the seed has 70 bits", *SEED)
+def fit_seed(bench):
+    return each("fit", "--run", bench.model, "--data.name", "streets", "--seed", BEYOND)
+
+
+@case("compare: the seed is negative", *SEED)
+def compare_seed(bench):
+    return each("compare", bench.out, "--seed", "-3")
+
+
+@case("flow sample: the seed has 70 bits", *SEED)
+def flow_seed(bench):
+    return each("flow", "sample", bench.model, "--seed", BEYOND)
+
+
+@case("demo: the seed has 70 bits", *SEED)
+def demo_seed(bench):
+    return each("demo", "--seed", BEYOND)
+
+
+@case("a set's name has 300 letters", "no data set is called")
+def long_set(bench):
+    return bench.stored("--on", LONG)
+
+
+@case("the root's name has 300 letters", LONG)
+def long_root(bench):
+    return bench.evaluate("--scores", bench.maps, "--root", LONG)
+
+
+@case("the maps' folder has 300 letters", LONG)
+def long_maps(bench):
+    return bench.evaluate("--scores", LONG, "--root", bench.root)
+
+
+@case("the model's folder has 300 letters", LONG)
+def long_model(bench):
+    return bench.evaluate(LONG, "--root", bench.root)
+
+
+@case("the weights' name has 300 letters", "no weight file", LONG)
+def long_weights(bench):
+    words = ("--segmenter.name", "espnetv2", "--segmenter.weights", LONG)
+    return bench.evaluate(*words, "--root", bench.root)
+
+
+@case("the weights' name is a pattern", "no weight file '***'")
+def weights_pattern(bench):
+    words = ("--segmenter.name", "espnetv2", "--segmenter.weights", "***")
+    return bench.evaluate(*words, "--root", bench.root)
+
+
+@case("evaluate: the output's name has 300 letters", f"--out {LONG}: the folder cannot be written")
+def long_out(bench):
+    return bench.stored("--out", LONG)
+
+
+@case("predict: an image's name has 300 letters", LONG)
+def long_image(bench):
+    return each("predict", bench.model, LONG)
+
+
+@case("predict: the output's name has 300 letters", LONG)
+def long_prediction(bench):
+    return each("predict", bench.model, bench.track / "images", "--out", LONG)
+
+
+@case("train: the config's name has 300 letters", LONG)
+def long_config(bench):
+    return each("train", LONG)
+
+
+@case("compare: a run's name has 300 letters", LONG)
+def long_run(bench):
+    return each("compare", bench.out, LONG)
+
+
+@case("compare: the page's name has 300 letters", LONG)
+def long_page(bench):
+    again = bench.out.with_name("again")
+    shutil.copytree(bench.out, again)
+    return each("compare", bench.out, again, "--resamples", "1", "--out", LONG)
+
+
+@case("the command's name has 300 letters", "no command is called")
+def long_command(bench):
+    return [LONG]

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from roadanomaly.cli.main import main
 from tests import layouts
 from tests.mistakes.bench import Bench, write_map
 
@@ -21,8 +22,8 @@ def whole(tmp_path_factory):
     for number in range(10):
         score = rng.normal(size=(layouts.HEIGHT, layouts.WIDTH)).astype(np.float16)
         write_map(base / "maps" / f"validation{number:04d}.hdf5", score)
-    (base / "out").mkdir()
-    (base / "out" / "metrics.json").write_text('{"earlier": "result"}\n')
+    words = ("--scores", base / "maps", "--root", base / "root", "--on", "smiyc-anomaly")
+    assert main(["evaluate", *map(str, words), "--pictures", "1", "--out", str(base / "out")]) == 0
     return base
 
 

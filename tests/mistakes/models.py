@@ -4,7 +4,34 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
 from tests.mistakes.bench import case, truncate
+
+GOOD = {"rates": [0.01, 1.0], "scores": [2.0, -1.0], "rate": 0.01, "pixels": 9, "data": "x"}
+
+
+def describe(bench, **changed):
+    """Change entries of the model's description; `part__key` is an entry of a part."""
+    path = bench.model / "model" / "model.json"
+    held = json.loads(path.read_text())
+    for name, value in changed.items():
+        part, _, key = name.partition("__")
+        if key:
+            held[part][key] = value
+        else:
+            held[part] = value
+    path.write_text(json.dumps(held))
+    return bench.modelled()
+
+
+def spoil_weights(bench, value):
+    path = bench.model / "model" / "weights.safetensors"
+    weights = load_file(path)
+    name = max(weights, key=lambda one: weights[one].size)
+    weights[name].flat[3] = value
+    save_file(weights, path)
 
 
 @case("the model's folder does not exist", "no model at", "model.json is missing")
@@ -40,3 +67,153 @@ def model_of_another_version(bench):
 def segmenter_weights_missing(bench):
     words = ("--segmenter.name", "espnetv2", "--segmenter.weights", bench.root / "nowhere.pth")
     return bench.evaluate(*words, "--root", bench.root)
+
+
+@case("a weight is NaN", "are not finite: 1 of", "The training diverged")
+def weight_nan(bench):
+    spoil_weights(bench, np.nan)
+    return bench.modelled()
+
+
+@case("predict: a weight is infinite", "are not finite: 1 of", "The training diverged")
+def weight_infinite(bench):
+    spoil_weights(bench, np.inf)
+    return ["predict", str(bench.model), str(bench.track / "images")]
+
+
+@case("video: a weight is NaN", "are not finite: 1 of")
+def video_weight_nan(bench):
+    spoil_weights(bench, np.nan)
+    return ["video", str(bench.model), str(bench.track / "images")]
+
+
+@case("the description is 200,000 brackets", "is broken", "nested too deeply")
+def brackets(bench):
+    (bench.model / "model" / "model.json").write_text("[" * 200_000)
+    return bench.modelled()
+
+
+@case("the description is a list", "is broken", "holds a list, and not an object")
+def description_list(bench):
+    (bench.model / "model" / "model.json").write_text("[1, 2]")
+    return bench.modelled()
+
+
+@case("the description is a word", "is broken", "holds a word")
+def description_word(bench):
+    (bench.model / "model" / "model.json").write_text('"model"')
+    return bench.modelled()
+
+
+@case("the segmenter is a list", "`segmenter` is ['espnetv2'], not an object")
+def segmenter_list(bench):
+    return describe(bench, segmenter=["espnetv2"])
+
+
+@case("the segmenter has no name", "`segmenter` is", "not an object with a `name`")
+def segmenter_nameless(bench):
+    return describe(bench, segmenter__name=7)
+
+
+@case("the detector is nothing", "`detector` is None")
+def detector_nothing(bench):
+    return describe(bench, detector=None)
+
+
+@case("the saved detector is unknown", "no detector is called 'enrgy'")
+def detector_of_no_name(bench):
+    return describe(bench, detector__name="enrgy")
+
+
+@case("the detector has an option too many", "`warmth` is not an option")
+def detector_option(bench):
+    return describe(bench, detector__warmth=2)
+
+
+@case("the segmenter's weights lie elsewhere", "`segmenter.weights` names a file, '/etc/passwd'")
+def weights_elsewhere(bench):
+    return describe(bench, segmenter__weights="/etc/passwd")
+
+
+@case("the segmenter's weights have 300 letters", "`segmenter.weights` names a file")
+def weights_long(bench):
+    return describe(bench, segmenter__weights="x" * 300)
+
+
+@case("a part of the detector begins from elsewhere", "`detector.encoder.weights` names a file")
+def part_elsewhere(bench):
+    return describe(bench, detector__encoder={"name": "timm", "weights": "../a"})
+
+
+@case("the classes are numbers", "`segmenter.classes` is [1, 2], not a list of words")
+def classes_numbers(bench):
+    return describe(bench, segmenter__classes=[1, 2])
+
+
+@case("the smallest area is a word", "`min_area` is 'large', not a whole number")
+def area_word(bench):
+    return describe(bench, min_area="large")
+
+
+@case("the smallest area is negative", "`min_area` is -5")
+def area_negative(bench):
+    return describe(bench, min_area=-5)
+
+
+@case("what the detector learned from is a number", "`detector_trained_on` is 4, not a word")
+def learned_number(bench):
+    return describe(bench, detector_trained_on=4)
+
+
+@case("the calibration is a number", "`calibration` is 0.5, not an object")
+def calibration_number(bench):
+    return describe(bench, calibration=0.5)
+
+
+@case("the calibration's scores are words", "`calibration.scores` is ['a', 'b']")
+def calibration_words(bench):
+    return describe(bench, calibration=GOOD | {"scores": ["a", "b"]})
+
+
+@case("the calibration's scores are NaN", "`calibration.scores`", "not a list of finite numbers")
+def calibration_nan(bench):
+    return describe(bench, calibration=GOOD | {"scores": [float("nan"), 0.0]})
+
+
+@case("the calibration's rates fall", "`calibration.rates` does not rise")
+def calibration_rates(bench):
+    return describe(bench, calibration=GOOD | {"rates": [1.0, 0.1]})
+
+
+@case("the calibration's scores rise", "`calibration.scores` rises")
+def calibration_scores(bench):
+    return describe(bench, calibration=GOOD | {"scores": [-1.0, 2.0]})
+
+
+@case("the calibration is set in no known way", "`calibration.way` is 'luck'")
+def calibration_way(bench):
+    return describe(bench, calibration=GOOD | {"way": "luck"})
+
+
+@case("an mmseg model names a config file", "`segmenter.config`", "a config file is a program")
+def mmseg_config(bench):
+    return describe(bench, segmenter={"name": "mmseg", "config": "evil.py"})
+
+
+@case("a TorchScript network has no hash", "`segmenter.sha256`", "is a program")
+def torchscript_unknown(bench):
+    return describe(bench, segmenter={"name": "torchscript", "file": "a.pt"})
+
+
+@case("an export's description is 200,000 brackets", "is broken", "nested too deeply")
+def export_brackets(bench):
+    (bench.model / "export.json").write_text("[" * 200_000)
+    return ["video", str(bench.model), str(bench.track / "images")]
+
+
+@case("an export's size is a word", "export.json is broken")
+def export_size(bench):
+    held = {"format": 1, "to": "onnx", "graph": "graph.onnx", "size": "large", "precision": "f32"}
+    held |= {"calibration": GOOD, "min_area": 9, "classes": ["a", "b"]}
+    (bench.model / "export.json").write_text(json.dumps(held))
+    return ["video", str(bench.model), str(bench.track / "images")]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from pathlib import Path
 
 import cv2
+import h5py
 import numpy as np
 
 from tests.mistakes.bench import Bench, case, halves, truncate, write_map
@@ -168,4 +170,164 @@ def npy_of_text(bench):
 @case("an .npy holds Python objects", "validation0000.npy cannot be read", "allow_pickle")
 def npy_of_objects(bench):
     np.save(as_other(bench, ".npy"), np.array([{"a": 1}], object), allow_pickle=True)
+    return bench.stored()
+
+
+def npy(descr: str, shape: str, data: bytes = b"") -> bytes:
+    """Write an array file by hand, whatever its header claims."""
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}"
+    text = header.encode() + b" " * (-(len(header) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
+
+
+BROKEN = "validation0000.npy cannot be read"
+
+
+@case("an .npy's header is no header", BROKEN)
+def npy_header(bench):
+    as_other(bench, ".npy").write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + b"{'descr': (((" * 9 + b"\n")
+    return bench.stored()
+
+
+@case("an .npy's header is brackets", BROKEN)
+def npy_brackets(bench):
+    content = b"\x93NUMPY\x02\x00" + (9000).to_bytes(4, "little") + b"[" * 9000
+    as_other(bench, ".npy").write_bytes(content)
+    return bench.stored()
+
+
+@case("an .npy's header claims 4 GB", BROKEN, "its header claims")
+def npy_long_header(bench):
+    as_other(bench, ".npy").write_bytes(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{")
+    return bench.stored()
+
+
+@case("an .npy claims 10^14 numbers", "is 10000000×10000000, but its image is 32×24")
+def npy_absurd(bench):
+    as_other(bench, ".npy").write_bytes(npy("'<f4'", "(10000000, 10000000)"))
+    return bench.stored()
+
+
+@case("an .npy claims many channels", "claims the shape (100000, 24, 32)", "has 32×24")
+def npy_deep(bench):
+    as_other(bench, ".npy").write_bytes(npy("'<f4'", "(100000, 24, 32)"))
+    return bench.stored()
+
+
+@case("an .npy claims more than it holds", "needs 3072 bytes, and it holds 12")
+def npy_short(bench):
+    as_other(bench, ".npy").write_bytes(npy("'<f4'", "(24, 32)", bytes(12)))
+    return bench.stored()
+
+
+@case("an .npy has a negative side", BROKEN, "its shape is")
+def npy_negative(bench):
+    as_other(bench, ".npy").write_bytes(npy("'<f4'", "(-24, -32)"))
+    return bench.stored()
+
+
+@case("an .npy is of an unknown type", BROKEN)
+def npy_type(bench):
+    as_other(bench, ".npy").write_bytes(npy("'<q9'", "(24, 32)", bytes(9999)))
+    return bench.stored()
+
+
+@case("an .npy holds complex numbers", "holds complex64; a score map is")
+def npy_complex(bench):
+    np.save(as_other(bench, ".npy"), halves(24, 32).astype(np.complex64))
+    return bench.stored()
+
+
+@case("an .npy holds records", "a score map is float16, float32 or float64")
+def npy_records(bench):
+    np.save(as_other(bench, ".npy"), np.zeros((24, 32), [("a", "<f4"), ("b", "<f4")]))
+    return bench.stored()
+
+
+@case("an .npz holds a text and no array", "validation0000.npz holds nothing", "no array")
+def npz_text(bench):
+    with zipfile.ZipFile(as_other(bench, ".npz"), "w") as archive:
+        archive.writestr("readme.txt", "no array")
+    return bench.stored()
+
+
+@case("an .npz is an empty archive", "validation0000.npz holds nothing")
+def npz_empty(bench):
+    zipfile.ZipFile(as_other(bench, ".npz"), "w").close()
+    return bench.stored()
+
+
+@case("an .npz claims 10^14 numbers", "is 10000000×10000000, but its image is 32×24")
+def npz_absurd(bench):
+    with zipfile.ZipFile(as_other(bench, ".npz"), "w") as archive:
+        archive.writestr("value.npy", npy("'<f4'", "(10000000, 10000000)"))
+    return bench.stored()
+
+
+@case("an .npz's array is damaged", "validation0000.npz cannot be read")
+def npz_damaged(bench):
+    path = as_other(bench, ".npz")
+    np.savez(path, value=halves(24, 32))
+    content = bytearray(path.read_bytes())
+    content[400] ^= 0xFF
+    path.write_bytes(content)
+    return bench.stored()
+
+
+@case("an .npz is locked by a password", "validation0000.npz cannot be read")
+def npz_locked(bench):
+    path = as_other(bench, ".npz")
+    np.savez(path, value=halves(24, 32))
+    content = bytearray(path.read_bytes())
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + offset] |= 1
+    path.write_bytes(content)
+    return bench.stored()
+
+
+@case("an HDF5 file claims 10^14 numbers", "is 10000000×10000000, but its image is 32×24")
+def hdf5_sparse(bench):
+    with h5py.File(bench.map(), "w") as file:
+        file.create_dataset("value", (10**7, 10**7), "f4", chunks=(1000, 1000))
+    return bench.stored()
+
+
+@case("an HDF5 file has a group in place of the array", "holds a group called 'value' ('scores')")
+def hdf5_group(bench):
+    with h5py.File(bench.map(), "w") as file:
+        file.create_dataset("value/scores", data=halves(24, 32))
+    return bench.stored()
+
+
+@case("an HDF5 file's array is nothing", "validation0000.hdf5")
+def hdf5_nothing(bench):
+    with h5py.File(bench.map(), "w") as file:
+        file.create_dataset("value", data=h5py.Empty("f4"))
+    return bench.stored()
+
+
+@case("an HDF5 file holds words", "validation0000.hdf5 holds object")
+def hdf5_words(bench):
+    with h5py.File(bench.map(), "w") as file:
+        file.create_dataset("value", data=["a", "b"])
+    return bench.stored()
+
+
+@case("the folder of maps is empty", "holds no file at all")
+def maps_folder_empty(bench):
+    for path in bench.maps.iterdir():
+        path.unlink()
+    return bench.stored()
+
+
+@case("a map is a folder", "1 of 10 frames have no map: validation0000")
+def map_is_a_folder(bench):
+    bench.map().unlink()
+    bench.map().mkdir()
+    return bench.stored()
+
+
+@case("a TIFF is another thing", "validation0000.tiff cannot be read")
+def tiff_of_text(bench):
+    as_other(bench, ".tiff").write_bytes(b"II*\x00" + bytes(60))
     return bench.stored()

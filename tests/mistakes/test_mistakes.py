@@ -1,7 +1,7 @@
 """What users get wrong: each mistake has a message of its own, exit code 2, and costs nothing.
 
 Every case begins from what works, `Bench`, spoils one thing, and says what the message must hold.
-An earlier result lies in `--out` and must stay byte for byte.
+An earlier result lies in `--out` and must stay byte for byte, and so must every other file.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from roadanomaly.cli.main import main
+from tests.keeping.test_locks import HOLD, start
 from tests.mistakes import (
     annotation_files,
     command_lines,
     data_sets,
     models,
+    outputs,
     photographs,
     score_maps,
 )
@@ -29,14 +31,23 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-MODULES = (data_sets, photographs, annotation_files, score_maps, command_lines, models)
+MODULES = (
+    data_sets,
+    photographs,
+    annotation_files,
+    score_maps,
+    command_lines,
+    models,
+    outputs,
+)
 CASES = [one for module in MODULES for one in cases(module)]
 
 
 @pytest.mark.parametrize("one", CASES, ids=lambda one: one.name)
 def test_a_mistake_is_explained_and_costs_nothing(one, bench, capsys):
     words = one.spoil(bench)
-    earlier = everything(bench.out)
+    base = bench.root.parent
+    earlier, files = everything(bench.out), everything(base)
     code = main(words)
     _, err = capsys.readouterr()
     assert code == 2
@@ -44,10 +55,12 @@ def test_a_mistake_is_explained_and_costs_nothing(one, bench, capsys):
         assert part in err
     assert "Traceback" not in err
     assert everything(bench.out) == earlier
+    now = everything(base)
+    assert {name: now.get(name) for name in files} == files
 
 
 def test_there_are_many_and_they_differ():
-    assert len({one.name for one in CASES}) == len(CASES) >= 100
+    assert len({one.name for one in CASES}) == len(CASES) >= 160
 
 
 def test_without_a_mistake_it_works(bench, capsys):
@@ -69,3 +82,27 @@ def test_a_mistake_in_a_frame_loses_no_other_frame(bench, capsys):
     assert kept == 9
     assert main(bench.stored("--pictures", "0")) == 0
     assert "9 of 10 frames were scored before; going on" in capsys.readouterr().err
+
+
+def test_frames_that_were_scored_without_pictures_are_not_taken_for_such_with(bench, capsys):
+    good = bench.map(9).read_bytes()
+    truncate(bench.map(9))
+    assert main(bench.stored("--pictures", "0")) == 2
+    bench.map(9).write_bytes(good)
+    capsys.readouterr()
+    assert main(bench.stored("--pictures", "5")) == 0
+    assert "scored before" not in capsys.readouterr().err
+    assert len(list((bench.out / "pictures" / "smiyc-anomaly" / "maps").iterdir())) == 5
+
+
+def test_a_second_evaluation_into_a_folder_is_told_who_is_at_work(bench, capsys):
+    holder = start(HOLD, bench.out)
+    assert holder.stdout.readline() == "held\n"
+    before = everything(bench.out)
+    code = main(bench.stored("--pictures", "0"))
+    holder.kill()
+    holder.communicate()
+    assert code == 2
+    assert f"is in use: process {holder.pid} on" in capsys.readouterr().err
+    assert everything(bench.out) == before
+    assert main(bench.stored("--pictures", "0")) == 0

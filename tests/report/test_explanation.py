@@ -100,7 +100,7 @@ def test_evaluation_shows_it_for_the_frames_that_it_pictures(tmp_path):
     options = [f"--data.{key}={value}" for key, value in STREETS.items()]
     words = ["evaluate", str(tmp_path / "run"), "--on", "streets", *options, "--pictures", "1"]
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
-    drawn = sorted(path.name for path in (tmp_path / "out/pictures").iterdir())
+    drawn = sorted(path.name for path in (tmp_path / "out/pictures/streets/run").iterdir())
     first = Streets(**STREETS)[0].id
     assert drawn == [f"{first}.png", f"{first}_image_resynthesis.png"]
     page = (tmp_path / "out/report.html").read_text()

@@ -92,7 +92,7 @@ def test_no_folder_no_map_two_maps(tmp_path):
     with pytest.raises(DataError, match=r"holds no score map, only \.txt"):
         open_scores(tmp_path)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="only nothing"):
+    with pytest.raises(DataError, match="holds no file at all"):
         open_scores(tmp_path / "empty")
     put(tmp_path, "a")
     put(tmp_path, "a", suffix=".hdf5")

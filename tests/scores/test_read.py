@@ -158,7 +158,7 @@ def h5_text(path):
 
 BAD_FILES = [
     ("a.hdf5", h5_without_value, "holds 'score', but no array called 'value'"),
-    ("a.hdf5", h5_group, "no array called 'value'"),
+    ("a.hdf5", h5_group, "a group called 'value'"),
     ("a.hdf5", h5_text, r"holds \|S5"),
     ("a.hdf5", lambda path: path.write_text("no hdf5"), "cannot be read"),
     ("a.hdf5", lambda path: path.touch(), "it is empty"),

@@ -12,6 +12,7 @@ import roadanomaly.model
 from roadanomaly.errors import DataError
 from roadanomaly.evaluation.submission import in_container
 from roadanomaly.files import replacing, write_text
+from roadanomaly.folders import standing
 
 FOLDER = "container"
 
@@ -115,7 +116,8 @@ def write_container(folder: Path, model: Path, method: str) -> None:
 
 
 def _copy_model(model: Path, target: Path) -> None:
-    source = model if (model / "model.json").exists() else model / "model"
+    source = standing(model) if (standing(model) / "model.json").exists() else model / "model"
+    source = standing(source)
     for name in roadanomaly.model.FILES:
         if not (source / name).is_file():
             msg = f"no model at {model}: {name} is missing. Give the folder that `train` wrote."

@@ -16,12 +16,12 @@ from roadanomaly.evaluation.submission import plan as plans
 from roadanomaly.evaluation.submission.archive import pack, sha256
 from roadanomaly.evaluation.submission.base import Submission, Track, TrackWriter
 from roadanomaly.evaluation.submission.frames import is_whole, published_frames
+from roadanomaly.evaluation.submission.intact import changed_files, digests, put_back
 from roadanomaly.evaluation.submission.plan import State, fingerprint
 from roadanomaly.evaluation.submission.source import Progress, ScoredTrack, Source
-from roadanomaly.files import remove_partial, write_text
+from roadanomaly.files import in_words, remove_partial, write_text
 
 FORMAT = 1
-_GIGABYTE = 1e9
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,12 @@ class Report:
     Args:
         card: what `submission.json` holds.
         already: whether it was whole before.
+        mended: files of it that were gone or changed since, and were written again.
     """
 
     card: dict[str, Any]
     already: bool
+    mended: tuple[str, ...] = ()
 
 
 class Export:
@@ -76,7 +78,7 @@ class Export:
                 }
                 for track, frames in self.tracks
             },
-            "contents": [*self.submission.packed(), *self.submission.unpacked, archive],
+            "contents": [*self._contents(), archive],
         }
 
     def state(self) -> State:
@@ -116,15 +118,19 @@ class Export:
         self._require_room()
 
     def run(self) -> Report:
-        """Write, or continue; a whole export is only looked at.
+        """Write, or continue; a whole export is looked at, and files that were changed mended.
 
         Raises:
             DataError: the scores cannot be used, something was lost, or a file was damaged.
             UserError: the folder holds something else or cannot be written.
         """
         plan, state = self.plan(), self.state()
+        mended: tuple[str, ...] = ()
         if state is State.WHOLE:
-            return self._look_at()
+            report = self._look_at()
+            if report.already:
+                return report
+            mended = report.mended
         self._require_room()
         plans.begin(self.out, plan)
         remove_partial(self.out)
@@ -136,7 +142,7 @@ class Export:
         self.submission.finish(proofs)
         archive = self.submission.archive()
         pack(archive, self.out, self.submission.packed())
-        card = {
+        card: dict[str, Any] = {
             "benchmark": self.submission.name,
             "method": self.submission.settings.method,
             "complete": all(one["whole"] for one in tracks.values()) and self._all_tracks(),
@@ -147,17 +153,26 @@ class Export:
                 "sha256": sha256(archive),
             },
             "send": self.submission.send,
+            "files": digests(self.out, self._contents()),
             "plan": plan,
         }
         write_text(self.out / plans.CARD, json.dumps(card, indent=1) + "\n")
         shutil.rmtree(self.out / plans.WORK, ignore_errors=True)
-        return Report(card, already=False)
+        return Report(card, already=False, mended=mended)
+
+    def _contents(self) -> list[str]:
+        return [*self.submission.packed(), *self.submission.unpacked]
 
     def _all_tracks(self) -> bool:
         given = {track.name for track, _ in self.tracks}
         return all(one.optional or one.name in given for one in self.submission.tracks)
 
     def _look_at(self) -> Report:
+        """Compare every file with what was written, and put back what the archive holds of them.
+
+        Returns:
+            `already` is False where files are left that only another run can write.
+        """
         card = json.loads((self.out / plans.CARD).read_text())
         archive = self.submission.archive()
         if not archive.exists() or sha256(archive) != card.get("archive", {}).get("sha256"):
@@ -166,8 +181,11 @@ class Export:
                 "write it anew."
             )
             raise DataError(msg)
-        shutil.rmtree(self.out / plans.WORK, ignore_errors=True)
-        return Report(card, already=True)
+        changed = changed_files(self.out, card.get("files") or {}, archive)
+        left = put_back(self.out, changed, archive)
+        if not left:
+            shutil.rmtree(self.out / plans.WORK, ignore_errors=True)
+        return Report(card, already=not left, mended=tuple(changed))
 
     def _require_room(self) -> None:
         place = self.out.absolute()
@@ -176,8 +194,8 @@ class Export:
         free = shutil.disk_usage(place).free
         if free < self.need():
             msg = (
-                f"the export may take {self.need() / _GIGABYTE:.1f} GB, but {place} has "
-                f"{free / _GIGABYTE:.1f} GB free. Make room, or give an --out on another disk."
+                f"the export may take {in_words(self.need())}, but {place} has "
+                f"{in_words(free)} free. Make room, or give an --out on another disk."
             )
             raise UserError(msg)
 

@@ -15,6 +15,7 @@ from roadanomaly.evaluation.submission.base import Submission, Track, TrackWrite
 from roadanomaly.evaluation.submission.container import FOLDER, write_container
 from roadanomaly.evaluation.submission.proof import PixelProof, public_truth
 from roadanomaly.files import write_text
+from roadanomaly.scores.arrays import UNREADABLE, read_npy
 from roadanomaly.scores.write import verify_map, write_fishyscapes
 
 CLAIMS = "validation_performance.json"
@@ -45,7 +46,7 @@ class PairWriter(TrackWriter):
 
     def _verify(self, frame_id: str, score: np.ndarray, classes: np.ndarray) -> np.ndarray:
         path = self._folder / f"{frame_id}_segmentation.npy"
-        if not path.exists() or not np.array_equal(np.load(path), classes):
+        if not path.exists() or not _holds(path, classes):
             msg = f"{path} is missing or holds other classes; delete it and export again."
             raise DataError(msg)
         return verify_map(self._folder / f"{frame_id}_anomaly.npy", score.astype(np.float32))
@@ -103,6 +104,13 @@ class Fishyscapes(Submission):
         return (CLAIMS, "pairs" if self.settings.model is None else FOLDER)
 
 
+def _holds(path: Path, classes: np.ndarray) -> bool:
+    try:
+        return np.array_equal(read_npy(path, lambda _: None), classes)
+    except UNREADABLE:
+        return False
+
+
 def read_classes(folder: Path, frame_id: str, size: tuple[int, int]) -> np.ndarray:
     """Read `<id>_segmentation.npy`, which lies beside a stored map.
 
@@ -117,8 +125,8 @@ def read_classes(folder: Path, frame_id: str, size: tuple[int, int]) -> np.ndarr
         )
         raise DataError(msg)
     try:
-        classes = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        classes = read_npy(path, lambda _: None)
+    except UNREADABLE as error:
         msg = f"{path} cannot be read ({error}); write it again."
         raise DataError(msg) from error
     if classes.shape != size or classes.dtype.kind not in "iu":

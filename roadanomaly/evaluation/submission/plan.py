@@ -12,6 +12,7 @@ from typing import Any
 
 from roadanomaly.errors import DataError, UserError
 from roadanomaly.files import write_text
+from roadanomaly.locks import LOCK
 
 WORK = ".export"
 """Folder of the plan and of the kept scores, below the export's own; gone when it is whole."""
@@ -57,7 +58,8 @@ def find_state(out: Path, plan: Mapping[str, Any]) -> State:
         msg = f"--out {out} is a file; give a folder."
         raise UserError(msg)
     held = sorted(path.name for path in out.iterdir()) if out.exists() else []
-    if held and held != [WORK]:
+    held = [name for name in held if name not in (WORK, LOCK)]
+    if held:
         msg = (
             f"--out {out} holds files that are of no export ({', '.join(held[:3])}); give an "
             "empty folder or a new one."
@@ -85,8 +87,7 @@ def restart(out: Path, plan: Mapping[str, Any]) -> None:
     found = next((path for path in plans if path.exists()), None)
     if found is None:
         return
-    read = _read(found)
-    contents = read.get("plan", read).get("contents", [])
+    contents = _contents(found)
     try:
         for name in [CARD, *contents, WORK]:
             path = out / name
@@ -100,12 +101,35 @@ def restart(out: Path, plan: Mapping[str, Any]) -> None:
     begin(out, plan)
 
 
+def _contents(card: Path) -> list[str]:
+    """Return the names that a plan or card says are the export's own.
+
+    Raises:
+        DataError: it is no export's, or names something outside its folder.
+    """
+    read = _read(card)
+    plan = read.get("plan", read)
+    names = plan.get("contents") if isinstance(plan, dict) else None
+    if not isinstance(names, list) or not all(_is_child(name) for name in names):
+        msg = (
+            f"{card} was not written by `export submission`, so nothing of it is removed; give "
+            "another --out."
+        )
+        raise DataError(msg)
+    return names
+
+
+def _is_child(name: object) -> bool:
+    return isinstance(name, str) and name not in ("", ".", "..") and "/" not in name
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        held = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
         msg = f"{path} cannot be read ({error}); delete the folder, or give another --out."
         raise DataError(msg) from error
+    return held if isinstance(held, dict) else {}
 
 
 def _require_same(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -79,7 +79,9 @@ class _Numbers:
         found: dict[str, float] = {}
         for prefix, metric in self._metrics.items():
             result = metric.compute()
-            found |= {f"{prefix}ap": result.ap, f"{prefix}fpr95": result.fpr95}
+            both = result.positives > 0 and result.negatives > 0
+            found[f"{prefix}ap"] = result.ap if both else float("nan")
+            found[f"{prefix}fpr95"] = result.fpr95 if both else float("nan")
         return found
 
 

@@ -1,5 +1,6 @@
 """A killed export leaves whole files, goes on where it was, and ends as if nothing had been."""
 
+import json
 import os
 import signal
 import subprocess
@@ -175,3 +176,41 @@ def test_classes_that_cityscapes_lacks_do_not_hinder_scores(export, part_root, t
     words = (run, "--root", part_root, "--incomplete", "--out", tmp_path / "out")
     code, _, err = export(*words, "--for", "smiyc-anomaly")
     assert code == 0, err
+
+
+@pytest.mark.parametrize("recorded", [True, False], ids=["with hashes", "as before"])
+def test_files_that_were_changed_since_are_named_and_put_back(words, export, tmp_path, recorded):
+    out = tmp_path / "out"
+    assert export(*words, "--out", out)[0] == 0
+    if not recorded:
+        card = json.loads((out / "submission.json").read_text())
+        card.pop("files")
+        (out / "submission.json").write_text(json.dumps(card, indent=1) + "\n")
+    before = tree(out)
+    first, second, third = sorted((out / "anomaly_p").rglob("*.hdf5"))[:3]
+    first.write_bytes(first.read_bytes()[:-50])
+    second.unlink()
+    content = bytearray(third.read_bytes())
+    content[len(content) // 2] ^= 1
+    third.write_bytes(content)
+    code, text, _ = export(*words, "--out", out)
+    assert code == 0
+    assert "3 files were gone or changed since they were written, and were written again" in text
+    assert first.name in text
+    assert "whole already" not in text
+    assert tree(out) == before
+    assert "it was whole already" in export(*words, "--out", out)[1]
+
+
+def test_two_exports_into_one_folder_are_kept_apart(words, export, tmp_path):
+    from tests.keeping.test_locks import HOLD, start
+
+    holder = start(HOLD, tmp_path / "out")
+    assert holder.stdout.readline() == "held\n"
+    code, _, err = export(*words, "--out", tmp_path / "out")
+    holder.kill()
+    holder.communicate()
+    assert code == 2
+    assert f"is in use: process {holder.pid} on" in err
+    assert export(*words, "--out", tmp_path / "out")[0] == 0
+    assert not (tmp_path / "out" / ".lock").exists()

@@ -1,0 +1,147 @@
+"""Write a small folder of files, such as a saved model, whole or not at all.
+
+The new folder is written beside the old one. Two renames put it in its place; a kill between them
+leaves the old one under a hidden name, where readers find it (`standing`) and the next writer puts
+it back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from roadanomaly.errors import UserError
+from roadanomaly.files import PARTIAL
+
+try:
+    import fcntl
+except ImportError:  # a system without POSIX: two writers are not kept apart there
+    fcntl = None  # type: ignore[assignment]
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder beside the old one, then put it in its place.
+
+    Of two writers at a time one waits for the other.
+
+    Args:
+        folder: where to; one that holds the same kind of files is replaced.
+        files: name to content; the description, `<kind>.json` with a `format`, marks the kind.
+
+    Raises:
+        UserError: it cannot be written, or holds files that are not of that kind, which would be
+            lost.
+    """
+    target = folder.resolve()
+    old = _older(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(target.parent) as alone, _partial(target, alone=alone) as partial:
+            require_replaceable(target, files)
+            if old.exists() and not target.exists():
+                old.rename(target)
+            for name, content in files.items():
+                (partial / name).write_bytes(content)
+            shutil.rmtree(old, ignore_errors=True)
+            if target.exists():
+                target.rename(old)
+            partial.rename(target)
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        msg = f"the files of {target.name} cannot be written to {target}: {error.strerror}."
+        raise UserError(msg) from error
+
+
+def require_replaceable(folder: Path, files: Collection[str]) -> None:
+    """Refuse, before any work is done, what `write_folder` would refuse.
+
+    Args:
+        folder: where to.
+        files: names that will be written.
+
+    Raises:
+        UserError: it is a file, or holds files that are not of that kind.
+    """
+    target = folder.resolve()
+    for place in (target, _older(target)):
+        _require_kind(place, files)
+
+
+def standing(folder: Path) -> Path:
+    """Return where a folder's files lie: in it, or where a writer that was killed left them."""
+    old = _older(folder.resolve())
+    return old if not folder.exists() and old.is_dir() else folder
+
+
+def _older(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")
+
+
+@contextlib.contextmanager
+def _alone(parent: Path) -> Iterator[bool]:
+    """Keep other writers out of a folder; yields whether its file system can do that."""
+    handle = os.open(parent, os.O_RDONLY)
+    try:
+        able = fcntl is not None
+        with contextlib.suppress(OSError):
+            able = False
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            able = True
+        yield able
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _partial(target: Path, *, alone: bool) -> Iterator[Path]:
+    """Make a folder beside the target that no other writer uses; it is gone afterwards.
+
+    Where no other writer can be at work, what killed ones left is removed first.
+    """
+    prefix = f".{target.name}."
+    if alone:
+        for left in target.parent.glob(f"{glob.escape(prefix)}*{PARTIAL}"):
+            shutil.rmtree(left, ignore_errors=True)
+    partial = Path(tempfile.mkdtemp(PARTIAL, prefix, target.parent))
+    try:
+        mask = os.umask(0)
+        os.umask(mask)
+        partial.chmod(0o777 & ~mask)
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _require_kind(place: Path, files: Collection[str]) -> None:
+    """Refuse a folder that holds anything but files of these names with their description.
+
+    Raises:
+        UserError: names a file of it.
+    """
+    held = [path.name for path in place.iterdir()] if place.is_dir() else []
+    if place.exists() and not place.is_dir():
+        msg = f"nothing can be written to {place}: it is a file. Give a folder."
+        raise UserError(msg)
+    others = [name for name in held if name not in files]
+    descriptions = [name for name in files if name.endswith(".json")]
+    if not held or (not others and any(_is_description(place / name) for name in descriptions)):
+        return
+    msg = (
+        f"nothing can be written to {place}: it holds other files ({min(others or held)}), which "
+        "would be lost. Give a folder of its own."
+    )
+    raise UserError(msg)
+
+
+def _is_description(path: Path) -> bool:
+    try:
+        held = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(held, dict) and "format" in held

@@ -1,0 +1,204 @@
+"""What a saved model's description may hold: values of the right kinds, and nothing that runs code.
+
+A description comes from whoever handed the folder on, so it names no file of weights and no
+program, and every value is looked at before a network is built from it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from roadanomaly.calibration import WAYS
+from roadanomaly.errors import DataError
+from roadanomaly.folders import standing
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no JSON object, or one that is nested too deeply.
+    """
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        msg = f"{path.name} is nested too deeply"
+        raise ValueError(msg) from error
+    if not isinstance(held, dict):
+        msg = f"{path.name} holds {_kind(held)}, and not an object"
+        raise ValueError(msg)  # noqa: TRY004 (of the file, not of an argument)
+    return held
+
+
+def read_saved(folder: str | Path) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
+    """Read what `Model.save` wrote; a run folder works too.
+
+    Returns:
+        where it lies; its description, checked, in the format that it has; its weights by name.
+
+    Raises:
+        DataError: no model there, or a broken one.
+    """
+    path = standing(Path(folder))
+    below = standing(path / "model")
+    if not (path / "model.json").exists() and (below / "model.json").exists():
+        path = below
+    try:
+        description = read_description(path / "model.json")
+        weights = load_file(path / "weights.safetensors", device="cpu")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        msg = (
+            f"no model at {path}: {Path(error.filename or path).name} is missing. Give the folder "
+            "that `roadanomaly train` or `Model.save` wrote."
+        )
+        raise DataError(msg) from error
+    except (ValueError, SafetensorError, OSError) as error:
+        msg = f"the model at {path} is broken: {error}. Save it again, or use an older one."
+        raise DataError(msg) from error
+    check_model(description, path)
+    require_finite(weights, path)
+    return path, description, weights
+
+
+def check_model(description: Mapping[str, Any], path: Path) -> None:
+    """Refuse a description with a value that no version of this program wrote.
+
+    Keys that are not known here are passed over.
+
+    Args:
+        description: of a model, `model.json`.
+        path: of its folder, for the message.
+
+    Raises:
+        DataError: names the key, its value and what it may be.
+    """
+    for key, wrong in _faults(description):
+        msg = (
+            f"the model at {path} cannot be used: in its description `{key}` {wrong}. Save it "
+            "again, or use an older one."
+        )
+        raise DataError(msg)
+
+
+def require_finite(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights that are no numbers, as a training that diverged leaves them.
+
+    Args:
+        weights: by name.
+        path: where they lie, for the message.
+
+    Raises:
+        DataError: names the first of them, and how many values are not finite.
+    """
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            bad = int((~torch.isfinite(tensor)).sum())
+            msg = (
+                f"the weights at {path} are not finite: {bad} of {tensor.numel()} values of {name} "
+                "are NaN or infinite, so every score would be worthless. The training diverged; "
+                "use an earlier checkpoint, or train again with a lower rate."
+            )
+            raise DataError(msg)
+
+
+def _faults(description: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for part in ("segmenter", "detector"):
+        if part in description:
+            yield from _part_faults(part, description[part])
+    if not _is_whole(description.get("min_area", 0)) or description.get("min_area", 0) < 0:
+        yield "min_area", f"is {_short(description['min_area'])}, not a whole number from 0"
+    for key in ("segmenter_learned_from", "detector_trained_on"):
+        if not isinstance(description.get(key), (str, type(None))):
+            yield key, f"is {_short(description[key])}, not a word"
+    calibration = description.get("calibration")
+    if isinstance(calibration, dict):
+        yield from _calibration_faults(calibration)
+    elif calibration is not None:
+        yield "calibration", f"is {_short(calibration)}, not an object"
+
+
+def _part_faults(place: str, part: Any) -> Iterator[tuple[str, str]]:
+    if not isinstance(part, dict) or not isinstance(part.get("name"), str):
+        yield place, f"is {_short(part)}, not an object with a `name`"
+        return
+    name = part["name"]
+    if place == "segmenter" and name == "mmseg" and not isinstance(part.get("config"), dict):
+        yield (
+            f"{place}.config",
+            f"is {_short(part.get('config'))}: a config file is a program, which loading never "
+            "runs; only the dictionary that was saved is taken",
+        )
+    if name == "torchscript" and not re.fullmatch(r"[0-9a-f]{64}", str(part.get("sha256"))):
+        yield f"{place}.sha256", "is missing: a TorchScript file is a program, known by its hash"
+    classes = part.get("classes")
+    if classes is not None and not _is_list(classes, str):
+        yield f"{place}.classes", f"is {_short(classes)}, not a list of words"
+    yield from _foreign_files(place, part)
+
+
+def _foreign_files(place: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Find weights that would be read from another file: a saved model holds its own."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            if key in ("weights", "start") and one not in (None, "none"):
+                yield f"{place}.{key}", f"names a file, {_short(one)}; a saved model holds its own"
+            yield from _foreign_files(f"{place}.{key}", one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _foreign_files(place, one)
+
+
+def _calibration_faults(held: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    rates, scores = held.get("rates"), held.get("scores")
+    for key, values in (("rates", rates), ("scores", scores)):
+        if not _is_list(values, float) or not values:
+            yield f"calibration.{key}", f"is {_short(values)}, not a list of finite numbers"
+            return
+    assert rates is not None
+    assert scores is not None
+    rising = list(rates) == sorted(set(rates)) and rates[0] > 0 and rates[-1] <= 1
+    if not rising or len(rates) != len(scores):
+        yield "calibration.rates", "does not rise within 0..1, with a score for each"
+    if list(scores) != sorted(scores, reverse=True):
+        yield "calibration.scores", "rises, where it must fall"
+    if not _is_number(held.get("rate")) or not 0 < held["rate"] <= 1:
+        yield "calibration.rate", f"is {_short(held.get('rate'))}, not a number within 0..1"
+    if not _is_whole(held.get("pixels")) or held["pixels"] < 1:
+        yield "calibration.pixels", f"is {_short(held.get('pixels'))}, not a whole number from 1"
+    if held.get("way", "rate") not in WAYS:
+        yield "calibration.way", f"is {_short(held['way'])}, and not one of {', '.join(WAYS)}"
+    if held.get("f1_threshold") is not None and not _is_number(held["f1_threshold"]):
+        yield "calibration.f1_threshold", f"is {_short(held['f1_threshold'])}, not a number"
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_list(value: Any, kind: type) -> bool:
+    fits = _is_number if kind is float else lambda one: isinstance(one, kind)
+    return isinstance(value, (list, tuple)) and all(map(fits, value))
+
+
+def _kind(value: Any) -> str:
+    return {list: "a list", str: "a word", type(None): "nothing"}.get(type(value), "a number")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

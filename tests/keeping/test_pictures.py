@@ -1,0 +1,27 @@
+"""Large pictures of one evaluation: no set and no network draws over another's."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from roadanomaly.cli.progress import View
+from roadanomaly.types import Frame
+from tests.evaluation.scenes import Drawn
+
+
+def test_sets_that_share_ids_and_several_networks_have_pictures_of_their_own(tmp_path):
+    image, label = torch.zeros(3, 20, 30, dtype=torch.uint8), torch.zeros(20, 30, dtype=torch.uint8)
+    frame = Frame("seq/0001", image, label)
+    score = np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30)
+    for set_name in ("roadanomaly", "laf"):
+        for label_of in ("runs a", "runs b"):
+            source = Drawn()
+            source.label = label_of
+            View(None, set_name, source, tmp_path).draw(frame, {"drawn": score})
+    found = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.png"))
+    assert found == [
+        f"pictures/{set_name}/runs {network}/seq%2F0001.png"
+        for set_name in ("laf", "roadanomaly")
+        for network in "ab"
+    ]
