@@ -16,6 +16,7 @@ from roadanomaly.cli import video_options as options
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.extras import require
+from roadanomaly.files import check_writable
 from roadanomaly.mining.clip import Task, mine_clip
 from roadanomaly.mining.index import write_index
 from roadanomaly.mining.spread import Worker, find_clips, mine_here, mine_on_ray
@@ -53,6 +54,7 @@ def run(arguments: Sequence[str]) -> None:
         raise OptionError(msg)
     require("pyarrow", "`mine`")
     out = Path(given.out)
+    check_writable(out / "index.html")
     tasks = find_clips(given.sources, out)
     waiting = [task for task in tasks if not task.record.exists()]
     sys.stderr.write(f"{len(tasks)} clips, {len(tasks) - len(waiting)} of them mined before\n")
