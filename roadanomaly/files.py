@@ -125,6 +125,24 @@ def write_bytes(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
 
 
+def check_writable(path: Path) -> None:
+    """Refuse an output before the work for it begins; a file that is there stays as it is.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    is_new = not path.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if is_new or path.is_file():
+            path.open("ab").close()
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        msg = f"{path} cannot be written: {error.strerror or error}. Choose another place for it."
+        raise UserError(msg) from error
+
+
 def remove_partial(folder: Path) -> None:
     """Remove what writers that were killed left below a folder."""
     for path in folder.rglob(f".*{PARTIAL}"):

@@ -16,6 +16,7 @@ from roadanomaly.cli import video_options as options
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.extras import require
+from roadanomaly.files import check_writable
 from roadanomaly.ledger import Ledger
 from roadanomaly.locks import holding
 from roadanomaly.mining.clip import Task, mine_clip
@@ -60,6 +61,7 @@ def run(arguments: Sequence[str]) -> None:
 
 def _mine(given: Namespace) -> None:
     out = Path(given.out)
+    check_writable(out / "index.html")
     tasks = find_clips(given.sources, out)
     Ledger(out).claim(INDEX, INDEX if is_mined(out) else ())
     waiting = [task for task in tasks if not task.record.exists()]

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from roadanomaly.cli import video_options as options
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.errors import OptionError
-from roadanomaly.files import write_text
+from roadanomaly.files import check_writable, write_text
 from roadanomaly.locks import holding
 from roadanomaly.video.frames import Judged
 from roadanomaly.video.runner import Runner, Sink
@@ -63,6 +63,8 @@ def _run(given: Namespace) -> None:
     truth = None if given.truth is None else read_truth(given.truth)
     reading = options.reading(given)
     source = open_source(given.source, reading)
+    for path in _outputs(given):
+        check_writable(path)
     opened = options.open_model(given)
     size = options.scored_size(given, opened, source.size)
     judge = options.judge(given, opened)
@@ -109,14 +111,12 @@ def _check_outputs(given: Any) -> list[Path]:
         if value is not None and not value.lower().endswith((".mp4", ".m4v", ".mov")):
             msg = f"--{name} {value}: an H.264 video is written; give a name that ends in .mp4."
             raise OptionError(msg)
-    paths = [given.out, given.events, given.components, given.score_video, given.stats]
-    named = [str(Path(path).absolute()) for path in paths if path is not None]
+    named = [str(path.absolute()) for path in _outputs(given)]
     inputs = [str(Path(path).absolute()) for path in (given.source, given.truth) if path]
     if len(set(named + inputs)) < len(named + inputs) or _same_files(named, inputs):
         msg = "two outputs, or an output and the source, are the same file; give each its own."
         raise OptionError(msg)
-    files = [Path(path) for path in paths if path is not None]
-    return [path for path in files if path.is_file() or not path.exists()]
+    return [path for path in _outputs(given) if path.is_file() or not path.exists()]
 
 
 def _same_files(outputs: Sequence[str], inputs: Sequence[str]) -> bool:
@@ -126,6 +126,11 @@ def _same_files(outputs: Sequence[str], inputs: Sequence[str]) -> bool:
         Path(output).is_file() and any(Path(output).samefile(path) for path in there)
         for output in outputs
     )
+
+
+def _outputs(given: Any) -> list[Path]:
+    paths = [given.out, given.events, given.components, given.score_video, given.stats]
+    return [Path(path) for path in paths if path is not None]
 
 
 def _describe(source: Source) -> str:

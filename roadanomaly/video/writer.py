@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -16,6 +18,28 @@ from roadanomaly.errors import UserError
 CLOCK = Fraction(1, 90_000)
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
 FAILED = (av.error.FFmpegError, OSError, ValueError)
+
+
+class WholeFile(io.FileIO):
+    """A file that takes all bytes or raises; FFmpeg's own files end silently on a full disk.
+
+    Args:
+        path: of the file, which begins empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "wb")
+
+    def write(self, content: Any) -> int:
+        """Write all of it.
+
+        Raises:
+            OSError: there is no room, or the file is gone.
+        """
+        left = memoryview(content)
+        while left:
+            left = left[super().write(left) :]
+        return len(content)
 
 
 class VideoWriter:
@@ -48,8 +72,8 @@ class VideoWriter:
             raise UserError(_refusal(path, error)) from error
 
     def _open(self, path: Path) -> None:
-        path.open("wb").close()  # FFmpeg opens a file only at its first packet
-        container = av.open(str(path), "w", format="mp4", options=FRAGMENTS)
+        self._file = WholeFile(path)
+        container = av.open(self._file, "w", format="mp4", options=FRAGMENTS)
         stream = container.add_stream("libx264", rate=Fraction(self.fps).limit_denominator(1001))
         stream.height, stream.width = self.size
         stream.pix_fmt = "yuv420p"
@@ -79,7 +103,8 @@ class VideoWriter:
 
     def _continue(self, error: Exception, picture: np.ndarray, stamp: int) -> None:
         """Close what is there and go on in another file; give up at the second failure."""
-        self.fault = f"{self.paths[-1]} stops at {float(stamp * CLOCK):.2f} s: {_reason(error)}"
+        fault = f"{self.paths[-1]} stops at {float(stamp * CLOCK):.2f} s: {_reason(error)}"
+        self.fault = fault if self.fault is None else f"{self.fault}; {fault}"
         self._finish()
         if len(self.paths) == 1:
             following = self.path.with_name(f"{self.path.stem}_2{self.path.suffix}")
@@ -98,6 +123,8 @@ class VideoWriter:
             self._container.mux(self._stream.encode(None))
         with contextlib.suppress(*FAILED):
             self._container.close()
+        with contextlib.suppress(*FAILED):
+            self._file.close()
 
     def close(self) -> None:
         """Write what the encoder still holds; a failure is kept in `fault`."""
@@ -106,6 +133,7 @@ class VideoWriter:
         try:
             self._container.mux(self._stream.encode(None))
             self._container.close()
+            self._file.close()
         except FAILED as error:
             self.fault = self.fault or f"{self.paths[-1]} may lack its end: {_reason(error)}"
 

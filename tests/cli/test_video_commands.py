@@ -145,6 +145,28 @@ def test_mistakes_are_explained(
     assert "Traceback" not in err
 
 
+def test_an_output_that_cannot_be_written_leaves_the_others_alone(
+    command, model_folder, clip, tmp_path
+):
+    (tmp_path / "e.jsonl").write_text("of an earlier run\n")
+    for name in ("--out", "--stats", "--components"):
+        suffix = ".mp4" if name == "--out" else ""
+        outs = ("--events", tmp_path / "e.jsonl", "--score_video", tmp_path / "s.mp4")
+        code, _, err = command("video", model_folder, clip, *outs, name, f"/dev/null/x{suffix}")
+        assert code == 2
+        assert "/dev/null/x" in err
+        assert (tmp_path / "e.jsonl").read_text() == "of an earlier run\n"
+        assert not (tmp_path / "s.mp4").exists()
+
+
+@pytest.mark.parametrize("token", ["", "schlüssel", "two words", "a;b"])
+def test_a_token_that_opens_for_all_or_none_is_refused(command, model_folder, clip, token):
+    words = ("--source", clip, "--host", "0.0.0.0", "--token", token)
+    code, _, err = command("serve", model_folder, *words)
+    assert code == 2
+    assert "--token" in err
+
+
 def test_serve_says_that_a_port_is_taken(command, model_folder, clip):
     import socket
 

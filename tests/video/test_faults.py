@@ -152,6 +152,28 @@ def test_full_disk_keeps_events_and_says_so(tmp_path):
     assert seen.closed
 
 
+@pytest.mark.parametrize("frames", [24, 200])
+def test_no_room_for_a_video_is_said_however_late_it_shows(tmp_path, frames):
+    """Each second or so is written at once; what comes last, only when the file is closed."""
+    code = f"""
+import resource, sys
+from pathlib import Path
+import numpy as np
+from roadanomaly.video.writer import VideoWriter
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+noise = np.random.default_rng(0).integers(0, 255, (96, 128, 3), dtype=np.uint8)
+video = VideoWriter(Path(sys.argv[1]), (96, 128), 25)
+for number in range({frames}):
+    video.write(np.roll(noise, number, 1), number / 25)
+video.close()
+print(video.fault)
+"""
+    words = [sys.executable, "-c", code, str(tmp_path / "out.mp4")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert "out.mp4" in done.stdout
+    assert "File too large" in done.stdout
+
+
 def test_killed_encoder_goes_on_in_a_second_file(tmp_path, monkeypatch):
     whole = writer.VideoWriter._encode
 
