@@ -38,6 +38,7 @@ ALLOWED = {
     "detectors/inpainting.py <listcomp>": "OpenCV paints",
     "detectors/inpainting.py suspicious_blobs": "OpenCV paints",
     "detectors/masks/maskomaly.py _uncovered": "the few sure masks alone are enlarged",
+    "detectors/resynthesis/uncertainty.py update": "the share of a mean is a number",
     "detectors/road/dacup.py weights": "the phase is counted in saved buffers",
     "flows/vector_flow.py log_prob": "zuko asks its own values",
     "segmenters/matching.py matching_loss": "transformers matches on the processor",
