@@ -23,6 +23,7 @@ from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
     FakeTensorMode,
+    unset_fake_temporarily,
 )
 
 from roadanomaly.types import Batch
@@ -68,10 +69,17 @@ def place(error: BaseException) -> str:
 
 def moved(module: nn.Module) -> nn.Module:
     """Return a copy whose parameters and buffers lie on the device; called within the mode."""
-    known: dict[int, torch.Tensor] = {}
-    for tensor in [*module.parameters(), *module.buffers()]:
-        known[id(tensor)] = on_cuda(tensor)
-    return copy.deepcopy(module, known)
+    with unset_fake_temporarily():
+        module = copy.deepcopy(module)
+    known: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    for part in module.modules():
+        for held in (part._parameters, part._buffers):
+            for name, tensor in held.items():
+                if tensor is not None and id(tensor) not in known:
+                    known[id(tensor)] = on_cuda(tensor), tensor
+                if tensor is not None:
+                    held[name] = known[id(tensor)][0]
+    return module
 
 
 def on_cuda(tensor: torch.Tensor) -> torch.Tensor:

@@ -104,7 +104,7 @@ class RangeScale(nn.Module):
         values = values[..., :: 1 + values.shape[2] // SAMPLE]
         quantiles = values.quantile(torch.tensor(EXTREMES, device=values.device), dim=2)
         self.images += len(maps)
-        share = len(maps) / self.images
+        share = len(maps) / int(self.images)
         for buffer, found in zip((self.low, self.high), quantiles.mean(1), strict=True):
             buffer.lerp_(found, share)
 
