@@ -122,7 +122,7 @@ def files(folder: Path) -> dict[str, object]:
         name = path.relative_to(folder).as_posix()
         if path.is_file() and not any(part.startswith(".") for part in Path(name).parts):
             content = path.read_bytes()
-            found[name] = steady(json.loads(content)) if path.suffix == ".json" else content
+            found[name] = repr(steady(json.loads(content))) if path.suffix == ".json" else content
     return found
 
 
@@ -139,7 +139,7 @@ def evaluation(place: Path) -> dict[str, object]:
     found["report.html"] = re.sub(r'<section id="record">.*?</section>', "", page, flags=re.DOTALL)
     arrays = {name: place / "out" / name for name in found if name.endswith(".npz")}
     return found | {
-        name: {key: one.tolist() for key, one in np.load(path).items()}
+        name: {key: repr(one.tolist()) for key, one in np.load(path).items()}
         for name, path in arrays.items()
     }
 
@@ -265,7 +265,7 @@ def main(count: int, seed: int, only: list[str]) -> int:
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--count", type=int, default=60, help="trials")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", default=[], help="some of the commands")
     given = parser.parse_args()

@@ -109,6 +109,7 @@ def test_frames_scored_by_another_model_are_dropped_with_a_message(command, mode
     stale = out / ".partial" / "0123456789abcdef"
     stale.mkdir(parents=True)
     (stale / "000000.npz").write_bytes(b"")
+    (stale.parent / "here").touch()
     code, _, err = command("evaluate", model_folder, *OPTIONS, "--out", out)
     assert code == 0
     assert "1 frames that an earlier, unfinished evaluation scored" in err
