@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -167,10 +168,10 @@ def _calibration_faults(held: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             return
     assert rates is not None
     assert scores is not None
-    rising = list(rates) == sorted(set(rates)) and rates[0] > 0 and rates[-1] <= 1
+    rising = list(rates) == sorted(rates) and rates[0] > 0 and rates[-1] <= 1
     if not rising or len(rates) != len(scores):
         yield "calibration.rates", "does not rise within 0..1, with a score for each"
-    if list(scores) != sorted(scores, reverse=True):
+    if any(b > a + 1e-6 * max(1.0, abs(a)) for a, b in pairwise(scores)):
         yield "calibration.scores", "rises, where it must fall"
     if not _is_number(held.get("rate")) or not 0 < held["rate"] <= 1:
         yield "calibration.rate", f"is {_short(held.get('rate'))}, not a number within 0..1"

@@ -29,6 +29,6 @@ class CutFinder:
         small = cv2.resize(image, THUMBNAIL, interpolation=cv2.INTER_AREA)
         edges = [0, 256] * 3
         found = cv2.calcHist([small], [0, 1, 2], None, [BINS] * 3, edges).ravel()
-        found /= found.sum()
+        found = found / found.sum()
         before, self._last = self._last, found
         return before is None or float(np.minimum(before, found).sum()) < ALIKE

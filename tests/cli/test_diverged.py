@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
@@ -15,9 +16,10 @@ def diverged(model_folder, tmp_path_factory):
     shutil.copytree(model_folder, folder)
     path = folder / "model" / "weights.safetensors"
     weights = load_file(path)
-    for name in weights:
-        if "classifier" in name and weights[name].ndim:
-            weights[name][:] = 3e38
+    bias = weights["segmenter.classifier.bias"]
+    bias[:] = np.finfo(np.float32).max
+    weights["segmenter.classifier.weight"][0::2] = 3e38  # one of two neighbours overflows
+    weights["segmenter.classifier.weight"][1::2] = -3e38
     save_file(weights, path)
     return folder
 

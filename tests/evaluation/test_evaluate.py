@@ -228,7 +228,9 @@ def no_classes(one):
 
 def test_a_frame_that_the_disk_cannot_hold_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
-    with pytest.raises(UserError, match=r"needs about [\d.]+ [kM]B .* 10\.0 bytes are free there"):
+    with pytest.raises(
+        UserError, match=r"needs about [\d.]+ [kM]B .* but 10\.0 bytes are free there"
+    ):
         evaluate(job(), folder=tmp_path)
 
 
