@@ -180,7 +180,7 @@ class Fusion(Detector):
         rarity = self._scaled(self.raw(segmentation, image))
         if self.rule == "max":
             return rarity.amax(-1)
-        return rarity @ self.weights + self.bias
+        return (rarity * self.weights).sum(-1) + self.bias
 
     def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
         """Return the rarity that each head gives, named by its detector."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -21,6 +22,9 @@ def diverged(model_folder, tmp_path_factory):
     weights["segmenter.classifier.weight"][0::2] = 3e38  # one of two neighbours overflows
     weights["segmenter.classifier.weight"][1::2] = -3e38
     save_file(weights, path)
+    description = json.loads((folder / "model" / "model.json").read_text())
+    description["detector"]["temperature"] = 0.1  # the largest number, divided by it, overflows
+    (folder / "model" / "model.json").write_text(json.dumps(description))
     return folder
 
 

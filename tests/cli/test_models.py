@@ -30,11 +30,11 @@ def runs(tmp_path):
 def test_runs_of_one_detector_carry_their_folders_names(runs):
     (group,) = gather(list(runs.values()), None, ["msp", "energy"], torch.device("cpu"))
     expected = ["energy (a_0)", "energy (a_1)", "energy (a_2)", "entropy", "msp"]
-    assert list(group.detectors) == expected
+    assert list(group.heads) == expected
     assert list(group.calibrations) == expected[:4]
-    assert len({id(one) for one in group.detectors.values()}) == 5
+    assert len({id(one) for one in group.heads.values()}) == 5
 
 
 def test_a_run_alone_needs_no_label(runs):
     (group,) = gather([runs["a_1"]], None, [], torch.device("cpu"))
-    assert list(group.detectors) == ["energy"]
+    assert list(group.heads) == ["energy"]

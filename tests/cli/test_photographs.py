@@ -33,8 +33,9 @@ def test_predict(tmp_path, phone, capsys):
 
 
 def test_label(tmp_path, phone, capsys):
-    assert main(["label", str(phone), *NETWORK, "--least", "0", "--out", str(tmp_path)]) == 0
-    assert cv2.imread(str(tmp_path / "phone.png"), cv2.IMREAD_UNCHANGED).shape == (96, 64)
+    out = tmp_path / "labels"
+    assert main(["label", str(phone), *NETWORK, "--least", "0", "--out", str(out)]) == 0
+    assert cv2.imread(str(out / "phone.png"), cv2.IMREAD_UNCHANGED).shape == (96, 64)
 
 
 def test_a_set_of_such_photographs_is_sound(tmp_path, phone, capsys):

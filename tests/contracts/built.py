@@ -27,7 +27,6 @@ SMALL = {
         "couplings": 2,
         "hidden": 32,
         "per_frame": 100,
-        "epochs": 8,
     },
     "jsrnet": ROAD,
 }

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from roadanomaly.cli.main import main
+from roadanomaly.ledger import LEDGER
 from tests.keeping.test_locks import HOLD, start
 from tests.mistakes import (
     annotation_files,
@@ -26,9 +27,11 @@ from tests.mistakes.bench import cases, truncate
 
 
 def everything(folder: Path) -> dict[str, bytes]:
-    """Read all files of a folder but those that an evaluation keeps while it runs."""
+    """Read all files of a folder but what an evaluation keeps while it runs, and the list of them."""
     paths = (path for path in folder.rglob("*") if path.is_file() and ".partial" not in path.parts)
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in paths if path.name != LEDGER
+    }
 
 
 MODULES = (

@@ -46,7 +46,7 @@ def published_state(model) -> dict[str, torch.Tensor]:
     state = dict(model.segmenter.state_dict())
     layers = {own: known for known, own in HEAD_NAMES.items()}
     for name, value in model.detector.state_dict().items():
-        if name != "trained":
+        if name != "ready":
             _, _, layer, rest = name.split(".")
             state[f"{DATASET_HEAD}{layers[layer]}.{rest}"] = value
     return state

@@ -19,7 +19,7 @@ FPS = 25
 class RedIsStrange:
     """Score 10 for red and 0 for grey."""
 
-    name, precision = "red", "f32"
+    name, precision, keeps_state = "red", "f32", False
 
     def __init__(self, size=SIZE, seconds=0.0):
         self.size = size
