@@ -66,7 +66,7 @@ class RarityScale(Prepared):
     def forward(self, score: Tensor) -> Tensor:
         """Map scores `(...)` to rarities, same shape, float32; 0 at the lowest inlier."""
         place = (score.float() - self.low) / self.step
-        inside = place.clamp(0, CELLS)
+        inside = torch.where(place > 0, place, 0.0).clamp(max=CELLS)  # NaN too is a place
         cell = inside.to(torch.int64).clamp(max=CELLS - 1)
         below, above = self.table[cell], self.table[cell + 1]
         rarity = below + (above - below) * (inside - cell)

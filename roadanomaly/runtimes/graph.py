@@ -132,7 +132,8 @@ class Rarity(nn.Module):
 
     def forward(self, score: Tensor) -> Tensor:
         """`(B, H, W)` scores to `(B, H, W)` rarities, float32, 0 to 6."""
-        place = ((score - self.low) / self.step).clamp(0, TABLE - 1)
+        place = (score - self.low) / self.step
+        place = torch.where(place > 0, place, 0.0).clamp(max=TABLE - 1)  # NaN too is a place
         cell = place.to(torch.int64)
         below, above = self.table[cell], self.table[cell + 1]
         return below + (above - below) * (place - cell)

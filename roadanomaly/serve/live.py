@@ -30,6 +30,7 @@ class Shared:
     """A runtime that several threads may call, in the order in which they came.
 
     A plain lock would let an upload's thread take it again and again, and the live picture stand.
+    What a detector keeps from frame to frame is forgotten where another thread's frames begin.
 
     Args:
         runtime: the real one.
@@ -37,9 +38,15 @@ class Shared:
 
     def __init__(self, runtime: Runtime) -> None:
         self.size, self.name, self.precision = runtime.size, runtime.name, runtime.precision
+        self.keeps_state = runtime.keeps_state
         self._runtime = runtime
+        self._caller = threading.get_ident()
         self._turns = threading.Condition()
         self._came = self._served = 0
+
+    def reset(self) -> None:
+        """Forget earlier frames."""
+        self._runtime.reset()
 
     def __call__(self, image: np.ndarray) -> Scores:
         """Score one frame."""
@@ -47,6 +54,9 @@ class Shared:
             mine, self._came = self._came, self._came + 1
             self._turns.wait_for(lambda: self._served == mine)
         try:
+            if self.keeps_state and self._caller != threading.get_ident():
+                self._runtime.reset()
+            self._caller = threading.get_ident()
             return self._runtime(image)
         finally:
             with self._turns:

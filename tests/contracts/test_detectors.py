@@ -16,7 +16,7 @@ from roadanomaly.errors import NotFitted
 from roadanomaly.model import Model
 from roadanomaly.types import IGNORE, Batch, Masks
 from tests.contracts import toy
-from tests.contracts.built import build_detector, detector_options
+from tests.contracts.built import DRAWING, build_detector, detector_options
 from tests.contracts.tiny import CLASSES, network, network_for
 
 LEARNING = ("train", "finetune")
@@ -77,7 +77,7 @@ def test_scores_are_float32_at_image_size(model, size):
 
 
 OFF = {"fusion": 0.1}
-"""How far last digits may carry: a unit of `fusion` is the spread of inlier scores, tiny on noise."""
+"""How far last digits carry: a unit of `fusion` is the spread of inlier scores, tiny on noise."""
 
 
 @every

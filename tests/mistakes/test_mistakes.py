@@ -27,7 +27,7 @@ from tests.mistakes.bench import cases, truncate
 
 
 def everything(folder: Path) -> dict[str, bytes]:
-    """Read all files of a folder but what an evaluation keeps while it runs, and the list of them."""
+    """Read all files of a folder but the list of them and what a running evaluation keeps."""
     paths = (path for path in folder.rglob("*") if path.is_file() and ".partial" not in path.parts)
     return {
         str(path.relative_to(folder)): path.read_bytes() for path in paths if path.name != LEDGER

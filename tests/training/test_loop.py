@@ -167,7 +167,7 @@ def test_a_run_that_died_before_its_first_checkpoint_starts_anew(tmp_path, monke
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match="file/run/.* cannot be written"):
+    with pytest.raises(UserError, match=r"file/run/.* cannot be written"):
         Trainer(runs.config(tmp_path / "file" / "run"))
 
 
