@@ -196,6 +196,7 @@ def test_a_shared_runtime_is_fair():
     """A thread that asks again at once must not go before one that waits."""
 
     class Slow:
+    keeps_state = False
         size, name, precision = SIZE, "slow", "f32"
 
         def __call__(self, image):
