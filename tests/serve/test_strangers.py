@@ -196,8 +196,7 @@ def test_a_shared_runtime_is_fair():
     """A thread that asks again at once must not go before one that waits."""
 
     class Slow:
-    keeps_state = False
-        size, name, precision = SIZE, "slow", "f32"
+        size, name, precision, keeps_state = SIZE, "slow", "f32", False
 
         def __call__(self, image):
             time.sleep(0.002)
