@@ -87,10 +87,11 @@ class TrainingStep(nn.Module):
                 batch = self.degrade.batch(batch, rng)
         segmentation = self._supervised(self.detector.look(self.segmenter, batch.image))
         losses: dict[str, Tensor] = {}
-        if self.moving and self.detector.closed_set:
-            losses |= self.segmenter.loss(segmentation, batch.label)
         if self.detector.kind in LEARNS:
-            losses |= self.detector.loss(segmentation, batch)
+            losses = self.detector.loss(segmentation, batch)
+        if self.moving and self.detector.closed_set:
+            # computed last and added first: gradients are then summed as in version 0.1, to the bit
+            losses = {**self.segmenter.loss(segmentation, batch.label), **losses}
         if self.teacher is not None:
             losses["distill"] = self.distill * self._distance(segmentation, batch)
         if self.source is not None:

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from lightning.fabric.plugins.precision import Precision
 from lightning.fabric.wrappers import _FabricOptimizer
+from torch.optim import Optimizer
 
 
-def take_step(precision: Precision, optimisers: Iterable[_FabricOptimizer]) -> None:
+def take_step(precision: Precision, optimisers: Iterable[Optimizer]) -> None:
     """Step each optimiser once, then let the scaler of `16-mixed` adapt its scale, once.
 
     Fabric's own step of an optimiser adapts the scale, and with it forgets which gradients were
@@ -24,6 +25,7 @@ def take_step(precision: Precision, optimisers: Iterable[_FabricOptimizer]) -> N
         if scaler is None:
             one.step()
         else:
+            assert isinstance(one, _FabricOptimizer)
             scaler.step(one.optimizer)
     if scaler is not None:
         scaler.update()
