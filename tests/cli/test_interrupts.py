@@ -96,6 +96,7 @@ def test_serve_ends_in_peace_with_open_connections(model_folder, tmp_path, numbe
     process = subprocess.Popen(
         [sys.executable, "-m", "roadanomaly", *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # some runners ignore it
     )  # fmt: skip
     address = process.stdout.readline().split()[1]
     half = socket.create_connection(("127.0.0.1", int(address.strip("/").rsplit(":", 1)[1])))
