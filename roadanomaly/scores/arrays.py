@@ -31,7 +31,10 @@ UNREADABLE = (
     zlib.error,
     NotImplementedError,
 )
-"""What reading a damaged or foreign array file raises, in numpy and in the archive below it."""
+"""What reading a damaged or foreign array file raises, in numpy and in the archive below it.
+
+The last one is `zipfile`'s word for a way of packing that it does not know.
+"""
 _LENGTHS = {1: 2, 2: 4, 3: 4}
 _LONGEST_HEADER = 10_000
 

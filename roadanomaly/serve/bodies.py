@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -43,12 +44,10 @@ class Bodies:
             return
         body = _Body(self.most(scope["path"]), receive, send)
         declared = Headers(scope=scope).get("content-length", "0")
-        try:
+        with contextlib.suppress(Refused):
             if not declared.isdigit() or int(declared[:20]) > body.most:
                 body.refuse(413)
             await self.app(scope, body.receive, body.send)
-        except Refused:
-            pass
         if body.answer is not None and not body.started:
             await body.answer(scope, receive, send)
 

@@ -26,6 +26,10 @@ def test_what_a_file_browser_left_is_nobodys(tmp_path):
     Ledger(tmp_path).claim(["deep/b.png"])
     write_text(tmp_path / "deep" / ".DS_Store", "x")
     Ledger(tmp_path).refuse_strangers(["deep"])
+    assert (tmp_path / "deep" / ".DS_Store").read_text() == "x"
+    write_text(tmp_path / "deep" / "mine.txt", "x")
+    with pytest.raises(UserError, match=r"holds deep/mine\.txt"):
+        Ledger(tmp_path).refuse_strangers(["deep"])
 
 
 def test_a_link_is_somebodys_too(tmp_path):

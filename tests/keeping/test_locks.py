@@ -22,19 +22,17 @@ with holding(Path(sys.argv[1]), ["evaluate", "runs/a b"]):
     sys.stdin.readline()
 """
 RACE = """
+import contextlib
 import sys
 from pathlib import Path
 from roadanomaly.errors import UserError
 from roadanomaly.locks import holding
 sys.stdin.readline()
 for _ in range(50):
-    try:
-        with holding(Path(sys.argv[1]), ["race"]):
-            alone = Path(sys.argv[1]) / "alone"
-            alone.touch(exist_ok=False)
-            alone.unlink()
-    except UserError:
-        pass
+    with contextlib.suppress(UserError), holding(Path(sys.argv[1]), ["race"]):
+        alone = Path(sys.argv[1]) / "alone"
+        alone.touch(exist_ok=False)
+        alone.unlink()
 """
 
 
@@ -53,7 +51,7 @@ def test_a_second_process_is_told_who_holds_it_and_a_killed_one_is_taken_over(tm
     holder = start(HOLD, tmp_path / "out")
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(UserError) as refused, holding(tmp_path / "out", ["evaluate"]):
-        pass
+        pytest.fail("held twice")
     for part in (f"process {holder.pid} on ", "since 20", "`roadanomaly evaluate 'runs/a b'`"):
         assert part in str(refused.value)
     holder.kill()
@@ -77,8 +75,8 @@ def test_of_several_that_start_at_the_same_time_one_is_in_at_a_time(tmp_path):
 
 
 def test_a_folder_that_stays_empty_is_removed_and_one_with_results_is_kept(tmp_path):
-    with holding(tmp_path / "deep" / "out", ["x"]):
-        pass
+    with holding(tmp_path / "deep" / "out", ["x"]) as leads:
+        assert leads
     assert not (tmp_path / "deep" / "out").exists()
     with holding(tmp_path / "out", ["x"]):
         (tmp_path / "out" / "result").touch()
@@ -99,4 +97,4 @@ def test_what_cannot_be_a_folder_is_said(tmp_path, name):
         pytest.raises(UserError, match="the folder cannot be written"),
         holding(tmp_path / name, ["x"]),
     ):
-        pass
+        pytest.fail("held what is no folder")

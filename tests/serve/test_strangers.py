@@ -12,7 +12,7 @@ import pytest
 from roadanomaly.runtimes import Scores
 from roadanomaly.serve import bodies, server, uploads
 from roadanomaly.serve.live import Shared
-from tests.serve.conftest import Served
+from tests.serve.conftest import WEB, Served
 from tests.video.clips import SIZE
 
 
@@ -222,8 +222,8 @@ def test_a_shared_runtime_is_fair():
 
 
 def test_token_from_end_to_end(clip):
-    client = pytest.importorskip("websockets.sync.client")
-    closed = pytest.importorskip("websockets.exceptions")
+    client = pytest.importorskip("websockets.sync.client", reason=WEB)
+    closed = pytest.importorskip("websockets.exceptions", reason=WEB)
     served = Served(clip, token="secret")
     assert served.becomes(lambda: served.server.started and served.live.serial > 0)
     address = served.address.replace("http", "ws") + "/ws"
