@@ -22,6 +22,7 @@ from roadanomaly.folders import write_folder
 from roadanomaly.formats import FORMAT, upgrade_model
 from roadanomaly.image_input import ImageLike, as_tensor, extremes, require_range
 from roadanomaly.objects import find_components
+from roadanomaly.precision import Precision, autocast
 from roadanomaly.refiners import Refiner
 from roadanomaly.saved_model import read_saved
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
@@ -101,9 +102,14 @@ class Model:
         min_area: of a reported component, in pixels of the image.
         refiners: of the detector's score, in order.
 
+    Attributes:
+        precision: what `score` computes in; not saved, since it belongs to the machine.
+
     Raises:
         KindError: the detector cannot read what the segmenter answers.
     """
+
+    precision: Precision = "f32"
 
     def __init__(
         self,
@@ -171,7 +177,7 @@ class Model:
         Returns:
             scores `(B, H, W)` float32, and the segmentation they come from.
         """
-        with self.head.inference():
+        with self.head.inference(), autocast(self.precision, self.device):
             segmentation = self.head.look(self.segmenter, image)
             return self.head.score(segmentation, image), segmentation
 

@@ -26,6 +26,7 @@ LEVELS = (
         "formats",
         "metrics",
         "objects",
+        "precision",
         "prepared",
         "saved_model",
         "scores",

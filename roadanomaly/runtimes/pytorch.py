@@ -13,12 +13,12 @@ from torch import Tensor
 from roadanomaly.detectors.head import Head
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.model import Model
+from roadanomaly.precision import PRECISIONS, autocast
 from roadanomaly.runtimes.base import Runtime, Scores
 from roadanomaly.runtimes.graph import ScoringGraph
 
 Mode = Literal["eager", "compile", "cuda_graph"]
 MODES = ("eager", "compile", "cuda_graph")
-AUTOCAST = {"bf16": torch.bfloat16, "f16": torch.float16}
 Call = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
@@ -37,7 +37,7 @@ class PyTorch(Runtime):
     """
 
     name = "torch"
-    precisions = ("f32", "bf16", "f16")
+    precisions = PRECISIONS
 
     def __init__(
         self,
@@ -86,9 +86,7 @@ class PyTorch(Runtime):
             self._head.detector.reset()
 
     def _compute(self, call: Call, batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        if self.precision == "f32":
-            return call(batch)
-        with torch.autocast(self.device.type, AUTOCAST[self.precision]):
+        with autocast(self.precision, self.device):
             return call(batch)
 
     def _record(self, call: Call) -> Call:
