@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ from roadanomaly.training.run_folder import RunFolder
 from roadanomaly.training.source_watch import watch_source
 from roadanomaly.training.step import LEARNS, TrainingStep
 from roadanomaly.training.task import Task
+from roadanomaly.training.validation import Examined
 
 
 class DetectorTask(Task):
@@ -94,25 +95,36 @@ class DetectorTask(Task):
         """Return the source's flow, where it has one."""
         return self.flow
 
-    def plans(self) -> list[Plan]:
+    def plans(self, *, fused: bool = False) -> list[Plan]:
         """Return the optimisers of networks and source."""
-        return build_plans(self.module, self.config)
+        return build_plans(self.module, self.config, fused=fused)
 
     def record(self, processes: int) -> dict[str, Any]:
         """Return all that somebody needs to repeat the run."""
         self.about = record_of(self.parts, self.config, processes)
         return self.about
 
-    def validate(self, step: int, log: RunLog) -> float:
+    def before_validation(self, step: int, *, quiet: bool) -> bool:
+        """Walk over the held-out frames, as the detector asks."""
+        self.model.eval()
+        return self._ready(step) and self._walk(held_out=True, quiet=quiet)
+
+    def examine(self, step: int, rank: int, world: int) -> Examined:
+        """Score this process's share of the validation frames."""
+        self.model.eval()
+        validator = self.parts.validator
+        share = range(rank, len(validator.frames), world)
+        return validator.examine(self.model, share, scored=self._ready(step))
+
+    def _ready(self, step: int) -> bool:
+        return step > 0 or self.model.detector.kind not in LEARNS
+
+    def validate(self, step: int, log: RunLog, parts: Sequence[Examined]) -> float:
         """Return the average precision on held-out negatives, or without them the mIoU.
 
         Where neither can tell steps apart, since the segmenter is frozen, the last is the best.
         """
-        self.model.eval()
-        ready = step > 0 or self.model.detector.kind not in LEARNS
-        if ready:
-            self._walk(held_out=True, quiet=False)
-        found = self.parts.validator.run(self.model, scored=ready)
+        found = self.parts.validator.sum_up(parts)
         log.validate(step, found.values, found.curve, found.sheet)
         if found.explained is not None:
             log.show(step, {"validation/explained": found.explained}, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -108,7 +109,7 @@ class GeneratorTask(Task):
         """The generator."""
         return self.generator
 
-    def plans(self) -> list[Plan]:
+    def plans(self, *, fused: bool = False) -> list[Plan]:
         """Return an Adam for each side that takes part, with the run's schedule."""
         config = self.config
         rates = {"generator": config.lr}
@@ -117,7 +118,7 @@ class GeneratorTask(Task):
         plans = []
         for name, rate in rates.items():
             learns = getattr(self, name).parameters()
-            optimiser = Adam(learns, rate, betas=config.betas)
+            optimiser = Adam(learns, rate, betas=config.betas, fused=fused or None)
             schedule = build_schedule(optimiser, config.schedule, config.warmup, config.steps)
             plans.append(Plan(name, optimiser, schedule, config.clip))
         return plans
@@ -145,8 +146,9 @@ class GeneratorTask(Task):
         )
         return self.about
 
-    def validate(self, step: int, log: RunLog) -> float:
+    def validate(self, step: int, log: RunLog, parts: Sequence[Any]) -> float:
         """Return the judge's mIoU of held-out resyntheses, or without a judge minus their L1."""
+        del parts
         self.generator.eval()
         found = self.validator.run(self.generator)
         self.values = found.values
