@@ -1,8 +1,10 @@
-"""What numbers are computed in: float32, or half precision by autocast."""
+"""What numbers are computed in: exact float32, or half precision by autocast."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import Lock
 from typing import Literal
 
 import torch
@@ -17,7 +19,7 @@ PRECISIONS = ("f32", *AUTOCAST)
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:
-    """Return what a network is asked in.
+    """Return what a network is asked in; what stays float32 there is exact, also on a GPU.
 
     Args:
         precision: one of `PRECISIONS`.
@@ -29,6 +31,48 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager:
     if precision not in PRECISIONS:
         msg = f"the precision {precision!r} is unknown; {nearest(precision, PRECISIONS)}"
         raise OptionError(msg)
-    if precision == "f32":
-        return nullcontext()
-    return torch.autocast(device.type, AUTOCAST[precision])
+    half = torch.autocast(device.type, AUTOCAST[precision]) if precision != "f32" else nullcontext()
+    return _exact_beside(half) if device.type == "cuda" else half
+
+
+def allow_tf32(on: bool) -> None:
+    """Let a GPU round the factors of float32 products to TensorFloat-32 (10 bits), or not.
+
+    PyTorch lets convolutions do so by default, and matrix products not. Both are set for the whole
+    process, by the names that every PyTorch from 2.6 on knows; the newer names are not mixed in,
+    since PyTorch then refuses to read the older ones.
+    """
+    torch.backends.cudnn.allow_tf32 = on
+    torch.backends.cuda.matmul.allow_tf32 = on
+
+
+_users = 0
+_before = (True, False)
+_change = Lock()
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Compute in float32 without TensorFloat-32 inside; what was allowed before is put back.
+
+    Threads may overlap: the last to leave puts it back.
+    """
+    global _users, _before
+    with _change:
+        if not _users:
+            _before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+            allow_tf32(False)
+        _users += 1
+    try:
+        yield
+    finally:
+        with _change:
+            _users -= 1
+            if not _users:
+                torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = _before
+
+
+@contextmanager
+def _exact_beside(half: AbstractContextManager) -> Iterator[None]:
+    with exact_float32(), half:
+        yield
