@@ -141,9 +141,7 @@ class Batch:
         def moved(image: Tensor) -> Tensor:
             return in_order(_as_float(image.to(device, non_blocking=image.is_pinned())))
 
-        return self._each(
-            moved, lambda other: other.to(device, non_blocking=other.is_pinned())
-        )
+        return self._each(moved, lambda other: other.to(device, non_blocking=other.is_pinned()))
 
     def pin_memory(self) -> Batch:
         """Return the batch in memory that a GPU reads while the processor goes on."""

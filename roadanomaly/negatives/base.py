@@ -55,7 +55,7 @@ class NegativeSource(nn.Module, ABC):
         del segmenter
 
     def loader_part(self) -> NegativeSource | None:
-        """Return what of the source the data workers need: no network, no flow; None for nothing."""
+        """Return the part that data workers need, without networks; None where that is nothing."""
         return self if self.stage == "loader" else None
 
     @abstractmethod

@@ -40,10 +40,14 @@ def resolved(config: Config) -> Config:
 def build_fabric(config: RunConfig) -> Fabric:
     """Return the engine; under torchrun, that says how many processes and machines there are.
 
+    Args:
+        config: with the precision that `auto` stood for.
+
     Raises:
         OptionError: a device that this machine lacks, or a number of them that makes no sense.
     """
     devices, machines = config.devices, 1
+    precision: Any = config.precision
     if TorchElasticEnvironment.detect():
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         machines = int(os.environ["WORLD_SIZE"]) // devices
@@ -52,7 +56,7 @@ def build_fabric(config: RunConfig) -> Fabric:
             accelerator=config.accelerator,
             devices=devices,
             num_nodes=machines,
-            precision=config.precision,
+            precision=precision,
         )
     except (ValueError, TypeError, RuntimeError, ImportError) as error:
         msg = (

@@ -27,6 +27,7 @@ from roadanomaly.training.record import run_record, weights_hash
 from roadanomaly.training.run_config import Part
 from roadanomaly.training.run_folder import RunFolder
 from roadanomaly.training.task import Task
+from roadanomaly.types import Batch
 
 
 class GeneratorTask(Task):
@@ -108,6 +109,14 @@ class GeneratorTask(Task):
     def learned(self) -> nn.Module:
         """The generator."""
         return self.generator
+
+    def compilable(self) -> list[nn.Module]:
+        """Return the generator."""
+        return [self.generator]
+
+    def try_out(self, network: nn.Module, batch: Batch) -> None:
+        """Draw a batch's labels."""
+        network(batch.label).mean().backward()
 
     def plans(self, *, fused: bool = False) -> list[Plan]:
         """Return an Adam for each side that takes part, with the run's schedule."""

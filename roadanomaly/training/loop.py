@@ -26,6 +26,7 @@ from roadanomaly.training.optimiser import Plan
 from roadanomaly.training.run_config import RunConfig
 from roadanomaly.training.run_folder import RunFolder, check_same_run, plain
 from roadanomaly.training.said import Fault, Pass, Said
+from roadanomaly.training.speed import compile_networks, prepare_for
 from roadanomaly.training.stream import train_loader
 from roadanomaly.training.take_step import take_step
 from roadanomaly.training.tasks import TASKS
@@ -60,7 +61,9 @@ class Trainer:
         with self.meeting_point.together(patient=True):
             self.task = TASKS.get(config.task)(config, self.folder)
             self.record = self.task.record(self.fabric.world_size)
-        plans = self.task.plans()
+        cuda = self.fabric.device.type == "cuda"
+        self.notes = prepare_for(self.task, config, cuda=cuda, processes=self.fabric.world_size)
+        plans = self.task.plans(fused=cuda and config.precision != "16-mixed")
         self.module, *optimisers = self.fabric.setup(
             TakesHeld(self.task.module), *[plan.optimiser for plan in plans]
         )
@@ -88,6 +91,7 @@ class Trainer:
         log = RunLog(self.folder.path, self.config.steps, self.step) if leader else None
         handlers = {s: signal.signal(s, self._ask_stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
+            self._say(log)
             self._loop(log)
             self.fabric.barrier()
             if leader:
@@ -98,6 +102,15 @@ class Trainer:
             if log:
                 log.close()
         return self.folder.path
+
+    def _say(self, log: RunLog | None) -> None:
+        """Compile what the config asks for, and tell what could not be had."""
+        if self.config.compile:
+            with self.meeting_point.together(patient=True), self.fabric.autocast():
+                self.notes += compile_networks(self.task, self.config, self.fabric.device)
+        for note in self.notes:
+            if log:
+                log.say(note)
 
     def _loop(self, log: RunLog | None) -> None:
         config = self.config

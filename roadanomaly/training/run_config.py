@@ -40,6 +40,9 @@ class RunConfig:
         devices: how many on this machine, each with a batch of its own; `auto` takes all. Under
             torchrun it says.
         workers: data loading processes; `auto`: one, or beside a GPU up to eight.
+        sync_batch_norm: BatchNorm layers that learn take their statistics over the crops of all
+            GPUs; left out with a message where there is one or none.
+        compile: the network by `torch.compile`; left out with a message where that fails.
         seed: of everything random.
         validate_every: steps between validations; 0 validates at the end alone.
         checkpoint_every: steps between checkpoints.
@@ -70,6 +73,8 @@ class RunConfig:
     accelerator: str = "auto"
     devices: int | str = 1
     workers: int | Literal["auto"] = "auto"
+    sync_batch_norm: bool = False
+    compile: bool = False
     seed: int = 0
     validate_every: int = 200
     checkpoint_every: int = 100

@@ -90,9 +90,7 @@ class Collate:
         seed: of the run.
     """
 
-    def __init__(
-        self, source: NegativeSource | None, degrade: Degrade | None, seed: int
-    ) -> None:
+    def __init__(self, source: NegativeSource | None, degrade: Degrade | None, seed: int) -> None:
         self.source = source
         self.degrade = degrade
         self.seed = seed
@@ -186,7 +184,12 @@ def worker_count(config: RunConfig, *, cuda: bool, world: int) -> int:
         return int(config.workers)
     if not cuda:
         return 1
-    return max(1, min(8, len(os.sched_getaffinity(0)) // world - 1))
+    return max(1, min(8, cores() // world - 1))
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processes(method: str) -> BaseContext:

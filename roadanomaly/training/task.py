@@ -15,6 +15,7 @@ from roadanomaly.negatives import NegativeSource
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import Plan
 from roadanomaly.training.run_folder import RunFolder
+from roadanomaly.types import Batch
 
 
 class Task(ABC):
@@ -50,6 +51,14 @@ class Task(ABC):
     @abstractmethod
     def record(self, processes: int) -> dict[str, Any]:
         """Return all that somebody needs to repeat the run."""
+
+    def compilable(self) -> Sequence[nn.Module]:
+        """Return the networks that `compile: true` means; of a flow there is none."""
+        return ()
+
+    def try_out(self, network: nn.Module, batch: Batch) -> None:
+        """Take a forward and a backward pass of one of them, to see whether it can be compiled."""
+        raise NotImplementedError
 
     def prepare(self, *, quiet: bool) -> bool:
         """Do what must come before the first step, alike in every process.

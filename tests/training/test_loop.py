@@ -255,7 +255,7 @@ def test_logged_terms_are_means_over_the_passes_of_a_step(tmp_path):
     batches = list(one.batches())
     one.module.train()
     terms = [{k: v.item() for k, v in one.task.module(b.to("cpu")).items()} for b in batches]
-    logged = one.update(1, iter(batches))
+    logged = one.update(1, iter(batches)).logged()
     assert logged.pop("lr") == one.config.lr
     for key, value in logged.items():
         assert value == pytest.approx(np.mean([term[key] for term in terms]), rel=1e-3)
