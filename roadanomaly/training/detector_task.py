@@ -118,10 +118,10 @@ class DetectorTask(Task):
         self.about = record_of(self.parts, self.config, processes)
         return self.about
 
-    def before_validation(self, step: int, *, quiet: bool) -> bool:
+    def before_validation(self, step: int, *, quiet: bool) -> None:
         """Walk over the held-out frames, as the detector asks."""
-        self.model.eval()
-        return self._ready(step) and self._walk(held_out=True, quiet=quiet)
+        if self._ready(step):
+            self._walk(held_out=True, quiet=quiet)
 
     def examine(self, step: int, rank: int, world: int) -> Examined:
         """Score this process's share of the validation frames."""

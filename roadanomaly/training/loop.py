@@ -291,14 +291,14 @@ class Trainer:
     def _validate(self, log: RunLog | None) -> None:
         """Validate the (averaged) weights and save them if they are the best so far.
 
-        Each process examines its share; the first one, which has the log, sums up.
+        Each process examines its share, with the first one's weights and statistics; the first one,
+        which has the log, sums up.
         """
         self._require_finite(self.said)
         with self.average.put_into(self.task.learned) if self.average else nullcontext():
             with self.meeting_point.together(patient=True):
-                changed = self.task.before_validation(self.step, quiet=log is None)
-            if changed:
-                self.meeting_point.share(self.task.learned)
+                self.task.before_validation(self.step, quiet=log is None)
+            self.meeting_point.share(self.task.learned)
             with self.meeting_point.together(patient=True):
                 part = self.task.examine(self.step, self.fabric.global_rank, self.fabric.world_size)
             parts = self.meeting_point.gather(part)

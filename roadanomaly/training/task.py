@@ -76,18 +76,13 @@ class Task(ABC):
         """Return the flow that learns in the run, or None."""
         return None
 
-    def before_validation(self, step: int, *, quiet: bool) -> bool:
+    def before_validation(self, step: int, *, quiet: bool) -> None:  # noqa: B027 (most need nothing)
         """Do what must come before a validation, alike in every process.
 
         Args:
             step: of the run.
             quiet: show no progress.
-
-        Returns:
-            whether `learned` has changed.
         """
-        del step, quiet
-        return False
 
     def examine(self, step: int, rank: int, world: int) -> Any:
         """Examine this process's share of the validation, and return what can be sent on.

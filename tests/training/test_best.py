@@ -16,7 +16,7 @@ from tests.cli import test_flow
 @pytest.mark.parametrize("first", [math.nan, -7.0])
 def test_a_validation_that_is_nan_counts_as_the_worst(first, tmp_path, monkeypatch, capsys):
     measures = {0: math.nan, 1: first, 2: -5.0, 3: math.nan, 4: -6.0}
-    monkeypatch.setattr(FlowTask, "validate", lambda self, step, log: measures[step])
+    monkeypatch.setattr(FlowTask, "validate", lambda self, step, log, parts: measures[step])
     changes = {"crop": (16, 16), "validate_every": 1, "out": str(tmp_path / "run")}
     folder = Trainer(FlowConfig(**{**test_flow.SMALLEST, **changes})).run()
     kept = json.loads((folder / "flow" / "flow.json").read_text())["record"]
