@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from jsonargparse import ArgumentParser
 
@@ -28,25 +26,25 @@ def add_computing(parser: ArgumentParser, *, batch: bool = True) -> None:
     if batch:
         parser.add_argument(
             "--batch",
-            type=int | Literal["auto"],
+            type=str,
             default="auto",
             help=f"frames of one size together; auto: 1 on a CPU, up to {ON_A_GPU} on a GPU",
         )
 
 
-def check_computing(precision: str, batch: int | str = 1) -> None:
+def check_computing(precision: str, batch: str = "auto") -> None:
     """Refuse values that make no sense, before any work is done.
 
     Raises:
-        OptionError: an unknown precision, or no frame at a time.
+        OptionError: an unknown precision, or no number of frames.
     """
     check_name("precision", precision, PRECISIONS)
-    if batch != "auto" and int(batch) < 1:
+    if batch != "auto" and not (batch.isdecimal() and int(batch)):
         msg = f"--batch is {batch}; give a whole number of at least 1, or auto."
         raise OptionError(msg)
 
 
-def frames_together(batch: int | str, device: torch.device) -> int:
+def frames_together(batch: str, device: torch.device) -> int:
     """Return how many frames a device takes together."""
     if batch == "auto":
         return ON_A_GPU if device.type == "cuda" else 1

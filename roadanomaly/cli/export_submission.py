@@ -53,11 +53,14 @@ def run(arguments: Sequence[str]) -> None:
     if (given.model is None) == (given.scores is None):
         msg = "give a MODEL, or --scores with a folder of score maps, one of both."
         raise OptionError(msg)
+    check_computing(given.precision)
+    if given.scores and given.precision != "f32":
+        msg = "--precision is of networks, and --scores takes maps from files; leave out one."
+        raise OptionError(msg)
     if given.out is None:
         msg = "give a new folder to write the submission into: --out DIR"
         raise OptionError(msg)
     tracks = _open(kind, given)
-    check_computing(given.precision)
     model = None if given.model is None else load(given.model, pick_device(given.device))
     if model is not None:
         model.precision = given.precision
