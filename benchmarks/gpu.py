@@ -104,23 +104,30 @@ def training(bench: Bench, network: str, layout: str) -> dict[str, Any]:
         with torch.no_grad(), bench.autocast():
             segmenter(batch.image)
 
-    def both() -> None:
-        clear(segmenter)
-        with bench.autocast():
-            losses = segmenter.loss(segmenter(batch.image), batch.label)
-        torch.stack(list(losses.values())).sum().backward()
-
-    found: dict[str, Any] = {
-        "network": network,
-        "layout": layout,
-        "precision": bench.precisions[0],
-    }
+    both = bare_step(bench, segmenter, batch)
+    found = facts_of(bench, network, layout)
     found["bare"] = {"forward_ms": bench.median(forward), "forward_backward_ms": bench.median(both)}
     found["bare"]["peak_gb"] = bench.peak(both)
     clear(segmenter)
     step = stepped(attached(bench, "densehybrid", segmenter, {}), segmenter, None)
     found["densehybrid"] = timed_step(bench, step, batch)
     return with_ratio(bench, found, "densehybrid")
+
+
+def bare_step(bench: Bench, segmenter: Segmenter, batch: Batch) -> Callable[[], None]:
+    """Return the network's own forward and backward pass: the limit."""
+
+    def both() -> None:
+        clear(segmenter)
+        with bench.autocast():
+            losses = segmenter.loss(segmenter(batch.image), batch.label)
+        torch.stack(list(losses.values())).sum().backward()
+
+    return both
+
+
+def facts_of(bench: Bench, network: str, layout: str) -> dict[str, Any]:
+    return {"network": network, "layout": layout, "precision": bench.precisions[0]}
 
 
 def stepped(detector: Detector, segmenter: Segmenter, source: FlowSamples | None) -> TrainingStep:
@@ -169,17 +176,8 @@ def joint_flow(bench: Bench, network: str, layout: str) -> dict[str, Any]:
     segmenter = build(bench, network, layout).train()
     batch = made_batch(bench, layout)
 
-    def bare() -> None:
-        clear(segmenter)
-        with bench.autocast():
-            losses = segmenter.loss(segmenter(batch.image), batch.label)
-        torch.stack(list(losses.values())).sum().backward()
-
-    found: dict[str, Any] = {
-        "network": network,
-        "layout": layout,
-        "precision": bench.precisions[0],
-    }
+    bare = bare_step(bench, segmenter, batch)
+    found = facts_of(bench, network, layout)
     found["bare"] = {"forward_backward_ms": bench.median(bare)}
     for side in bench.scale.sides:
         clear(segmenter)

@@ -73,6 +73,7 @@ def test_imports_run_downwards(path):
     assert not upwards, f"{own} lies below {sorted(upwards)}"
 
 
+@pytest.mark.slow
 def test_parts_do_not_import_each_other_in_a_circle():
     graph = {}
     for path in FILES:
@@ -96,6 +97,7 @@ def modules_of(path: Path, known: dict[str, Path]) -> set[Path]:
     return found - {path}
 
 
+@pytest.mark.slow
 def test_files_do_not_import_each_other_in_a_circle():
     names = {path: path.relative_to(PACKAGE.parent).with_suffix("").parts for path in FILES}
     known = {".".join(p for p in parts if p != "__init__"): path for path, parts in names.items()}

@@ -50,6 +50,7 @@ def test_a_module_of_no_extra_stays_a_fault(tmp_path, monkeypatch):
         Catalogue("part", {"broken": "broken_part:Part"}).get("broken")
 
 
+@pytest.mark.slow
 def test_the_list_goes_on_without_the_extras():
     """All optional packages blocked, `roadanomaly list` still shows what there is."""
     code = (

@@ -54,6 +54,10 @@ class NegativeSource(nn.Module, ABC):
         """
         del segmenter
 
+    def loader_part(self) -> NegativeSource | None:
+        """Return the part that data workers need, without networks; None where that is nothing."""
+        return self if self.stage == "loader" else None
+
     @abstractmethod
     def mix(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """Return a new batch in which some pixels show negatives and carry the label `NEGATIVE`.

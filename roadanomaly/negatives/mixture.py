@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -15,6 +16,21 @@ from roadanomaly.flows import ImageFlow
 from roadanomaly.negatives.base import NegativeSource
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import ASSUMED, IGNORE, TURNS, Batch
+
+
+class Elsewhere(NegativeSource):
+    """In the data workers, the place of a source that works inside the step."""
+
+    stage = "step"
+
+    def mix(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        """Leave the batch as it is."""
+        del rng
+        return batch
+
+    def record(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
 
 
 class Mixture(NegativeSource):
@@ -70,6 +86,11 @@ class Mixture(NegativeSource):
         """Hand the segmenter to each source."""
         for source in self._all():
             source.attach(segmenter)
+
+    def loader_part(self) -> Mixture:
+        """Return the mixture with nothing in the places of the sources that work in the step."""
+        kept = {id(one): one if one.stage == "loader" else Elsewhere() for one in self._all()}
+        return copy.deepcopy(self, kept)
 
     def mix(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """Let each crop's source mix it; see `NegativeSource.mix`.

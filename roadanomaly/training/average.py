@@ -26,11 +26,13 @@ class WeightAverage:
         """Take the current weights in."""
         decay = min(self.decay, (1 + self.count) / (10 + self.count))
         self.count += 1
-        for key, value in module.state_dict().items():
-            if value.is_floating_point():
-                self.state[key].lerp_(value, 1 - decay)
-            else:
-                self.state[key].copy_(value)
+        current = module.state_dict()
+        moving = [key for key, value in current.items() if value.is_floating_point()]
+        torch._foreach_lerp_(
+            [self.state[key] for key in moving], [current[key] for key in moving], 1 - decay
+        )
+        for key in current.keys() - set(moving):
+            self.state[key].copy_(current[key])
 
     @contextmanager
     def put_into(self, module: nn.Module) -> Iterator[None]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from roadanomaly.errors import OptionError
+from roadanomaly.precision import PRECISIONS, Precision
 from roadanomaly.training.run_config import Part, RunConfig, Schedule
 
 
@@ -36,6 +37,8 @@ class TrainConfig(RunConfig):
         held_out: share of the training frames that are kept from training, for a detector that
             takes statistics on frames it did not learn from; of no effect on any other.
         val_frames: validation frames, evenly spaced over `val_data`; 0 takes all.
+        val_precision: what validations compute in: `f32`, or `bf16` or `f16` by autocast; what that
+            changes is said at the end.
         val_size: height and width that validation frames are brought to; their own if not given.
         false_alarms: share of inlier validation pixels above the saved threshold.
     """
@@ -60,6 +63,7 @@ class TrainConfig(RunConfig):
     held_out: float = 0.1
     val_frames: int = 0
     val_size: tuple[int, int] | None = None
+    val_precision: Precision = "f32"
     false_alarms: float = 0.01
 
     def __post_init__(self) -> None:
@@ -76,5 +80,6 @@ class TrainConfig(RunConfig):
         if (self.segmenter is None) == (self.start is None):
             msg = "config: give either `segmenter`, a network, or `start`, a run folder."
             raise OptionError(msg)
+        self._require("val_precision", self.val_precision in PRECISIONS, ", ".join(PRECISIONS))
         self._require("held_out", 0 < self.held_out < 1, "between 0 and 1")
         self._require("false_alarms", 0 < self.false_alarms < 1, "between 0 and 1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,8 +18,9 @@ from roadanomaly.flows import ImageFlow
 from roadanomaly.flows.store import save_flow
 from roadanomaly.folders import standing
 from roadanomaly.inliers import inlier_scores
-from roadanomaly.model import load
+from roadanomaly.model import Model, load
 from roadanomaly.negatives.mixed import MixedFrames
+from roadanomaly.segmenters import Segmenter
 from roadanomaly.training.config import TrainConfig
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import Plan, build_plans
@@ -28,6 +29,8 @@ from roadanomaly.training.run_folder import RunFolder
 from roadanomaly.training.source_watch import watch_source
 from roadanomaly.training.step import LEARNS, TrainingStep
 from roadanomaly.training.task import Task
+from roadanomaly.training.validation import Examined, Validation
+from roadanomaly.types import Batch
 
 
 class DetectorTask(Task):
@@ -52,6 +55,7 @@ class DetectorTask(Task):
         self.frames = split_for(detector, self.parts.frames, share).held_in
         self.split = split_for(detector, self._whole_frames(), share)
         self.flow = self.source.learned_flow() if self.source else None
+        self.model.precision = config.val_precision
         self.model.detector.expect(config.steps * config.accumulate)
         self.module = TrainingStep(
             self.model.segmenter,
@@ -94,25 +98,47 @@ class DetectorTask(Task):
         """Return the source's flow, where it has one."""
         return self.flow
 
-    def plans(self) -> list[Plan]:
+    def compilable(self) -> list[nn.Module]:
+        """Return the segmenter, if it learns or is asked by what learns."""
+        return [self.model.segmenter] if self.model.detector.reads_segmentation else []
+
+    def try_out(self, network: nn.Module, batch: Batch) -> None:
+        """Segment a batch."""
+        assert isinstance(network, Segmenter)
+        segmentation = network(batch.image, self.model.head.needs)
+        if self.module.moving:
+            torch.stack(list(network.loss(segmentation, batch.label).values())).sum().backward()
+
+    def plans(self, *, fused: bool = False) -> list[Plan]:
         """Return the optimisers of networks and source."""
-        return build_plans(self.module, self.config)
+        return build_plans(self.module, self.config, fused=fused)
 
     def record(self, processes: int) -> dict[str, Any]:
         """Return all that somebody needs to repeat the run."""
         self.about = record_of(self.parts, self.config, processes)
         return self.about
 
-    def validate(self, step: int, log: RunLog) -> float:
+    def before_validation(self, step: int, *, quiet: bool) -> bool:
+        """Walk over the held-out frames, as the detector asks."""
+        self.model.eval()
+        return self._ready(step) and self._walk(held_out=True, quiet=quiet)
+
+    def examine(self, step: int, rank: int, world: int) -> Examined:
+        """Score this process's share of the validation frames."""
+        self.model.eval()
+        validator = self.parts.validator
+        share = range(rank, len(validator.frames), world)
+        return validator.examine(self.model, share, scored=self._ready(step))
+
+    def _ready(self, step: int) -> bool:
+        return step > 0 or self.model.detector.kind not in LEARNS
+
+    def validate(self, step: int, log: RunLog, parts: Sequence[Examined]) -> float:
         """Return the average precision on held-out negatives, or without them the mIoU.
 
         Where neither can tell steps apart, since the segmenter is frozen, the last is the best.
         """
-        self.model.eval()
-        ready = step > 0 or self.model.detector.kind not in LEARNS
-        if ready:
-            self._walk(held_out=True, quiet=False)
-        found = self.parts.validator.run(self.model, scored=ready)
+        found = self.parts.validator.sum_up(parts)
         log.validate(step, found.values, found.curve, found.sheet)
         if found.explained is not None:
             log.show(step, {"validation/explained": found.explained}, {})
@@ -137,7 +163,10 @@ class DetectorTask(Task):
         scores = inlier_scores(best, self.parts.validator.inliers)
         best.calibration = calibrate(scores, self.config.false_alarms, title)
         if self.parts.validator.source is not None:
-            found = self.parts.validator.run(best).curve
+            exact = self.parts.validator.run(best)
+            found = exact.curve
+            if log and self.config.val_precision != "f32":
+                log.say(self._effect_of_half(best, exact))
             if found.positives:
                 name = f"{best.calibration.data} with held-out negatives"
                 best.calibration = best.calibration.with_f1(found.best_f1_threshold, name)
@@ -145,6 +174,17 @@ class DetectorTask(Task):
         best.save(self.folder.model, saved)
         if log:
             log.say(f"best at step {best_step}; the model is in {self.folder.model}")
+
+    def _effect_of_half(self, best: Model, exact: Validation) -> str:
+        """Say what half precision in the validations changed."""
+        best.precision = self.config.val_precision
+        half = self.parts.validator.run(best)
+        best.precision = "f32"
+        figures = [
+            f"{name} {100 * half.values[key]:.2f} ({100 * exact.values[key]:.2f} in float32)"
+            for key, name in {"ap": "AP", "fpr95": "FPR95", "miou": "mIoU"}.items()
+        ]
+        return f"the best model validated in {self.config.val_precision}: {', '.join(figures)}"
 
     def after_step(self, mean: Callable[[Tensor], Tensor]) -> None:
         """Pass it on to the detector."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -17,17 +18,36 @@ from torch import nn
 from roadanomaly.errors import OptionError, UserError
 from roadanomaly.training.run_config import RunConfig
 
+T = TypeVar("T")
+Config = TypeVar("Config", bound=RunConfig)
 PATIENCE = timedelta(days=7)
 """How long processes wait for the first one, whose validation may take longer than a step may."""
+
+
+def uses_cuda(accelerator: str) -> bool:
+    """Tell whether a run with that accelerator trains on CUDA here."""
+    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+
+
+def resolved(config: Config) -> Config:
+    """Return the config with what `precision: auto` stands for on this machine in its place."""
+    if config.precision != "auto":
+        return config
+    half = uses_cuda(config.accelerator) and torch.cuda.is_bf16_supported(including_emulation=False)
+    return replace(config, precision="bf16-mixed" if half else "32-true")
 
 
 def build_fabric(config: RunConfig) -> Fabric:
     """Return the engine; under torchrun, that says how many processes and machines there are.
 
+    Args:
+        config: with the precision that `auto` stood for.
+
     Raises:
         OptionError: a device that this machine lacks, or a number of them that makes no sense.
     """
     devices, machines = config.devices, 1
+    precision: Any = config.precision
     if TorchElasticEnvironment.detect():
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         machines = int(os.environ["WORLD_SIZE"]) // devices
@@ -36,7 +56,7 @@ def build_fabric(config: RunConfig) -> Fabric:
             accelerator=config.accelerator,
             devices=devices,
             num_nodes=machines,
-            precision=config.precision,
+            precision=precision,
         )
     except (ValueError, TypeError, RuntimeError, ImportError) as error:
         msg = (
@@ -73,6 +93,14 @@ class MeetingPoint:
                 sent = tensor.contiguous()
                 dist.broadcast(sent, 0)
                 tensor.copy_(sent)
+
+    def gather(self, value: T) -> list[T]:
+        """Return every process's value, by rank."""
+        if self.group is None:
+            return [value]
+        values: list[Any] = [None] * self.processes
+        dist.all_gather_object(values, value, self.patient)
+        return values
 
     @contextmanager
     def together(self, *, patient: bool = False) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -84,8 +85,9 @@ class FlowTask(Task):
         """Return the flow."""
         return self.flow
 
-    def plans(self) -> list[Plan]:
+    def plans(self, *, fused: bool = False) -> list[Plan]:
         """Return Adamax for the flow."""
+        del fused
         config = self.config
         optimiser = Adamax(self.flow.parameters(), config.lr)
         schedule = build_schedule(optimiser, config.schedule, config.warmup, config.steps)
@@ -103,8 +105,9 @@ class FlowTask(Task):
         )
         return self.about
 
-    def validate(self, step: int, log: RunLog) -> float:
+    def validate(self, step: int, log: RunLog, parts: Sequence[Any]) -> float:
         """Return the negative bits per dimension of the held-out crops."""
+        del parts
         self.flow.eval()
         if step == 0:
             return -np.inf  # its normalisation has seen no batch yet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -26,6 +27,7 @@ from roadanomaly.training.record import run_record, weights_hash
 from roadanomaly.training.run_config import Part
 from roadanomaly.training.run_folder import RunFolder
 from roadanomaly.training.task import Task
+from roadanomaly.types import Batch
 
 
 class GeneratorTask(Task):
@@ -108,7 +110,15 @@ class GeneratorTask(Task):
         """The generator."""
         return self.generator
 
-    def plans(self) -> list[Plan]:
+    def compilable(self) -> list[nn.Module]:
+        """Return the generator."""
+        return [self.generator]
+
+    def try_out(self, network: nn.Module, batch: Batch) -> None:
+        """Draw a batch's labels."""
+        network(batch.label).mean().backward()
+
+    def plans(self, *, fused: bool = False) -> list[Plan]:
         """Return an Adam for each side that takes part, with the run's schedule."""
         config = self.config
         rates = {"generator": config.lr}
@@ -117,7 +127,7 @@ class GeneratorTask(Task):
         plans = []
         for name, rate in rates.items():
             learns = getattr(self, name).parameters()
-            optimiser = Adam(learns, rate, betas=config.betas)
+            optimiser = Adam(learns, rate, betas=config.betas, fused=fused or None)
             schedule = build_schedule(optimiser, config.schedule, config.warmup, config.steps)
             plans.append(Plan(name, optimiser, schedule, config.clip))
         return plans
@@ -145,8 +155,9 @@ class GeneratorTask(Task):
         )
         return self.about
 
-    def validate(self, step: int, log: RunLog) -> float:
+    def validate(self, step: int, log: RunLog, parts: Sequence[Any]) -> float:
         """Return the judge's mIoU of held-out resyntheses, or without a judge minus their L1."""
+        del parts
         self.generator.eval()
         found = self.validator.run(self.generator)
         self.values = found.values

@@ -18,13 +18,15 @@ from roadanomaly.errors import DataError, TrainingDiverged, UserError
 from roadanomaly.formats import upgrade_checkpoint
 from roadanomaly.training.average import WeightAverage
 from roadanomaly.training.checkpoint import load_checkpoint, save_checkpoint
-from roadanomaly.training.engine import MeetingPoint, build_fabric
+from roadanomaly.training.engine import MeetingPoint, build_fabric, resolved
 from roadanomaly.training.flow_start import is_started, start_flow
 from roadanomaly.training.held import Held, TakesHeld
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import Plan
 from roadanomaly.training.run_config import RunConfig
 from roadanomaly.training.run_folder import RunFolder, check_same_run, plain
+from roadanomaly.training.said import Fault, Pass, Said
+from roadanomaly.training.speed import compile_networks, prepare_for
 from roadanomaly.training.stream import train_loader
 from roadanomaly.training.take_step import take_step
 from roadanomaly.training.tasks import TASKS
@@ -50,7 +52,7 @@ class Trainer:
     """
 
     def __init__(self, config: RunConfig, *, resume: bool = False) -> None:
-        self.config = config
+        self.config = config = resolved(config)
         self.folder = RunFolder(config.out)
         self.fabric = build_fabric(config)
         self.fabric.launch()
@@ -59,7 +61,9 @@ class Trainer:
         with self.meeting_point.together(patient=True):
             self.task = TASKS.get(config.task)(config, self.folder)
             self.record = self.task.record(self.fabric.world_size)
-        plans = self.task.plans()
+        cuda = self.fabric.device.type == "cuda"
+        self.notes = prepare_for(self.task, config, cuda=cuda, processes=self.fabric.world_size)
+        plans = self.task.plans(fused=cuda and config.precision != "16-mixed")
         self.module, *optimisers = self.fabric.setup(
             TakesHeld(self.task.module), *[plan.optimiser for plan in plans]
         )
@@ -68,6 +72,7 @@ class Trainer:
         ]
         self.average = WeightAverage(self.task.learned, config.average) if config.average else None
         self.step, self.best, self.best_step = 0, -math.inf, 0
+        self.said: Said | None = None
         with self.meeting_point.together():
             if resume:
                 self._resume()
@@ -86,6 +91,7 @@ class Trainer:
         log = RunLog(self.folder.path, self.config.steps, self.step) if leader else None
         handlers = {s: signal.signal(s, self._ask_stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
+            self._say(log)
             self._loop(log)
             self.fabric.barrier()
             if leader:
@@ -97,6 +103,15 @@ class Trainer:
                 log.close()
         return self.folder.path
 
+    def _say(self, log: RunLog | None) -> None:
+        """Compile what the config asks for, and tell what could not be had."""
+        if self.config.compile:
+            with self.meeting_point.together(patient=True), self.fabric.autocast():
+                self.notes += compile_networks(self.task, self.config, self.fabric.device)
+        for note in self.notes:
+            if log:
+                log.say(note)
+
     def _loop(self, log: RunLog | None) -> None:
         config = self.config
         batches = self.batches()
@@ -106,20 +121,20 @@ class Trainer:
         self.module.train()
         for step in range(self.step + 1, config.steps + 1):
             try:
-                losses = self.update(step, batches)
+                said = self.update(step, batches)
             except DataError as error:
                 raise self._kept(error) from error
             self.step = step
+            last = step == config.steps
             if log:
                 log.advance()
-                if step % config.log_every == 0 or step == config.steps:
-                    log.train(step, losses)
-            validates = config.validate_every and step % config.validate_every == 0
-            if validates or step == config.steps:
+                if step % config.log_every == 0 or last:
+                    log.train(step, said.logged())
+            if last or (config.validate_every and step % config.validate_every == 0):
                 self._validate(log)
                 self.module.train()
             stopping = self.meeting_point.agree(stop=self.stop)
-            if step % config.checkpoint_every == 0 or step == config.steps or stopping:
+            if last or stopping or step % config.checkpoint_every == 0:
                 self._checkpoint()
             if stopping:
                 msg = f"stopped after step {step}; continue with --resume."
@@ -180,16 +195,23 @@ class Trainer:
             start=self.step,
             rank=fabric.global_rank,
             world=fabric.world_size,
+            device=fabric.device,
         )
         for batch in loader:
             if isinstance(batch, UserError):
                 raise batch
             yield batch
 
-    def update(self, step: int, batches: Iterator[Batch]) -> dict[str, float]:
-        """Take one optimiser step; return the mean loss terms and the rate `lr` that it took."""
+    def update(self, step: int, batches: Iterator[Batch]) -> Said:
+        """Take one optimiser step; return its loss terms, gradient norms and rates.
+
+        Whether they are finite is asked when the next step has been sent off: see `Said`.
+
+        Raises:
+            TrainingDiverged: the step before had a loss or gradient that was not finite.
+        """
         config, fabric = self.config, self.fabric
-        totals: dict[str, float] = {}
+        passes = []
         for part in range(config.accumulate):
             with self.meeting_point.together():
                 batch = next(batches).to(fabric.device)
@@ -200,14 +222,10 @@ class Trainer:
                 with self.meeting_point.together():
                     terms = self.module(Held(batch), np.random.default_rng(seed))
                     loss = sum(terms.values()) / config.accumulate
-                    self._require_finite(loss, terms, step, batch)
                 fabric.backward(loss)
-            for key, value in terms.items():
-                totals[key] = totals.get(key, 0.0) + value.item() / config.accumulate
-        for plan in self.plans:
-            self._clip(plan, step, batch)
-            key = "lr" if plan is self.plans[0] else f"lr_{plan.name}"
-            totals[key] = float(plan.schedule.get_last_lr()[0])
+            passes.append(Pass(batch.ids, {key: one.detach() for key, one in terms.items()}))
+        norms = {plan.name: self._clip(plan) for plan in self.plans}
+        before, self.said = self.said, Said(step, passes, norms, self._rates())
         take_step(fabric.strategy.precision, [plan.optimiser for plan in self.plans])
         for plan in self.plans:
             plan.optimiser.zero_grad(set_to_none=True)
@@ -215,7 +233,14 @@ class Trainer:
         self.task.after_step(self._mean)
         if self.average:
             self.average.update(self.task.learned)
-        return totals
+        self._require_finite(before)
+        return self.said
+
+    def _rates(self) -> dict[str, float]:
+        """Return the learning rates by their names in the log."""
+        first, *rest = self.plans
+        names = {"lr": first, **{f"lr_{plan.name}": plan for plan in rest}}
+        return {key: float(plan.schedule.get_last_lr()[0]) for key, plan in names.items()}
 
     def _mean(self, value: torch.Tensor) -> torch.Tensor:
         """Return the mean of a tensor over all processes."""
@@ -228,43 +253,59 @@ class Trainer:
         numbers = (self.config.seed, step, part, self.fabric.global_rank)
         torch.manual_seed(hash(numbers) % 2**63)
 
-    def _clip(self, plan: Plan, step: int, batch: Batch) -> None:
-        """Bound the gradient's norm, and refuse one that is not finite."""
+    def _clip(self, plan: Plan) -> torch.Tensor:
+        """Bound the gradient's norm, and return what it was."""
         norm = self.fabric.clip_gradients(
             self.module,
             plan.optimiser,
             max_norm=plan.clip or math.inf,
             error_if_nonfinite=False,
         )
-        skipped = self.config.precision == "16-mixed"  # its scaler leaves such a step out
-        if norm is not None and not skipped and not torch.isfinite(norm):
-            what = f"the gradient of the {plan.name} became {norm.item()} at step {step}"
-            raise self._diverged(what, batch)
+        assert norm is not None
+        return norm
 
-    def _require_finite(
-        self, loss: torch.Tensor, terms: dict[str, torch.Tensor], step: int, batch: Batch
-    ) -> None:
-        if not torch.isfinite(loss):
-            values = ", ".join(f"{key} {value.item():.4g}" for key, value in terms.items())
-            raise self._diverged(f"the loss became {loss.item()} at step {step} ({values})", batch)
+    def _require_finite(self, said: Said | None) -> None:
+        """Refuse a step whose loss or gradient was not finite; losses first, in all processes.
 
-    def _diverged(self, what: str, batch: Batch) -> TrainingDiverged:
-        saved = self.folder.last.parent
-        return TrainingDiverged(
-            f"{what} on {', '.join(batch.ids)}. The last good state is in {saved} "
-            f"(saved every {self.config.checkpoint_every} steps); try a lower `lr`, `clip: 1.0` "
-            "or `32-true`."
-        )
+        The gradient of one process's loss that is not finite is everybody's.
+
+        Raises:
+            TrainingDiverged: says which, where, and on what.
+        """
+        if said is None:
+            return
+        with self.meeting_point.together():
+            self._refuse(said.loss_fault())
+        with self.meeting_point.together():
+            if self.config.precision != "16-mixed":  # its scaler leaves such a step out
+                self._refuse(said.gradient_fault())
+
+    def _refuse(self, fault: Fault | None) -> None:
+        if fault is not None:
+            raise TrainingDiverged(
+                f"{fault.what} on {', '.join(fault.ids)}. The last good state is in "
+                f"{self.folder.last.parent} (saved every {self.config.checkpoint_every} steps); "
+                "try a lower `lr`, `clip: 1.0` or `32-true`."
+            )
 
     def _validate(self, log: RunLog | None) -> None:
         """Validate the (averaged) weights and save them if they are the best so far.
 
-        The first process, which has the log, does it; the others wait for it.
+        Each process examines its share; the first one, which has the log, sums up.
         """
-        with self.meeting_point.together(patient=True):
-            if log:
-                with self.average.put_into(self.task.learned) if self.average else nullcontext():
-                    measure = _or_worst(self.task.validate(self.step, log), self.step, log)
+        self._require_finite(self.said)
+        with self.average.put_into(self.task.learned) if self.average else nullcontext():
+            with self.meeting_point.together(patient=True):
+                changed = self.task.before_validation(self.step, quiet=log is None)
+            if changed:
+                self.meeting_point.share(self.task.learned)
+            with self.meeting_point.together(patient=True):
+                part = self.task.examine(self.step, self.fabric.global_rank, self.fabric.world_size)
+            parts = self.meeting_point.gather(part)
+            with self.meeting_point.together(patient=True):
+                if log:
+                    measure = self.task.validate(self.step, log, parts)
+                    measure = _or_worst(measure, self.step, log)
                     if self.step and (not self.best_step or measure > self.best):
                         self.best, self.best_step = measure, self.step
                         self.task.save(self.step)
@@ -273,6 +314,7 @@ class Trainer:
         self.task.finish(log, self.best_step, self.fabric.device)
 
     def _checkpoint(self) -> None:
+        self._require_finite(self.said)
         with self.meeting_point.together(patient=True):
             if self.fabric.is_global_zero:
                 save_checkpoint(self.folder.last, self._state())

@@ -42,11 +42,16 @@ class Plan:
         self.schedule.load_state_dict(saved["schedule"])
 
 
-def build_plans(module: TrainingStep, config: TrainConfig) -> list[Plan]:
+def build_plans(module: TrainingStep, config: TrainConfig, *, fused: bool = False) -> list[Plan]:
     """Return the optimisers: of segmenter and detector, of what learns at a pace of its own.
 
     The first is the config's, for all parameters that nobody else claims; then one for each of the
     detector's learners, and Adamax for a source with parameters.
+
+    Args:
+        module: what is trained.
+        config: its rates.
+        fused: one kernel of the GPU for all parameters, where the method has one.
     """
 
     def plan(name: str, optimiser: Optimizer, schedule: str, clip: float) -> Plan:
@@ -57,10 +62,11 @@ def build_plans(module: TrainingStep, config: TrainConfig) -> list[Plan]:
     plans = []
     groups = parameter_groups(module, config, _claimed(learners))
     if groups:
-        first = build_optimiser(config.optimiser, groups)
+        first = build_optimiser(config.optimiser, groups, fused=fused)
         plans.append(plan("networks", first, config.schedule, config.clip))
     for name, learner in learners.items():
-        plans.append(plan(name, optimiser_of(learner), config.schedule, learner.clip))
+        made = optimiser_of(learner, fused=fused)
+        plans.append(plan(name, made, config.schedule, learner.clip))
     learned = _trainable(module.source) if module.source is not None else []
     if learned:
         slow = Adamax(learned, config.source_lr)
@@ -111,22 +117,30 @@ def build_optimiser(
     *,
     betas: tuple[float, float] = (0.9, 0.999),
     momentum: float = 0.9,
+    fused: bool = False,
 ) -> Optimizer:
-    """Return the optimiser of that name over groups that hold their own rates and decays."""
+    """Return the optimiser of that name over groups that hold their own rates and decays.
+
+    Adamax has no fused form; on a GPU PyTorch steps its parameters together by itself.
+    """
     if method == "sgd":
-        return SGD(groups, momentum=momentum, nesterov=momentum > 0)
-    kinds = {"adamw": AdamW, "adam": Adam, "adamax": Adamax}
-    return kinds[method](groups, betas=betas)
+        return SGD(groups, momentum=momentum, nesterov=momentum > 0, fused=fused or None)
+    if method == "adamax":
+        return Adamax(groups, betas=betas)
+    kinds = {"adamw": AdamW, "adam": Adam}
+    return kinds[method](groups, betas=betas, fused=fused or None)
 
 
-def optimiser_of(learner: Learner) -> Optimizer:
+def optimiser_of(learner: Learner, *, fused: bool = False) -> Optimizer:
     """Return the optimiser that a detector's learner declares."""
     group = {
         "params": list(learner.parameters),
         "lr": learner.lr,
         "weight_decay": learner.weight_decay,
     }
-    return build_optimiser(learner.method, [group], betas=learner.betas, momentum=learner.momentum)
+    return build_optimiser(
+        learner.method, [group], betas=learner.betas, momentum=learner.momentum, fused=fused
+    )
 
 
 def _trainable(module: nn.Module) -> list[nn.Parameter]:

@@ -34,11 +34,15 @@ class RunConfig:
         clip: largest gradient norm; 0 for none.
         average: decay of an exponential moving average of the weights, which is then what is
             validated and saved; 0 for none.
-        precision: of Lightning Fabric: `32-true`, `bf16-mixed`, `16-mixed`.
+        precision: of Lightning Fabric: `32-true`, `bf16-mixed`, `16-mixed`; or `auto`:
+            `bf16-mixed` on a GPU that has it, `32-true` elsewhere. The run keeps what it stood for.
         accelerator: of Lightning Fabric: `auto`, `cpu`, `gpu`.
         devices: how many on this machine, each with a batch of its own; `auto` takes all. Under
             torchrun it says.
-        workers: data loading processes.
+        workers: data loading processes; `auto`: one, or beside a GPU up to eight.
+        sync_batch_norm: BatchNorm layers that learn take their statistics over the crops of all
+            GPUs; left out with a message where there is one or none.
+        compile: the network by `torch.compile`; left out with a message where that fails.
         seed: of everything random.
         validate_every: steps between validations; 0 validates at the end alone.
         checkpoint_every: steps between checkpoints.
@@ -65,10 +69,12 @@ class RunConfig:
     warmup: int = 0
     clip: float = 0.0
     average: float = 0.0
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     accelerator: str = "auto"
     devices: int | str = 1
-    workers: int = 1
+    workers: int | Literal["auto"] = "auto"
+    sync_batch_norm: bool = False
+    compile: bool = False
     seed: int = 0
     validate_every: int = 200
     checkpoint_every: int = 100
@@ -82,8 +88,10 @@ class RunConfig:
         """
         for key in ("steps", "batch_size", "accumulate", "checkpoint_every", "log_every"):
             self._require(key, getattr(self, key) >= 1, "at least 1")
-        for key in ("lr", "warmup", "clip", "workers", "seed", "validate_every"):
+        for key in ("lr", "warmup", "clip", "seed", "validate_every"):
             self._require(key, getattr(self, key) >= 0, "not negative")
+        counted = self.workers == "auto" or (isinstance(self.workers, int) and self.workers >= 0)
+        self._require("workers", counted, "`auto` or a number that is not negative")
         self._require("crop", min(self.crop) >= 16, "two sides of at least 16 pixels")
         self._require("scale", 0 < self.scale[0] <= self.scale[1], "two rising positive numbers")
         for key in ("jitter", "degrade"):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 from collections.abc import Iterator, Sequence
+from multiprocessing.context import BaseContext
 
 import cv2
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from roadanomaly.data.base import FrameSet
@@ -79,10 +83,14 @@ class ShardSampler(Sampler[int]):
 class Collate:
     """Stack crops, mix negatives in and degrade the result, all from the first crop's number.
 
-    Where a source works inside the step, the step degrades, after it: see `TrainingStep`.
+    Args:
+        source: of negatives, or its part that works here.
+        degrade: what is done to the mixed crops; None where a source works inside the step, which
+            then degrades, after it: see `TrainingStep`.
+        seed: of the run.
     """
 
-    def __init__(self, source: NegativeSource | None, degrade: Degrade, seed: int) -> None:
+    def __init__(self, source: NegativeSource | None, degrade: Degrade | None, seed: int) -> None:
         self.source = source
         self.degrade = degrade
         self.seed = seed
@@ -97,13 +105,11 @@ class Collate:
             frames.append(frame)
         batch = stack(frames)
         try:
-            if self.source is not None and self.source.stage != "step":
+            if self.source is not None:
                 batch = self.source.mix(batch, rng)
         except UserError as error:
             return error
-        if self.source is not None and self.source.stage != "loader":
-            return batch
-        return self.degrade.batch(batch, rng)
+        return batch if self.degrade is None else self.degrade.batch(batch, rng)
 
 
 def train_transform(config: RunConfig) -> Compose:
@@ -126,13 +132,28 @@ def train_loader(
     start: int,
     rank: int,
     world: int,
+    device: torch.device | None = None,
 ) -> DataLoader[Batch | UserError]:
     """Return the loader of mixed uint8 batches from step `start` to the run's end.
 
-    With workers, OpenCV is left one thread in this process too.
+    Its workers get of the source what works there, never a network. On a processor alone they are
+    forked, and OpenCV is left one thread in this process too. Beside a GPU or other processes they
+    come from a server that knows neither, since what CUDA and NCCL have started cannot be forked.
+
+    Args:
+        config: of the run.
+        frames: inlier frames.
+        source: of negatives.
+        start: steps that are done.
+        rank: of this process.
+        world: number of processes.
+        device: where batches go; for a GPU they wait in pinned memory.
     """
-    degrade = Degrade(p=config.degrade)
-    if config.workers:
+    cuda = device is not None and device.type == "cuda"
+    workers = worker_count(config, cuda=cuda, world=world)
+    spoils = source is None or source.stage == "loader"
+    method = "forkserver" if cuda or world > 1 else "fork"
+    if workers and method == "fork":
         cv2.setNumThreads(
             1
         )  # a worker that is forked beside OpenCV's threads waits for them forever
@@ -140,13 +161,42 @@ def train_loader(
         CropStream(frames, train_transform(config), config.seed),  # type: ignore[arg-type]
         batch_size=config.batch_size,
         sampler=ShardSampler(config, start, rank, world),
-        collate_fn=Collate(source, degrade, config.seed),
-        num_workers=config.workers,
-        prefetch_factor=4 if config.workers else None,
-        multiprocessing_context="fork" if config.workers else None,
+        collate_fn=Collate(
+            source.loader_part() if source else None,
+            Degrade(p=config.degrade) if spoils else None,
+            config.seed,
+        ),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        multiprocessing_context=_processes(method) if workers else None,
         worker_init_fn=_quiet_worker,
+        pin_memory=cuda,
     )
     return loader
+
+
+def worker_count(config: RunConfig, *, cuda: bool, world: int) -> int:
+    """Return how many processes load data: those that the config names, or what fits the machine.
+
+    One feeds a processor that trains; a GPU gets its share of the cores but one, at most eight.
+    """
+    if config.workers != "auto":
+        return int(config.workers)
+    if not cuda:
+        return 1
+    return max(1, min(8, cores() // world - 1))
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _processes(method: str) -> BaseContext:
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload([__name__])
+    return context
 
 
 def _quiet_worker(_: int) -> None:

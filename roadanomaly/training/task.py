@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from roadanomaly.negatives import NegativeSource
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import Plan
 from roadanomaly.training.run_folder import RunFolder
+from roadanomaly.types import Batch
 
 
 class Task(ABC):
@@ -40,12 +41,24 @@ class Task(ABC):
         """What is averaged, validated and saved."""
 
     @abstractmethod
-    def plans(self) -> list[Plan]:
-        """Return how each part of the module learns."""
+    def plans(self, *, fused: bool = False) -> list[Plan]:
+        """Return how each part of the module learns.
+
+        Args:
+            fused: take optimisers that step all parameters in one kernel, where there are such.
+        """
 
     @abstractmethod
     def record(self, processes: int) -> dict[str, Any]:
         """Return all that somebody needs to repeat the run."""
+
+    def compilable(self) -> Sequence[nn.Module]:
+        """Return the networks that `compile: true` means; of a flow there is none."""
+        return ()
+
+    def try_out(self, network: nn.Module, batch: Batch) -> None:
+        """Take a forward and a backward pass of one of them, to see whether it can be compiled."""
+        raise NotImplementedError
 
     def prepare(self, *, quiet: bool) -> bool:
         """Do what must come before the first step, alike in every process.
@@ -63,9 +76,40 @@ class Task(ABC):
         """Return the flow that learns in the run, or None."""
         return None
 
+    def before_validation(self, step: int, *, quiet: bool) -> bool:
+        """Do what must come before a validation, alike in every process.
+
+        Args:
+            step: of the run.
+            quiet: show no progress.
+
+        Returns:
+            whether `learned` has changed.
+        """
+        del step, quiet
+        return False
+
+    def examine(self, step: int, rank: int, world: int) -> Any:
+        """Examine this process's share of the validation, and return what can be sent on.
+
+        Args:
+            step: of the run.
+            rank: of this process.
+            world: number of processes.
+        """
+        del step, rank, world
+
     @abstractmethod
-    def validate(self, step: int, log: RunLog) -> float:
-        """Judge what was learned so far, log it, and return a measure, higher = better."""
+    def validate(self, step: int, log: RunLog, parts: Sequence[Any]) -> float:
+        """Judge what was learned so far, log it, and return a measure, higher = better.
+
+        The first process alone does it.
+
+        Args:
+            step: of the run.
+            log: of the run.
+            parts: what `examine` returned in each process.
+        """
 
     @abstractmethod
     def save(self, step: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from roadanomaly.metrics.pixel import PixelOfficial
 from roadanomaly.model import Model
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.negatives.mixed import MixedFrames
+from roadanomaly.precision import autocast
 from roadanomaly.report.explanation_sheet import explanation_sheet
 from roadanomaly.report.pictures import column, rgb, score_sheet
 from roadanomaly.types import ASSUMED, Batch, Frame
@@ -42,6 +44,30 @@ class Validation:
     curve: PixelResult
     sheet: np.ndarray | None
     explained: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What was counted on some validation frames.
+
+    Args:
+        confusion: of the known classes.
+        pixels: scores against the truth.
+        pictures: of the first frames, by number: the frame and its score.
+        explained: of the first frames, by number, what the score rests on.
+    """
+
+    confusion: ClassConfusion
+    pixels: PixelOfficial
+    pictures: dict[int, tuple[Frame, np.ndarray]] = field(default_factory=dict)
+    explained: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def merge(self, other: Examined) -> None:
+        """Take over what was counted on other frames."""
+        self.confusion.merge(other.confusion)
+        self.pixels.merge(other.pixels)
+        self.pictures.update(other.pictures)
+        self.explained.update(other.explained)
 
 
 class Validator:
@@ -105,35 +131,54 @@ class Validator:
             model: on its device.
             scored: False measures mIoU alone, for a detector that has learned nothing yet.
         """
-        confusion = ClassConfusion(model.segmenter.classes)
-        pixels = PixelOfficial()
-        pictures: list[tuple[Frame, np.ndarray]] = []
-        explained: list[np.ndarray] = []
-        for number in range(len(self.frames)):
-            batch = self.mixed_batch(number)
-            frame = self._frame(batch)
-            assert frame.truth is not None
-            batch = batch.to(model.device)
-            model.detector.reset()
-            with model.head.inference():
-                segmentation = model.head.look(model.segmenter, batch.image)
-                if model.detector.reads_segmentation:
-                    classes = segmentation.classes()[0].cpu().numpy()
-                    confusion.update(classes, batch.label[0].cpu().numpy())
-                if not scored:
-                    continue
-                segmentation = replace(segmentation, assumed=batch.note(ASSUMED))
-                score = model.head.score(segmentation, batch.image)[0].detach().cpu().numpy()
-            pixels.update(frame.id, score, frame.truth.numpy())
-            if len(pictures) < PICTURES:
-                pictures.append((frame, score))
-                why = explanation(model.detector, segmentation, batch.image)
-                if why is not None:
-                    explained.append(explanation_sheet(rgb(frame), why, score))
-        values = {"miou": confusion.compute().miou}
-        found = pixels.compute()
+        return self.sum_up([self.examine(model, range(len(self.frames)), scored=scored)])
+
+    def examine(self, model: Model, numbers: Iterable[int], *, scored: bool = True) -> Examined:
+        """Score some validation frames, and count what comes out.
+
+        Args:
+            model: on its device.
+            numbers: of the frames.
+            scored: as for `run`.
+        """
+        found = Examined(ClassConfusion(model.segmenter.classes), PixelOfficial())
+        for number in numbers:
+            self._examine(model, number, found, scored)
+        return found
+
+    def _examine(self, model: Model, number: int, found: Examined, scored: bool) -> None:
+        batch = self.mixed_batch(number)
+        frame = self._frame(batch)
+        assert frame.truth is not None
+        batch = batch.to(model.device)
+        model.detector.reset()
+        with model.head.inference(), autocast(model.precision, model.device):
+            segmentation = model.head.look(model.segmenter, batch.image)
+            if model.detector.reads_segmentation:
+                classes = segmentation.classes()[0].cpu().numpy()
+                found.confusion.update(classes, batch.label[0].cpu().numpy())
+            if not scored:
+                return
+            segmentation = replace(segmentation, assumed=batch.note(ASSUMED))
+            score = model.head.score(segmentation, batch.image)[0].detach().cpu().numpy()
+        found.pixels.update(frame.id, score, frame.truth.numpy())
+        if number < PICTURES:
+            found.pictures[number] = frame, score
+            why = explanation(model.detector, segmentation, batch.image)
+            if why is not None:
+                found.explained[number] = explanation_sheet(rgb(frame), why, score)
+
+    def sum_up(self, parts: Sequence[Examined]) -> Validation:
+        """Put together what was examined, each frame once."""
+        whole, *others = parts
+        for part in others:
+            whole.merge(part)
+        values = {"miou": whole.confusion.compute().miou}
+        found = whole.pixels.compute()
         if self.source is not None:
             values |= {"ap": found.ap, "fpr95": found.fpr95, "auroc": found.auroc}
+        pictures = [whole.pictures[number] for number in sorted(whole.pictures)]
+        explained = [whole.explained[number] for number in sorted(whole.explained)]
         return Validation(
             values,
             found,

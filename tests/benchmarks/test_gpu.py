@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 ABSENT = (
@@ -32,6 +34,7 @@ START = (
 )
 
 
+@pytest.mark.slow
 def test_every_part_is_measured_without_opencv_and_lightning(tmp_path):
     out = tmp_path / "gpu.jsonl"
     subprocess.run(

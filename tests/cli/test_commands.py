@@ -105,6 +105,7 @@ def test_mistakes_are_explained(words, expected, command, model_folder, photos):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_evaluate_writes_what_the_metrics_say(command, model_folder, tmp_path):
     out = tmp_path / "evaluation"
     words = ("--data.width", 128, "--detectors", "msp,energy", "--pictures", 2, "--out", out)
@@ -134,6 +135,7 @@ def test_evaluate_writes_what_the_metrics_say(command, model_folder, tmp_path):
     assert float(rows[0]["f1"]) == pytest.approx(halves["f1"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_negatives_are_put_into_a_labelled_set_and_scored_on_its_road(
     command, model_folder, tmp_path
 ):
@@ -175,6 +177,7 @@ def test_two_runs_with_other_weights_are_two_tables_and_a_spread(command, model_
     assert list(names) == ["energy (run)", "energy (run_1)"]
 
 
+@pytest.mark.slow
 def test_stored_maps_score_as_the_model_that_made_them(command, model_folder, tmp_path):
     model = ra.load(model_folder)
     maps = tmp_path / "energy"
@@ -211,6 +214,7 @@ def test_fit_saves_a_model_that_evaluate_takes(command, model_folder, tmp_path):
     assert "mahalanobis" in out
 
 
+@pytest.mark.slow
 def test_fit_at_another_size_says_so_in_the_record(command, model_folder, tmp_path):
     small = ("--data.name", "streets", "--data.count", 2, "--data.height", 64, "--data.width", 128)
     words = ("--detector.name", "mahalanobis", "--size", 96, 160, "--out", tmp_path / "fit")

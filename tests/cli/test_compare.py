@@ -31,6 +31,7 @@ def test_prints_and_writes_page_and_tables(command, runs, tmp_path):
         assert table.with_name(f"t_differences{table.suffix}").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

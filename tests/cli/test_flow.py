@@ -68,6 +68,7 @@ def test_train_then_sample(command, config, tmp_path):
     assert cv2.imread(str(tmp_path / "pictures" / "scenes.png")).shape[0] > 2 * 288
 
 
+@pytest.mark.slow
 def test_a_run_that_died_goes_on_unchanged(command, config, tmp_path, monkeypatch):
     assert command("flow", "train", config())[0] == 0
     with monkeypatch.context() as patch:
@@ -90,6 +91,7 @@ def test_what_is_kept_is_the_cheapest_validated_average(command, config, tmp_pat
         assert all(torch.equal(kept[key], value) for key, value in last["average"]["state"].items())
 
 
+@pytest.mark.slow
 def test_learning_lowers_the_cost(config, tmp_path):
     from roadanomaly.cli.flow import TRAIN_EXAMPLES
     from roadanomaly.cli.parsing import new_parser

@@ -56,6 +56,7 @@ def without_times(out):
     ]
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_bits_of_one_process(alone, command, model_folder, tmp_path):
     words = ("evaluate", model_folder, *OPTIONS, "--workers", 2, "--out", tmp_path / "two")
     assert command(*words)[0] == 0
@@ -74,6 +75,7 @@ def test_torchrun_gives_the_bits_of_one_process(alone, model_folder, tmp_path):
     assert results(out) == results(alone(model_folder))
 
 
+@pytest.mark.slow
 def test_a_mistake_in_any_process_ends_all_with_one_message(model_folder, tmp_path, capfd):
     """This one and the worker that it starts, which writes to the same error stream."""
     words = ["evaluate", str(model_folder), "--on", "streets", "--data.split", "none"]
@@ -105,6 +107,7 @@ def test_a_killed_evaluation_goes_on_from_the_frames_that_were_scored(
     assert json.loads((out / "metrics.json").read_text())["streets"]["frames"] == 60
 
 
+@pytest.mark.slow
 def test_frames_scored_by_another_model_are_dropped_with_a_message(command, model_folder, tmp_path):
     out = tmp_path / "run"
     stale = out / ".partial" / "0123456789abcdef"

@@ -98,6 +98,7 @@ def test_dynamic_export_takes_videos_of_any_size(command, model_folder, tmp_path
     assert command("video", tmp_path / "x", clip)[0] == 0  # the earlier export is still there
 
 
+@pytest.mark.slow
 def test_mine_writes_an_index_and_names_broken_clips(command, model_folder, clip, tmp_path):
     pytest.importorskip("pyarrow")
     (tmp_path / "broken.mp4").write_bytes(b"no clip")

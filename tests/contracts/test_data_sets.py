@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import pytest
 import torch
@@ -62,6 +63,12 @@ def test_labels_hold_what_the_contract_allows(frames):
         if frame.anomaly is not None:
             assert set(frame.anomaly.unique().tolist()) <= {0, 1, IGNORE}
         assert set(frame.truth.unique().tolist()) <= {0, 1, IGNORE}
+
+
+def test_it_can_be_sent_to_a_process_that_is_not_forked(frames):
+    sent = pickle.loads(pickle.dumps(frames))
+    assert sent[0].id == frames[0].id
+    assert torch.equal(sent[0].image, frames[0].image)
 
 
 def test_the_record_is_plain_and_the_origin_stated(frames, name, tmp_path):

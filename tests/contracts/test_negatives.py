@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -44,6 +45,15 @@ def changes(mixed, batch):
     if assumed is None:
         return changed
     return changed | ((assumed != batch.label) & (assumed != IGNORE))
+
+
+def test_its_part_in_the_loader_can_be_sent_to_a_process_that_is_not_forked(source, batch):
+    part = source.loader_part()
+    if part is None:
+        assert source.stage == "step"
+        return
+    sent = pickle.loads(pickle.dumps(part))
+    assert torch.equal(sent.mix(batch, rng()).image, source.mix(batch, rng()).image)
 
 
 def test_mix_returns_a_new_batch_and_keeps_the_original(source, batch):

@@ -17,12 +17,22 @@ from tests.contracts.tiny import CLASSES, NETWORKS, fit_together, network
 PAIRS = [(segmenter, detector) for segmenter in NETWORKS for detector in DETECTORS]
 FIT = [pair for pair in PAIRS if fit_together(*pair)]
 COVER = chosen_pairs(FIT)
+CORE = {next(one for one in COVER if part in one) for pair in COVER for part in pair}
+"""Those of `make test-fast`: each segmenter and each detector once."""
 SIZES = [(64, 96), (45, 70), (128, 64)]
 """The middle one is divided by no stride."""
 
 
-def name_of(part):
-    return part.replace(" ", "-")
+def named(pairs):
+    """Return the pairs as parameters; those that are scored beyond the core are slow."""
+    return [
+        pytest.param(
+            *one,
+            id="-".join(one).replace(" ", "-"),
+            marks=[pytest.mark.slow] if one in COVER and one not in CORE else [],
+        )
+        for one in pairs
+    ]
 
 
 def test_every_segmenter_meets_each_role_that_a_detector_can_have_on_it():
@@ -36,7 +46,7 @@ def test_every_detector_meets_each_answer_that_it_reads_and_two_segmenters(detec
     assert len(met) >= 2
 
 
-@pytest.mark.parametrize(("segmenter", "detector"), COVER, ids=name_of)
+@pytest.mark.parametrize(("segmenter", "detector"), named(COVER))
 def test_scores_are_finite_independent_and_saved(segmenter, detector, tmp_path):
     model = prepare(Model(network(segmenter), build_detector(detector, len(CLASSES))))
     for size in SIZES:
@@ -55,8 +65,7 @@ def test_scores_are_finite_independent_and_saved(segmenter, detector, tmp_path):
 
 @pytest.mark.parametrize(
     ("segmenter", "detector"),
-    [pair for pair in COVER if DETECTORS.get(pair[1]).kind in LEARNING],
-    ids=name_of,
+    named([pair for pair in COVER if DETECTORS.get(pair[1]).kind in LEARNING]),
 )
 def test_three_steps_lower_the_loss(segmenter, detector):
     """In inference mode, so that dropout and batch statistics do not blur the comparison."""
@@ -83,7 +92,7 @@ def test_three_steps_lower_the_loss(segmenter, detector):
 
 
 @pytest.mark.parametrize(
-    ("segmenter", "detector"), [pair for pair in PAIRS if pair not in FIT], ids=name_of
+    ("segmenter", "detector"), named([pair for pair in PAIRS if pair not in FIT])
 )
 def test_what_does_not_fit_is_refused_at_once(segmenter, detector):
     with pytest.raises((KindError, FeatureError)):

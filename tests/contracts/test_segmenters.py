@@ -143,6 +143,7 @@ def labels(count=2):
     return label.repeat_interleave(16, 1).repeat_interleave(16, 2)
 
 
+@pytest.mark.slow
 @those_that_learn
 @pytest.mark.parametrize("void", [False, True])
 def test_its_loss_reaches_every_parameter_that_learns(segmenter, void):
@@ -160,6 +161,7 @@ def test_its_loss_reaches_every_parameter_that_learns(segmenter, void):
         assert all((one.grad == 0).all() for one in learning.values())
 
 
+@pytest.mark.slow
 @those_that_learn
 def test_five_steps_lower_its_loss(segmenter):
     """In inference mode, so that dropout and batch statistics do not blur the comparison."""

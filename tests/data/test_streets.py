@@ -72,6 +72,7 @@ def test_the_count_does_not_change_a_frame():
     assert digest(Streets("train", count=3, **SMALL)[2]) == digest(Streets("train", **SMALL)[2])
 
 
+@pytest.mark.slow
 def test_seeds_and_splits_differ():
     digests = {
         digest(Streets(split, seed=seed, **SMALL)[0])
@@ -105,6 +106,7 @@ def test_labels_are_class_ids(train_frames, strange_frames):
         assert set(frame.label.unique().tolist()) <= allowed | {NEGATIVE}
 
 
+@pytest.mark.slow
 def test_val_holds_no_anomaly():
     assert not any((frame.label == NEGATIVE).any() for frame in Streets("val", count=20, **SMALL))
 
@@ -149,6 +151,7 @@ def test_every_kind_of_anomaly_can_be_seen():
         assert abs(columns.mean() - foot[0]) < 0.7 * foot[2], kind
 
 
+@pytest.mark.slow
 def test_anomalies_stand_on_the_ground(monkeypatch, strange_frames):
     ground = [CITYSCAPES.index(name) for name in ("road", "sidewalk", "terrain")]
     monkeypatch.setattr(Anomaly, "draw", lambda *_: None)
@@ -166,6 +169,7 @@ def test_anomalies_stand_on_the_ground(monkeypatch, strange_frames):
     assert standing >= 0.95 * feet
 
 
+@pytest.mark.slow
 def test_colour_alone_does_not_find_anomalies(strange_frames):
     def pixels(frames):
         image = np.concatenate([frame.image.reshape(3, -1).T.numpy() for frame in frames])
@@ -192,6 +196,7 @@ def test_colour_alone_does_not_find_anomalies(strange_frames):
         assert average_precision_score(answer, score) < 0.2
 
 
+@pytest.mark.slow
 def test_a_drive_is_smooth():
     frames = [frame.image.float() for frame in Streets("sequence", count=12, **SMALL)]
     still = [frame.image.float() for frame in Streets("test", count=12, **SMALL)]

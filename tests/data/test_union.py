@@ -16,6 +16,7 @@ def streets(count, seed, **options):
     return {"name": "streets", "count": count, "seed": seed, "height": 48, "width": 64, **options}
 
 
+@pytest.mark.slow
 def test_shares_hold_and_every_frame_occurs():
     both = union(streets(10, 0, share=2), streets(2, 1, share=1))
     counts = Counter(number for number, _ in both.places)

@@ -93,6 +93,7 @@ def test_drawn_pixels_carry_a_label_and_can_be_balanced():
     assert len(draw_pixels(torch.full((4, 4), -1), 5, balanced=True)) == 0
 
 
+@pytest.mark.slow
 def test_vectors_flow_learns_a_known_gaussian():
     """To 0.02 nats; samples have its moments; the log-determinant is the Jacobian's."""
     factor = torch.tensor([[1.0, 0, 0], [0.7, 0.6, 0], [-0.4, 0.5, 0.5]])
@@ -253,6 +254,7 @@ def test_a_model_with_options_of_an_older_version_loads(tmp_path):
         DETECTORS.build("embedding_density", {"epochs": 20})
 
 
+@pytest.mark.slow
 def test_logistic_regression_uses_labelled_anomalies_and_says_so():
     segmenter = TwoLayers()
     options = {"features": ["colour", "product"], "aggregate": "logistic"}
@@ -312,6 +314,7 @@ def test_a_window_lies_about_its_cell_and_inside_the_map():
     assert layer.take(feature, torch.zeros(0, 2, dtype=torch.long)).shape == (0, 2, 4, 4)
 
 
+@pytest.mark.slow
 def test_windows_serve_the_detector():
     segmenter = TwoLayers()
     options = {"features": ["colour", "product"], "couplings": 2, "per_frame": 160}

@@ -26,6 +26,7 @@ def test_denseflow_25_6_has_its_size():
     assert flow.latent_shapes(64, 64) == [(48, 16, 16), (108, 8, 8), (108, 8, 8)]
 
 
+@pytest.mark.slow
 def test_with_its_noise_it_is_a_bijection_with_the_determinant_of_the_jacobian():
     """From image and noise to latents; what is left of log_det is the noise's own density."""
     flow = small.build("denseflow", torch.float64)

@@ -75,6 +75,7 @@ def test_bits_per_dim_are_the_density_of_the_dequantised_image():
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.slow
 def test_the_probabilities_of_all_grey_levels_sum_to_one():
     """Summed over all images of one channel and one varying pixel: bits are of a distribution.
 

@@ -120,6 +120,7 @@ def test_a_flow_is_undone_by_its_inverse(name, dtype, tolerance):
     assert (flow.inverse(latents) - x).abs().max() < tolerance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["denseflow", "glow", "glow_mixture", "realnvp"])
 @precisions
 def test_it_still_is_after_training(name, dtype, tolerance):
@@ -156,6 +157,7 @@ def test_log_prob_is_the_change_of_variables(name):
     torch.testing.assert_close(flow.log_prob(x), normal.log_prob(z) + log_det)
 
 
+@pytest.mark.slow
 def test_a_density_integrates_to_one_on_a_plane():
     """Two channels of one pixel; the chain has every layer that such a flow can have."""
     torch.manual_seed(2)
@@ -175,6 +177,7 @@ def test_a_density_integrates_to_one_on_a_plane():
     assert (log_p.exp().sum() * (axis[1] - axis[0]) ** 2).item() == pytest.approx(1, abs=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["glow", "realnvp"])
 def test_the_density_of_a_whole_flow_integrates_to_one(name):
     """Four dimensions, by importance sampling from the box in which a narrow density lies."""
@@ -190,6 +193,7 @@ def test_the_density_of_a_whole_flow_integrates_to_one(name):
     assert values.mean().item() == pytest.approx(1, abs=max(0.01, 4 * error.item()))
 
 
+@pytest.mark.slow
 def test_a_known_gaussian_is_learned_and_sampled():
     """To 0.02 nats of its entropy; samples have its moments."""
     torch.manual_seed(0)

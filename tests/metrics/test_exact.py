@@ -111,6 +111,7 @@ def test_a_thinned_curve_is_short_and_ends_as_the_whole_one():
         assert np.diff(points).max() < 0.01
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_frames(tmp_path):
     peaks = []
     for count in (10, 20):

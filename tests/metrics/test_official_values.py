@@ -34,6 +34,7 @@ def same(ours, theirs):
     return ours == pytest.approx(theirs, rel=0, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VALUES)
 def test_the_case_has_the_bytes_that_the_official_tool_saw(name):
     assert digest(CASES[name]()) == VALUES[name]["sha256"]

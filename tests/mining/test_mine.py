@@ -90,6 +90,7 @@ for record in mine_here(find_clips([sys.argv[1]], Path(sys.argv[2])), lambda: ne
 """
 
 
+@pytest.mark.slow
 def test_kill_9_and_restart_loses_nothing_and_does_nothing_twice(tmp_path):
     drives, out = tmp_path / "drives", tmp_path / "out"
     drives.mkdir()

@@ -101,6 +101,7 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names("segmenter"))
 def test_a_stored_model_of_every_detector_gives_its_scores(name, tmp_path):
     model = roadanomaly.load(put_together(name, tmp_path / "model"))
@@ -136,6 +137,7 @@ def test_twenty_steps_of_the_recipe_give_the_weights_they_gave(workplace):
     assert_weights(roadanomaly.load("run"), "trained")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on(workplace):
     run = workplace / "stopped"
     shutil.copytree(HERE / "stopped", run)

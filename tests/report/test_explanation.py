@@ -70,6 +70,7 @@ def test_sheets_are_kept_for_the_page_and_stay_small(tmp_path):
     assert list(held["a b"]) == [frames[1].id]
 
 
+@pytest.mark.slow
 def test_predict_explains(tmp_path, capsys):
     small_model().save(tmp_path / "run")
     photo = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)

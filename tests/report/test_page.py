@@ -124,6 +124,7 @@ def test_no_address_leads_out_of_the_page(run):
     assert "default-src 'none'" in text
 
 
+@pytest.mark.slow
 def test_size_for_a_hundred_frames_of_the_worst_texture(tmp_path):
     rng = np.random.default_rng(0)
     frames, scores = make_frames(100, 90, 160), {}

@@ -36,6 +36,7 @@ def written(model, to, folder, **options):
     return json.loads((folder / "export.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", NEEDED)
 def test_a_dynamic_graph_takes_any_size(to, tmp_path):
     model = toy_model("energy")
@@ -67,6 +68,7 @@ def test_other_networks_are_dynamic_too(name, tmp_path):
     assert_equal_to_eager(model, tmp_path, ((96, 128), (160, 70)))
 
 
+@pytest.mark.slow
 def test_a_graph_that_fails_at_another_size_is_refused(tmp_path, monkeypatch):
     """The second size decides like the first."""
     model = toy_model("energy")
@@ -98,6 +100,7 @@ class Counts(torch.nn.Module):
         return x * float(int(x.shape[-1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", ["onnx", "torchscript"])
 def test_a_network_of_fixed_sizes_is_refused_in_plain_words(to, tmp_path):
     model = toy_model("energy")

@@ -13,6 +13,7 @@ from roadanomaly.runtimes.ready import Choice, Opened, prepare
 from tests.runtimes.models import SIZE, eager, street_frames, toy_model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", ["onnx", "openvino", "torchscript"])
 def test_export_opens_again_and_scores_the_same(to, tmp_path):
     pytest.importorskip({"onnx": "onnxruntime", "openvino": "openvino"}.get(to, "torch"))

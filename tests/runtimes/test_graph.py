@@ -11,6 +11,7 @@ from roadanomaly.runtimes.ready import Choice, prepare
 from tests.runtimes.models import SIZE, eager, small_model, street_frames, toy_model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DETECTORS)
 def test_graph_of_every_detector_is_the_model(name):
     model = toy_model(name)
@@ -22,6 +23,7 @@ def test_graph_of_every_detector_is_the_model(name):
     assert (found[0][0].numpy() == classes).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])
 @pytest.mark.parametrize("size", [SIZE, (90, 130)])
 def test_runtimes_score_as_pytorch_does(backend, size):
@@ -45,6 +47,7 @@ def test_runtimes_run_the_whole_network(backend):
     np.testing.assert_allclose(found.score, eager(model, image)[0], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_results_are_the_callers_own():
     pytest.importorskip("openvino")
     runtime = prepare(toy_model("energy"), SIZE, Choice("openvino"))

@@ -30,6 +30,7 @@ def network():
     return built
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_it_is_sure_of_photographs(network):
     root = os.environ.get("ROADANOMALY_DATA")

@@ -42,6 +42,7 @@ def small():
     return ESPNetv2(scale=0.5, classes=CLASSES).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFERENCE)
 def test_published_weights_give_the_published_logits(name):
     known = REFERENCE[name]
@@ -192,6 +193,7 @@ def test_every_pattern_of_the_name_table_is_used():
     assert names == set(ESPNetv2(0.5, background=True).state_dict())
 
 
+@pytest.mark.slow
 def test_an_exported_network_gives_the_same_logits_without_adaptive_pooling(small):
     class Logits(torch.nn.Module):
         def __init__(self):

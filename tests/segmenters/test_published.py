@@ -71,6 +71,7 @@ def test_names_shapes_and_types_are_the_published_ones(name):
     assert sum(p.numel() for p in model.networks.parameters()) == REFERENCE[name]["parameters"]
 
 
+@pytest.mark.slow
 @networks
 @torch.inference_mode()
 def test_known_weights_give_the_published_outputs(name, tmp_path):
@@ -113,6 +114,7 @@ def small(name: str) -> Published:
     )
 
 
+@pytest.mark.slow
 @networks
 def test_an_old_container_loads_with_and_without_the_dataset_head(name, tmp_path):
     original = fresh(name, classes=("road", "car", "sky"), **SMALL[name])

@@ -162,6 +162,7 @@ def test_a_network_of_one_size_sees_windows_of_it(tmp_path):
     assert found.image_logits().shape == (2, len(CLASSES), 50, 130)
 
 
+@pytest.mark.slow
 def test_a_saved_model_slides_as_before(tmp_path):
     inner = {"name": "espnetv2", "scale": 0.5}
     segmenter = roadanomaly.segmenter(

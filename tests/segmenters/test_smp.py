@@ -79,6 +79,7 @@ def test_the_stages_are_those_that_the_library_documents():
     assert network.training
 
 
+@pytest.mark.slow
 def test_weights_load_with_and_without_the_wrapper(tmp_path):
     network = SmpSegmenter("fpn", classes=CLASSES).eval()
     torch.save(network.state_dict(), tmp_path / "own.pth")

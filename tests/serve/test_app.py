@@ -78,6 +78,7 @@ def upload(web, name, content):
     return web.post("/api/upload", files={"file": (name, content)})
 
 
+@pytest.mark.slow
 def test_uploaded_image_and_clip_are_scored(web, tmp_path):
     write_image(tmp_path / "a.png", picture(30))
     answer = upload(web, "a.png", (tmp_path / "a.png").read_bytes())

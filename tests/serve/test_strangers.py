@@ -134,6 +134,7 @@ def test_broken_settings_are_explained(web, content):
     assert answer.json()["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["NaN", "Infinity", "1e300"])
 def test_moments_that_are_none_do_no_harm(web, served, moment):
     answer = web.post("/api/seek", content=f'{{"time_s": {moment}}}', headers=JSON)

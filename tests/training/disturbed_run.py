@@ -36,12 +36,12 @@ def disturb(how: str) -> None:
         _set_pg_timeout(STEP_LIMIT)
         return run(self)
 
-    def disturbed(self, step, log):
+    def disturbed(self, step, log, parts):
         if step == 1 and how == "fails":
             raise DataError("a validation frame cannot be read.")
         if step == 1:
             time.sleep(VALIDATION)
-        return validate(self, step, log)
+        return validate(self, step, log, parts)
 
     def torn(self, number):
         if how == "data" and number == TORN:

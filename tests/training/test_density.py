@@ -62,6 +62,7 @@ def test_it_learns_from_the_held_in_frames_and_prepares_on_them(tmp_path):
     assert torch.equal(average["detector.densities.decoder8.whitening.matrix"], whitening.matrix)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_takes_its_preparation_from_the_checkpoint(whole, tmp_path, monkeypatch):
     config = runs.config(tmp_path / "died", **CHANGES)
     update = Trainer.update
@@ -81,12 +82,14 @@ def test_a_resumed_run_takes_its_preparation_from_the_checkpoint(whole, tmp_path
     runs.assert_equal_runs(whole, tmp_path / "died")
 
 
+@pytest.mark.slow
 def test_without_negatives_to_validate_on_the_last_step_is_kept(tmp_path):
     changes = {**CHANGES, "val_negatives": None, "steps": 2, "validate_every": 1, "average": 0.0}
     folder = Trainer(runs.config(tmp_path / "run", **changes)).run()
     assert json.loads((folder / "model" / "model.json").read_text())["record"]["step"] == 2
 
 
+@pytest.mark.slow
 def test_a_logistic_regression_needs_negatives_and_takes_them_from_the_config(tmp_path):
     detector = {**DENSITY, "aggregate": "logistic"}
     changes = {**CHANGES, "detector": detector, "steps": 1, "average": 0.0}

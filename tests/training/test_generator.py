@@ -118,6 +118,7 @@ def test_terms_that_weigh_nothing_are_left_out(tmp_path, batch):
     assert set(terms) == {"discriminators", "adversarial", "feature_matching"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["encoder", "reader"])
 def test_what_is_frozen_stays_as_it_is(tmp_path, batch, name):
     module = task(tmp_path, reader=ESPNET).module.train()
@@ -140,6 +141,7 @@ def test_without_discriminators_the_generator_learns_alone(tmp_path, batch):
     assert [plan.name for plan in made.plans()] == ["generator"]
 
 
+@pytest.mark.slow
 def test_the_label_term_makes_the_reader_read(tmp_path, batch):
     """Its gradient alone lowers the cross-entropy of a reader that it does not change."""
     module = task(tmp_path, reader=ESPNET, labels=2.0).module.train()
@@ -181,6 +183,7 @@ def test_the_judge_compares_with_the_labels_that_went_in(tmp_path):
     assert noise.values["l1"] > 0.05
 
 
+@pytest.mark.slow
 def test_train(command, tmp_path):
     code, err = command()
     assert code == 0
@@ -210,6 +213,7 @@ def final(folder):
     return found | {f"average/{key}": value for key, value in last["average"]["state"].items()}
 
 
+@pytest.mark.slow
 def test_a_run_that_died_goes_on_unchanged(command, tmp_path, monkeypatch):
     assert command()[0] == 0
     with monkeypatch.context() as patch:
@@ -224,6 +228,7 @@ def test_a_run_that_died_goes_on_unchanged(command, tmp_path, monkeypatch):
         assert (tmp_path / "run" / table).read_text() == (tmp_path / "died" / table).read_text()
 
 
+@pytest.mark.slow
 def test_training_brings_the_images_nearer(command, tmp_path):
     changes = {"steps": 40, "validate_every": 20, "lr": 2e-3, "batch_size": 4, "average": 0.8}
     assert command(**changes, judge=None, encoder=None, adversarial_weight=0.1, pixel=10.0)[0] == 0

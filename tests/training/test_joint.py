@@ -161,6 +161,7 @@ def test_pictures_and_likelihoods_are_in_tensorboard(whole):
     assert {"bits/inliers", "bits/samples"} <= set(events.Tags()["histograms"])
 
 
+@pytest.mark.slow
 def test_a_joint_run_that_died_goes_on_unchanged(whole, tmp_path, monkeypatch):
     folder, changes = whole
     config = runs.config(tmp_path / "died", **changes)
@@ -171,6 +172,7 @@ def test_a_joint_run_that_died_goes_on_unchanged(whole, tmp_path, monkeypatch):
     runs.assert_equal_runs(folder, Trainer(config, resume=True).run())
 
 
+@pytest.mark.slow
 def test_each_optimiser_clips_and_schedules_on_its_own(tmp_path, monkeypatch):
     seen = []
     from torch.optim import Adamax
@@ -191,6 +193,7 @@ def test_each_optimiser_clips_and_schedules_on_its_own(tmp_path, monkeypatch):
     np.testing.assert_allclose(metrics["lr_source"], 1e-3 * (1 - np.arange(4) / 4) ** 0.9)
 
 
+@pytest.mark.slow
 def test_detaching_changes_what_the_flow_becomes(tmp_path):
     def final(**options):
         negatives = {**JOINT["negatives"], **options}

@@ -87,11 +87,13 @@ def test_the_stated_false_alarm_rate_is_met_on_the_validation_inliers(uninterrup
     assert (pooled > model.calibration.threshold).mean() == pytest.approx(0.01, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_the_same_config_gives_the_same_run_whatever_the_workers(uninterrupted, tmp_path):
     again = Trainer(runs.config(tmp_path / "again", workers=1, checkpoint_every=4)).run()
     runs.assert_equal_runs(uninterrupted, again)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [4, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_run_that_died_goes_on_unchanged(uninterrupted, tmp_path, monkeypatch, step):
     config = runs.config(tmp_path / "died")
@@ -118,6 +120,7 @@ def test_a_run_that_was_asked_to_stop_saves_first(uninterrupted, tmp_path, monke
     runs.assert_equal_runs(uninterrupted, Trainer(config, resume=True).run())
 
 
+@pytest.mark.slow
 def test_a_run_that_died_while_it_finished_is_finished(uninterrupted, tmp_path, monkeypatch):
     config = runs.config(tmp_path / "died")
     with monkeypatch.context() as patch:
@@ -134,6 +137,7 @@ def test_a_finished_run_can_be_resumed_and_changes_nothing(uninterrupted, tmp_pa
     assert (uninterrupted / "model" / "weights.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_resumed_run_must_be_the_same_run(uninterrupted):
     with pytest.raises(OptionError, match=r"--resume: `lr` was 0\.0001 and is 0\.5 now"):
         Trainer(runs.config(uninterrupted, lr=0.5), resume=True)
@@ -154,6 +158,7 @@ def test_a_model_that_lies_in_the_folder_is_not_deleted(uninterrupted, tmp_path)
     assert (tmp_path / "model" / "weights.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_died_before_its_first_checkpoint_starts_anew(tmp_path, monkeypatch):
     config = runs.config(tmp_path / "young")
     with monkeypatch.context() as patch:
@@ -188,6 +193,7 @@ def poison(monkeypatch, wanted, value):
     monkeypatch.setattr(DenseHybrid, "loss", patched)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "value", [float("nan"), pytest.param(float("inf"), marks=pytest.mark.slow)]
 )
@@ -203,6 +209,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, monkeypatch, value):
     assert all(torch.isfinite(value).all() for value in last["networks"].values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", [0.0, 1.0])
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, monkeypatch, clip):
     poison(monkeypatch, 2, None)
@@ -213,6 +220,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, monkeypatch, clip
     assert all(torch.isfinite(value).all() for value in last["networks"].values())
 
 
+@pytest.mark.slow
 def test_without_a_detector_to_train_the_segmenter_learns_the_classes(tmp_path):
     changes = {
         "detector": {"name": "msp"},
@@ -234,6 +242,7 @@ def test_without_a_detector_to_train_the_segmenter_learns_the_classes(tmp_path):
     assert roadanomaly.load(folder).calibration is not None
 
 
+@pytest.mark.slow
 def test_clipping_bounds_the_gradient(tmp_path, monkeypatch):
     seen = []
     from torch.optim import AdamW
@@ -250,12 +259,13 @@ def test_clipping_bounds_the_gradient(tmp_path, monkeypatch):
     assert max(seen) <= 1e-3 * (1 + 1e-4)
 
 
+@pytest.mark.slow
 def test_logged_terms_are_means_over_the_passes_of_a_step(tmp_path):
     one = Trainer(runs.config(tmp_path / "run", steps=1))
     batches = list(one.batches())
     one.module.train()
     terms = [{k: v.item() for k, v in one.task.module(b.to("cpu")).items()} for b in batches]
-    logged = one.update(1, iter(batches))
+    logged = one.update(1, iter(batches)).logged()
     assert logged.pop("lr") == one.config.lr
     for key, value in logged.items():
         assert value == pytest.approx(np.mean([term[key] for term in terms]), rel=1e-3)
@@ -302,6 +312,7 @@ def test_the_threshold_of_the_best_validation_f1_is_saved(uninterrupted):
     assert calibration.at(way="f1").threshold == calibration.f1_threshold
 
 
+@pytest.mark.slow
 def test_a_validation_without_a_number_still_gives_a_model(tmp_path):
     """No negative in any validation frame: the average precision is not a number."""
     silent = {**runs.SHAPES, "probability": 0.0}

@@ -32,6 +32,7 @@ def floats(state):
     return {key: value.dtype for key, value in state.items() if value.is_floating_point()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 def test_mixed_precision_trains_and_saves_single_precision(path, tmp_path):
     kind, smallest, weights = PATHS[path]

@@ -28,6 +28,7 @@ def config(out):
     return runs.config(out, detector=DETECTOR, negatives=obstacles)
 
 
+@pytest.mark.slow
 def test_phases_and_weights_go_on_in_a_resumed_run(tmp_path, monkeypatch):
     whole = Trainer(config(tmp_path / "whole")).run()
     with monkeypatch.context() as patch:

@@ -65,6 +65,7 @@ def test_a_gradient_that_overflows_is_left_out_and_halves_the_scale_once():
     assert scale == SCALE / 2
 
 
+@pytest.mark.slow
 def test_a_step_of_a_run_unscales_each_optimiser_once(tmp_path, monkeypatch):
     """What the optimisers see is bounded by their clips, not by these divided by the scale."""
     fabric, scaler = half_precision()

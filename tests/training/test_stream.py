@@ -162,7 +162,7 @@ def test_where_a_source_works_in_the_step_the_loader_mixes_its_part_and_degrades
     items = [stream()[number] for number in range(12)]
     clean = stack([frame for _, frame in items])
     for source, mixes in ((NEGATIVES.from_spec(flow), False), (Mixture([shapes, flow]), True)):
-        batch = Collate(source, Degrade(p=1.0), seed=0)(items)
+        batch = Collate(source.loader_part(), None, seed=0)(items)
         untouched = torch.ones(12, dtype=torch.bool)
         if mixes:
             untouched = torch.tensor(batch.note(TURNS)) == 1

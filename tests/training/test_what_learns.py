@@ -115,6 +115,7 @@ def test_a_parameter_learns_by_one_optimiser_only():
         one_step(detector, segmenter)
 
 
+@pytest.mark.slow
 def test_statistics_follow_every_step_and_an_unknown_optimiser_is_refused(tmp_path, monkeypatch):
     entries = roadanomaly.DETECTORS.entries
     monkeypatch.setitem(entries, "two", f"{__name__}:Counting")

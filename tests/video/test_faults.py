@@ -72,6 +72,7 @@ def test_corrupt_packets_are_counted_and_left_out(tmp_path):
     assert seen.events
 
 
+@pytest.mark.slow
 def test_stream_that_stalls_is_called_again_and_ends_in_time(tmp_path):
     content = write_clip(tmp_path / "clip.ts", 60, range(10, 40)).read_bytes()
     server = StreamServer((content, "hang"))
@@ -83,6 +84,7 @@ def test_stream_that_stalls_is_called_again_and_ends_in_time(tmp_path):
     assert any("did not come back" in note for note in figures["notes"])
 
 
+@pytest.mark.slow
 def test_stream_that_comes_back_goes_on(tmp_path):
     content = write_clip(tmp_path / "clip.ts", 40, range(5, 35)).read_bytes()
     server = StreamServer((content, "close"), (content, "close"))
@@ -229,6 +231,7 @@ with stop_on_signals(runner.stop):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_signals_leave_a_playable_file(tmp_path, number):
     clip = write_clip(tmp_path / "clip.mp4", 50, range(5, 40))

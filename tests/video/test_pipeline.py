@@ -47,6 +47,7 @@ def test_event_says_where_in_pixels_of_the_source(tmp_path):
     assert event.box == pytest.approx((x0, 30, x0 + 24, 54), abs=3)
 
 
+@pytest.mark.slow
 def test_live_source_drops_the_oldest_and_counts(tmp_path):
     clip = write_clip(tmp_path / "clip.mp4", 50, range(50))
     source = open_source(str(clip), Reading(realtime=True))

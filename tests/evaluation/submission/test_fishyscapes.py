@@ -26,6 +26,7 @@ def words(tmp_path, run_folder):
     return (run_folder, "--for", "fishyscapes", "--root", root, "--incomplete")
 
 
+@pytest.mark.slow
 def test_pairs_claims_and_recipe(words, export, tmp_path, run_folder):
     out = tmp_path / "out"
     code, text, _ = export(*words, "--out", out)

@@ -65,6 +65,7 @@ def test_the_archive_holds_the_files_and_nothing_else(export, anomaly_root, anom
             assert archive.read(name) == (out / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_export_scores_as_the_maps_that_it_was_made_of(
     export, anomaly_root, anomaly_maps, tmp_path, capsys
 ):
@@ -128,6 +129,7 @@ def test_the_order_of_all_frames_together_is_never_reversed(change, export, anom
     assert (after == after.max()).sum() == (pooled == pooled.max()).sum()
 
 
+@pytest.mark.slow
 def test_half_size_maps_of_the_official_folder_are_enlarged(export, anomaly_root, tmp_path):
     folder = tmp_path / "outputs" / "anomaly_p" / "m" / "AnomalyTrack-all"
     folder.mkdir(parents=True)

@@ -188,6 +188,7 @@ def test_too_little_room_is_said_before_any_work(places, export, tmp_path, monke
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_in_the_middle_loses_nothing(places, export, tmp_path, monkeypatch):
     out = tmp_path / "out"
     words = [word.format(out=out, **places) for word in ALL]

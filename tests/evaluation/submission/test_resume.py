@@ -84,6 +84,7 @@ def test_killed_and_continued_equals_uninterrupted(
     assert tree(out) == tree(whole)
 
 
+@pytest.mark.slow
 def test_an_interrupt_is_continued_and_a_whole_export_is_left_alone(
     words, export, counted, tmp_path, monkeypatch
 ):
@@ -110,6 +111,7 @@ def test_an_interrupt_is_continued_and_a_whole_export_is_left_alone(
     assert tree(out) == before
 
 
+@pytest.mark.slow
 def test_another_model_or_changed_data_is_refused_until_restart(
     words, export, tmp_path, run_folder, part_root
 ):
@@ -137,6 +139,7 @@ def test_another_model_or_changed_data_is_refused_until_restart(
     assert tree(out) != before
 
 
+@pytest.mark.slow
 def test_restart_removes_nothing_but_the_export(words, export, tmp_path):
     out = tmp_path / "out"
     assert export(*words, "--out", out)[0] == 0
@@ -146,6 +149,7 @@ def test_restart_removes_nothing_but_the_export(words, export, tmp_path):
     assert {path.name for path in (out / "anomaly_p").iterdir()} == {"other"}
 
 
+@pytest.mark.slow
 def test_changed_files_are_found(words, export, tmp_path):
     out = tmp_path / "out"
     assert export(*words, "--out", out)[0] == 0
@@ -156,6 +160,7 @@ def test_changed_files_are_found(words, export, tmp_path):
     assert "was changed since" in err
 
 
+@pytest.mark.slow
 def test_stored_maps_that_changed_are_refused(export, anomaly_root, tmp_path):
     maps = sets.write_scores(tmp_path / "maps", sets.ANOMALY_IDS)
     words = ("--scores", maps, "--for", "smiyc-anomaly", "--root", anomaly_root)
@@ -167,6 +172,7 @@ def test_stored_maps_that_changed_are_refused(export, anomaly_root, tmp_path):
     assert "scores was" in err
 
 
+@pytest.mark.slow
 def test_classes_that_cityscapes_lacks_do_not_hinder_scores(export, part_root, tmp_path):
     import roadanomaly as ra
 
@@ -178,6 +184,7 @@ def test_classes_that_cityscapes_lacks_do_not_hinder_scores(export, part_root, t
     assert code == 0, err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recorded", [True, False], ids=["with hashes", "as before"])
 def test_files_that_were_changed_since_are_named_and_put_back(words, export, tmp_path, recorded):
     out = tmp_path / "out"
