@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from roadanomaly.data.base import FrameSet
-from roadanomaly.data.stack import batches
+from roadanomaly.data.groups import groups
+from roadanomaly.data.stack import stack
 from roadanomaly.data.subset import Picked
 from roadanomaly.detectors.base import Detector, Pass
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.model import Model
 from roadanomaly.negatives.sets import place_of
+from roadanomaly.precision import autocast
 from roadanomaly.progress import progress
+from roadanomaly.types import Batch
 
 HELD_OUT = 0.1
 """Share of the frames that is held out where nothing else is said."""
@@ -70,41 +73,47 @@ def split_for(detector: Detector, frames: FrameSet, share: float = HELD_OUT) -> 
     return Split(Picked(frames, sorted(order[count:])), Picked(frames, sorted(order[:count])))
 
 
-def fit(model: Model, frames: FrameSet, held_out: float = HELD_OUT) -> None:
+def fit(model: Model, frames: FrameSet, held_out: float = HELD_OUT, batch: int = 1) -> None:
     """Fit a detector of kind `fit`: all its passes, in order.
 
     Args:
         model: on its device.
         frames: inlier frames.
         held_out: share of the frames for the held-out passes; without effect where there are none.
+        batch: frames that are segmented together, at most.
 
     Raises:
         UserError: as `split_for` and `run_passes` say.
     """
-    run_passes(model, model.detector.fit_passes, split_for(model.detector, frames, held_out))
+    split = split_for(model.detector, frames, held_out)
+    size = 1 if model.head.one_by_one else batch
+    run_passes(model, model.detector.fit_passes, split, size)
 
 
-def fit_refiners(model: Model, frames: FrameSet) -> None:
+def fit_refiners(model: Model, frames: FrameSet, batch: int = 1) -> None:
     """Fit the refiners that learn, one after the other, each on the scores that enter it.
 
     Args:
         model: on its device, its detector prepared.
         frames: labelled frames, those that the refiners are to be right on; never a test set.
+        batch: frames that are scored together, at most.
 
     Raises:
         UserError: a frame cannot be read, or the frames hold too little to learn from.
     """
     model.eval()
+    size = 1 if model.head.one_by_one else batch
     for refiner in model.head.refiners:
         if not refiner.learns:
             continue
-        for found in batches(progress(frames, type(refiner).__name__), 1):
-            here = found.to(model.device)
+        for here in _batches(model, frames, size, type(refiner).__name__):
             model.detector.reset()
             with model.head.inference():
-                segmentation = model.head.look(model.segmenter, here.image)
-                score = model.head.score_for(refiner, segmentation, here.image)
-                refiner.update(score, segmentation, here)
+                with autocast(model.precision, model.device):
+                    segmentation = model.head.look(model.segmenter, here.image)
+                    score = model.head.score_for(refiner, segmentation, here.image)
+                with autocast("f32", model.device):
+                    refiner.update(score.float(), segmentation.in_float32(), here)
         refiner.finish()
 
 
@@ -113,6 +122,8 @@ def run_passes(
     model: Model, passes: Sequence[Pass], split: Split, batch: int = 1, *, quiet: bool = False
 ) -> None:
     """Walk over frames once a pass, and let the detector collect.
+
+    The network computes in the model's precision, the statistics in float32.
 
     Args:
         model: on its device; it is put into inference mode.
@@ -126,10 +137,21 @@ def run_passes(
     """
     model.eval()
     for one in passes:
-        frames = progress(split.of(one), one.name.replace("_", " "), quiet=quiet)
-        for found in batches(frames, batch):
-            here = found.to(model.device)
+        what = one.name.replace("_", " ")
+        for here in _batches(model, split.of(one), batch, what, quiet=quiet):
             model.detector.reset()
-            segmentation = model.detector.look(model.segmenter, here.image)
-            model.detector.update(segmentation, here, one.name)
-        model.detector.finish(one.name)
+            with autocast(model.precision, model.device):
+                segmentation = model.detector.look(model.segmenter, here.image)
+            with autocast("f32", model.device):
+                model.detector.update(segmentation.in_float32(), here, one.name)
+        with autocast("f32", model.device):
+            model.detector.finish(one.name)
+
+
+def _batches(
+    model: Model, frames: FrameSet, size: int, what: str, *, quiet: bool = False
+) -> Iterator[Batch]:
+    """Yield frames on the model's device, read ahead, and show how far the walk has come."""
+    numbers = progress(range(len(frames)), what, quiet=quiet)
+    for group in groups(frames, numbers, size, model.device):
+        yield stack([frame.to(model.device) for _, frame in group]).to(model.device)

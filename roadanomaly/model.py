@@ -159,8 +159,10 @@ class Model:
         return self.to(self.device).eval()
 
     def to(self, device: torch.device | str) -> Model:
-        """Move all parts."""
-        self.networks.to(device)
+        """Move all parts; on a GPU they are laid out as its convolutions read fastest."""
+        networks = self.networks.to(device)
+        if self.device.type == "cuda":
+            channels_last(networks)
         return self
 
     def eval(self) -> Model:
@@ -231,6 +233,13 @@ class Model:
         )
         write_folder(Path(folder), dict(zip(FILES, contents, strict=True)))
         return Path(folder).absolute()
+
+
+def channels_last(network: nn.Module) -> None:
+    """Lay out weights so that the channels of a pixel lie together; values stay as they are."""
+    for one in (*network.parameters(), *network.buffers()):
+        if one.dim() == 4:
+            one.data = one.data.contiguous(memory_format=torch.channels_last)
 
 
 def card(description: dict[str, Any]) -> str:

@@ -87,6 +87,20 @@ class Frame:
         truth = (self.label == NEGATIVE).to(torch.uint8)
         return truth.masked_fill(~(is_inlier(self.label) | (self.label == NEGATIVE)), IGNORE)
 
+    def pinned(self) -> Frame:
+        """Return the frame in memory that a GPU copies from while the processor goes on."""
+        return self._with(lambda held: held.pin_memory())
+
+    def to(self, device: torch.device | str) -> Frame:
+        """Return the frame on a device; from pinned memory the copy is not waited for."""
+        return self._with(lambda held: held.to(device, non_blocking=True))
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Frame:
+        label, anomaly = (
+            None if one is None else change(one) for one in (self.label, self.anomaly)
+        )
+        return Frame(self.id, change(self.image), label, anomaly)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -176,6 +190,10 @@ def _as_float(image: Tensor) -> Tensor:
     return image.float() / 255 if image.dtype == torch.uint8 else image
 
 
+def _single(values: Tensor) -> Tensor:
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
+
+
 @dataclass(frozen=True)
 class Masks:
     """What a mask network answers: of each of Q queries, which class it is and where.
@@ -203,6 +221,10 @@ class Masks:
             weights: `(B, Q, C)`.
         """
         return torch.einsum("bqc,bqhw->bchw", weights, self.masks.float().sigmoid())
+
+    def in_float32(self) -> Masks:
+        """Return the same numbers as float32, without the earlier layers."""
+        return Masks(_single(self.classes), _single(self.masks))
 
 
 @dataclass(frozen=True)
@@ -243,6 +265,16 @@ class Segmentation:
         """
         size = (image.shape[-2], image.shape[-1])
         return cls(image.new_zeros(len(image), 0, *size), size, size)
+
+    def in_float32(self) -> Segmentation:
+        """Return the same numbers, those in half precision as float32."""
+        return replace(
+            self,
+            logits=_single(self.logits),
+            features={name: _single(one) for name, one in self.features.items()},
+            masks=self.masks and self.masks.in_float32(),
+            extra=None if self.extra is None else _single(self.extra),
+        )
 
     def to_image(self, values: Tensor) -> Tensor:
         """Bring `(B, C, h, w)` or `(B, h, w)`, at any stride, to `(B, [C,] H, W)` bilinearly."""

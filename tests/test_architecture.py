@@ -33,7 +33,7 @@ LEVELS = (
         "types",
     ),
     ("folders", "ledger", "locks", "swap"),
-    ("errors", "extras", "files", "progress", "reservoir"),
+    ("ahead", "errors", "extras", "files", "progress", "reservoir"),
 )
 """From the top down; a part imports from its own level or from those below."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 import torch
 from jsonargparse import ArgumentParser, Namespace
 
+from roadanomaly.cli.computing import add_computing, check_computing
 from roadanomaly.cli.evaluation_jobs import (
     Task,
     gather_jobs,
@@ -25,6 +27,7 @@ from roadanomaly.evaluation.evaluate import evaluate, scored_before
 from roadanomaly.evaluation.findings import Findings
 from roadanomaly.evaluation.folder import EvaluationFolder
 from roadanomaly.evaluation.job import MODES
+from roadanomaly.evaluation.precision_check import check_precision
 from roadanomaly.evaluation.spool import FrameSpool, drop_others
 from roadanomaly.evaluation.team import Team, gathered_team
 from roadanomaly.locks import holding
@@ -45,6 +48,7 @@ roadanomaly evaluate runs/a --on roadanomaly --validate_on laf --rates 0.01,0.05
 roadanomaly evaluate runs/a --on folder --data.images my/images --data.labels my/masks
 roadanomaly evaluate runs/jsrnet_camvid --on camvid --data.split val --region road \
     --negatives.name paste --negatives.root coco128seg --negatives.part held_out
+roadanomaly evaluate runs/a --on laf --root /data --precision bf16 --batch 8
 torchrun --nproc-per-node 4 -m roadanomaly evaluate runs/a --on laf --root /data
 """
 
@@ -107,6 +111,13 @@ def _parser() -> ArgumentParser:
     add("--validate_on", type=str, default=None, help="set that thresholds are transferred from")
     add("--validation", type=dict[str, Any], default={}, help="its options: --validation.split")
     add("--validation_scores", type=str, default=None, help="its score maps, with --scores")
+    add_computing(parser)
+    add(
+        "--precision_check",
+        type=int,
+        default=5,
+        help="frames that are scored in f32 too, to say what half precision changed; 0: none",
+    )
     add("--workers", type=int, default=1, help="processes; torchrun sets its own number")
     add("--threads", type=int, default=1, help="of each process; other numbers change last digits")
     add("--pictures", type=int, default=5, help="frames to draw large; 0: no picture at all")
@@ -122,12 +133,17 @@ def _check(given: Namespace) -> None:
     check_name("region", given.region, get_args(Region))
     if given.track is not None:
         check_name("track", given.track, SIZE_RULES)
-    for name, least in (("workers", 1), ("threads", 1), ("pictures", 0), ("seed", 0)):
+    check_computing(given.precision, given.batch)
+    least_of = {"workers": 1, "threads": 1, "pictures": 0, "seed": 0, "precision_check": 0}
+    for name, least in least_of.items():
         if getattr(given, name) < least:
             msg = f"--{name} is {getattr(given, name)}; give a whole number of at least {least}."
             raise OptionError(msg)
     if given.scores and (given.runs or given.segmenter):
         msg = "--scores takes maps from files; leave out the runs and --segmenter, or --scores."
+        raise OptionError(msg)
+    if given.scores and given.precision != "f32":
+        msg = "--precision is of networks, and --scores takes maps from files; leave out one."
         raise OptionError(msg)
     if given.validation_scores and not (given.scores and given.validate_on):
         msg = "--validation_scores belongs to --scores and --validate_on; give all three."
@@ -155,6 +171,7 @@ def _run(given: Namespace, out: EvaluationFolder, team: Team, record: dict[str, 
             "data": [task.job.frames.record() for task in tasks],
             "protocols": {task.job.protocol.name: task.job.protocol.source for task in tasks},
             "scores": [task.job.source.record for task in tasks],
+            "batch": max(task.job.batch for task in tasks),
         }
         _write(given, out, tasks, findings, {**record, **known})
 
@@ -166,7 +183,11 @@ def _score(task: Task, given: Namespace, out: EvaluationFolder, team: Team) -> l
         sys.stderr.write(f"{before} of {len(frames)} frames were scored before; going on.\n")
     view = View(frames, task.job.protocol.name, task.job.source, out.result(task.key))
     with watch(view, given.pictures, team) as seen:
-        return evaluate(task.job, folder=folder, team=team, seen=seen)
+        found = evaluate(task.job, folder=folder, team=team, seen=seen)
+    if given.precision == "f32" or not given.precision_check:
+        return found
+    effect = team.lead(lambda: check_precision(task.job, folder, given.precision_check))
+    return [replace(one, precision_effect=effect[one.detector]) for one in found]
 
 
 def _write(

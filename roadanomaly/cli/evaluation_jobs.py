@@ -11,6 +11,7 @@ import torch
 from jsonargparse import Namespace
 
 from roadanomaly.calibration import Calibration
+from roadanomaly.cli.computing import frames_together
 from roadanomaly.cli.models import Group, gather, pick_device
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.derived import Resized
@@ -50,7 +51,9 @@ def gather_jobs(given: Namespace, team: Team) -> list[ScoreSource]:
     names = None if words == ["auto"] else words
     groups = gather(given.runs, given.segmenter, names, _device(given.device, team))
     return [
-        NetworkScores(one.segmenter, one.heads, one.calibrations, _weights(one), one.label)
+        NetworkScores(
+            one.segmenter, one.heads, one.calibrations, _weights(one), one.label, given.precision
+        )
         for one in groups
     ]
 
@@ -87,7 +90,14 @@ def tasks_of(given: Namespace, sources: Sequence[ScoreSource]) -> tuple[list[Tas
         frames = _frames(name, given.root, given.data, given.track, alone=len(names) == 1)
         frames = _changed(frames, given)
         jobs = [
-            Job(source, frames, PROTOCOLS[name], track=given.track or "", **common)
+            Job(
+                source,
+                frames,
+                PROTOCOLS[name],
+                track=given.track or "",
+                batch=frames_together(given.batch, source.device),
+                **common,
+            )
             for source in sources
         ]
         tasks += [Task(job, _key(job, given, given.pictures)) for job in jobs]
@@ -98,7 +108,11 @@ def tasks_of(given: Namespace, sources: Sequence[ScoreSource]) -> tuple[list[Tas
     if given.validation_scores:
         name = next(iter(sources[0].supervision))
         sources = [FolderScores(name, open_scores(given.validation_scores))]
-    jobs = [Job(source, frames, PROTOCOLS[given.validate_on], **common) for source in sources]
+    protocol = PROTOCOLS[given.validate_on]
+    jobs = [
+        Job(source, frames, protocol, batch=frames_together(given.batch, source.device), **common)
+        for source in sources
+    ]
     return tasks, [Task(job, _key(job, given, 0)) for job in jobs]
 
 
@@ -153,6 +167,7 @@ def _key(job: Job, given: Namespace, pictures: int) -> str:
             "pictures": pictures,
             "label": job.source.label,
             "seed": job.seed,
+            "batch": job.batch,
             "threads": torch.get_num_threads(),
         }
     )

@@ -16,6 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from roadanomaly.cli.computing import add_computing, check_computing
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data.benchmark import BenchmarkSet
@@ -52,11 +53,17 @@ def run(arguments: Sequence[str]) -> None:
     if (given.model is None) == (given.scores is None):
         msg = "give a MODEL, or --scores with a folder of score maps, one of both."
         raise OptionError(msg)
+    check_computing(given.precision)
+    if given.scores and given.precision != "f32":
+        msg = "--precision is of networks, and --scores takes maps from files; leave out one."
+        raise OptionError(msg)
     if given.out is None:
         msg = "give a new folder to write the submission into: --out DIR"
         raise OptionError(msg)
     tracks = _open(kind, given)
     model = None if given.model is None else load(given.model, pick_device(given.device))
+    if model is not None:
+        model.precision = given.precision
     submission = kind(Path(given.out), _settings(given, model))
     export = Export(submission, _source(given, model, kind), tracks, _progress)
     if given.dry_run:
@@ -95,6 +102,7 @@ def _parser() -> Any:
     parser.add_argument(
         "--dry-run", action="store_true", help="check everything, say what would be written"
     )
+    add_computing(parser, batch=False)
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
     return parser
 
@@ -168,7 +176,8 @@ def _source(given: Any, model: Model | None, kind: type[Submission]) -> Source:
         return StoredMaps(Path(given.scores), with_classes=kind.wants_classes)
     parts = (model.segmenter.options(), model.detector.options(), weights_hash(model.networks))
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-    identity = f"{DETECTORS.name_of(model.detector)} {digest}"
+    half = "" if model.precision == "f32" else f" {model.precision}"
+    identity = f"{DETECTORS.name_of(model.detector)} {digest}{half}"
     return ModelScores(model, identity, with_classes=kind.wants_classes)
 
 

@@ -12,24 +12,23 @@ import torch
 from jsonargparse import Namespace
 
 from roadanomaly.calibration import calibrate
+from roadanomaly.cli.computing import add_computing, check_computing, frames_together
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.derived import Resized
-from roadanomaly.data.stack import stack
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.evaluation.thresholds import just_below
 from roadanomaly.evaluation.truth import truth_of
 from roadanomaly.fitting import HELD_OUT, fit, fit_refiners
 from roadanomaly.folders import require_replaceable
-from roadanomaly.inliers import inlier_scores
+from roadanomaly.inliers import inlier_scores, scored
 from roadanomaly.locks import holding
 from roadanomaly.metrics.exact import PixelExact
 from roadanomaly.model import FILES, Model, load
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.mixed import MixedFrames
-from roadanomaly.progress import progress
 from roadanomaly.refiners import REFINERS
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.record import run_record, weights_hash
@@ -44,6 +43,7 @@ roadanomaly fit --run runs/a --detector.name fusion --detector.rule learned \\
     --negatives.name paste --negatives.part held_out --out runs/fusion
 roadanomaly fit --run runs/a --data.name camvid --false_alarms 0.001 --out runs/stricter
 roadanomaly fit --run runs/a --data.name camvid --validation_data.name laf --out runs/b
+roadanomaly fit --run runs/a --data.name camvid --precision bf16 --batch 8 --out runs/b
 """
 
 
@@ -83,10 +83,12 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--size", type=int, nargs=2, default=None, help="height and width to bring frames to"
     )
+    add_computing(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the draw of calibration pixels")
     parser.add_argument("--out", type=str, default="runs/fit", help="run folder")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
     given = parse(parser, arguments)
+    check_computing(given.precision, given.batch)
     require_replaceable(Path(given.out) / "model", FILES)
     with holding(Path(given.out), ["fit", *arguments]):
         _fit(given)
@@ -95,6 +97,8 @@ def run(arguments: Sequence[str]) -> None:
 def _fit(given: Namespace) -> None:
     torch.manual_seed(given.seed)
     model = _model(given.run, given.segmenter, given.detector).to(pick_device(given.device))
+    model.precision = given.precision
+    batch = frames_together(given.batch, model.device)
     if given.refiners is not None:
         model.refine([REFINERS.from_spec(one) for one in given.refiners])
     frames = _frames(given.data, given.size)
@@ -103,18 +107,20 @@ def _fit(given: Namespace) -> None:
         model.detector.trained_on = frames.negatives.content
     held_out = _frames(given.calibration_data or {**given.data, "split": "val"}, given.size)
     if model.detector.kind == "fit" and (given.run is None or given.detector):
-        fit(model, frames, given.held_out)
+        fit(model, frames, given.held_out, batch)
     if given.refiners is not None:
-        fit_refiners(model, frames)
+        fit_refiners(model, frames, batch)
     name = title(held_out)
-    scores = inlier_scores(model, held_out)
+    scores = inlier_scores(model, held_out, batch)
     model.calibration = calibrate(scores, given.false_alarms, name, seed=given.seed)
     if given.validation_data:
         validation = DATASETS.from_spec(given.validation_data)
-        threshold = best_f1_threshold(model, validation)
+        threshold = best_f1_threshold(model, validation, batch)
         model.calibration = model.calibration.with_f1(threshold, title(validation))
     made = run_record(
         seed=given.seed,
+        precision=given.precision,
+        batch=batch,
         start_weights=weights_hash(model.segmenter),
         fit_data=frames.record(),
         calibration_data=held_out.record(),
@@ -165,17 +171,21 @@ def title(frames: FrameSet) -> str:
     return f"{record['name']} {record.get('split', '')}".strip()
 
 
-def best_f1_threshold(model: Model, frames: FrameSet) -> float:
+def best_f1_threshold(model: Model, frames: FrameSet, batch: int = 1) -> float:
     """Return the score above which pixel F1 is highest on frames with anomalies.
+
+    Args:
+        model: on its device.
+        frames: labelled.
+        batch: frames that are scored together, at most.
 
     Raises:
         DataError: no frame shows an anomaly.
     """
     with tempfile.TemporaryDirectory() as folder:
         metric = PixelExact(Path(folder), thin=True)
-        for frame in progress(frames, "best F1"):
-            score, _ = model.score(stack([frame]).to(model.device).image)
-            metric.update(frame.id, score[0].cpu().numpy(), truth_of(frame))
+        for frame, score in scored(model, frames, "best F1", batch):
+            metric.update(frame.id, score, truth_of(frame))
         found = metric.compute()
     if not found.positives:
         msg = f"no frame of {title(frames)} shows an anomaly, so no F1 can be judged on it."

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from roadanomaly.ahead import ahead
 from roadanomaly.calibration import WAYS
+from roadanomaly.cli.computing import add_computing, check_computing
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data.images import SUFFIXES, read_image, to_array, write_image
@@ -23,6 +25,7 @@ from roadanomaly.files import files_named, write_array, write_text
 from roadanomaly.image_input import as_tensor
 from roadanomaly.ledger import Ledger
 from roadanomaly.model import Model, Result, load
+from roadanomaly.precision import autocast
 from roadanomaly.report.explanation_sheet import explanation_sheet
 from roadanomaly.report.pictures import class_picture, heat, overlay
 from roadanomaly.scores.finite import require_finite
@@ -33,6 +36,7 @@ roadanomaly predict runs/a photos/ --out found
 roadanomaly predict runs/a "drives/*/front_*.png" --false_alarms 0.001
 roadanomaly predict runs/a street.jpg --threshold_by conformal --false_alarms 0.05
 roadanomaly predict runs/synboost street.jpg --explain
+roadanomaly predict runs/a photos/ --precision bf16
 """
 RESULTS = (
     "_score.npy",
@@ -69,11 +73,14 @@ def run(arguments: Sequence[str]) -> None:
         action="store_true",
         help="write a sheet of what the score rests on, of detectors that say so",
     )
+    add_computing(parser, batch=False)
     parser.add_argument("--seed", type=int, default=0, help="of detectors that draw numbers")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
     given = parse(parser, arguments)
+    check_computing(given.precision)
     torch.manual_seed(given.seed)
     model = load(given.run, pick_device(given.device))
+    model.precision = given.precision
     if model.calibration is not None:
         model.calibration = model.calibration.at(given.false_alarms, given.threshold_by)
     if given.min_area is not None:
@@ -138,9 +145,10 @@ def _predict_all(model: Model, paths: Sequence[Path], out: Path, explain: bool) 
     """Write the results of each image; return what went wrong, a line each."""
     broken = []
     names = _distinct_names(paths)
-    for path in tqdm(paths, unit="image", disable=not sys.stderr.isatty(), leave=False):
+    shown = tqdm(paths, unit="image", disable=not sys.stderr.isatty(), leave=False)
+    for path, coming in ahead(read_image, shown):
         try:
-            image = read_image(path)
+            image = coming.result()
             result = model(image)
             require_finite(result.score, str(path))
         except DataError as error:
@@ -161,9 +169,10 @@ def explained(model: Model, image: Tensor, result: Result) -> np.ndarray:
         result: of that image.
     """
     batch = as_tensor(image)[None].to(model.device)
-    with model.head.inference():
-        segmentation = model.head.look(model.segmenter, batch)
-    found = explanation(model.detector, segmentation, batch)
+    with autocast(model.precision, model.device):
+        with model.head.inference():
+            segmentation = model.head.look(model.segmenter, batch)
+        found = explanation(model.detector, segmentation, batch)
     assert found is not None
     return explanation_sheet(to_array(image), found, result.score)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -12,7 +12,7 @@ from roadanomaly.types import IGNORE, Batch, Frame
 def stack(frames: Sequence[Frame]) -> Batch:
     """Stack equally sized frames; a frame without a label counts as `IGNORE` throughout."""
     labels = [
-        torch.full(frame.image.shape[-2:], IGNORE, dtype=torch.uint8)
+        torch.full(frame.image.shape[-2:], IGNORE, dtype=torch.uint8, device=frame.image.device)
         if frame.label is None
         else frame.label
         for frame in frames
@@ -22,16 +22,3 @@ def stack(frames: Sequence[Frame]) -> Batch:
         torch.stack(labels),
         tuple(frame.id for frame in frames),
     )
-
-
-def batches(frames: Iterable[Frame], size: int) -> Iterator[Batch]:
-    """Yield batches of at most `size` frames that follow each other and are equally large."""
-    waiting: list[Frame] = []
-    for frame in frames:
-        fits = not waiting or frame.image.shape == waiting[0].image.shape
-        if len(waiting) == size or not fits:
-            yield stack(waiting)
-            waiting = []
-        waiting.append(frame)
-    if waiting:
-        yield stack(waiting)

@@ -41,6 +41,11 @@ class Head:
         return not self.detector.asks and self.detector.reads_segmentation
 
     @property
+    def one_by_one(self) -> bool:
+        """Whether frames must not be looked at together: a state, or gradients of weights."""
+        return bool({"state", "gradients"} & set(self.detector.asks))
+
+    @property
     def networks(self) -> nn.Module:
         """All that is saved: the detector, with its refiners where there are any."""
         if not self.refiners:

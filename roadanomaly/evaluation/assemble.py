@@ -183,6 +183,7 @@ def put_together(
         curves={mode: plot_curve(curve) for mode, curve in curves.items()},
         histogram=Histogram(pooled.edges, inlier, anomaly),
         per_frame=tuple(_frame(one, found) for one, found in zip(measured, judged, strict=True)),
+        precision=job.source.precision,
     )
 
 

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
-import torch
 
 from roadanomaly.calibration import Calibration
-from roadanomaly.data.base import FrameSet
+from roadanomaly.data.groups import groups, helpers
+from roadanomaly.errors import DataError
 from roadanomaly.evaluation.assemble import Pooled, judging, pool, put_together
 from roadanomaly.evaluation.findings import Findings
 from roadanomaly.evaluation.further import KnownClasses
@@ -111,33 +112,55 @@ def _score_share(
 
     What was scored before a mistake is measured and kept.
     """
-    with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as measuring:
+    device = job.source.device
+    with ThreadPoolExecutor(helpers(device)) as measuring:
         behind: deque[Future[None]] = deque()
-        for place, (number, frame) in enumerate(_ahead(job.frames, numbers, reading)):
-            torch.manual_seed(np.random.SeedSequence([job.seed, number]).generate_state(1)[0])
-            scored = job.source.score(frame)
-            behind.append(
-                measuring.submit(_measure, job, spool, number, frame, scored, known, seen)
-            )
-            if place == 0 or len(behind) > 1:
+        seen, first = seen and _in_turn(seen), True
+        for group in groups(job.frames, numbers, job.batch, device):
+            for number, frame, scored in _scored(job, group):
+                behind.append(
+                    measuring.submit(_measure, job, spool, number, frame, scored, known, seen)
+                )
+            while behind and (first or len(behind) > max(len(group), helpers(device))):
                 behind.popleft().result()
-            if place == 0:
-                require_room(spool.folder, spool.size(number) * (left - 1))
+            if first:
+                require_room(spool.folder, spool.size(group[0][0]) * (left - len(group)))
+            first = False
         for one in behind:
             one.result()
 
 
-def _ahead(
-    frames: FrameSet, numbers: Sequence[int], reading: ThreadPoolExecutor
-) -> Iterator[tuple[int, Frame]]:
-    coming: deque[tuple[int, Future[Frame]]] = deque()
-    for number in numbers:
-        coming.append((number, reading.submit(frames.__getitem__, number)))
-        if len(coming) > 1:
-            first, frame = coming.popleft()
-            yield first, frame.result()
-    for first, frame in coming:
-        yield first, frame.result()
+def _in_turn(seen: Seen) -> Seen:
+    """Let one thread at a time call."""
+    turn = Lock()
+
+    def call(number: int, frame: Frame, scores: dict[str, np.ndarray]) -> None:
+        with turn:
+            seen(number, frame, scores)
+
+    return call
+
+
+def _scored(
+    job: Job, group: Sequence[tuple[int, Frame]]
+) -> Iterator[tuple[int, Frame, FrameScores]]:
+    """Score frames together; one by one, where one of them cannot be, so that others are kept."""
+    numbers, frames = zip(*group, strict=True)
+    seeds = [seed_of(job, number) for number in numbers]
+    try:
+        found = job.source.score_together(frames, seeds)
+    except DataError:
+        if len(group) == 1:
+            raise
+        for number, frame, seed in zip(numbers, frames, seeds, strict=True):
+            yield number, frame, job.source.score_together([frame], [seed])[0]
+        return
+    yield from zip(numbers, frames, found, strict=True)
+
+
+def seed_of(job: Job, number: int) -> int:
+    """Return what a frame's random numbers begin from."""
+    return int(np.random.SeedSequence([job.seed, number]).generate_state(1)[0])
 
 
 def _measure(

@@ -120,6 +120,30 @@ class Histogram:
 
 
 @dataclass(frozen=True)
+class PrecisionEffect:
+    """One detector's scores in half precision beside those in float32, on the same frames.
+
+    Args:
+        frames: how many were compared.
+        ap_f32: exact average precision of the float32 scores, pooled; NaN without an anomaly.
+        ap: of the scores that the evaluation is of.
+        fpr95_f32: false-positive rate at 95 % recall, likewise.
+        fpr95: of the scores that the evaluation is of.
+        largest_difference: of two scores of a pixel, absolute.
+        rank_correlation: Spearman's, over pixels drawn from all frames; NaN where one side is
+            constant.
+    """
+
+    frames: int
+    ap_f32: float
+    ap: float
+    fpr95_f32: float
+    fpr95: float
+    largest_difference: float
+    rank_correlation: float
+
+
+@dataclass(frozen=True)
 class Findings:
     """One detector on one set.
 
@@ -141,6 +165,8 @@ class Findings:
         curves: `official` and `exact`.
         histogram: of exact scores by label.
         per_frame: one a frame, sorted by id.
+        precision: what network and detector computed in.
+        precision_effect: what that changed, where it is half precision and was checked.
     """
 
     set: str
@@ -160,6 +186,8 @@ class Findings:
     curves: dict[str, PlotCurve]
     histogram: Histogram
     per_frame: tuple[FrameFinding, ...] = field(repr=False)
+    precision: str = "f32"
+    precision_effect: PrecisionEffect | None = None
 
 
 def save_findings(folder: Path, found: Findings) -> None:
@@ -175,6 +203,7 @@ def save_findings(folder: Path, found: Findings) -> None:
     left_out = {"curves", "histogram", "per_frame"}
     values = {key: value for key, value in asdict_shallow(found).items() if key not in left_out}
     values["thresholds"] = [asdict(row) for row in found.thresholds]
+    values["precision_effect"] = found.precision_effect and asdict(found.precision_effect)
     write_text(base.with_name(f"{base.name}.json"), json.dumps(values, indent=1) + "\n")
 
 
@@ -215,6 +244,8 @@ def read_findings(path: Path) -> Findings:
             held = {name: arrays[name] for name in arrays.files}
         values["thresholds"] = tuple(ThresholdFinding(**row) for row in values["thresholds"])
         values["warnings"] = tuple(values["warnings"])
+        if effect := values.get("precision_effect"):
+            values["precision_effect"] = PrecisionEffect(**effect)
         return Findings(**values, **_from_arrays(held))
     except UNREADABLE as error:
         msg = f"{path} is broken: {error}. Run that evaluation again."

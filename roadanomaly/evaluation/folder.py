@@ -129,6 +129,7 @@ def metrics(findings: Sequence[Findings]) -> dict[str, Any]:
         of_set = sets.setdefault(found.set, first | _modes(found) | {"detectors": {}})
         of_set["detectors"][found.detector] = {
             "supervision": found.supervision,
+            **_precision(found),
             **_modes(found),
             **found.extra,
             "thresholds": [vars(one) for one in found.thresholds],
@@ -140,6 +141,13 @@ def metrics(findings: Sequence[Findings]) -> dict[str, Any]:
 def _modes(found: Findings) -> dict[str, Any]:
     modes = {"official": found.official, "exact": found.exact}
     return {name: numbers for name, numbers in modes.items() if numbers}
+
+
+def _precision(found: Findings) -> dict[str, Any]:
+    if found.precision == "f32":
+        return {}
+    effect = found.precision_effect
+    return {"precision": found.precision, "precision_effect": effect and vars(effect)}
 
 
 def without_nan(value: Any) -> Any:

@@ -26,6 +26,7 @@ class Job:
         rates: false-positive rates of the calibrated thresholds; empty takes the model's own.
         calibrations: fitted on validation sets, by detector, beside what the models know.
         seed: of detectors that draw numbers; each frame begins anew from it.
+        batch: frames that are scored together, at most; only those of one size are.
     """
 
     source: ScoreSource
@@ -36,6 +37,7 @@ class Job:
     rates: tuple[float, ...] = ()
     calibrations: Mapping[str, Sequence[Calibration]] = field(default_factory=dict)
     seed: int = 0
+    batch: int = 1
 
     @property
     def detectors(self) -> tuple[str, ...]:

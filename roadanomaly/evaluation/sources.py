@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +19,7 @@ from roadanomaly.data.base import FrameSet
 from roadanomaly.detectors.base import Region
 from roadanomaly.detectors.explanation import Explanation, explanation
 from roadanomaly.detectors.head import Head
+from roadanomaly.precision import Precision, autocast
 from roadanomaly.scores import ScoreFolder
 from roadanomaly.scores.finite import require_finite
 from roadanomaly.segmenters import Segmenter
@@ -30,7 +32,7 @@ class FrameScores:
 
     Args:
         scores: `(H, W)` float of each detector, higher = more anomalous.
-        ms: time of segmenter and detector, milliseconds; NaN for stored maps.
+        ms: time of segmenter and detector, milliseconds, of a batch its share; NaN for stored maps.
         classes: `(H, W)` uint8, most likely known class; None for stored maps.
     """
 
@@ -44,6 +46,8 @@ class ScoreSource(ABC):
 
     Attributes:
         label: tells it from the other sources of an evaluation, in the names of files.
+        device: where it scores.
+        precision: what it computes in.
         supervision: what each detector learned from, by its name in tables, in their order.
         calibrations: what each detector's model was saved with, or None.
         classes: names of the known classes; empty for stored maps.
@@ -53,6 +57,8 @@ class ScoreSource(ABC):
     """
 
     label: str = "network"
+    device: torch.device = torch.device("cpu")
+    precision: Precision = "f32"
     supervision: Mapping[str, str]
     calibrations: Mapping[str, Calibration | None]
     classes: tuple[str, ...]
@@ -80,6 +86,22 @@ class ScoreSource(ABC):
             DataError: it cannot be scored.
         """
 
+    def score_together(self, frames: Sequence[Frame], seeds: Sequence[int]) -> list[FrameScores]:
+        """Score equally large frames; one by one, where a source knows nothing better.
+
+        Args:
+            frames: some.
+            seeds: of what is drawn at random for each of them.
+
+        Raises:
+            DataError: one of them cannot be scored.
+        """
+        found = []
+        for frame, seed in zip(frames, seeds, strict=True):
+            torch.manual_seed(seed)
+            found.append(self.score(frame))
+        return found
+
     def explain(self, frame: Frame) -> dict[str, Explanation]:
         """Return what scores of a frame rest on, by detector; those that say nothing are absent."""
         del frame
@@ -87,7 +109,7 @@ class ScoreSource(ABC):
 
 
 class NetworkScores(ScoreSource):
-    """Detectors that share a segmenter: one forward pass a frame.
+    """Detectors that share a segmenter: one forward pass a frame, or a batch of frames.
 
     Args:
         segmenter: in inference mode, on its device.
@@ -96,6 +118,7 @@ class NetworkScores(ScoreSource):
         weights: hashes of the segmenter's and the detectors' weights, by name, for the record and
             to tell whether scores that were kept are still theirs.
         label: tells the network from others.
+        precision: what network and detectors compute in.
     """
 
     def __init__(
@@ -105,8 +128,9 @@ class NetworkScores(ScoreSource):
         calibrations: Mapping[str, Calibration | None] | None = None,
         weights: Mapping[str, str] | None = None,
         label: str = "network",
+        precision: Precision = "f32",
     ) -> None:
-        self.label = label
+        self.label, self.precision, self.device = label, precision, segmenter.device
         self.segmenter, self.heads = segmenter, dict(heads)
         self.calibrations = {name: (calibrations or {}).get(name) for name in heads}
         self.classes = segmenter.classes
@@ -121,43 +145,107 @@ class NetworkScores(ScoreSource):
             "weights": dict(weights or {}),
             "options": {name: options_of(one) for name, one in heads.items()},
             "device": segmenter.device.type,
+            "precision": precision,
         }
         self.record = {**self.fingerprint, "supervision": self.supervision}
+        self.draws, self._fits = False, sys.maxsize
 
     def check(self, frames: FrameSet) -> None:
         """Networks score any frame."""
 
+    def exact(self) -> NetworkScores:
+        """Return the same networks in float32."""
+        weights = self.fingerprint["weights"]
+        return NetworkScores(self.segmenter, self.heads, self.calibrations, weights, self.label)
+
     def score(self, frame: Frame) -> FrameScores:
-        """Score one frame at its own size, in float32."""
-        image = frame.image[None].to(self.segmenter.device).float() / 255
+        """Score one frame at its own size; scores are float32."""
+        return self._score([frame])[0]
+
+    def score_together(self, frames: Sequence[Frame], seeds: Sequence[int]) -> list[FrameScores]:
+        """Score equally large frames in one pass, or as many at a time as the memory holds.
+
+        Where a detector drew random numbers, these and all later frames are scored one by one,
+        each from its own seed, so that draws do not depend on the batch.
+        """
+        if len(frames) == 1 or self.draws:
+            return super().score_together(frames, seeds)
+        if len(frames) > self._fits:
+            parts = [slice(n, n + self._fits) for n in range(0, len(frames), self._fits)]
+            return [one for p in parts for one in self.score_together(frames[p], seeds[p])]
+        torch.manual_seed(seeds[0])
+        before = self._random_state()
+        try:
+            found = self._score(frames)
+        except torch.OutOfMemoryError:
+            self._fits = len(frames) // 2  # and again below, where nothing holds the batch
+            found = []
+        if not found:
+            torch.cuda.empty_cache()
+            return self.score_together(frames, seeds)
+        if not torch.equal(before, self._random_state()):
+            self.draws = True
+            return super().score_together(frames, seeds)
+        return found
+
+    def _random_state(self) -> Tensor:
+        states = [torch.get_rng_state()]
+        if self.device.type == "cuda":
+            states.append(torch.cuda.get_rng_state(self.device))
+        return torch.cat(states)
+
+    def _score(self, frames: Sequence[Frame]) -> list[FrameScores]:
+        """Score equally large frames together."""
+        image = self._images(frames)
         began = self._now()
         shared = self._shared(image)
         share_ms = self._now() - began
         scores, ms, classes = {}, {}, None
         for name, head in self.heads.items():
             start = self._now()
-            seen = self._look(head, image, shared)
-            with head.inference():
-                score = head.score(seen, image)[0]
-            ms[name] = self._now() - start + share_ms * head.shares_pass
-            scores[name] = score.detach().cpu().numpy()
-            require_finite(scores[name], f"the detector {name} on frame {frame.id}")
-            if classes is None and seen.logits.shape[1]:
-                classes = seen.classes()[0].to(torch.uint8).cpu().numpy()
-        return FrameScores(scores, ms, classes)
+            parts = image.split(1) if head.one_by_one else (image,)
+            found = [self._judge(head, part, shared) for part in parts]
+            ms[name] = (self._now() - start + share_ms * head.shares_pass) / len(frames)
+            scores[name] = np.concatenate([score.detach().cpu().numpy() for score, _ in found])
+            for frame, score in zip(frames, scores[name], strict=True):
+                require_finite(score, f"the detector {name} on frame {frame.id}")
+            if classes is None and found[0][1].logits.shape[1]:
+                labels = [seen.classes().to(torch.uint8).cpu().numpy() for _, seen in found]
+                classes = np.concatenate(labels)
+        return [
+            FrameScores(
+                {name: of_all[place] for name, of_all in scores.items()},
+                ms,
+                None if classes is None else classes[place],
+            )
+            for place in range(len(frames))
+        ]
+
+    def _images(self, frames: Sequence[Frame]) -> Tensor:
+        """Return `(B, 3, H, W)` float32 in 0..1 on the network's device."""
+        images = [frame.image.to(self.device, non_blocking=True) for frame in frames]
+        return torch.stack(images).float() / 255
 
     def _shared(self, image: Tensor) -> Segmentation | None:
         """Return the one pass that all heads read which ask for no more."""
         if not any(one.shares_pass for one in self.heads.values()):
             return None
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(self.precision, self.device):
             return self.segmenter(image, self.needs)
+
+    def _judge(
+        self, head: Head, image: Tensor, shared: Segmentation | None
+    ) -> tuple[Tensor, Segmentation]:
+        """Return a head's scores of a batch, and the segmentation that they come from."""
+        seen = self._look(head, image, shared)
+        with head.inference(), autocast(self.precision, self.device):
+            return head.score(seen, image), seen
 
     def _look(self, head: Head, image: Tensor, shared: Segmentation | None) -> Segmentation:
         if head.shares_pass and shared is not None:
             return shared
         head.detector.reset()  # each frame is judged on its own
-        with head.inference():
+        with head.inference(), autocast(self.precision, self.device):
             return head.look(self.segmenter, image)
 
     def explain(self, frame: Frame) -> dict[str, Explanation]:
@@ -165,17 +253,18 @@ class NetworkScores(ScoreSource):
         telling = {name: one for name, one in self.heads.items() if one.detector.explains}
         if not telling:
             return {}
-        image = frame.image[None].to(self.segmenter.device).float() / 255
+        image = self._images([frame])
         shared = self._shared(image)
-        found = {
-            name: explanation(one.detector, self._look(one, image, shared), image)
-            for name, one in telling.items()
-        }
+        with autocast(self.precision, self.device):
+            found = {
+                name: explanation(one.detector, self._look(one, image, shared), image)
+                for name, one in telling.items()
+            }
         return {name: one for name, one in found.items() if one is not None}
 
     def _now(self) -> float:
-        if self.segmenter.device.type == "cuda":
-            torch.cuda.synchronize(self.segmenter.device)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
         return 1000 * time.perf_counter()
 
 

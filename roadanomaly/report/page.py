@@ -12,6 +12,7 @@ from roadanomaly.files import write_text
 from roadanomaly.report.page_data import report_data, to_json
 from roadanomaly.report.render import render
 from roadanomaly.report.table import by_set, describe, write_tables
+from roadanomaly.report.tables.precision import precision_table, precision_title
 from roadanomaly.report.tables.results import (
     extra_tables,
     main_mode,
@@ -64,6 +65,9 @@ def report_text(folder: Path, findings: Sequence[Findings], title: str = "") -> 
     hidden = "set" if len(sets) == 1 else ""
     mode = main_mode(findings)
     exact = results_table(findings, "exact").without(hidden)
+    extras = extra_tables(findings)
+    if (effect := precision_table(findings)).rows:
+        extras[precision_title(findings)] = effect
     return render(
         "report.html.jinja",
         title=title or folder.resolve().name,
@@ -71,7 +75,7 @@ def report_text(folder: Path, findings: Sequence[Findings], title: str = "") -> 
         results=results_table(findings).without(hidden),
         mode=mode,
         exact=exact if mode == "official" and any(found.exact for found in findings) else None,
-        extras={name: table.without(hidden) for name, table in extra_tables(findings).items()},
+        extras={name: table.without(hidden) for name, table in extras.items()},
         thresholds=threshold_table(findings).without(hidden),
         times=time_table(findings).without(hidden),
         warnings=warnings_of(findings),

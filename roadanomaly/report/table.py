@@ -8,6 +8,7 @@ from typing import Any
 
 from roadanomaly.evaluation.findings import Findings
 from roadanomaly.report.tables.formats import to_text, write_table
+from roadanomaly.report.tables.precision import precision_table, precision_title
 from roadanomaly.report.tables.results import (
     extra_tables,
     main_mode,
@@ -60,8 +61,10 @@ def describe(found: Findings) -> str:
     A part of a split is called a part, since its numbers cannot be compared with published ones.
     """
     part = "" if found.frames == found.listed else f" of {found.listed}"
+    changed = _changes(found.data)
+    changed += "" if found.precision == "f32" else f"computed in {found.precision}, "
     return (
-        f"{found.title}: {found.frames}{part} frames, {_changes(found.data)}{found.track} track's "
+        f"{found.title}: {found.frames}{part} frames, {changed}{found.track} track's "
         f"component sizes, {main_mode([found])}, {found.averaging}"
     )
 
@@ -85,6 +88,8 @@ def _of_set(findings: Sequence[Findings]) -> str:
     for group, table in extra_tables(findings).items():
         if len(table.columns) <= WIDE:
             lines += ["", f"{group}:", to_text(table.without("set"))]
+    if (effect := precision_table(findings)).rows:
+        lines += ["", f"{precision_title(findings)}:", to_text(effect.without("set"))]
     texts = [f"{found.detector}: {text}" for found in findings for text in found.warnings]
     texts += mixed_supervision(findings)
     if texts:

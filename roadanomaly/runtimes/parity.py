@@ -7,14 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from roadanomaly.errors import DataError, UserError
 from roadanomaly.metrics import PixelExact
+from roadanomaly.metrics.agreement import Agreement
 from roadanomaly.runtimes.base import Runtime
-
-PER_FRAME = 20_000
-"""Pixels of a frame that the rank correlation is taken from."""
 
 
 class ParityError(UserError):
@@ -143,23 +140,15 @@ def compare(
     Raises:
         DataError: no frame, or none with an anomaly.
     """
-    before, after = PixelExact(), PixelExact()
-    rng = np.random.default_rng(0)
-    drawn: list[np.ndarray] = []
-    largest, total, equal, pixels, count = 0.0, 0.0, 0, 0, 0
+    before, after, agreement = PixelExact(), PixelExact(), Agreement()
+    equal = 0
     for image, truth in frames:
         one, other = reference(image), runtime(image)
-        difference = np.abs(one.score.astype(np.float64) - other.score)
-        largest = max(largest, float(difference.max()))
-        total += float(difference.sum())
+        agreement.update(one.score, other.score)
         equal += int((one.classes == other.classes).sum())
-        pixels += difference.size
-        count += 1
-        place = rng.integers(0, difference.size, PER_FRAME)
-        drawn.append(np.stack([one.score.ravel()[place], other.score.ravel()[place]]))
-        before.update(str(count), one.score, truth)
-        after.update(str(count), other.score, truth)
-    if not count:
+        before.update(str(agreement.frames), one.score, truth)
+        after.update(str(agreement.frames), other.score, truth)
+    if not agreement.frames:
         msg = f"{data} holds no frame to compare on."
         raise DataError(msg)
     ap_before, ap_after = before.compute().ap, after.compute().ap
@@ -171,19 +160,12 @@ def compare(
         runtime=f"{runtime.name} {runtime.precision}",
         data=data,
         size=reference.size,
-        frames=count,
-        max_difference=largest,
-        mean_difference=total / pixels,
-        rank_correlation=_rank_correlation(*np.concatenate(drawn, axis=1)),
-        classes_equal=equal / pixels,
+        frames=agreement.frames,
+        max_difference=agreement.largest,
+        mean_difference=agreement.mean,
+        rank_correlation=agreement.rank_correlation(),
+        classes_equal=equal / agreement.pixels,
         ap_before=100 * ap_before,
         ap_after=100 * ap_after,
         tolerance=tolerance,
     )
-
-
-def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
-    """Return Spearman's correlation of two rows of scores; None where one is constant."""
-    if min(np.ptp(one), np.ptp(other)) == 0:
-        return None
-    return float(spearmanr(one, other).statistic)
