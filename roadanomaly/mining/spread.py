@@ -44,10 +44,11 @@ def mine_here(
     with ThreadPoolExecutor(at_once, "mine") as pool:
         try:
             yield from pool.map(worker, tasks)
-        finally:
+        except BaseException:
             for task in tasks:
                 task.stop.set()
             pool.shutdown(cancel_futures=True)
+            raise
 
 
 def mine_on_ray(
