@@ -13,7 +13,14 @@ from roadanomaly.errors import OptionError
 from roadanomaly.extras import require
 from roadanomaly.runtimes.base import Runtime, Scores
 from roadanomaly.runtimes.graph import HEIGHT, INPUT, OUTPUTS, WIDTH
-from roadanomaly.runtimes.providers import AUTO, Asked, check_provider, really_runs, to_ask_for
+from roadanomaly.runtimes.providers import (
+    AUTO,
+    Asked,
+    check_provider,
+    really_runs,
+    reason_of,
+    to_ask_for,
+)
 
 
 class OnnxRuntime(Runtime):
@@ -58,23 +65,26 @@ class OnnxRuntime(Runtime):
         offered = ort.get_available_providers()
         check_provider(provider, offered)
         asked = to_ask_for(provider, offered, graph, threads, engines)
-        self._session = self._open(ort, options, graph, asked, named=provider != AUTO)
+        self._session, asked = self._open(ort, options, graph, asked, named=provider != AUTO)
         self.provider = really_runs(provider, asked, self._session.get_providers())
 
     @staticmethod
-    def _open(ort: Any, options: Any, graph: Path, asked: Asked, *, named: bool) -> Any:
-        """Make the session; where nobody named a provider, without those that refuse.
+    def _open(
+        ort: Any, options: Any, graph: Path, asked: Asked, *, named: bool
+    ) -> tuple[Any, Asked]:
+        """Return the session and its providers: unless one was named, without those that refuse.
 
         ONNX Runtime's own second try would print on standard output and forget the options.
         """
         for place, (provider, _) in enumerate(asked):
+            left = asked[place:]
             try:
                 return ort.InferenceSession(
-                    str(graph), options, providers=asked[place:], enable_fallback=0
-                )
+                    str(graph), options, providers=left, enable_fallback=0
+                ), left
             except Exception as error:
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                if named or place + 1 == len(asked):
+                reason = reason_of(error)
+                if named or len(left) == 1:
                     msg = f"ONNX Runtime cannot open {graph} by its {provider}: {reason}"
                     raise OptionError(msg) from error
                 logging.getLogger(__name__).warning("%s is left out: %s", provider, reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,8 +61,8 @@ def check_provider(name: str, offered: Sequence[str] | None = None) -> str:
     if offered is not None and name != AUTO and PROVIDERS[name] not in offered:
         here = ", ".join(one for one, full in PROVIDERS.items() if full in offered)
         msg = (
-            f"--provider {name}: the ONNX Runtime installed here offers {here} only; for {name}: "
-            f"pip uninstall onnxruntime, then pip install {PACKAGES[name]}"
+            f"--provider {name}: the ONNX Runtime installed here offers {here} only; uninstall it, "
+            f"then: pip install {PACKAGES[name]}"
         )
         raise OptionError(msg)
     return name
@@ -101,7 +102,7 @@ def really_runs(name: str, asked: Asked, running: Sequence[str]) -> str:
 
     Args:
         name: what was asked for: a short name, or `auto`.
-        asked: what `to_ask_for` returned.
+        asked: what the session was asked for.
         running: full names, as the session tells them once it is made.
 
     Raises:
@@ -121,6 +122,12 @@ def really_runs(name: str, asked: Asked, running: Sequence[str]) -> str:
         raise OptionError(msg)
     logging.getLogger(__name__).warning("%s.", what)
     return found
+
+
+def reason_of(error: Exception) -> str:
+    """Return what ONNX Runtime says in an error, without the place in its source."""
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^\S+\.(cc|h):\d+ .*?\) ", "", first)
 
 
 def _kept_engines(graph: Path, engines: Path | None) -> dict[str, str]:
