@@ -32,10 +32,14 @@ from roadanomaly.video.sources import open_source
 class NoModel:
     """Scores that cost nothing: brightness."""
 
-    name, precision = "none", "f32"
+    name, precision, keeps_state = "none", "f32", False
 
     def __init__(self, size):
         self.size = size
+        self.about = {}
+
+    def leave(self) -> None:
+        """Nothing: nobody waits."""
 
     def __call__(self, image):
         """Score one frame."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from jsonargparse import Namespace
 from tqdm import tqdm
 
 from roadanomaly.cli import video_options as options
+from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.extras import require
@@ -22,7 +24,9 @@ from roadanomaly.locks import holding
 from roadanomaly.mining.clip import Task, mine_clip
 from roadanomaly.mining.index import INDEX, is_mined, write_index
 from roadanomaly.mining.spread import Worker, find_clips, mine_here, mine_on_ray
-from roadanomaly.runtimes import Runtime
+from roadanomaly.runtimes import Runtime, Scorer
+from roadanomaly.runtimes.gathering import Gathering
+from roadanomaly.runtimes.ready import Opened
 from roadanomaly.video.source import Source
 from roadanomaly.video.sources import open_source
 
@@ -30,8 +34,12 @@ EXAMPLES = """
 roadanomaly mine runs/a drives/ --out mined
 roadanomaly mine runs/a "drives/2026-*/front.mp4" --top 20 --false_alarms 0.0001 --out mined
 roadanomaly mine runs/a drives/ --backend openvino --size 640x360 --out mined
+roadanomaly mine runs/a drives/ --device cuda --precision bf16 --at_once 8 --out mined
+roadanomaly mine exported drives/ --provider tensorrt --out mined
 roadanomaly mine runs/a /shared/drives --ray_workers 16 --out /shared/mined
 """
+FOR_A_GPU = 4
+"""Clips mined at a time on CUDA: one decoder is slower than the network there."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -43,6 +51,12 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", type=str, required=True, help="folder of the index; resumes there")
     parser.add_argument("--top", type=int, default=10, help="events kept of a clip")
     parser.add_argument(
+        "--at_once",
+        type=int | None,
+        default=None,
+        help="clips mined at a time, frames of equal size in one batch; default: 4 on CUDA, else 1",
+    )
+    parser.add_argument(
         "--ray_workers", type=int, default=0, help="processes on a Ray cluster; 0: here, without"
     )
     options.add_model_options(parser)
@@ -53,6 +67,9 @@ def run(arguments: Sequence[str]) -> None:
         raise OptionError(msg)
     if given.ray_workers < 0:
         msg = f"--ray_workers must be at least 0, not {given.ray_workers}."
+        raise OptionError(msg)
+    if given.at_once is not None and (given.at_once < 1 or given.ray_workers):
+        msg = f"--at_once must be at least 1, not {given.at_once}, and goes without --ray_workers."
         raise OptionError(msg)
     require("pyarrow", "`mine`")
     with holding(Path(given.out), ["mine", *arguments]):
@@ -66,11 +83,12 @@ def _mine(given: Namespace) -> None:
     Ledger(out).claim(INDEX, INDEX if is_mined(out) else ())
     waiting = [task for task in tasks if not task.record.exists()]
     sys.stderr.write(f"{len(tasks)} clips, {len(tasks) - len(waiting)} of them mined before\n")
-    new_worker = functools.partial(_worker, given)
+    at_once = _at_once(given)
+    new_worker = functools.partial(_worker, given, at_once)
     mined = (
         mine_on_ray(tasks, new_worker, given.ray_workers)
         if given.ray_workers
-        else mine_here(tasks, new_worker)
+        else mine_here(tasks, new_worker, at_once)
     )
     silent = not sys.stderr.isatty()
     records = list(tqdm(mined, total=len(tasks), unit="clip", disable=silent, leave=False))
@@ -86,24 +104,58 @@ def _mine(given: Namespace) -> None:
         raise DataError(msg)
 
 
-def _worker(given: Namespace) -> Worker:
-    """Load the model and return what mines a clip; runtimes are kept for each size."""
+def _at_once(given: Namespace) -> int:
+    """Return how many clips are mined at a time in a process."""
+    if given.ray_workers:
+        return 1
+    return given.at_once or (FOR_A_GPU if pick_device(given.device).type == "cuda" else 1)
+
+
+def _worker(given: Namespace, at_once: int) -> Worker:
+    """Load the model and return what mines a clip."""
     opened = options.open_model(given)
     options.judge(given, opened)
     reading = options.reading(given)
+    scorer_of = _Scorers(opened, at_once)
 
-    @functools.lru_cache(maxsize=4)
-    def runtime(size: tuple[int, int]) -> Runtime:
-        return opened.runtime(size)
-
-    def runtime_for(source: Source) -> Runtime:
-        return runtime(options.scored_size(given, opened, source.size))
+    def scorer_for(source: Source) -> Scorer:
+        return scorer_of(options.scored_size(given, opened, source.size))
 
     def work(task: Task) -> dict[str, Any]:
         torch.manual_seed(0)
         opener: Callable[[str], Source] = functools.partial(open_source, reading=reading)
         return mine_clip(
-            task, opener, runtime_for, functools.partial(options.judge, given, opened), given.top
+            task, opener, scorer_for, functools.partial(options.judge, given, opened), given.top
         )
 
     return work
+
+
+class _Scorers:
+    """What clips are given to; runtimes are kept for the last few sizes of frames.
+
+    Clips that are mined at a time share a runtime and its batches, unless the model keeps
+    something from frame to frame: then each has its own.
+    """
+
+    def __init__(self, opened: Opened, at_once: int) -> None:
+        self._opened = opened
+        self._at_once = at_once
+        self._lock = threading.Lock()
+        self._kept = functools.lru_cache(maxsize=4)(self._made)
+        self._shared = functools.lru_cache(maxsize=4)(lambda size: Gathering(self._kept(size)))
+
+    def __call__(self, size: tuple[int, int]) -> Scorer:
+        """Return what a clip with frames of `(H, W)` is given to."""
+        with self._lock:
+            if self._at_once == 1:
+                return self._kept(size)
+            if self._opened.keeps_state:
+                return self._opened.runtime(size)
+            return self._shared(size).join()
+
+    def _made(self, size: tuple[int, int]) -> Runtime:
+        runtime = self._opened.runtime(size)
+        runtime.make_ready(self._at_once)
+        sys.stderr.write(options.readiness(runtime))
+        return runtime

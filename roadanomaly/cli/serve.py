@@ -20,6 +20,8 @@ from roadanomaly.video.sources import open_source
 EXAMPLES = """
 roadanomaly serve runs/a --source drive.mp4
 roadanomaly serve runs/a --source rtsp://camera/street --backend openvino --size 640x360
+roadanomaly serve runs/a --source camera:0 --device cuda --precision bf16
+roadanomaly serve exported --source camera:0 --provider cuda
 roadanomaly serve exported --source camera:0 --host 0.0.0.0 --token SECRET
 """
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -60,6 +62,7 @@ def run(arguments: Sequence[str]) -> None:
     listener = _listen(given.host, given.port)
     sys.stderr.write("preparing the model\n")
     runtime = Shared(opened.runtime(size))
+    sys.stderr.write(options.readiness(runtime))
     live = Live(source_at, runtime, opened.calibration, rules, given.widen)
     uploads = Uploads(runtime, lambda: Judge(live.rules()))
     token = given.token

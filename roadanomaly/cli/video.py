@@ -1,4 +1,4 @@
-"""`roadanomaly video`: anomalies in a camera, a stream, a file or a folder, live."""
+"""`roadanomaly video`: anomalies in cameras, streams, files or folders, live."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
@@ -14,34 +13,41 @@ from tqdm import tqdm
 
 from roadanomaly.cli import video_options as options
 from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.video_outputs import Outputs, outputs_of
 from roadanomaly.errors import OptionError
 from roadanomaly.files import check_writable, write_text
 from roadanomaly.locks import holding
+from roadanomaly.runtimes import Scorer
+from roadanomaly.runtimes.ready import Opened, scorers
 from roadanomaly.video.frames import Judged
-from roadanomaly.video.runner import Runner, Sink
+from roadanomaly.video.runner import Runner
 from roadanomaly.video.signals import stop_on_signals
-from roadanomaly.video.sinks import ComponentFile, EventFile, OverlayVideo, ScoreVideo
 from roadanomaly.video.source import SOURCES, Source
 from roadanomaly.video.sources import open_source
+from roadanomaly.video.streams import raise_first, run_together
 from roadanomaly.video.truth import Tally, read_truth
 
 TRUTH = "CSV of boxes of the object (frame,x0,y0,x1,y1), or `none` to call each event false"
+SEVERAL = "; of several, frames of equal size are scored together, and outputs get a number each"
 EXAMPLES = """
 roadanomaly video runs/a drive.mp4 --out overlay.mp4 --events events.jsonl --stats stats.json
 roadanomaly video runs/a rtsp://camera/street --backend openvino --size 640x360 --events e.jsonl
+roadanomaly video runs/a left.mp4 right.mp4 --device cuda --precision bf16 --out overlay.mp4
 roadanomaly video runs/a frames/ --fps 25 --motion flow --out overlay.mp4
-roadanomaly video exported camera:0 --out overlay.mp4
+roadanomaly video exported camera:0 --provider tensorrt --out overlay.mp4
 roadanomaly video runs/a frames/ --truth boxes.csv
 ffmpeg -i drive.mkv -f mpegts - | roadanomaly video runs/a - --events events.jsonl
 """
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run to the end of the source, or until Ctrl-C; what was found is kept either way."""
+    """Run to the end of the sources, or until Ctrl-C; what was found is kept either way."""
     parser = new_parser("video", __doc__ or "", EXAMPLES)
-    parser.usage = "roadanomaly video MODEL SOURCE [--out OVERLAY.mp4] [--events FILE] [options]"
+    parser.usage = (
+        "roadanomaly video MODEL SOURCE [SOURCE ...] [--out OVERLAY.mp4] [--events FILE] [options]"
+    )
     parser.add_argument("model", help="folder of a saved model, a run or an export")
-    parser.add_argument("source", help=SOURCES)
+    parser.add_argument("sources", nargs="+", help=SOURCES + SEVERAL)
     parser.add_argument("--out", type=str, default=None, help="overlay video, .mp4")
     parser.add_argument("--events", type=str, default=None, help="events, a JSON object a line")
     parser.add_argument("--components", type=str, default=None, help="components, a line a frame")
@@ -51,106 +57,101 @@ def run(arguments: Sequence[str]) -> None:
     options.add_model_options(parser)
     options.add_source_options(parser)
     given = parse(parser, arguments)
-    outputs = _check_outputs(given)
+    if len(given.sources) > 1 and given.truth not in (None, "none"):
+        msg = "--truth says where the object of one source is; give that source alone, or `none`."
+        raise OptionError(msg)
+    outputs = outputs_of(given)
+    files = [path for one in outputs for path in one.paths]
     with ExitStack() as held:
-        for path in outputs:
-            file, what = f".{path.name}.lock", f"the output {path}"
-            held.enter_context(holding(path.parent, ["video", *arguments], file=file, what=what))
-        _run(given)
+        for path in files:
+            if path.is_file() or not path.exists():  # a device or a pipe is not held
+                name, what = f".{path.name}.lock", f"the output {path}"
+                words = ["video", *arguments]
+                held.enter_context(holding(path.parent, words, file=name, what=what))
+        _run(given, outputs)
 
 
-def _run(given: Namespace) -> None:
+def _run(given: Namespace, outputs: Sequence[Outputs]) -> None:
     truth = None if given.truth is None else read_truth(given.truth)
     reading = options.reading(given)
-    source = open_source(given.source, reading)
-    for path in _outputs(given):
+    sources = [open_source(word, reading) for word in given.sources]
+    for path in (path for one in outputs for path in one.paths):
         check_writable(path)
     opened = options.open_model(given)
-    size = options.scored_size(given, opened, source.size)
-    judge = options.judge(given, opened)
-    sys.stderr.write(f"{source.name}: {_describe(source)}; preparing the model\n")
-    runtime = opened.runtime(size)
-    progress = _Progress()
-    sinks = _sinks(given, size, source.fps, progress)
-    tally = None if truth is None else Tally(truth, opened.classes)
-    if tally is not None:
-        sinks.append(tally)
-    runner = Runner(
-        source,
-        runtime,
-        judge,
-        sinks,
-        patience_s=3 * reading.stall_s + reading.reconnect_s if source.live else None,
-        on_frame=progress.show,
-    )
-    progress.runner = runner
+    sizes = [options.scored_size(given, opened, source.size) for source in sources]
+    options.rules(given, opened)
+    for source in sources:
+        sys.stderr.write(f"{source.name}: {_describe(source)}; preparing the model\n")
+    runtimes = scorers(opened, sizes)
+    sys.stderr.write(options.readiness(runtimes[0]))
+    streams = [
+        _Stream(given, opened, *parts, None if truth is None else Tally(truth, opened.classes))
+        for parts in zip(sources, runtimes, outputs, strict=True)
+    ]
+    runners = [stream.runner for stream in streams]
+
+    def stop() -> None:
+        for runner in runners:
+            runner.stop()
+
     try:
-        with stop_on_signals(runner.stop) as signals:
-            runner.run()
+        with stop_on_signals(stop) as signals:
+            faults = run_together(runners)
     finally:
-        progress.bar.close()
-        figures = {**runner.statistics(), **options.about(given, opened)}
-        if tally is not None:
-            figures["truth"] = tally.summary()
-        if given.stats and runner.meter.frames:
-            write_text(Path(given.stats), json.dumps(figures, indent=1) + "\n")
-    sys.stdout.write(summary(figures) + "\n")
+        for stream in streams:
+            stream.finish()
+    for stream, fault in zip(streams, faults, strict=True):
+        if fault is None:
+            heading = f"{stream.runner.source.name}: " if len(streams) > 1 else ""
+            sys.stdout.write(f"{heading}{summary(stream.figures)}\n")
+    raise_first(faults)
     if signals:
         msg = f"stopped by {signals[0]}; what was written is complete up to there."
         raise KeyboardInterrupt(msg)
 
 
-def _check_outputs(given: Any) -> list[Path]:
-    """Return the files that will be written; a device or a pipe is not held.
+class _Stream:
+    """One source on its way through the model, with its outputs and figures."""
 
-    Raises:
-        OptionError: an ending of no video, or one file in two parts.
-    """
-    for name in ("out", "score_video"):
-        value = getattr(given, name)
-        if value is not None and not value.lower().endswith((".mp4", ".m4v", ".mov")):
-            msg = f"--{name} {value}: an H.264 video is written; give a name that ends in .mp4."
-            raise OptionError(msg)
-    named = [str(path.absolute()) for path in _outputs(given)]
-    inputs = [str(Path(path).absolute()) for path in (given.source, given.truth) if path]
-    if len(set(named + inputs)) < len(named + inputs) or _same_files(named, inputs):
-        msg = "two outputs, or an output and the source, are the same file; give each its own."
-        raise OptionError(msg)
-    return [path for path in _outputs(given) if path.is_file() or not path.exists()]
+    def __init__(
+        self,
+        given: Namespace,
+        opened: Opened,
+        source: Source,
+        runtime: Scorer,
+        outputs: Outputs,
+        tally: Tally | None,
+    ) -> None:
+        self.progress = _Progress()
+        self.figures: dict[str, Any] = {}
+        self._about = options.about(given, opened)
+        self._stats = outputs.stats
+        self._tally = tally
+        sinks = outputs.sinks(runtime.size, source.fps, self.progress.line)
+        patience_s = 3 * given.stall_s + given.reconnect_s if source.live else None
+        self.runner = self.progress.runner = Runner(
+            source,
+            runtime,
+            options.judge(given, opened),
+            sinks if tally is None else [*sinks, tally],
+            patience_s=patience_s,
+            on_frame=self.progress.show,
+        )
 
-
-def _same_files(outputs: Sequence[str], inputs: Sequence[str]) -> bool:
-    """Whether an output is an input under another name, by a link."""
-    there = [Path(path) for path in inputs if Path(path).is_file()]
-    return any(
-        Path(output).is_file() and any(Path(output).samefile(path) for path in there)
-        for output in outputs
-    )
-
-
-def _outputs(given: Any) -> list[Path]:
-    paths = [given.out, given.events, given.components, given.score_video, given.stats]
-    return [Path(path) for path in paths if path is not None]
+    def finish(self) -> None:
+        """Gather the figures, and write them where something was scored."""
+        self.progress.bar.close()
+        self.figures = {**self.runner.statistics(), **self._about}
+        if self._tally is not None:
+            self.figures["truth"] = self._tally.summary()
+        if self._stats and self.runner.meter.frames:
+            write_text(self._stats, json.dumps(self.figures, indent=1) + "\n")
 
 
 def _describe(source: Source) -> str:
     height, width = source.size
     kind = "live" if source.live else "every frame is scored"
     return f"{width}x{height}, {source.fps:.4g} fps, {kind}"
-
-
-def _sinks(given: Any, size: tuple[int, int], fps: float, progress: _Progress) -> list[Sink]:
-    """Open the outputs; events first, since they matter most."""
-    sinks: list[Sink] = []
-    if given.events:
-        sinks.append(EventFile(Path(given.events)))
-    if given.components:
-        sinks.append(ComponentFile(Path(given.components)))
-    if given.out:
-        sinks.append(OverlayVideo(Path(given.out), size, fps, progress.line))
-    if given.score_video:
-        sinks.append(ScoreVideo(Path(given.score_video), size, fps))
-    return sinks
 
 
 class _Progress:

@@ -9,8 +9,10 @@ from jsonargparse import ArgumentParser, Namespace
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import frame_size
 from roadanomaly.errors import OptionError
-from roadanomaly.runtimes import RUNTIMES
-from roadanomaly.runtimes.ready import Choice, Opened
+from roadanomaly.runtimes import RUNTIMES, Scorer
+from roadanomaly.runtimes.choice import Choice
+from roadanomaly.runtimes.providers import PROVIDERS
+from roadanomaly.runtimes.ready import Opened
 from roadanomaly.video.ground import ground_classes
 from roadanomaly.video.judge import Judge, Rules, stated_rates, thresholds
 from roadanomaly.video.source import Reading
@@ -22,8 +24,15 @@ def add_model_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--backend", type=str, default=None, help=f"{', '.join(RUNTIMES)}; default: torch")
     add("--precision", type=str, default=None, help="f32, bf16 or f16; int8 by an export")
-    add("--mode", type=str, default="eager", help="of torch: eager, compile or cuda_graph")
+    modes = "of torch: eager, compile, cuda_graph, or auto: a graph on CUDA where that can be"
+    add("--mode", type=str, default="auto", help=modes)
     add("--device", type=str, default="auto", help="of torch: cpu, cuda, cuda:1 or auto")
+    add(
+        "--provider",
+        type=str,
+        default=None,
+        help=f"of onnxruntime: {', '.join(PROVIDERS)} or auto, the best that is installed",
+    )
     add("--size", type=str, default=None, help="WxH at which frames are scored; default: theirs")
     add(
         "--false_alarms",
@@ -65,8 +74,15 @@ def open_model(given: Namespace) -> Opened:
     Raises:
         UserError: see `Opened`.
     """
-    choice = Choice(given.backend, given.precision, given.mode, str(pick_device(given.device)))
+    device = str(pick_device(given.device))
+    choice = Choice(given.backend, given.precision, given.mode, device, given.provider)
     return Opened(given.model, choice, given.false_alarms)
+
+
+def readiness(runtime: Scorer) -> str:
+    """Return the line that says what runs the model, and on what it really does."""
+    about = "".join(f", {key} {value}" for key, value in runtime.about.items())
+    return f"ready: {runtime.name} {runtime.precision}{about}\n"
 
 
 def reading(given: Namespace) -> Reading:

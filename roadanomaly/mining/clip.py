@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from roadanomaly.errors import UserError
 from roadanomaly.files import write_bytes, write_text
-from roadanomaly.runtimes import Runtime
+from roadanomaly.runtimes import Scorer
 from roadanomaly.video.frames import Event, Judged
 from roadanomaly.video.judge import Judge
 from roadanomaly.video.overlay import draw
@@ -34,11 +35,13 @@ class Task:
         path: as the source was named.
         out: folder of the index.
         key: of the clip in that folder.
+        stop: set from another thread to break off; nothing is kept then.
     """
 
     path: str
     out: Path
     key: str
+    stop: threading.Event = field(default_factory=threading.Event, compare=False)
 
     @property
     def record(self) -> Path:
@@ -59,13 +62,20 @@ def clip_key(path: Path) -> str:
 class _Best:
     """A sink that keeps the events, and a picture of the peak of those that are on."""
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: Judge, stop: threading.Event) -> None:
         self._judge = judge
+        self._stop = stop
         self.found: list[tuple[Event, bytes]] = []
         self._pictures: dict[int, bytes] = {}
 
     def show(self, judged: Judged) -> None:
-        """Called in the judging thread, where alarms may be looked at."""
+        """Called in the judging thread, where alarms may be looked at.
+
+        Raises:
+            KeyboardInterrupt: the clip is to be broken off.
+        """
+        if self._stop.is_set():
+            raise KeyboardInterrupt
         number = judged.frame.number
         for event in self._judge.open_events:
             if event.peak_frame == number or event.id not in self._pictures:
@@ -85,7 +95,7 @@ class _Best:
 def mine_clip(
     task: Task,
     open_source: Callable[[str], Source],
-    runtime_for: Callable[[Source], Runtime],
+    runtime_for: Callable[[Source], Scorer],
     new_judge: Callable[[], Judge],
     top: int,
 ) -> dict[str, Any]:
@@ -101,10 +111,12 @@ def mine_clip(
         top: how many events to keep, those with the highest peaks.
 
     Returns:
-        `clip`, `frames`, `seconds`, `events` and `error`; as stored in `Task.record`.
+        `clip`, `frames`, `seconds`, `events`, `error` and `runtime` (what scored it); as stored in
+        `Task.record`.
 
     Raises:
         UserError: the index folder cannot be written.
+        KeyboardInterrupt: `Task.stop` was set.
     """
     if task.record.exists():
         return json.loads(task.record.read_text())
@@ -113,8 +125,15 @@ def mine_clip(
     try:
         source = open_source(task.path)
         judge = new_judge()
-        sink = _Best(judge)
-        figures = Runner(source, runtime_for(source), judge, [sink], on_frame=sink.show).run()
+        sink = _Best(judge, task.stop)
+        runtime = runtime_for(source)
+        figures = Runner(source, runtime, judge, [sink], on_frame=sink.show).run()
+        record["runtime"] = {
+            "backend": runtime.name,
+            "precision": runtime.precision,
+            **runtime.about,
+            "size": figures["size"],
+        }
         record["frames"] = figures["frames"]
         record["seconds"] = round(figures["frames"] / source.fps, 3)
         best = sorted(sink.found, key=lambda one: -one[0].peak_score)[:top]

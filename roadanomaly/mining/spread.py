@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,29 @@ def find_clips(words: Sequence[str], out: Path) -> list[Task]:
     return [Task(str(path), out, clip_key(path)) for path in found]
 
 
-def mine_here(tasks: Sequence[Task], new_worker: Callable[[], Worker]) -> Iterator[dict[str, Any]]:
-    """Mine clip after clip in this process."""
+def mine_here(
+    tasks: Sequence[Task], new_worker: Callable[[], Worker], at_once: int = 1
+) -> Iterator[dict[str, Any]]:
+    """Mine in this process, and give the records in the order of the clips.
+
+    Args:
+        tasks: the clips.
+        new_worker: makes what mines a clip; called once.
+        at_once: clips that are mined at a time, each in a thread.
+    """
     worker = new_worker()
-    for task in tasks:
-        yield worker(task)
+    if at_once == 1:
+        for task in tasks:
+            yield worker(task)
+        return
+    with ThreadPoolExecutor(at_once, "mine") as pool:
+        try:
+            yield from pool.map(worker, tasks)
+        except BaseException:
+            for task in tasks:
+                task.stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def mine_on_ray(

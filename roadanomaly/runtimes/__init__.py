@@ -1,7 +1,7 @@
 """What scores frames: PyTorch, or a runtime that was given the model as one graph; by name."""
 
 from roadanomaly.catalogue import Catalogue
-from roadanomaly.runtimes.base import Runtime, Scores
+from roadanomaly.runtimes.base import Runtime, Scorer, Scores
 
 RUNTIMES: Catalogue[Runtime] = Catalogue(
     "backend",
@@ -12,4 +12,4 @@ RUNTIMES: Catalogue[Runtime] = Catalogue(
     },
 )
 
-__all__ = ["RUNTIMES", "Runtime", "Scores"]
+__all__ = ["RUNTIMES", "Runtime", "Scorer", "Scores"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from roadanomaly.calibration import Calibration
 from roadanomaly.errors import DataError, OptionError, UserError, nearest
@@ -17,10 +18,12 @@ from roadanomaly.files import write_text
 from roadanomaly.ledger import Ledger
 from roadanomaly.model import Model
 from roadanomaly.runtimes.base import Runtime, check_precision
+from roadanomaly.runtimes.choice import Choice
 from roadanomaly.runtimes.export import write_onnx, write_torchscript
 from roadanomaly.runtimes.onnx_runtime import OnnxRuntime
 from roadanomaly.runtimes.open_vino import OpenVino, quantise, read_graph, store_graph
 from roadanomaly.runtimes.parity import Parity, ParityError, compare, report, require_all
+from roadanomaly.runtimes.providers import AUTO, ENGINES
 from roadanomaly.runtimes.pytorch import PyTorch
 from roadanomaly.runtimes.sizes import check_size, least_side, other_sizes
 from roadanomaly.saved_model import check_model, read_description
@@ -66,11 +69,15 @@ class Exported:
     classes: tuple[str, ...]
     least: int | None = None
 
-    def open(self, size: tuple[int, int]) -> Runtime:
+    def open(self, size: tuple[int, int], choice: Choice) -> Runtime:
         """Make the runtime ready for frames of `(H, W)`.
 
+        Args:
+            size: of the frames.
+            choice: how to run it; TensorRT's engines are kept beside the graph.
+
         Raises:
-            OptionError: the graph does not take them.
+            OptionError: the graph does not take them, or the choice does not fit.
         """
         if self.least is not None:
             check_size(size, self.least)
@@ -81,7 +88,13 @@ class Exported:
                 "or export it with --dynamic."
             )
             raise OptionError(msg)
-        return _open(self.to, self.graph, size, self.precision)
+        precision = choice.precision or self.precision
+        if self.to == "onnx":
+            provider, engines = choice.provider or AUTO, self.graph.parent / ENGINES
+            return OnnxRuntime(self.graph, size, precision, provider=provider, engines=engines)
+        if self.to == "openvino":
+            return OpenVino(self.graph, size, precision)
+        return PyTorch(self.graph, size, precision, choice.mode, torch.device(choice.device))
 
 
 def _open(to: str, graph: Path, size: tuple[int, int], precision: str) -> Runtime:

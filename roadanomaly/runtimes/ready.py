@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from roadanomaly.calibration import Calibration
 from roadanomaly.errors import NotCalibrated, OptionError
+from roadanomaly.extras import require
 from roadanomaly.model import Model, load
 from roadanomaly.runtimes import RUNTIMES
-from roadanomaly.runtimes.base import Runtime, check_precision
+from roadanomaly.runtimes.base import Runtime, Scorer, check_precision
+from roadanomaly.runtimes.choice import Choice
 from roadanomaly.runtimes.export import write_onnx
 from roadanomaly.runtimes.exported import BACKENDS, Exported, read_exported
+from roadanomaly.runtimes.gathering import Gathering
 from roadanomaly.runtimes.onnx_runtime import OnnxRuntime
 from roadanomaly.runtimes.open_vino import OpenVino
-from roadanomaly.runtimes.pytorch import Mode, PyTorch
-
-
-@dataclass(frozen=True)
-class Choice:
-    """How to run a model.
-
-    Args:
-        backend: name in `RUNTIMES`, or None: the export's own, or torch.
-        precision: or None: the export's own, or the backend's first.
-        mode: of the backend torch.
-        device: of the backend torch.
-    """
-
-    backend: str | None = None
-    precision: str | None = None
-    mode: Mode = "eager"
-    device: str = "cpu"
+from roadanomaly.runtimes.providers import AUTO, check_provider
+from roadanomaly.runtimes.pytorch import PyTorch
 
 
 class Opened:
@@ -48,8 +35,8 @@ class Opened:
     Raises:
         DataError: nothing usable there.
         NotCalibrated: the model has no threshold.
-        OptionError: an unknown backend or precision, one that the export was not made for, or a
-            rate that the calibration cannot tell.
+        OptionError: an unknown backend, precision or provider, one that the export was not made
+            for, or a rate that the calibration cannot tell.
     """
 
     def __init__(
@@ -58,12 +45,14 @@ class Opened:
         self.choice = choice or Choice()
         if self.choice.backend is not None:
             RUNTIMES.get(self.choice.backend)
+        check_provider(self.choice.provider or AUTO)
         self._source: Model | Exported = read_exported(Path(folder)) or load(
             folder, torch.device(self.choice.device)
         )
         if isinstance(self._source, Exported):
             self._check_export(self._source)
-        elif self._source.calibration is None:
+        self._check_provider()
+        if isinstance(self._source, Model) and self._source.calibration is None:
             msg = (
                 f"the model at {folder} has no threshold yet: calibrate it with `roadanomaly fit`, "
                 "or train it with `roadanomaly train`."
@@ -87,6 +76,27 @@ class Opened:
             msg = f"this export is for {own}; --backend {self.choice.backend} cannot run it."
             raise OptionError(msg)
 
+    def _check_provider(self) -> None:
+        source = self._source
+        own = BACKENDS[source.to].name if isinstance(source, Exported) else "torch"
+        backend = self.choice.backend or own
+        if self.choice.provider is None:
+            return
+        if backend != OnnxRuntime.name:
+            msg = (
+                f"--provider {self.choice.provider} is one of ONNX Runtime's, and this is run by "
+                f"{backend}: add --backend {OnnxRuntime.name} to run a saved model by it, or take "
+                "an export made with --to onnx."
+            )
+            raise OptionError(msg)
+        ort = require("onnxruntime", "--provider")
+        check_provider(self.choice.provider, ort.get_available_providers())
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether scores depend on earlier frames: each stream needs a runtime of its own."""
+        return isinstance(self._source, Model) and "state" in self._source.detector.asks
+
     @property
     def fixed_size(self) -> tuple[int, int] | None:
         """`(H, W)` that an export takes, or None: models and dynamic exports take others."""
@@ -101,9 +111,29 @@ class Opened:
             UserError: the runtime's package is missing, or it cannot say what the model does.
         """
         if isinstance(self._source, Exported):
-            precision = self.choice.precision or self._source.precision
-            return replace(self._source, precision=precision).open(size)
+            return self._source.open(size, self.choice)
         return prepare(self._source, size, self.choice)
+
+
+def scorers(opened: Opened, sizes: Sequence[tuple[int, int]]) -> list[Scorer]:
+    """Return what the streams of a model are given to, one each.
+
+    Those of equal size share a runtime and its batches, unless it keeps something from frame to
+    frame: then each has its own.
+
+    Args:
+        opened: the model.
+        sizes: `(H, W)` of each stream's frames.
+
+    Raises:
+        UserError: as `Opened.runtime`.
+    """
+    if len(sizes) == 1 or opened.keeps_state:
+        return [opened.runtime(size) for size in sizes]
+    shared = {size: Gathering(opened.runtime(size)) for size in dict.fromkeys(sizes)}
+    for size, one in shared.items():
+        one.runtime.make_ready(sizes.count(size))
+    return [shared[size].join() for size in sizes]
 
 
 def prepare(model: Model, size: tuple[int, int], choice: Choice) -> Runtime:
@@ -112,7 +142,7 @@ def prepare(model: Model, size: tuple[int, int], choice: Choice) -> Runtime:
     Args:
         model: calibrated.
         size: `(H, W)` of the frames.
-        choice: how to run it.
+        choice: how to run it. TensorRT builds its engine each time: an export keeps it.
 
     Raises:
         UnknownName: no such backend.
@@ -129,4 +159,6 @@ def prepare(model: Model, size: tuple[int, int], choice: Choice) -> Runtime:
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "graph.onnx"
         write_onnx(model, size, graph)
-        return (OpenVino if kind is OpenVino else OnnxRuntime)(graph, size, precision)
+        if kind is OpenVino:
+            return OpenVino(graph, size, precision)
+        return OnnxRuntime(graph, size, precision, provider=choice.provider or AUTO)

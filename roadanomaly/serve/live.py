@@ -38,7 +38,7 @@ class Shared:
 
     def __init__(self, runtime: Runtime) -> None:
         self.size, self.name, self.precision = runtime.size, runtime.name, runtime.precision
-        self.keeps_state = runtime.keeps_state
+        self.keeps_state, self.about = runtime.keeps_state, runtime.about
         self._runtime = runtime
         self._caller = threading.get_ident()
         self._turns = threading.Condition()
@@ -47,6 +47,9 @@ class Shared:
     def reset(self) -> None:
         """Forget earlier frames."""
         self._runtime.reset()
+
+    def leave(self) -> None:
+        """Nothing: nobody waits for a stream."""
 
     def __call__(self, image: np.ndarray) -> Scores:
         """Score one frame."""
@@ -169,7 +172,7 @@ class Live:
     def _play_once(self) -> None:
         source = self._open_source(self._from_s)
         judge = Judge(self.rules())
-        runner = Runner(source, self.runtime, judge, on_frame=self._show)  # type: ignore[arg-type]
+        runner = Runner(source, self.runtime, judge, on_frame=self._show)
         with self._lock:
             self._session += 1
             self.seekable = not getattr(source, "endless", False)

@@ -149,8 +149,7 @@ class Uploads:
             folder / "overlay.mp4", self._runtime.size, source.fps, lambda judged: ""
         )
         events = _Events()
-        sinks = [overlay, events]
-        runner = Runner(source, self._runtime, self._judge(), sinks)  # type: ignore[arg-type]
+        runner = Runner(source, self._runtime, self._judge(), [overlay, events])
         with self._stopped_by(runner.stop):
             figures = runner.run()
         return {

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import psutil
 
 from roadanomaly.errors import DataError, UserError
-from roadanomaly.runtimes import Runtime, Scores
+from roadanomaly.runtimes import Scorer, Scores
 from roadanomaly.video.cuts import CutFinder
 from roadanomaly.video.frames import Event, Judged, VideoFrame
 from roadanomaly.video.judge import Judge
@@ -61,7 +61,7 @@ class Runner:
     def __init__(
         self,
         source: Source,
-        runtime: Runtime,
+        runtime: Scorer,
         judge: Judge,
         sinks: Sequence[Sink] = (),
         *,
@@ -163,6 +163,7 @@ class Runner:
             "thresholds": {"high": self.judge.rules.high, "low": self.judge.rules.low},
             "backend": self.runtime.name,
             "precision": self.runtime.precision,
+            **self.runtime.about,
             "size": f"{width}x{height}",
             "memory_mb": round(psutil.Process().memory_info().rss / 2**20),
             "ended": self.ended,
@@ -195,6 +196,7 @@ class Runner:
                 scores = self._scores_of(frame)
                 self._scored.put(Scored(frame, scores, time.perf_counter() - start))
         finally:
+            self.runtime.leave()
             self._decoded.close()
 
     def _scores_of(self, frame: VideoFrame) -> Scores:

@@ -24,6 +24,7 @@ def test_video_writes_overlay_events_and_figures(command, model_folder, clip, tm
     assert figures["frames"] == 12
     assert figures["dropped"] == 0
     assert (figures["backend"], figures["precision"], figures["size"]) == ("torch", "f32", "128x96")
+    assert (figures["device"], figures["mode"]) == ("cpu", "eager")
     assert set(figures["latency_ms"]) == {"p50", "p95", "p99"}
     assert figures["fps"] > 0
     assert len(frames_of(out["o.mp4"])) == 12
@@ -61,6 +62,56 @@ def test_video_says_what_is_missing_and_leaves_no_file_of_nothing(command, model
     assert "are missing" in told
 
 
+def test_several_sources_are_scored_together_as_each_alone(command, model_folder, tmp_path):
+    sources = [
+        write_clip(tmp_path / "left.mp4", 9, range(2, 8)),
+        write_clip(tmp_path / "right.mp4", 14, []),
+        write_clip(tmp_path / "rear.mp4", 9, range(9), size=(64, 96)),
+    ]
+    words = ("--out", "o.mp4", "--events", "e.jsonl", "--components", "c.jsonl", "--device", "cpu")
+    (together := tmp_path / "together").mkdir()
+    named = [word if word[0] == "-" else together / word for word in words[:-2]]
+    stats = ("--stats", together / "s.json", "--truth", "none")
+    code, told, err = command("video", model_folder, *sources, *named, *words[-2:], *stats)
+    assert code == 0, err
+    assert "ready: torch f32, device cpu, mode eager" in err
+    for number, source in enumerate(sources, 1):
+        (alone := tmp_path / str(number)).mkdir()
+        named = [word if word[0] == "-" else alone / word for word in words[:-2]]
+        assert command("video", model_folder, source, *named, *words[-2:])[0] == 0
+        for name in ("e", "c"):
+            found = (together / f"{name}.{number}.jsonl").read_text().splitlines()
+            wanted = (alone / f"{name}.jsonl").read_text().splitlines()
+            assert len(found) == len(wanted)
+            for line, other in zip(map(json.loads, found), map(json.loads, wanted), strict=True):
+                assert close(line, other)
+        figures = json.loads((together / f"s.{number}.json").read_text())
+        assert figures["source"] == str(source)
+        assert figures["frames"] == len(frames_of(together / f"o.{number}.mp4"))
+        assert figures["truth"]["frames"] == figures["frames"]
+        assert figures["frames_a_batch"] >= 1
+        assert f"{source}: {figures['frames']} frames" in told
+
+
+def close(one, other):
+    """Say whether two JSON values are equal but for rounding."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(close(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(close, one, other))
+    return one == pytest.approx(other, abs=2e-4)
+
+
+def test_one_source_that_cannot_be_opened_is_told_before_the_work(
+    command, model_folder, clip, tmp_path
+):
+    events = ("--events", tmp_path / "e.jsonl")
+    code, _, err = command("video", model_folder, clip, tmp_path / "missing.mp4", *events)
+    assert code == 2
+    assert "there is no source" in err
+    assert not list(tmp_path.glob("*.jsonl"))
+
+
 @pytest.mark.slow
 def test_exported_model_runs_on_video(command, model_folder, tmp_path):
     pytest.importorskip("onnxruntime")
@@ -71,7 +122,11 @@ def test_exported_model_runs_on_video(command, model_folder, tmp_path):
     assert "AP on streets" in told
     assert json.loads((tmp_path / "x" / "parity.json").read_text())["passed"]
     assert command("video", tmp_path / "x", clip, "--stats", tmp_path / "s.json")[0] == 0
-    assert json.loads((tmp_path / "s.json").read_text())["backend"] == "onnxruntime"
+    figures = json.loads((tmp_path / "s.json").read_text())
+    assert (figures["backend"], figures["provider"]) == ("onnxruntime", "cpu")
+    code, _, err = command("video", tmp_path / "x", clip, "--provider", "cpu")
+    assert code == 0
+    assert "ready: onnxruntime f32, provider cpu" in err
     code, _, err = command("video", tmp_path / "x", clip, "--size", "64x64")
     assert code == 2
     assert "give --size 128x96" in err
@@ -113,6 +168,25 @@ def test_mine_writes_an_index_and_names_broken_clips(command, model_folder, clip
     assert "1 of them mined before" in err
 
 
+def test_mine_finds_the_same_in_several_clips_at_a_time(command, model_folder, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for number, count in enumerate((12, 7, 9)):
+        write_clip(tmp_path / f"{number}.mp4", count, range(number, 6))
+    clips = [tmp_path / f"{number}.mp4" for number in range(3)]
+    rows = []
+    for at_once in (1, 3):
+        out = tmp_path / f"mined{at_once}"
+        words = ("--out", out, "--device", "cpu", "--at_once", at_once, "--min_area", 5)
+        code, _, err = command("mine", model_folder, *clips, *words)
+        assert code == 0, err
+        rows.append(parquet.read_table(out / "index.parquet").to_pylist())
+        for path in (out / "clips").glob("[!.]*.json"):
+            runtime = json.loads(path.read_text())["runtime"]
+            assert (runtime["backend"], runtime["device"]) == ("torch", "cpu")
+    key = lambda row: (row["clip"], row["id"])  # noqa: E731
+    assert close(sorted(rows[0], key=key), sorted(rows[1], key=key))
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -123,6 +197,13 @@ def test_mine_writes_an_index_and_names_broken_clips(command, model_folder, clip
         (("video", "{model}", "{clip}", "--out", "{clip}"), "same file"),
         (("video", "{model}", "{clip}", "--backend", "opnvino"), "`openvino`"),
         (("video", "{model}", "{clip}", "--precision", "f8"), "does not compute in"),
+        (("video", "{model}", "{clip}", "--mode", "cuda_grph"), "`cuda_graph`"),
+        (("video", "{model}", "{clip}", "--provider", "cdua"), "`cuda`"),
+        (("video", "{model}", "{clip}", "--provider", "cuda"), "add --backend onnxruntime"),
+        (("mine", "{model}", "{clip}", "--provider", "cuda", "--out", "x"), "add --backend"),
+        (("serve", "{model}", "--source", "{clip}", "--provider", "cuda"), "add --backend"),
+        (("video", "{model}", "{clip}", "{clip}", "--truth", "boxes.csv"), "--truth"),
+        (("video", "{model}", "{clip}", "{clip}.1.mp4", "--out", "{clip}.mp4"), "same file"),
         (("video", "{model}", "{clip}", "--events", "/dev/null/x"), "cannot be written"),
         (("video", "{model}", "{clip}", "--false_alarms", "1e-9"), "cannot be told"),
         (("video", "{model}", "{clip}", "--start_frames", "0"), "--start_frames"),
@@ -132,6 +213,7 @@ def test_mine_writes_an_index_and_names_broken_clips(command, model_folder, clip
         (("export", "model", "{model}", "--to", "onnx", "--size", "9", "--out", "x"), "give HxW"),
         (("mine", "{model}", "/nowhere", "--out", "x"), "names no clip"),
         (("mine", "{model}", "{clip}", "--top", "0", "--out", "x"), "--top"),
+        (("mine", "{model}", "{clip}", "--at_once", "0", "--out", "x"), "--at_once"),
         (("serve", "{model}", "--source", "missing.mp4"), "there is no source"),
     ],
 )
@@ -144,6 +226,21 @@ def test_mistakes_are_explained(
     assert code == 2
     assert expected in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("provider", ["tensorrt", "cuda", "openvino"])
+def test_a_provider_that_is_not_installed_says_what_to_install(
+    provider, command, model_folder, clip
+):
+    here = pytest.importorskip("onnxruntime").get_available_providers()
+    if any(name.lower().startswith(provider) for name in here):
+        pytest.skip(f"{provider} is installed")
+    words = ("--backend", "onnxruntime", "--provider", provider)
+    for command_words in (("video", model_folder, clip), ("serve", model_folder, "--source", clip)):
+        code, _, err = command(*command_words, *words)
+        assert code == 2
+        assert "pip install onnxruntime-" in err
+        assert "Traceback" not in err
 
 
 def test_an_output_that_cannot_be_written_leaves_the_others_alone(

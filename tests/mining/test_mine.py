@@ -112,6 +112,39 @@ def test_kill_9_and_restart_loses_nothing_and_does_nothing_twice(tmp_path):
     assert {name: after[name] for name in done} == done
 
 
+def test_clips_that_are_mined_at_a_time_have_the_records_of_one_alone(drives, tmp_path):
+    alone = list(mine_here(find_clips([str(drives)], tmp_path / "alone"), new_worker))
+    tasks = find_clips([str(drives)], tmp_path / "together")
+    assert list(mine_here(tasks, new_worker, at_once=3)) == alone
+
+
+def test_clips_that_are_broken_off_leave_no_record(drives, tmp_path):
+    """What ends the mining ends every clip that is in work, and they are mined again."""
+    tasks = find_clips([str(drives)], tmp_path / "out")
+
+    def failing_worker():
+        work = new_worker(seconds=0.05)
+
+        def or_fail(task):
+            if task.path.endswith("broken.mp4"):
+                time.sleep(0.5)
+                raise OSError("the disk is full")
+            return work(task)
+
+        return or_fail
+
+    begun = time.perf_counter()
+    with pytest.raises(OSError, match="the disk is full"):
+        for _ in mine_here(tasks[::-1], failing_worker, at_once=4):
+            pass
+    assert time.perf_counter() - begun < 20
+    done = {path.name for path in (tmp_path / "out" / "clips").glob("[!.]*.json")}
+    assert len(done) < 3
+    again = find_clips([str(drives)], tmp_path / "out")
+    records = list(mine_here(again, new_worker, at_once=2))
+    assert sorted(len(record["events"]) for record in records) == [0, 0, 1, 2]
+
+
 def test_words_that_name_no_clip_are_refused(tmp_path):
     with pytest.raises(DataError, match="names no clip"):
         find_clips([str(tmp_path)], tmp_path / "out")

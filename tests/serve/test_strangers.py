@@ -197,7 +197,7 @@ def test_a_shared_runtime_is_fair():
     """A thread that asks again at once must not go before one that waits."""
 
     class Slow:
-        size, name, precision, keeps_state = SIZE, "slow", "f32", False
+        size, name, precision, keeps_state, about = SIZE, "slow", "f32", False, {}
 
         def __call__(self, image):
             time.sleep(0.002)

@@ -24,6 +24,10 @@ class RedIsStrange:
     def __init__(self, size=SIZE, seconds=0.0):
         self.size = size
         self.seconds = seconds
+        self.about = {}
+
+    def leave(self):
+        pass
 
     def __call__(self, image):
         time.sleep(self.seconds)

@@ -1,0 +1,28 @@
+"""How to run a model, as a command line says it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Mode = Literal["auto", "eager", "compile", "cuda_graph"]
+MODES = ("auto", "eager", "compile", "cuda_graph")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How to run a model.
+
+    Args:
+        backend: name in `RUNTIMES`, or None: the export's own, or torch.
+        precision: or None: the export's own, or the backend's first.
+        mode: of the backend torch.
+        device: of the backend torch.
+        provider: of the backend onnxruntime (`providers.PROVIDERS`, or `auto`); None is `auto`.
+    """
+
+    backend: str | None = None
+    precision: str | None = None
+    mode: Mode = "auto"
+    device: str = "cpu"
+    provider: str | None = None
