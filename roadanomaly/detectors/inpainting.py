@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from roadanomaly.detectors.filling import closed, fill_smoothly
 from roadanomaly.detectors.resynthesis.sizes import proportioned, resize_image
 from roadanomaly.detectors.resynthesis.uncertainty import perceptual_difference
 from roadanomaly.encoders import Encoder
@@ -36,13 +37,18 @@ def suspicious_blobs(error: Tensor, ground: Tensor) -> Tensor:
         error: `(B, h, w)` in 0..1, of the reconstruction.
         ground: `(B, h, w)` bool, predicted ground. Its holes and bites count as ground (a closing).
     """
-    side = 2 * max(1, round(REACH * ground.shape[-2])) + 1
+    side = _reach(ground)
     window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    closed = [
+    whole = [
         cv2.morphologyEx(one, cv2.MORPH_CLOSE, window)
         for one in ground.to(torch.uint8).cpu().numpy()
     ]
-    return (error > SUSPICIOUS) & torch.from_numpy(np.stack(closed)).to(error.device).bool()
+    return (error > SUSPICIOUS) & torch.from_numpy(np.stack(whole)).to(error.device).bool()
+
+
+def _reach(ground: Tensor) -> int:
+    """Return the side of the window that closes the ground."""
+    return 2 * max(1, round(REACH * ground.shape[-2])) + 1
 
 
 def paint_over(image: Tensor, blobs: Tensor) -> Tensor:
@@ -70,7 +76,13 @@ def paint_over(image: Tensor, blobs: Tensor) -> Tensor:
 
 @torch.no_grad()
 def perceptual_check(
-    image: Tensor, error: Tensor, ground: Tensor, encoder: Encoder, size: tuple[int, int]
+    image: Tensor,
+    error: Tensor,
+    ground: Tensor,
+    encoder: Encoder,
+    size: tuple[int, int],
+    *,
+    learning: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Paint over the suspicious blobs and say how much that changes what an encoder sees there.
 
@@ -80,6 +92,8 @@ def perceptual_check(
         ground: `(B, H, W)` bool, predicted ground.
         encoder: whose features are compared.
         size: height and width to work at, in the image's proportions; a smaller image at its own.
+        learning: stay on the device: the same blobs, filled smoothly (`fill_smoothly`) and not by
+            OpenCV, for which a training step would have to wait.
 
     Returns:
         difference `(B, H, W)`, 0 outside the blobs, and the painted image `(B, 3, h, w)`.
@@ -89,10 +103,15 @@ def perceptual_check(
     most = min(size, full, key=math.prod)
     working = proportioned(most, full, stride, max(SMALLEST, stride))
     small, low = resize_image(image, working), resize_image(error[:, None], working)[:, 0]
-    blobs = suspicious_blobs(low, resize_image(ground[:, None].float(), working)[:, 0] > 0.5)
-    if not blobs.any():
-        return torch.zeros_like(error), small
-    painted = paint_over(small, blobs)
+    ground = resize_image(ground[:, None].float(), working)[:, 0] > 0.5
+    if learning:
+        blobs = (low > SUSPICIOUS) & closed(ground, _reach(ground))
+        painted = fill_smoothly(small, blobs, RIM)
+    else:
+        blobs = suspicious_blobs(low, ground)
+        if not blobs.any():
+            return torch.zeros_like(error), small
+        painted = paint_over(small, blobs)
     maps = encoder(torch.cat([small, painted]))
     seen, filled = ([one.chunk(2)[part] for one in maps] for part in (0, 1))
     difference = perceptual_difference(seen, filled, working) * blobs

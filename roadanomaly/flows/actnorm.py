@@ -20,12 +20,15 @@ class ActNorm(Layer):
     from then on they are ordinary parameters. Each process sets its own: who trains in several
     starts the layers on the same batch in all of them first.
 
+    Whether that has happened is a plain value, since a GPU has to be waited for when it is asked;
+    the buffer `started` keeps it in the saved state. The buffer is asked where something was
+    written into it since, as by a copy from another process.
+
     Args:
         channels: of the input.
 
     Attributes:
-        settled: whether `started` is known to hold, and is not asked again: on a GPU each question
-            waits for the device.
+        settled: whether the first batch is known to have been seen.
 
     Source: Kingma and Dhariwal, 2018, Glow, section 3.1.
     """
@@ -37,14 +40,12 @@ class ActNorm(Layer):
         self.shift = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.log_scale = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.register_buffer("started", torch.tensor(False))
-        self.settled = False
+        self._know(False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return `(x + shift) * exp(log_scale)` and `H W sum(log_scale)`."""
-        if self.training and not self.settled:
-            if not self.started:
-                self._start(x.detach())
-            self.settled = True
+        if self.training and not self.is_started():
+            self._start(x.detach())
         pixels = x.shape[-2] * x.shape[-1]
         log_det = (pixels * self.log_scale.sum()).expand(len(x))
         return (x + self.shift) * self.log_scale.exp(), log_det
@@ -53,9 +54,19 @@ class ActNorm(Layer):
         """Return `y * exp(-log_scale) - shift`."""
         return y * (-self.log_scale).exp() - self.shift
 
+    def is_started(self) -> bool:
+        """Return whether the first batch was seen."""
+        if not self.settled and self.started._version != self._written:
+            self._know(bool(self.started))
+        return self.settled
+
+    def _know(self, started: bool) -> None:
+        """Remember what the buffer holds, and how often it has been written so far."""
+        self.settled, self._written = started, self.started._version
+
     def _load_from_state_dict(self, *given: Any) -> None:
         super()._load_from_state_dict(*given)
-        self.settled = False
+        self._know(bool(self.started))
 
     @torch.no_grad()
     def _start(self, x: Tensor) -> None:
@@ -66,3 +77,4 @@ class ActNorm(Layer):
         self.shift.copy_(-mean.view_as(self.shift))
         self.log_scale.copy_(-deviation.clamp_min(LEAST_DEVIATION).log().view_as(self.shift))
         self.started.fill_(True)
+        self._know(True)

@@ -130,11 +130,11 @@ class ImageFlow(nn.Module, ABC):
         self._check_size(height, width)
         device = next(self.parameters()).device
         source = device if generator is None else generator.device
-        latents = [
-            temperature * torch.randn(count, *shape, generator=generator, device=source).to(device)
+        drawn = [
+            torch.randn(count, *shape, generator=generator, device=source)
             for shape in self.latent_shapes(height, width)
         ]
-        x = self.inverse(latents)
+        x = self.inverse([temperature * one.to(device, non_blocking=True) for one in drawn])
         return x + (x.clamp(0, 1) - x).detach()
 
     @property

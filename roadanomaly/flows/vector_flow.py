@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import zuko
 from torch import Tensor, nn
+from torch.distributions import Transform
+from zuko.distributions import NormalizingFlow
+from zuko.transforms import ComposedTransform, CouplingTransform
 
 from roadanomaly.errors import OptionError
+
+
+class _Coupling(CouplingTransform):
+    """zuko's coupling, told which places stay and which move.
+
+    zuko reads them off a mask in every pass, and a GPU has to be waited for each time.
+    """
+
+    def __init__(self, meta: Callable[[Tensor], Transform], stays: Tensor, moves: Tensor) -> None:
+        Transform.__init__(self)
+        self.meta, self.idx_a, self.idx_b = meta, stays, moves
 
 
 class VectorFlow(nn.Module):
@@ -34,22 +51,34 @@ class VectorFlow(nn.Module):
         self.flow = zuko.flows.RealNVP(
             features, transforms=couplings, hidden_features=(hidden, hidden)
         )
+        for parity in (0, 1):
+            places = torch.arange(parity, features, 2)
+            self.register_buffer(f"places{parity}", places, persistent=False)
+
+    def _flow(self) -> NormalizingFlow:
+        """Return zuko's flow; the even places stay in even couplings, the odd ones in odd."""
+        places = self.get_buffer("places0"), self.get_buffer("places1")
+        couplings = (
+            _Coupling(partial(layer.meta, None), places[number % 2], places[1 - number % 2])
+            for number, layer in enumerate(self.flow.transform.transforms)
+        )
+        return NormalizingFlow(ComposedTransform(*couplings), self.flow.base())
 
     def transform(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return latents `(..., C)`, standard normal under the model, and `log_det` `(...)`."""
         with torch.autocast(x.device.type, enabled=False):
-            return self.flow().transform.call_and_ladj(x.float())
+            return self._flow().transform.call_and_ladj(x.float())
 
     def inverse(self, latents: Tensor) -> Tensor:
         """Return the vectors `(..., C)` of latents; differentiable."""
         with torch.autocast(latents.device.type, enabled=False):
-            return self.flow().transform.inv(latents.float())
+            return self._flow().transform.inv(latents.float())
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return `ln p(x)` `(...)` in nats."""
         with torch.autocast(x.device.type, enabled=False):
-            return self.flow().log_prob(x.float())
+            return self._flow().log_prob(x.float())
 
     def sample(self, count: int) -> Tensor:
         """Draw vectors `(count, C)`; gradients reach the parameters unless in `no_grad`."""
-        return self.flow().rsample((count,))
+        return self._flow().rsample((count,))

@@ -89,7 +89,8 @@ def label_agreement(logits: Tensor, labels: Tensor) -> Tensor:
     known = is_known(labels)
     target = torch.where(known, labels, 0).long()
     loss = functional.cross_entropy(logits.float(), target, reduction="none")
-    pixels = torch.bincount(target[known], minlength=logits.shape[1])
+    pixels = torch.zeros(logits.shape[1], dtype=torch.int64, device=labels.device)
+    pixels = pixels.index_add(0, target.flatten(), known.flatten().long())
     share = 1 / (pixels.clamp_min(1) * (pixels > 0).sum().clamp_min(1))
     return (loss * share[target] * known).sum()
 

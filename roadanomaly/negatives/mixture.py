@@ -149,12 +149,15 @@ def _assumed(batch: Batch) -> Tensor:
 
 def _crops(batch: Batch, indices: Sequence[int]) -> Batch:
     """Return some crops of a batch, with what they assume and no other note."""
-    picked = list(indices)
-    original = None if batch.original is None else batch.original[picked]
-    ids = tuple(batch.ids[index] for index in picked)
-    crops = Batch(batch.image[picked], batch.label[picked], ids, original)
+
+    def picked(values: Tensor) -> Tensor:
+        return torch.stack([values[index] for index in indices])
+
+    original = None if batch.original is None else picked(batch.original)
+    ids = tuple(batch.ids[index] for index in indices)
+    crops = Batch(picked(batch.image), picked(batch.label), ids, original)
     assumed = batch.note(ASSUMED)
-    return crops if assumed is None else crops.noted({ASSUMED: assumed[picked]})
+    return crops if assumed is None else crops.noted({ASSUMED: picked(assumed)})
 
 
 def _name(options: Mapping[str, Any]) -> str:

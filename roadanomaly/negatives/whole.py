@@ -42,5 +42,6 @@ def fill(batch: Batch, images: Mapping[int, Tensor]) -> Batch:
     if assumed is None or not images:
         return filled
     assumed = assumed.clone()
-    assumed[list(images)] = IGNORE
+    for number in images:
+        assumed[number] = IGNORE
     return filled.noted({ASSUMED: assumed})

@@ -27,7 +27,8 @@ def matching_loss(network: Any, masks: Masks, label: Tensor) -> dict[str, Tensor
 
     What differs: the authors let void pixels teach every mask to stay away from them. Here a cell
     without a class counts for nothing: a known cell stands in for it, both in the masks and in
-    the labels. Labels are taken at the masks' stride.
+    the labels. Labels are taken at the masks' stride, and on the CPU, where the matching is done:
+    that waits for a GPU once, for the labels, beside the matching itself.
 
     Args:
         network: of transformers, with `get_loss_dict`.
@@ -43,6 +44,7 @@ def matching_loss(network: Any, masks: Masks, label: Tensor) -> dict[str, Tensor
     CVPR 2025, for EoMT.
     """
     layers = [*masks.layers, masks]
+    device, label = label.device, label.cpu()
     known = is_known(label)
     images = known.flatten(1).any(1).nonzero()[:, 0].tolist()
     if not images:
@@ -51,8 +53,10 @@ def matching_loss(network: Any, masks: Masks, label: Tensor) -> dict[str, Tensor
     cells = torch.stack([stand_ins(known[image]) for image in images])
     target = label[images].flatten(1).gather(1, cells).unflatten(1, label.shape[1:])
     present = [one.unique() for one in target]
+    cells, target = (one.to(device, non_blocking=True) for one in (cells, target))
+    present = [one.to(device, non_blocking=True) for one in present]
     asked = [_answer_at(one, images, cells) for one in layers]
-    with torch.autocast(label.device.type, enabled=False):
+    with torch.autocast(device.type, enabled=False):
         found = network.get_loss_dict(
             **asked[-1],
             mask_labels=[
@@ -92,9 +96,9 @@ def stand_ins(known: Tensor) -> Tensor:
 
 def _answer_at(masks: Masks, images: list[int], cells: Tensor) -> dict[str, Tensor]:
     """Return the answers for some images, each mask read at the given cells."""
-    logits = masks.masks[images].float()
+    logits = torch.stack([masks.masks[image] for image in images]).float()
     read = logits.flatten(2).gather(2, cells[:, None].expand(-1, logits.shape[1], -1))
     return {
         "masks_queries_logits": read.view_as(logits),
-        "class_queries_logits": masks.classes[images].float(),
+        "class_queries_logits": torch.stack([masks.classes[image] for image in images]).float(),
     }

@@ -165,7 +165,7 @@ class Line:
         last = self.total - self.window
         return [*range(0, last, self.step), last]
 
-    def weights(self, start: int, stride: int) -> Tensor:
+    def weights(self, start: int, stride: int, device: torch.device | str = "cpu") -> Tensor:
         """Return how much each cell of the window at `start` counts, `(window / stride,)`, 0 to 1.
 
         Over the overlap it grows from 0, in the quarter nearest to the edge, to 1 in the farthest;
@@ -173,8 +173,8 @@ class Line:
         """
         cells = self.window // stride
         overlap = max(0, self.window - self.step) / stride
-        middle = torch.arange(cells) + 0.5
-        weights = torch.ones(cells)
+        middle = torch.arange(cells, device=device) + 0.5
+        weights = torch.ones(cells, device=device)
         if overlap and start > 0:
             weights = torch.minimum(weights, _ramp(middle, overlap))
         if overlap and start + self.window < self.total:
@@ -201,7 +201,7 @@ class _Mean:
             for line, cells in zip(self.lines, part.shape[-2:], strict=True)
         ]
         down, across = (
-            line.weights(start, stride).to(part)
+            line.weights(start, stride, part.device).to(part)
             for line, start, stride in zip(self.lines, (top, left), strides, strict=True)
         )
         weight = down[:, None] * across

@@ -12,7 +12,7 @@ from roadanomaly.types import Batch, as_grey_levels
 def is_started(flow: ImageFlow) -> bool:
     """Whether every `ActNorm` of a flow has seen its first batch."""
     norms = [layer for layer in flow.modules() if isinstance(layer, ActNorm)]
-    return all(bool(layer.started) for layer in norms)
+    return all(layer.is_started() for layer in norms)
 
 
 @torch.no_grad()

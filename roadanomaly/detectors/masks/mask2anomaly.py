@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from roadanomaly.detectors.base import Detector
+from roadanomaly.detectors.masks.queries import queries_of_any
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Masks, Segmentation
@@ -72,7 +73,7 @@ class Mask2Anomaly(Detector):
         for index in self.refining:
             chosen |= (likeliest == index) & (sure > self.sure)
         found = torch.zeros(len(sure), *segmentation.size, device=sure.device)
-        for query in chosen.any(0).nonzero()[:, 0].tolist():
+        for query in queries_of_any(chosen):
             grown = segmentation.to_image(masks.masks[:, query].float()).sigmoid()
             found = found.maximum(grown * chosen[:, query, None, None])
         return found

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from roadanomaly.detectors.base import Detector
+from roadanomaly.detectors.masks.queries import queries_of_any
 from roadanomaly.errors import OptionError
 from roadanomaly.types import Masks, Segmentation
 
@@ -90,7 +91,7 @@ class Maskomaly(Detector):
         sure = (probability > self.sure) & (likeliest != nothing)
         left = torch.ones(len(sure), *segmentation.size, device=sure.device)
         covers = torch.zeros_like(left)
-        for query in sure.any(0).nonzero()[:, 0].tolist():
+        for query in queries_of_any(sure):
             mask = _grown(segmentation, masks, query) * sure[:, query, None, None]
             left = left.minimum(1 - mask * probability[:, query, None, None])
             covers += mask > BORDER

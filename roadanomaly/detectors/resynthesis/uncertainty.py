@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
+
+from roadanomaly.prepared import Prepared
 
 EXTREMES = (0.01, 0.99)
 """Quantiles of an image's values that count as its range; single pixels do not decide it."""
@@ -70,7 +72,7 @@ def perceptual_difference(
     return torch.cat(maps, 1).mean(1)
 
 
-class RangeScale(nn.Module):
+class RangeScale(Prepared):
     """Brings maps to 0..1 by the range that their values have over a whole data set.
 
     `(x - low) / (high - low)`, cut off at 0 and 1. Low and high are means over the images seen in
@@ -85,13 +87,13 @@ class RangeScale(nn.Module):
 
     low: Tensor
     high: Tensor
-    images: Tensor
 
     def __init__(self, low: Sequence[float], high: Sequence[float]) -> None:
-        super().__init__()
+        super().__init__(ready=True)
         self.register_buffer("low", torch.tensor(low, dtype=torch.float32))
         self.register_buffer("high", torch.tensor(high, dtype=torch.float32))
-        self.register_buffer("images", torch.tensor(0))
+        self.images = 0
+        self.keep_plain("images")
 
     @torch.no_grad()
     def update(self, maps: Tensor) -> None:
@@ -102,9 +104,10 @@ class RangeScale(nn.Module):
         """
         values = maps.float().flatten(2)
         values = values[..., :: 1 + values.shape[2] // SAMPLE]
-        quantiles = values.quantile(torch.tensor(EXTREMES, device=values.device), dim=2)
+        extremes = torch.tensor(EXTREMES).to(values.device, non_blocking=True)
+        quantiles = values.quantile(extremes, dim=2)
         self.images += len(maps)
-        share = len(maps) / int(self.images)
+        share = len(maps) / self.images
         for buffer, found in zip((self.low, self.high), quantiles.mean(1), strict=True):
             buffer.lerp_(found, share)
 

@@ -90,8 +90,9 @@ class DaCUP(RoadDetector):
         OptionError: a value out of range, a class that there is not, or a network without road.
 
     Source: Vojir, Matas, 2023, Image-Consistent Detection of Road Anomalies As Unpredictable
-    Patches. Differs: any segmenter with a feature map; OpenCV's inpainting in place of DeepFillv2,
-    and of blobs on the ground alone, by a fixed threshold and without random strokes; an image
+    Patches. Differs: any segmenter with a feature map; OpenCV's inpainting in place of DeepFillv2
+    (in training a smooth filling that needs no OpenCV, so that no step waits for a GPU), and of
+    blobs on the ground alone, by a fixed threshold and without random strokes; an image
     without road is compared with the mean road of training; the coupling works on the grid of the
     logits; phases are shares of the training and not its first 5 and 10 epochs of 100; void is
     never an anomaly; the score is the difference of the two outputs.
@@ -102,8 +103,6 @@ class DaCUP(RoadDetector):
         "WACV 2023"
     )
 
-    passes: Tensor
-    expected: Tensor
     embed: RoadEmbedding
     coupling: nn.Sequential
 
@@ -141,8 +140,8 @@ class DaCUP(RoadDetector):
         self.encoder: Encoder | None = ENCODERS.from_spec(encoder) if inpaint else None
         if self.encoder is not None:
             self.encoder.requires_grad_(False)
-        self.register_buffer("passes", torch.tensor(0))
-        self.register_buffer("expected", torch.tensor(0))
+        self.passes = self.expected = 0
+        self.keep_plain("passes", "expected")
 
     def options(self) -> dict[str, Any]:
         """Return the constructor options; the encoder's weights are among this detector's."""
@@ -179,13 +178,13 @@ class DaCUP(RoadDetector):
 
     def expect(self, passes: int) -> None:
         """Hear how many training passes are to come, for the phases."""
-        self.expected.fill_(passes)
+        self.expected = passes
 
     def weights(self) -> tuple[float, float, float]:
         """Return the weights of the phase that training is in."""
-        if not int(self.expected):
+        if not self.expected:
             return PHASES[-1]
-        share = int(self.passes) / int(self.expected)
+        share = self.passes / self.expected
         return PHASES[sum(share >= begin for begin in self.phases)]
 
     def examine(self, segmentation: Segmentation, image: Tensor) -> Evidence:
@@ -200,7 +199,12 @@ class DaCUP(RoadDetector):
         perceptual = painted = None
         if self.encoder is not None:
             perceptual, painted = perceptual_check(
-                image, error.detach(), ground, self.encoder, self.inpaint_size
+                image,
+                error.detach(),
+                ground,
+                self.encoder,
+                self.inpaint_size,
+                learning=self.training,
             )
         return Evidence(
             reconstruction,

@@ -65,14 +65,15 @@ class GroundLabels:
 
     def targets(self, label: Tensor) -> Tensor:
         """Return `(B, H, W)` int64 of `ANOMALY`, `NORMAL`, `NEITHER` for uint8 labels."""
-        table = torch.full((256,), ANOMALY, dtype=torch.int64, device=label.device)
+        table = torch.full((256,), ANOMALY, dtype=torch.int64)
         table[list(self.normal)] = NORMAL
         table[[*self.ignored, INLIER, VOID, IGNORE]] = NEITHER
-        return table[label.long()]
+        return table.to(label.device, non_blocking=True)[label.long()]
 
     def predicted(self, classes: Tensor) -> Tensor:
         """Return where predicted classes `(B, H, W)` are ground, bool."""
-        return torch.isin(classes, torch.tensor(self.normal, device=classes.device))
+        normal = torch.tensor(self.normal).to(classes.device, non_blocking=True)
+        return torch.isin(classes, normal)
 
 
 def indices(option: str, given: ClassNames, classes: Sequence[str]) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from roadanomaly.detectors.road.ground_labels import ANOMALY, NEITHER, NORMAL
 from roadanomaly.detectors.road.reconstruction import AtrousPyramid
+from roadanomaly.prepared import Prepared
 
 ANCHORS = 1024
 """Road places, and anomalous places, that take part in a batch's triplets at most."""
@@ -20,7 +21,7 @@ MOMENTUM = 0.01
 """Share of a batch in the running mean of the road's embedding."""
 
 
-class RoadEmbedding(nn.Module):
+class RoadEmbedding(Prepared):
     """Embeds each place of a feature, and knows what road looks like on average.
 
     Args:
@@ -30,18 +31,19 @@ class RoadEmbedding(nn.Module):
 
     Attributes:
         typical: `(dimensions,)`, running mean of the embeddings of labelled road in training.
+        met: whether any was met.
     """
 
     typical: Tensor
-    met: Tensor
 
     def __init__(self, inputs: int, width: int, dimensions: int) -> None:
-        super().__init__()
+        super().__init__(ready=True)
         self.layers = nn.Sequential(
             AtrousPyramid(inputs, width, width), nn.ReLU(), nn.Conv2d(width, dimensions, 1)
         )
         self.register_buffer("typical", torch.zeros(dimensions))
-        self.register_buffer("met", torch.tensor(False))
+        self.met = False
+        self.keep_plain("met")
 
     def forward(self, features: Tensor) -> Tensor:
         """Map `(B, inputs, h, w)` to `(B, dimensions, h, w)` float32."""
@@ -55,10 +57,10 @@ class RoadEmbedding(nn.Module):
             embedding: `(B, D, h, w)`.
             target: `(B, h, w)` of `GroundLabels`.
         """
-        road = embedding.movedim(1, -1)[target == NORMAL]
+        road = places_of(NORMAL, embedding, target)
         if len(road):
-            self.typical.lerp_(road.mean(0), MOMENTUM if bool(self.met) else 1.0)
-            self.met.fill_(True)
+            self.typical.lerp_(road.mean(0), MOMENTUM if self.met else 1.0)
+            self.met = True
 
     def distance(self, embedding: Tensor, road: Tensor) -> Tensor:
         """Return how far each place lies from the mean of its own image's road.
@@ -102,9 +104,8 @@ def triplet_loss(embedding: Tensor, target: Tensor) -> Tensor:
     own, where the code divides by the norm of the whole batch, which makes the term vanish; at
     most 1024 anomalous places are drawn too.
     """
-    vectors = embedding.movedim(1, -1)
-    road = _some(vectors[target == NORMAL])
-    strange = _some(vectors[target == ANOMALY])
+    road = _some(places_of(NORMAL, embedding, target))
+    strange = _some(places_of(ANOMALY, embedding, target))
     if len(road) < 2 or not len(strange):
         return 0 * embedding.sum()
     with torch.no_grad():
@@ -118,6 +119,15 @@ def triplet_loss(embedding: Tensor, target: Tensor) -> Tensor:
     to_negative = euclidean(road, strange[negative], 1)
     cosine = functional.cosine_similarity(strange[negative] - road, road[positive] - road, eps=1e-6)
     return (to_positive - to_negative + MARGIN).relu().mean() + DIRECTION * cosine.mean()
+
+
+def places_of(kind: int, embedding: Tensor, target: Tensor) -> Tensor:
+    """Return the embeddings `(N, D)` of the places with a target, in order.
+
+    How many there are is asked of the device, which has to be waited for.
+    """
+    rows = (target.flatten() == kind).nonzero()[:, 0]
+    return embedding.movedim(1, -1).flatten(0, 2).index_select(0, rows)
 
 
 def _some(vectors: Tensor) -> Tensor:
@@ -140,4 +150,4 @@ def majority(target: Tensor, size: tuple[int, int]) -> Tensor:
     kinds = (ANOMALY, NORMAL, NEITHER)
     shares = torch.stack([(target == kind).float() for kind in kinds], 1)
     found = functional.adaptive_avg_pool2d(shares, size).argmax(1)
-    return torch.tensor(kinds, device=target.device)[found]
+    return torch.tensor(kinds).to(target.device, non_blocking=True)[found]
