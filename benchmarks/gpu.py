@@ -22,6 +22,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from torch.nn import functional
 
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.errors import UserError
+from roadanomaly.metrics.pixel import frame_curve
 from roadanomaly.negatives.flow import FlowSamples
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.training.step import TrainingStep
@@ -224,6 +226,41 @@ def inference(
         yield {**found, **times, **ratios}
 
 
+def evaluation(bench: Bench, network: str, layout: str) -> dict[str, Any]:
+    """Frames a second of an evaluation: score, copy back, and measure behind, in a thread.
+
+    Pixel metrics alone: those of components need OpenCV. `limit` is the bare network's rate.
+    """
+    segmenter = build(bench, network, layout).eval()
+    image = smooth_noise(bench, 1, bench.scale.frame).to(memory_format=LAYOUTS[layout])
+    score = scoring(bench, "densehybrid", segmenter, image)
+    truth = np.zeros(bench.scale.frame, np.uint8)
+    truth[: len(truth) // 4, ::2] = 1
+
+    def alone() -> Tensor:
+        with bench.autocast():
+            return segmenter(image).logits
+
+    with torch.inference_mode(), ThreadPoolExecutor(1) as measuring:
+        limit = 1000 / bench.median(alone)
+        count = 1 + bench.scale.repeats
+        behind = []
+        for number in range(count + 1):
+            if number == 1:  # the first frame warms up
+                began = time.perf_counter()
+            behind.append(measuring.submit(frame_curve, score()[0].float().cpu().numpy(), truth))
+        for one in behind:
+            one.result()
+        rate = count / (time.perf_counter() - began)
+    return {
+        **facts_of(bench, network, layout),
+        "frame": list(bench.scale.frame),
+        "frames_a_second": round(rate, 2),
+        "limit": round(limit, 2),
+        "ratio": round(rate / limit, 3),
+    }
+
+
 def scoring(bench: Bench, name: str, segmenter: Segmenter, image: Tensor) -> Callable[[], Tensor]:
     """Return the work of a frame: image to score at image size."""
     detector = attached(bench, name, segmenter, options_of(bench, name)).eval()
@@ -262,6 +299,7 @@ def parts() -> Iterator[tuple[str, Callable[[Bench], Iterator[dict[str, Any]]]]]
         for layout in ("channels_last", "contiguous"):
             yield "training", one(training, network, layout)
     yield "inference", many("espnetv2", "channels_last")
+    yield "evaluation", one(evaluation, "espnetv2", "channels_last")
     yield "joint_flow", one(joint_flow, "espnetv2", "channels_last")
     yield "inference", many("deeplab_wrn38", "channels_last", DETECTOR_NAMES[:-1])
     yield "inference", many("espnetv2", "contiguous", ())

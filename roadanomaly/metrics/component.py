@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from roadanomaly.errors import OptionError
@@ -138,6 +137,8 @@ def match_objects(
 
 def label_components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Number 8-connected components from 1, and count the pixels of each, 0 being the rest."""
+    import cv2  # here, so that pixels are measured where OpenCV is missing
+
     count, numbers = cv2.connectedComponents(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     sizes = np.bincount(numbers[mask], minlength=count)
     sizes[0] = mask.size - sizes.sum()

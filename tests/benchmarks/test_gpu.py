@@ -48,11 +48,19 @@ def test_every_part_is_measured_without_opencv_and_lightning(tmp_path):
     assert [one for one in lines if "failed" in one or "left_out" in one] == []
     first, *measured = lines
     assert first["part"] == "machine"
-    assert {one["part"] for one in measured} == {"training", "inference", "joint_flow"}
+    assert {one["part"] for one in measured} == {
+        "training",
+        "inference",
+        "joint_flow",
+        "evaluation",
+    }
     assert {one["layout"] for one in measured} == {"channels_last", "contiguous"}
     assert {one["network"] for one in measured} == {"espnetv2", "deeplab_wrn38"}
-    trained = [one for one in measured if one["part"] != "inference"]
+    trained = [one for one in measured if one["part"] in ("training", "joint_flow")]
     assert all(one["ratio"] > 0 and one["images_a_second"] > 0 for one in trained)
+    (evaluated,) = (one for one in measured if one["part"] == "evaluation")
+    assert evaluated["frames_a_second"] > 0
+    assert evaluated["ratio"] > 0
     judged = [one for one in measured if one["part"] == "inference" and one["detector"] != "none"]
     assert len(judged) > 10
     assert all(one["eager_ms"] > 0 and one["eager_ratio"] > 0 for one in judged)
