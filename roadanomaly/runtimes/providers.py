@@ -80,12 +80,8 @@ def to_ask_for(
         threads: of one frame.
         engines: folder in which TensorRT keeps its engines; None keeps none.
     """
-    first = list(PROVIDERS).index(name) if name != AUTO else 0
-    named = [one for one in list(PROVIDERS)[first:] if PROVIDERS[one] in offered]
-    if name != AUTO:
-        named = [
-            one for one in named if one in (name, "cpu") or (name, one) == ("tensorrt", "cuda")
-        ]
+    wanted = tuple(PROVIDERS) if name == AUTO else (name, *BEHIND[name])
+    named = [one for one in wanted if PROVIDERS[one] in offered]
     options = {
         "cuda": {"use_tf32": "0"},
         "openvino": {"device_type": "CPU", "precision": "FP32", "num_of_threads": str(threads)},
@@ -135,7 +131,9 @@ def _kept_engines(graph: Path, engines: Path | None) -> dict[str, str]:
 
     TensorRT's own names tell a graph's structure and not its weights.
     """
+    log = logging.getLogger(__name__)
     if engines is None:
+        log.warning("TensorRT builds an engine, for minutes, and keeps none; an export's is kept.")
         return {}
     with graph.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()[:16]
@@ -144,9 +142,9 @@ def _kept_engines(graph: Path, engines: Path | None) -> dict[str, str]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or error
-        logging.getLogger(__name__).warning(
-            "TensorRT's engine is not kept: %s cannot be written (%s).", engines, reason
-        )
+        log.warning("TensorRT's engine is not kept: %s cannot be written (%s).", engines, reason)
         return {}
+    if not any(folder.iterdir()):
+        log.warning("TensorRT builds an engine, for minutes, and keeps it in %s.", folder)
     kept = {"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"}
     return {**kept, "trt_engine_cache_path": str(folder), "trt_timing_cache_path": str(folder)}

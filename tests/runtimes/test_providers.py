@@ -138,7 +138,7 @@ def test_one_that_raises_is_left_out_or_refused(stand_in, graph, caplog, capsys)
     assert capsys.readouterr().out == ""
 
 
-def test_engines_are_kept_for_the_content_of_a_graph(stand_in, graph, tmp_path):
+def test_engines_are_kept_for_the_content_of_a_graph(stand_in, graph, tmp_path, caplog):
     """Equal names of other weights must not find the engine of the first ones."""
     module = stand_in(TENSORRT, CUDA, CPU)
     for content in (b"a graph", b"other weights", b"a graph"):
@@ -150,6 +150,11 @@ def test_engines_are_kept_for_the_content_of_a_graph(stand_in, graph, tmp_path):
     folder = Path(first["trt_engine_cache_path"])
     assert folder.parent == tmp_path / "engines"
     assert folder.is_dir()
+    assert f"and keeps it in {folder}" in caplog.text
+    (folder / "TensorrtExecutionProvider_TRTKernel_graph.engine").touch()
+    caplog.clear()
+    OnnxRuntime(graph, SIZE, provider="tensorrt", engines=tmp_path / "engines")
+    assert not caplog.text
 
 
 def test_without_a_folder_none_are_kept(stand_in, graph, caplog):
@@ -157,6 +162,7 @@ def test_without_a_folder_none_are_kept(stand_in, graph, caplog):
     OnnxRuntime(graph, SIZE)
     OnnxRuntime(graph, SIZE, engines=Path("/dev/null/engines"))
     assert [asked[TENSORRT] for asked in module.asked] == [{}, {}]
+    assert "keeps none; an export's is kept" in caplog.text
     assert "engine is not kept: /dev/null/engines cannot be written" in caplog.text
 
 
