@@ -1,11 +1,13 @@
 """Kill commands at random moments, start them again, and compare with runs that nobody disturbed.
 
     python benchmarks/kills.py --count 60 --seed 0
+    python benchmarks/kills.py --count 24 --signals INT TERM
 
-Each trial starts a command, sends SIGKILL somewhere between its first and its last change of the
-disk, starts it again (and perhaps kills it once more), and compares all that it leaves at the end.
-It needs no data set. The last line counts trials and differences; the exit code is 1 where one was
-found.
+Each trial starts a command, sends a signal (SIGKILL unless told otherwise) somewhere between its
+first and its last change of the disk, starts it again (and perhaps disturbs it once more), and
+compares all that it leaves at the end. After SIGINT and SIGTERM a command must also have ended by
+itself, with exit code 130 and a sentence. It needs no data set. The last line counts trials and
+differences; the exit code is 1 where one was found.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +70,12 @@ def start(words: list[str]) -> subprocess.Popen:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "roadanomaly", *words]
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # some runners ignore it
     )
 
 
@@ -97,22 +104,61 @@ def undisturbed(trial: Trial, place: Path) -> tuple[dict[str, object], float]:
     return trial.look(place), time.monotonic() - begun
 
 
-def killed(trial: Trial, place: Path, seconds: float, rng: random.Random) -> int:
-    """Run a command to its end through one kill or two; return how many hit it at work."""
+def killed(
+    trial: Trial,
+    place: Path,
+    whole: tuple[dict[str, object], float],
+    rng: random.Random,
+    signals: Sequence[signal.Signals] = (signal.SIGKILL,),
+) -> tuple[int, list[str]]:
+    """Run a command to its end through one signal or two.
+
+    Args:
+        trial: the command.
+        place: of its output.
+        whole: what `undisturbed` returned of it.
+        rng: draws the moments and signals.
+        signals: to draw from.
+
+    Returns:
+        how many hit it at work, and what was wrong with how it ended.
+    """
     place.mkdir(parents=True)
-    hits = 0
+    hits, wrong = 0, []
+    expected, seconds = whole
     for _ in range(rng.choice((1, 1, 2))):
         process = start(trial.words(place) + (trial.again(place) if hits else []))
         if not hits:
             first_change(process, place)
         time.sleep(rng.uniform(0, seconds))
+        sent = rng.choice(signals)
         if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
+            process.send_signal(sent)
             hits += 1
-        process.communicate()
+        _, err = process.communicate(timeout=PATIENCE_S)
+        late = process.returncode == -sent and finished(trial, place, expected)
+        if sent != signal.SIGKILL and not late:
+            wrong += badly_ended(process.returncode, err.decode())
     if hits:
         finish(trial.words(place) + trial.again(place))
-    return hits
+    return hits, wrong
+
+
+def finished(trial: Trial, place: Path, expected: dict[str, object]) -> bool:
+    """Tell whether all is there: a signal may come while Python itself shuts down."""
+    try:
+        return not differing(expected, trial.look(place))
+    except (OSError, KeyError, ValueError):
+        return False
+
+
+def badly_ended(code: int, err: str) -> list[str]:
+    """Return what is wrong with how a command ended that was asked to stop, or had ended before."""
+    if code == 0:
+        return []
+    said = err.strip().splitlines()[-1:]
+    told = bool(said) and said[0].startswith("roadanomaly ") and "Traceback" not in err
+    return [] if code == 130 and told else [f"exit code {code}, {' '.join(said)!r}"]
 
 
 def files(folder: Path) -> dict[str, object]:
@@ -236,7 +282,12 @@ def differing(one: dict[str, object], other: dict[str, object]) -> list[str]:
     return sorted(name for name in one | other if one.get(name) != other.get(name))
 
 
-def main(count: int, seed: int, only: list[str]) -> int:
+def main(
+    count: int,
+    seed: int,
+    only: Sequence[str] = (),
+    signals: Sequence[signal.Signals] = (signal.SIGKILL,),
+) -> int:
     """Run the trials in turn; return how many left something else than an undisturbed run."""
     rng = random.Random(seed)
     wrong = kills = 0
@@ -246,19 +297,18 @@ def main(count: int, seed: int, only: list[str]) -> int:
         whole = {name: undisturbed(one, base / "whole" / name) for name, one in known.items()}
         for number in range(count):
             name = list(known)[number % len(known)]
-            expected, seconds = whole[name]
             place = base / str(number)
-            hits = killed(known[name], place, seconds, rng)
+            hits, ends = killed(known[name], place, whole[name], rng, signals)
             kills += hits
-            found = differing(expected, known[name].look(place))
+            found = ends + differing(whole[name][0], known[name].look(place))
             wrong += bool(found)
             shown = f"differs in {', '.join(found[:4])}" if found else "equal"
-            sys.stdout.write(f"{number:3d} {name:18} {hits} kills: {shown}\n")
+            sys.stdout.write(f"{number:3d} {name:18} {hits} signals: {shown}\n")
             sys.stdout.flush()
             shutil.rmtree(place)
     finally:
         shutil.rmtree(base, ignore_errors=True)
-    sys.stdout.write(f"{count} trials, {kills} kills at work, {wrong} with another result\n")
+    sys.stdout.write(f"{count} trials, {kills} signals at work, {wrong} with another result\n")
     return wrong
 
 
@@ -268,5 +318,7 @@ if __name__ == "__main__":
     parser.add_argument("--count", type=int, default=60, help="trials")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", default=[], help="some of the commands")
+    parser.add_argument("--signals", nargs="+", default=["KILL"], help="KILL, INT, TERM")
     given = parser.parse_args()
-    sys.exit(1 if main(given.count, given.seed, given.only) else 0)
+    sent = [signal.Signals[f"SIG{name}"] for name in given.signals]
+    sys.exit(1 if main(given.count, given.seed, given.only, sent) else 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from benchmarks.kills import main
@@ -9,4 +11,9 @@ from benchmarks.kills import main
 
 @pytest.mark.slow
 def test_killed_and_started_again_the_results_are_those_of_an_undisturbed_run():
-    assert main(6, 0, []) == 0
+    assert main(6, 0) == 0
+
+
+@pytest.mark.slow
+def test_asked_to_stop_each_says_so_and_goes_on_later():
+    assert main(6, 0, signals=(signal.SIGINT, signal.SIGTERM)) == 0
