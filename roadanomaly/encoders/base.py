@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from roadanomaly.errors import OptionError
+from roadanomaly.segmenters.probed import freeze_unread
 
 SMALLEST = 32
 """Pixels a side that an image has at least."""
@@ -73,6 +74,19 @@ class Encoder(nn.Module, ABC):
             msg = f"an encoder takes images of at least {SMALLEST}x{SMALLEST}; {height}x{width}."
             raise OptionError(msg)
         return self.maps((image - self.mean) / self.std)
+
+    def learn(self) -> None:
+        """Let the parameters learn that the maps rest on, and no others.
+
+        A network may go on behind the last map; no loss could reach that part.
+        """
+        self.requires_grad_(True)
+        side, training = max(SMALLEST, *self.strides), self.training
+        self.eval()
+        with torch.enable_grad():
+            maps = self(torch.zeros(1, 3, side, side, device=self.mean.device))
+        self.train(training)
+        freeze_unread(self, maps)
 
     def record(self) -> dict[str, Any]:
         """Return options, and where the weights come from."""

@@ -46,7 +46,9 @@ class ProbedSegmenter(Segmenter):
                 answer, found = self.all_maps(torch.zeros(1, 3, height, width))
         finally:
             self.train(training)
-        freeze_unread(self, answer)
+        freeze_unread(
+            self, [answer] if isinstance(answer, Tensor) else [answer.classes, answer.masks]
+        )
         return {
             name: FeatureInfo(one.shape[1], round(width / one.shape[-1]))
             for name, one in found.items()
@@ -67,9 +69,8 @@ def _forget(_: Any) -> Any:
     return None
 
 
-def freeze_unread(network: nn.Module, answer: Tensor | Masks) -> None:
-    """Take gradients from the parameters that an answer, recorded with gradients, never read."""
-    outputs = [answer] if isinstance(answer, Tensor) else [answer.classes, answer.masks]
+def freeze_unread(network: nn.Module, outputs: Iterable[Tensor]) -> None:
+    """Take gradients from the parameters that outputs, recorded with gradients, never read."""
     waiting: list[Any] = [one.grad_fn for one in outputs if one.grad_fn is not None]
     if not waiting:
         return

@@ -128,7 +128,9 @@ class ResynthesisDetector(Detector):
         )
         self.encoder: Encoder = ENCODERS.from_spec(plan.encoder)
         self.generator.requires_grad_(False)
-        self.encoder.requires_grad_(plan.train_encoder)
+        self.encoder.requires_grad_(False)
+        if plan.train_encoder:
+            self.encoder.learn()
         self.register_buffer("outliers", torch.tensor(False))
         self.register_buffer("seen", torch.zeros(2, dtype=torch.float64))
 
