@@ -4,6 +4,7 @@ Its tensors are ordinary ones that say they lie on `cuda`; their numbers are com
 So a mixture of devices is found without a GPU, and so is every place in which the host would wait
 for one: where Python asks for a value, where a shape depends on values, where something is copied
 from device to device in step. A wait raises `HostWait`, unless `ALLOWED` names the function.
+Backward passes run as on the CPU; what they would do with a mask was found on the way forward.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def _call(func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
             _wait("a table is made on the CPU and copied to it", upload=True)
         there = True
     elif there and func in INDEXED:
-        there = _index(*args)
+        there = _index(func, *args)
     elif there:
         _require_one_device(func, given)
     if there and func in (Tensor.numpy, Tensor.__array__):
@@ -159,15 +160,16 @@ def _move(func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         return result.as_subclass(Tensor) if isinstance(result, OnDevice) else result
 
 
-def _index(whole: Tensor, index: Any, value: Any = None) -> bool:
+def _index(func: Callable[..., Any], whole: Tensor, index: Any, value: Any = None) -> bool:
     """Check what is read from a tensor or written to it; return whether it is the device's."""
     if isinstance(whole, OnDevice):
         lists = any(isinstance(one, list) for one in _flat(index))
         if lists or any(one.dim() and type(one) is Tensor for one in _tensors((index, value))):
             _wait("an index or a value is copied to it", upload=True)
         return True
-    if any(isinstance(one, OnDevice) for one in _tensors(index)) and value is not None:
-        raise Mixed("a tensor of the CPU is indexed by one of the device")
+    if func is not Tensor.copy_ and any(isinstance(one, OnDevice) for one in _tensors(index)):
+        msg = f"{_site()}: a tensor of the CPU is indexed by one of the device"
+        raise Mixed(msg)
     _wait("it is copied to the CPU")
     return False
 
@@ -211,8 +213,13 @@ def _on_device(one: Any) -> bool:
 
 def _marked(result: Any) -> Any:
     """Return what a function answered, its tensors on the device."""
+    if isinstance(result, OnDevice):
+        return result
     if isinstance(result, Tensor):
-        return result if isinstance(result, OnDevice) else result.as_subclass(OnDevice)
+        with torch._C.DisableTorchFunction():
+            leaf = result.requires_grad and result.is_leaf
+            found = (result.detach() if leaf else result).as_subclass(OnDevice)
+            return found.requires_grad_() if leaf else found
     if not isinstance(result, list | tuple) or isinstance(result, torch.Size):
         return result
     found = [_marked(one) for one in result]
@@ -226,7 +233,7 @@ def _wait(what: str, *, upload: bool = False) -> None:
         HostWait: names it.
     """
     place = _site()
-    if place not in ALLOWED and (place.startswith(OWN) or not upload):
+    if not _may_wait[-1] and place not in ALLOWED and (place.startswith(OWN) or not upload):
         raise HostWait(f"{place} waits for the device: {what}")
 
 
@@ -241,12 +248,23 @@ def _site() -> str:
     return "nothing"
 
 
+_may_wait = [False]
+
+
 @contextmanager
-def device() -> Iterator[None]:
-    """Let there be a device `cuda`."""
-    with warnings.catch_warnings(), _Pretend():
-        warnings.filterwarnings("ignore", "User provided device_type of 'cuda'")
-        yield
+def device(*, waits: bool = False) -> Iterator[None]:
+    """Let there be a device `cuda`.
+
+    Args:
+        waits: whether the host may wait for it everywhere, as in passes over frames.
+    """
+    _may_wait.append(waits)
+    try:
+        with warnings.catch_warnings(), _Pretend():
+            warnings.filterwarnings("ignore", "User provided device_type of 'cuda'")
+            yield
+    finally:
+        _may_wait.pop()
 
 
 Part = TypeVar("Part", nn.Module, Model)

@@ -47,6 +47,21 @@ def test_a_tensor_that_was_left_on_the_cpu_raises():
         pretended.on_device(Forgetful())(torch.rand(2, 3, device="cuda"))
 
 
+MIXED = {
+    "sum": lambda x: x + torch.ones(4),
+    "joined": lambda x: torch.stack([x.sum(), torch.tensor(1.0)]),
+    "listed": lambda x: torch.cat([x, torch.ones(4)]),
+    "index": lambda x: torch.ones(4)[x.argsort()],
+    "named": lambda x: torch.where(x > 0, input=x, other=torch.ones(4)),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_tensors_of_two_devices_raise(name):
+    with pretended.device(), pytest.raises(pretended.Mixed, match="test_pretended:<lambda>"):
+        MIXED[name](torch.rand(4, device="cuda"))
+
+
 WAITS = {
     "item": lambda x: x.sum().item(),
     "if": lambda x: bool((x > 0).any()),

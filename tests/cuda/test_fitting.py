@@ -1,0 +1,52 @@
+"""Passes over frames on the pretended device: the host may wait there, and devices must not mix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.model import Model
+from roadanomaly.refiners import REFINERS
+from tests.contracts import toy
+from tests.contracts.built import detector_options
+from tests.cuda import pretended
+
+pytestmark = pretended.tried
+
+CASES: dict[str, dict[str, Any]] = {
+    "fusion": {**detector_options("fusion"), "rule": "learned"},
+    "mahalanobis": {},
+    "embedding_density": {
+        "dimensions": 3,
+        "couplings": 2,
+        "hidden": 8,
+        "aggregate": "logistic",
+        "balanced": True,
+        "per_frame": 60,
+        "vectors": 300,
+    },
+}
+"""With options that ask the most of a pass."""
+
+
+def test_all_that_is_fitted_is_here():
+    assert set(CASES) == {name for name in DETECTORS if DETECTORS.get(name).fit_passes}
+    assert not any(REFINERS.get(name).learns for name in REFINERS)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_passes_are_made_on_the_device(name):
+    frames = toy.Frames(*(toy.planted(toy.inliers(4, seed), 0.25) for seed in range(2)))
+    made = Model(toy.ToySegmenter(), DETECTORS.build(name, CASES[name]))
+    with pretended.device(waits=True):
+        model = pretended.on_device(made)
+        for held_out in (False, True):
+            toy.walk(model, frames, held_out=held_out)
+        assert model.detector.ready
+        image = toy.inliers(2, 9).image.to(pretended.DEVICE)
+        score, _ = model.score(image)
+        assert score.device == pretended.DEVICE
+        assert bool(torch.isfinite(score).all())
