@@ -83,8 +83,8 @@ def add_noise(image: Tensor, sigma: float, rng: np.random.Generator) -> Tensor:
     """
     channels, height, width = image.shape
     draws = np.frombuffer(rng.bytes(image.numel()), np.uint8).reshape(height, width, channels)
-    picked = torch.from_numpy(draws.transpose(2, 0, 1).copy()).to(image.device)
-    table = torch.from_numpy(NOISE_TABLE * (sigma / 255)).to(image)
+    picked = torch.from_numpy(draws.transpose(2, 0, 1).copy()).to(image.device, non_blocking=True)
+    table = torch.from_numpy(NOISE_TABLE * (sigma / 255)).to(image, non_blocking=True)
     return image + table[picked.int()]
 
 
@@ -108,15 +108,17 @@ def recompress(image: Tensor, quality: int) -> Tensor:
     height, width = image.shape[1:]
     border = (0, -width % (2 * BLOCK), 0, -height % (2 * BLOCK))
     grown = functional.pad(255 * image[None], border, mode="replicate")[0]
-    planes = whole(torch.tensordot(_colours().to(image), grown, 1))
+    planes = whole(torch.tensordot(_colours().to(image, non_blocking=True), grown, 1))
     luma, chroma = planes[:1] - 128, planes[1:]
-    luma = _coded(luma, _table(LUMA, quality).to(image))
-    halved = whole(functional.avg_pool2d(chroma, 2) - _ties(chroma.shape[2] // 2).to(image))
-    halved = _coded(halved, _table(CHROMA, quality).to(image))
+    luma = _coded(luma, _table(LUMA, quality).to(image, non_blocking=True))
+    halved = whole(
+        functional.avg_pool2d(chroma, 2) - _ties(chroma.shape[2] // 2).to(image, non_blocking=True)
+    )
+    halved = _coded(halved, _table(CHROMA, quality).to(image, non_blocking=True))
     chroma = functional.interpolate(halved[None], scale_factor=2, mode="bilinear")[0]
-    chroma = whole(chroma + _ties(chroma.shape[2]).to(image))
+    chroma = whole(chroma + _ties(chroma.shape[2]).to(image, non_blocking=True))
     planes = torch.cat([luma + 128, chroma])
-    shown = torch.tensordot(torch.linalg.inv(_colours()).to(image), planes, 1)
+    shown = torch.tensordot(torch.linalg.inv(_colours()).to(image, non_blocking=True), planes, 1)
     return (whole(shown).clamp(0, 255) / 255)[:, :height, :width]
 
 
@@ -124,7 +126,7 @@ def _coded(plane: Tensor, table: Tensor) -> Tensor:
     """Quantise the DCT of each block of `(C, H, W)` about 0; both sides multiples of 8."""
     channels, height, width = plane.shape
     blocks = plane.reshape(channels, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(2, 3)
-    basis = _basis().to(plane)
+    basis = _basis().to(plane, non_blocking=True)
     found = whole(basis @ blocks @ basis.T / table) * table
     again = (basis.T @ found @ basis).transpose(2, 3).reshape(channels, height, width)
     return whole(again).clamp(-128, 127)

@@ -86,10 +86,15 @@ class MeetingPoint:
             self.patient = dist.new_group(backend="gloo", timeout=PATIENCE)
 
     def share(self, module: nn.Module) -> None:
-        """Give every process the first one's parameters and buffers, to the last bit."""
-        if self.group is not None:
-            self.agree(patient=True)
-            for tensor in module.state_dict().values():
+        """Give every process the first one's parameters and buffers, to the last bit.
+
+        What a module keeps as plain values beside them, each process has found by itself.
+        """
+        if self.group is None:
+            return
+        self.agree(patient=True)
+        with torch.no_grad():
+            for tensor in (*module.parameters(), *module.buffers()):
                 sent = tensor.contiguous()
                 dist.broadcast(sent, 0)
                 tensor.copy_(sent)

@@ -42,8 +42,6 @@ class GeneratorStep(nn.Module):
         passes: so far, for the gradient penalty's interval.
     """
 
-    passes: Tensor
-
     def __init__(
         self,
         generator: Generator,
@@ -58,7 +56,7 @@ class GeneratorStep(nn.Module):
         self.encoder = None if encoder is None else encoder.requires_grad_(False)
         self.reader = None if reader is None else reader.requires_grad_(False)
         self.config = config
-        self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
+        self.passes = 0
 
     def train(self, mode: bool = True) -> GeneratorStep:
         """Set the mode; encoder and reader stay in inference mode."""
@@ -115,7 +113,7 @@ class GeneratorStep(nn.Module):
         config = self.config
         if not config.r1:
             return {}
-        due = int(self.passes) % config.r1_interval == 0
+        due = self.passes % config.r1_interval == 0
         self.passes += 1
         if not due:
             return {"r1": image.new_zeros(())}

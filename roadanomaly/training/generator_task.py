@@ -184,14 +184,14 @@ class GeneratorTask(Task):
         """Return the discriminators' weights and the passes so far."""
         return {
             "discriminators": self.discriminators.state_dict() if self.discriminators else {},
-            "passes": self.module.passes,
+            "passes": torch.tensor(self.module.passes),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Restore them."""
         if self.discriminators is not None:
             self.discriminators.load_state_dict(saved["discriminators"])
-        self.module.passes.copy_(saved["passes"])
+        self.module.passes = int(saved["passes"])
 
 
 def _segmenter(part: Part | None) -> Segmenter | None:

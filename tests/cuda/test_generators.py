@@ -31,13 +31,14 @@ def test_a_step_of_both_sides_is_taken_on_the_device(name, tmp_path):
         **test_generator.SMALLEST,
         "generator": {"name": name, **SMALL[name]},
         "reader": test_generator.ESPNET,
-        "r1": 0.0,
+        "r1": 1.0,
+        "r1_interval": 2,
     }
     task = GeneratorTask(GeneratorConfig(**values), RunFolder(Path(tmp_path) / "run"))
     with pretended.device():
         module = pretended.on_device(task.module).train()
         terms = module(pretended.batch())
-        assert len(terms) == 6
+        assert len(terms) == 7
         assert {one.device for one in terms.values()} == {pretended.DEVICE}
         sum(terms.values()).backward()
         for part in (module.generator, module.discriminators):

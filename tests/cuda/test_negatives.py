@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from roadanomaly.data.transforms import Degrade
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.flows import FLOWS
 from roadanomaly.model import Model
@@ -68,6 +69,7 @@ def test_every_flow_and_every_source_of_the_step_is_here():
 def test_a_step_is_taken_on_the_device(name, detector):
     """A fresh flow too: its normalisation starts in this step."""
     made = step(name, detector)
+    made.degrade = Degrade(p=1.0)
     with pretended.device():
         moved = pretended.on_device(made)
         assert_step(moved)
