@@ -235,7 +235,7 @@ class Trainer:
         self._require_finite(before)
         return self.said
 
-    def _terms(self, batch: Batch, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+    def _terms(self, batch: Batch, rng: np.random.Generator) -> dict[str, Any]:
         """Return the loss terms of a pass, in all processes or in none.
 
         Raises:
