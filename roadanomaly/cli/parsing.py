@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Action, ArgumentError, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -46,11 +47,23 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     try:
         given = parser.parse_args(list(arguments))
     except ArgumentError as error:
-        msg = f"{error.message} See --help." if hasattr(error, "message") else str(error)
+        msg = (
+            f"{_in_a_line(error.message)} See --help." if hasattr(error, "message") else str(error)
+        )
         raise OptionError(msg) from error
     for action in parser._actions:
         _check_value(action, given.get(action.dest))
     return given
+
+
+def _in_a_line(message: str) -> str:
+    """Return what the parser says of a value that is of none of the types it takes, in a line."""
+    found = re.search(r'key "(.+?)":.*(?:Given value|Got value): (.*)', message, re.DOTALL)
+    types = re.findall(r"Expected an? (.+?)(?=\. Got value|\n|$)", message)
+    if not (found and types):
+        return " ".join(message.split())
+    takes = " or ".join(re.sub(r"<class '(.+?)'>|typing\.", r"\1", one) for one in types)
+    return f"`--{found[1]}` is {found[2].strip()}; it takes {takes.replace('NoneType', 'null')}."
 
 
 def _check_value(action: Action, value: Any) -> None:

@@ -61,7 +61,8 @@ def outputs_of(given: Namespace) -> list[Outputs]:
     """Return the outputs of each source: `e.jsonl`, or `e.1.jsonl` and so on where there are more.
 
     Raises:
-        OptionError: an ending of no video, one file in two parts, or an output that is an input.
+        OptionError: an ending of no video, one file in two parts, an output that is an input, or
+            a device for several sources.
     """
     for name in ("out", "score_video"):
         value = getattr(given, name)
@@ -70,6 +71,10 @@ def outputs_of(given: Namespace) -> list[Outputs]:
             raise OptionError(msg)
     count = len(given.sources)
     names = (given.out, given.events, given.components, given.score_video, given.stats)
+    for name in names if count > 1 else ():
+        if name is not None and _is_device(Path(name)):
+            msg = f"{name} is no file, and of several sources each gets a file; name one."
+            raise OptionError(msg)
     found = [
         Outputs(*(_numbered(name, number if count > 1 else None) for name in names))
         for number in range(1, count + 1)
@@ -80,6 +85,11 @@ def outputs_of(given: Namespace) -> list[Outputs]:
         msg = "two outputs, or an output and the source, are the same file; give each its own."
         raise OptionError(msg)
     return found
+
+
+def _is_device(path: Path) -> bool:
+    """Whether a name with a number in it would not lie where this one leads, as of /dev/stdout."""
+    return path.absolute().is_relative_to("/dev") or (path.exists() and not path.is_file())
 
 
 def _numbered(name: str | None, number: int | None) -> Path | None:

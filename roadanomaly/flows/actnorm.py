@@ -56,13 +56,21 @@ class ActNorm(Layer):
 
     def is_started(self) -> bool:
         """Return whether the first batch was seen."""
-        if not self.settled and self.started._version != self._written:
+        written = _times_written(self.started)
+        if not self.settled and (written is None or written != self._written):
             self._know(bool(self.started))
         return self.settled
 
     def _know(self, started: bool) -> None:
         """Remember what the buffer holds, and how often it has been written so far."""
-        self.settled, self._written = started, self.started._version
+        self.settled, self._written = started, _times_written(self.started)
+
+    def _apply(self, *given: Any, **named: Any) -> ActNorm:
+        """Move or convert the layer; another tensor, which was never written, takes the place."""
+        started = self.is_started()
+        super()._apply(*given, **named)
+        self._know(started)
+        return self
 
     def _load_from_state_dict(self, *given: Any) -> None:
         super()._load_from_state_dict(*given)
@@ -78,3 +86,8 @@ class ActNorm(Layer):
         self.log_scale.copy_(-deviation.clamp_min(LEAST_DEVIATION).log().view_as(self.shift))
         self.started.fill_(True)
         self._know(True)
+
+
+def _times_written(buffer: Tensor) -> int | None:
+    """Return PyTorch's count; of a tensor that was made in inference mode there is none."""
+    return None if buffer.is_inference() else buffer._version

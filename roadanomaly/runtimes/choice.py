@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from roadanomaly.errors import OptionError, nearest
+
 Mode = Literal["auto", "eager", "compile", "cuda_graph"]
 MODES = ("auto", "eager", "compile", "cuda_graph")
 
@@ -26,3 +28,14 @@ class Choice:
     mode: Mode = "auto"
     device: str = "cpu"
     provider: str | None = None
+
+
+def check_mode(mode: str) -> None:
+    """Refuse an unknown mode.
+
+    Raises:
+        OptionError: says which are known.
+    """
+    if mode not in MODES:
+        msg = f"the mode {mode!r} of the backend torch is unknown; {nearest(mode, MODES)}"
+        raise OptionError(msg)

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from roadanomaly.detectors.head import Head
-from roadanomaly.errors import OptionError, nearest
+from roadanomaly.errors import OptionError
 from roadanomaly.model import Model
 from roadanomaly.precision import PRECISIONS, autocast
 from roadanomaly.runtimes.base import Runtime, Scores
-from roadanomaly.runtimes.choice import MODES, Mode
+from roadanomaly.runtimes.choice import Mode, check_mode
 from roadanomaly.runtimes.graph import ScoringGraph
 from roadanomaly.runtimes.replay import TURN, Replayed
 from roadanomaly.runtimes.transfer import Transfer, pack
@@ -176,9 +176,7 @@ def choose_mode(mode: Mode, device: torch.device, head: Head | None) -> Mode:
     Raises:
         OptionError: an unknown mode, or one that this device or detector does not allow.
     """
-    if mode not in MODES:
-        msg = f"the mode {mode!r} of the backend torch is unknown; {nearest(mode, MODES)}"
-        raise OptionError(msg)
+    check_mode(mode)
     asks = head.detector.asks if head else ()
     if mode == "auto":
         plain = not asks and all(one.exports for one in (head.refiners if head else ()))

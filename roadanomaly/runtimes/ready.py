@@ -14,7 +14,7 @@ from roadanomaly.extras import require
 from roadanomaly.model import Model, load
 from roadanomaly.runtimes import RUNTIMES
 from roadanomaly.runtimes.base import Runtime, Scorer, check_precision
-from roadanomaly.runtimes.choice import Choice
+from roadanomaly.runtimes.choice import Choice, check_mode
 from roadanomaly.runtimes.export import write_onnx
 from roadanomaly.runtimes.exported import BACKENDS, Exported, read_exported
 from roadanomaly.runtimes.gathering import Gathering
@@ -35,8 +35,8 @@ class Opened:
     Raises:
         DataError: nothing usable there.
         NotCalibrated: the model has no threshold.
-        OptionError: an unknown backend, precision or provider, one that the export was not made
-            for, or a rate that the calibration cannot tell.
+        OptionError: an unknown backend, precision, mode or provider, one that the export was not
+            made for or the backend lacks, or a rate that the calibration cannot tell.
     """
 
     def __init__(
@@ -46,12 +46,15 @@ class Opened:
         if self.choice.backend is not None:
             RUNTIMES.get(self.choice.backend)
         check_provider(self.choice.provider or AUTO)
+        check_mode(self.choice.mode)
         self._source: Model | Exported = read_exported(Path(folder)) or load(
             folder, torch.device(self.choice.device)
         )
         if isinstance(self._source, Exported):
             self._check_export(self._source)
-        self._check_provider()
+        backend = self._backend()
+        self._check_mode(backend)
+        self._check_provider(backend)
         if isinstance(self._source, Model) and self._source.calibration is None:
             msg = (
                 f"the model at {folder} has no threshold yet: calibrate it with `roadanomaly fit`, "
@@ -76,10 +79,20 @@ class Opened:
             msg = f"this export is for {own}; --backend {self.choice.backend} cannot run it."
             raise OptionError(msg)
 
-    def _check_provider(self) -> None:
+    def _backend(self) -> str:
         source = self._source
-        own = BACKENDS[source.to].name if isinstance(source, Exported) else "torch"
-        backend = self.choice.backend or own
+        own = BACKENDS[source.to].name if isinstance(source, Exported) else PyTorch.name
+        return self.choice.backend or own
+
+    def _check_mode(self, backend: str) -> None:
+        if self.choice.mode != "auto" and backend != PyTorch.name:
+            msg = (
+                f"--mode {self.choice.mode} is one of torch's, and this is run by {backend}: "
+                "leave it out."
+            )
+            raise OptionError(msg)
+
+    def _check_provider(self, backend: str) -> None:
         if self.choice.provider is None:
             return
         if backend != OnnxRuntime.name:

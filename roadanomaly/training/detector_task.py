@@ -81,8 +81,11 @@ class DetectorTask(Task):
         return MixedFrames(sized, self.source) if self.source and mixes else sized
 
     def _walk(self, *, held_out: bool, quiet: bool) -> bool:
+        """Take statistics in float32, whatever validations compute in: the saved model has them."""
         passes = [one for one in self.model.detector.fit_passes if one.held_out == held_out]
+        self.model.precision = "f32"
         run_passes(self.model, passes, self.split, self.config.batch_size, quiet=quiet)
+        self.model.precision = self.config.val_precision
         return bool(passes)
 
     def prepare(self, *, quiet: bool) -> bool:

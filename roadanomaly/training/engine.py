@@ -86,18 +86,16 @@ class MeetingPoint:
             self.patient = dist.new_group(backend="gloo", timeout=PATIENCE)
 
     def share(self, module: nn.Module) -> None:
-        """Give every process the first one's parameters and buffers, to the last bit.
+        """Give every process all of the first one's state, to the last bit.
 
-        What a module keeps as plain values beside them, each process has found by itself.
+        What is kept as plain values lies on the CPU, where the group of a GPU does not reach.
         """
-        if self.group is None:
-            return
-        self.agree(patient=True)
-        with torch.no_grad():
-            for tensor in (*module.parameters(), *module.buffers()):
-                sent = tensor.contiguous()
-                dist.broadcast(sent, 0)
-                tensor.copy_(sent)
+        if self.group is not None:
+            self.agree(patient=True)
+            state = {key: value.contiguous() for key, value in module.state_dict().items()}
+            for tensor in state.values():
+                dist.broadcast(tensor, 0, self.group if tensor.device.type == "cpu" else None)
+            module.load_state_dict(state)
 
     def gather(self, value: T) -> list[T]:
         """Return every process's value, by rank."""

@@ -219,9 +219,8 @@ class Trainer:
             seed = [config.seed, STEP_MIX, step, part, fabric.global_rank]
             waits = part < config.accumulate - 1
             with fabric.no_backward_sync(self.module, enabled=waits):
-                with self.meeting_point.together():
-                    terms = self.module(Held(batch), np.random.default_rng(seed))
-                    loss = sum(terms.values()) / config.accumulate
+                terms = self._terms(batch, np.random.default_rng(seed))
+                loss = sum(terms.values()) / config.accumulate
                 fabric.backward(loss)
             passes.append(Pass(batch.ids, {key: one.detach() for key, one in terms.items()}))
         norms = {plan.name: self._clip(plan) for plan in self.plans}
@@ -235,6 +234,19 @@ class Trainer:
             self.average.update(self.task.learned)
         self._require_finite(before)
         return self.said
+
+    def _terms(self, batch: Batch, rng: np.random.Generator) -> dict[str, Any]:
+        """Return the loss terms of a pass, in all processes or in none.
+
+        Raises:
+            TrainingDiverged: the pass failed, and the step before had spoilt the weights.
+        """
+        try:
+            with self.meeting_point.together():
+                return self.module(Held(batch), rng)
+        except Exception:
+            self._require_finite(self.said)
+            raise
 
     def _rates(self) -> dict[str, float]:
         """Return the learning rates by their names in the log."""

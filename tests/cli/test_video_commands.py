@@ -204,6 +204,13 @@ def test_mine_finds_the_same_in_several_clips_at_a_time(command, model_folder, t
         (("serve", "{model}", "--source", "{clip}", "--provider", "cuda"), "add --backend"),
         (("video", "{model}", "{clip}", "{clip}", "--truth", "boxes.csv"), "--truth"),
         (("video", "{model}", "{clip}", "{clip}.1.mp4", "--out", "{clip}.mp4"), "same file"),
+        (("video", "{model}", "{clip}", "{clip}", "--stats", "/dev/stdout"), "is no file"),
+        (("video", "{model}", "{clip}", "{clip}", "--events", "."), "is no file"),
+        (("video", "{model}", "{clip}", "--backend", "onnxruntime", "--mode", "eagre"), "`eager`"),
+        (("video", "{model}", "{clip}", "--backend", "openvino", "--mode", "compile"), "torch's"),
+        (("serve", "{model}", "--source", "{clip}", "--mode", "eagre"), "`eager`"),
+        (("video", "{model}", "{clip}", "--live", "maybe"), "`--live` is maybe; it takes bool or"),
+        (("mine", "{model}", "{clip}", "--out", "x", "--at_once", "2.5"), "it takes int or null"),
         (("video", "{model}", "{clip}", "--events", "/dev/null/x"), "cannot be written"),
         (("video", "{model}", "{clip}", "--false_alarms", "1e-9"), "cannot be told"),
         (("video", "{model}", "{clip}", "--start_frames", "0"), "--start_frames"),
@@ -225,6 +232,7 @@ def test_mistakes_are_explained(
     code, _, err = command(*(str(word).format(**values) for word in words))
     assert code == 2
     assert expected in err
+    assert err.splitlines()[-1].startswith(f"roadanomaly {words[0]}")
     assert "Traceback" not in err
 
 

@@ -270,6 +270,14 @@ def test_logistic_regression_uses_labelled_anomalies_and_says_so():
         trained(segmenter, steps=0, **options)
 
 
+def test_half_precision_leaves_the_sum_of_the_layers_as_it_is(two, monkeypatch):
+    detector, costs = two[1], 100 * torch.randn(50, 2)
+    monkeypatch.setattr(detector, "aggregate", "mean")
+    exact = detector._aggregated(costs)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(detector._aggregated(costs), exact)
+
+
 def test_windows_learn_what_single_vectors_cannot_see():
     """Stripes of two values, each as frequent as in noise: only their order is strange."""
     torch.manual_seed(0)

@@ -209,3 +209,13 @@ def test_width_of_a_constant_channel_does_not_break_it():
     features[..., 0] = 2
     made = fitted(features, label, shrinkage=0)
     assert np.isfinite(score(made, features)).all()
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_half_precision_leaves_the_distances_as_they_are(half):
+    features, label = draw()
+    made = fitted(features, label)
+    exact = score(made, features)
+    assert exact.max() > torch.finfo(torch.float16).max
+    with torch.autocast("cpu", half):
+        np.testing.assert_array_equal(score(made, features), exact)

@@ -39,6 +39,7 @@ WAYS = {
     "load": loaded,
     "in place": copied_in_place,
     "double": lambda layer: copy.deepcopy(layer).double().float(),
+    "in place, then moved": lambda layer: copied_in_place(layer)._apply(torch.clone),
 }
 
 
@@ -60,6 +61,14 @@ def test_a_fresh_layer_is_started_by_its_next_batch(way):
     torch.testing.assert_close(y.mean((0, 2, 3)), torch.zeros(3), rtol=0, atol=1e-5)
     assert again.is_started()
     assert again.started
+
+
+def test_a_state_may_be_loaded_in_inference_mode():
+    layer = started()
+    with torch.inference_mode():
+        for again in (loaded(layer), copied_in_place(layer)):
+            assert again.is_started()
+        assert not loaded(ActNorm(3)).is_started()
 
 
 def test_loading_a_fresh_state_makes_a_started_layer_fresh():

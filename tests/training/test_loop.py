@@ -20,6 +20,7 @@ from roadanomaly.data.streets import Streets
 from roadanomaly.errors import DataError, OptionError, TrainingDiverged, UserError
 from roadanomaly.training.checkpoint import load_checkpoint
 from roadanomaly.training.loop import Interrupted, Trainer
+from roadanomaly.training.step import TrainingStep
 from tests.training import runs
 
 
@@ -381,3 +382,19 @@ def test_two_processes_of_one_crop_equal_one_process_of_two(tmp_path):
     for key in one:
         if key.startswith(("last/", "average/")):
             torch.testing.assert_close(two[key], one[key], rtol=1e-3, atol=2e-5)
+
+
+def test_a_pass_that_fails_on_spoilt_weights_is_told_as_divergence(tmp_path, monkeypatch):
+    forward = TrainingStep.forward
+
+    def spoiling(self, batch, rng=None):
+        weight = next(iter(self.parameters()))
+        if weight.isnan().any():
+            raise ValueError("matrix contains invalid numeric entries")
+        terms = forward(self, batch, rng)
+        return {**terms, "steep": (0 * weight).sqrt().sum()}
+
+    monkeypatch.setattr(TrainingStep, "forward", spoiling)
+    with pytest.raises(TrainingDiverged, match=r"gradient of the networks became nan at step 1 "):
+        Trainer(runs.config(tmp_path / "run", average=0.0)).run()
+    assert not (tmp_path / "run" / "model").exists()

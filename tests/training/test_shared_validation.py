@@ -6,9 +6,13 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 import roadanomaly
+from roadanomaly.detectors.resynthesis.uncertainty import RangeScale
+from roadanomaly.training import detector_task, engine
+from roadanomaly.training.engine import MeetingPoint, build_fabric
 from roadanomaly.training.loop import Trainer
 from tests.training import runs
 from tests.training.pair import pair
@@ -70,3 +74,39 @@ def test_two_processes_find_what_one_finds_of_their_model(tmp_path):
     alone = validator.run(roadanomaly.load(tmp_path / "run")).values
     for key in ("miou", "ap", "fpr95", "auroc"):
         assert table[key][-1] == pytest.approx(alone[key], rel=1e-5)
+
+
+def test_what_is_kept_as_plain_values_is_shared_over_the_processor(monkeypatch):
+    """The group of a GPU reaches no tensor of the CPU, as those of plain values are."""
+    first, other = RangeScale([0.0], [1.0]), RangeScale([0.0], [1.0])
+    first.update(torch.rand(2, 1, 4, 4))
+    sent = iter(first.state_dict().values())
+    point = MeetingPoint(build_fabric(runs.config("nowhere", precision="32-true")))
+    point.group = object()
+
+    def broadcast(tensor, source, group=None):
+        assert group is point.group
+        tensor.copy_(next(sent))
+
+    monkeypatch.setattr(engine.dist, "broadcast", broadcast)
+    monkeypatch.setattr(point, "agree", lambda **_: False)
+    point.share(other)
+    assert other.images == 2
+    assert torch.equal(other.high, first.high)
+
+
+def test_the_statistics_of_a_saved_model_are_float32(tmp_path, monkeypatch):
+    one, seen = trainer(tmp_path / "run", val_precision="bf16"), []
+    passes = detector_task.run_passes
+    monkeypatch.setattr(
+        detector_task,
+        "run_passes",
+        lambda model, *given, **named: (
+            seen.append(model.precision),
+            passes(model, *given, **named),
+        ),
+    )
+    one.task.prepare(quiet=True)
+    one.task.before_validation(1, quiet=True)
+    assert seen == ["f32", "f32"]
+    assert one.task.model.precision == "bf16"

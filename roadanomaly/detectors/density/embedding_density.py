@@ -283,4 +283,7 @@ class EmbeddingDensity(Detector):
         return (costs - self.mean) / self.deviation
 
     def _aggregated(self, costs: Tensor) -> Tensor:
-        return costs.amax(-1) if self.aggregate == "min" else costs @ self.weight + self.bias
+        if self.aggregate == "min":
+            return costs.amax(-1)
+        with torch.autocast(costs.device.type, enabled=False):
+            return costs @ self.weight + self.bias

@@ -113,13 +113,14 @@ class Mahalanobis(Detector):
         self.ready = True
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
-        """Return `min_k (f - m_k)^T P (f - m_k)`, `(B, H, W)`."""
+        """Return `min_k (f - m_k)^T P (f - m_k)`, `(B, H, W)`; float32, whatever autocast says."""
         self.require()
         found = segmentation.features[self.needs[0]].float()
         vectors = found.permute(0, 2, 3, 1)
         nearest = torch.full_like(vectors[..., 0], torch.inf)
         for mean, present in zip(self.means, self.present, strict=True):
             offset = vectors - mean
-            distance = ((offset @ self.precision) * offset).sum(-1)
+            with torch.autocast(offset.device.type, enabled=False):
+                distance = ((offset @ self.precision) * offset).sum(-1)
             nearest = torch.minimum(nearest, distance.masked_fill(~present, torch.inf))
         return segmentation.to_image(nearest)
