@@ -46,7 +46,7 @@ roadanomaly evaluate --segmenter.name espnetv2 --segmenter.scale 2.0 \\
 roadanomaly evaluate --scores my/score_maps --on smiyc-anomaly --root /data --workers 2
 roadanomaly evaluate runs/a --on roadanomaly --validate_on laf --rates 0.01,0.05
 roadanomaly evaluate runs/a --on folder --data.images my/images --data.labels my/masks
-roadanomaly evaluate runs/jsrnet_camvid --on camvid --data.split val --region road \
+roadanomaly evaluate runs/jsrnet_camvid --on camvid --data.split val --region road \\
     --negatives.name paste --negatives.root coco128seg --negatives.part held_out
 roadanomaly evaluate runs/a --on laf --root /data --precision bf16 --batch 8
 torchrun --nproc-per-node 4 -m roadanomaly evaluate runs/a --on laf --root /data

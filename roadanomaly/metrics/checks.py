@@ -24,7 +24,8 @@ def check_name(kind: str, name: str, known: Iterable[str]) -> None:
     if name not in known:
         hint = nearest(str(name), known)
         allowed = " or ".join(repr(word) for word in known)
-        msg = f"no {kind} is called {name!r}; {hint} The {kind} must be {allowed}."
+        close = f"{hint} The {kind}" if hint.endswith("?") else "it"
+        msg = f"no {kind} is called {name!r}; {close} must be {allowed}."
         raise UnknownName(msg)
 
 

@@ -126,9 +126,12 @@ class Trainer:
                 raise self._kept(error) from error
             self.step = step
             last = step == config.steps
+            logged = last or step % config.log_every == 0
+            if logged:
+                self._require_finite(said)
             if log:
                 log.advance()
-                if step % config.log_every == 0 or last:
+                if logged:
                     log.train(step, said.logged())
             if last or (config.validate_every and step % config.validate_every == 0):
                 self._validate(log)

@@ -184,7 +184,8 @@ def worker_count(config: RunConfig, *, cuda: bool, world: int) -> int:
         return int(config.workers)
     if not cuda:
         return 1
-    return max(1, min(8, cores() // world - 1))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    return max(1, min(8, cores() // here - 1))
 
 
 def cores() -> int:

@@ -60,6 +60,8 @@ def test_a_gpu_gets_its_share_of_the_cores(tmp_path, monkeypatch):
     assert worker_count(auto, cuda=True, world=1) == 8
     assert worker_count(auto, cuda=True, world=4) == 3
     assert worker_count(auto, cuda=True, world=16) == 1
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert worker_count(auto, cuda=True, world=16) == 3
     assert worker_count(runs.config(tmp_path, workers=5), cuda=True, world=4) == 5
 
 
