@@ -16,6 +16,9 @@ from roadanomaly.extras import missing_extra
 
 T = TypeVar("T")
 
+MOST = 2**63 - 1
+"""Largest whole number that arrays, generators and the system take."""
+
 
 class Catalogue(Generic[T]):
     """Short name to `"module:Class"`.
@@ -165,6 +168,8 @@ def check_types(made: type, given: Mapping[str, Any], what: str) -> None:
     Raises:
         OptionError: names the option and what is allowed.
     """
+    for key, value in given.items():
+        check_whole_numbers(value, f"{what}: option `{key}`")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(made, skip=set(inspect.signature(made).parameters) - set(given))
     try:
@@ -173,6 +178,27 @@ def check_types(made: type, given: Mapping[str, Any], what: str) -> None:
         reason = " ".join(str(error).replace("Parser key ", "option ").split())
         msg = f"{what}: {reason}"
         raise OptionError(msg) from error
+
+
+def check_whole_numbers(value: Any, what: str) -> None:
+    """Refuse a whole number beyond 64 bits, also in lists and dictionaries.
+
+    Args:
+        value: to look through.
+        what: stands at the start of the message.
+
+    Raises:
+        OptionError: names the number.
+    """
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            check_whole_numbers(one, f"{what}, `{key}`,")
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            check_whole_numbers(one, what)
+    elif isinstance(value, int) and abs(value) > MOST:
+        msg = f"{what} is {value}; a whole number lies within 64 bits. Give a smaller one."
+        raise OptionError(msg)
 
 
 def _plain(value: Any) -> Any:

@@ -66,13 +66,18 @@ def files_named(
         recursive: whether a folder stands for what lies in its folders, too.
 
     Raises:
-        DataError: a word that names none.
+        DataError: a word that names none, or a pipe, which may never end.
     """
     found: dict[Path, None] = {}
     for word in words:
         path = Path(word)
         if path.is_dir():
             paths = files_in(path, suffixes, recursive=recursive)
+        elif path.is_fifo():
+            msg = (
+                f"{word!r} is a pipe, and may never end; write the {what} to a file, and name that."
+            )
+            raise DataError(msg)
         elif path.exists():
             paths = [path]
         else:

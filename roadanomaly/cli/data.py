@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from jsonargparse.typing import PositiveInt
+
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data import DATASETS
 from roadanomaly.data.benchmark import BenchmarkSet
@@ -34,7 +36,9 @@ def run(arguments: Sequence[str]) -> None:
         "--split", type=str, default=None, help="default: all of a benchmark's, else the first"
     )
     parser.add_argument("--data", type=dict[str, Any], default={}, help="further options")
-    parser.add_argument("--limit", type=int, default=None, help="frames to read; default all")
+    parser.add_argument(
+        "--limit", type=PositiveInt, default=None, help="frames to read; default all"
+    )
     given = parse(parser, arguments)
     if given.action != "check":
         msg = f"`data {given.action}` is unknown; there is `data check NAME`."

@@ -52,6 +52,9 @@ roadanomaly evaluate runs/a --on laf --root /data --precision bf16 --batch 8
 torchrun --nproc-per-node 4 -m roadanomaly evaluate runs/a --on laf --root /data
 """
 
+MOST_AT_ONCE = 1024
+"""Processes, or threads; of far more, the system's own libraries crash."""
+
 
 def run(arguments: Sequence[str]) -> None:
     """Evaluate and print, then write numbers, findings and pictures."""
@@ -138,6 +141,10 @@ def _check(given: Namespace) -> None:
     for name, least in least_of.items():
         if getattr(given, name) < least:
             msg = f"--{name} is {getattr(given, name)}; give a whole number of at least {least}."
+            raise OptionError(msg)
+    for name in ("workers", "threads"):
+        if getattr(given, name) > MOST_AT_ONCE:
+            msg = f"--{name} is {getattr(given, name)}; give at most {MOST_AT_ONCE}."
             raise OptionError(msg)
     if given.scores and (given.runs or given.segmenter):
         msg = "--scores takes maps from files; leave out the runs and --segmenter, or --scores."

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from jsonargparse import Namespace
+from jsonargparse.typing import PositiveInt
 from tqdm import tqdm
 
 from roadanomaly.cli.parsing import frame_size, new_parser, parse
@@ -55,7 +56,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--on", type=str, default="streets", help="set with anomalies to compare")
     parser.add_argument("--root", type=str, default=None, help="folder of that set")
     parser.add_argument("--data", type=dict[str, Any], default={}, help="its options: --data.split")
-    parser.add_argument("--limit", type=int, default=12, help="frames of it, evenly spaced")
+    parser.add_argument("--limit", type=PositiveInt, default=12, help="frames of it, evenly spaced")
     given = parse(parser, arguments)
     frame_size(given.size)
     model = load(given.model)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from jsonargparse.typing import NonNegativeInt
 from tqdm import tqdm
 
 from roadanomaly.cli.computing import add_computing, check_computing
@@ -94,7 +95,9 @@ def _parser() -> Any:
     parser.add_argument(
         "--false_alarms", type=float, default=None, help="oodis: the model's threshold at this rate"
     )
-    parser.add_argument("--min_area", type=int, default=None, help="oodis: smallest object, pixels")
+    parser.add_argument(
+        "--min_area", type=NonNegativeInt, default=None, help="oodis: smallest object, pixels"
+    )
     parser.add_argument("--paper", type=str, default="", help="oodis: link for the description")
     parser.add_argument("--code", type=str, default="", help="oodis: link for the description")
     parser.add_argument("--incomplete", action="store_true", help="a trial on the frames there are")

@@ -12,8 +12,12 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse import DefaultHelpFormatter as Plain
 
+from roadanomaly.catalogue import MOST, check_whole_numbers
 from roadanomaly.cli.recipes import RECIPES
 from roadanomaly.errors import OptionError, nearest
+
+LONGEST_SIDE = 2**15
+"""Pixels; larger frames no decoder scales."""
 
 
 class _Formatter(Plain, RawDescriptionHelpFormatter):
@@ -36,7 +40,8 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
 
     Raises:
         OptionError: an unknown option, a value of the wrong type, an empty one (of a shell
-            variable that is not set), or a seed that no generator takes.
+            variable that is not set), a seed that no generator takes, or a whole number beyond
+            64 bits.
     """
     known = [flag for action in parser._actions for flag in action.option_strings]
     for word in arguments:
@@ -67,7 +72,7 @@ def _in_a_line(message: str) -> str:
 
 
 def _check_value(action: Action, value: Any) -> None:
-    """Refuse empty words, and seeds beyond 63 bits, which generators do not take alike."""
+    """Refuse empty words, and numbers that nothing takes; seeds, which not all take alike."""
     name = (action.option_strings or [action.dest])[0]
     for one in value if isinstance(value, list) else [value]:
         if isinstance(one, str) and not one.strip() and one != action.default:
@@ -76,9 +81,10 @@ def _check_value(action: Action, value: Any) -> None:
                 "the shell not set?"
             )
             raise OptionError(msg)
-    if action.dest == "seed" and isinstance(value, int) and not 0 <= value < 2**63:
+    if action.dest == "seed" and isinstance(value, int) and not 0 <= value <= MOST:
         msg = f"`--seed` is {value}; give a whole number from 0 to 2^63 - 1."
         raise OptionError(msg)
+    check_whole_numbers(value, f"`{name}`")
 
 
 def frame_size(text: str, order: str = "HxW") -> tuple[int, int]:
@@ -89,12 +95,16 @@ def frame_size(text: str, order: str = "HxW") -> tuple[int, int]:
         order: `HxW` or `WxH`.
 
     Raises:
-        OptionError: not such a text, or a side below 32 pixels.
+        OptionError: not such a text, or a side of less than 32 or more than 32,768 pixels.
     """
     parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdigit() and int(part) >= 32 for part in parts):
+    fits = [part.isdecimal() and 32 <= int(part) <= LONGEST_SIDE for part in parts]
+    if len(parts) != 2 or not all(fits):
         example = "512x1024" if order == "HxW" else "1024x512"
-        msg = f"--size {text}: give {order} with sides of at least 32 pixels, as {example}."
+        msg = (
+            f"--size {text}: give {order} with sides of at least 32 pixels, and at most "
+            f"{LONGEST_SIDE}, as {example}."
+        )
         raise OptionError(msg)
     first, second = map(int, parts)
     return (first, second) if order == "HxW" else (second, first)

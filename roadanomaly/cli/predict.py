@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jsonargparse.typing import NonNegativeInt
 from torch import Tensor
 from tqdm import tqdm
 
@@ -67,7 +68,9 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--threshold_by", type=str, default=None, help="rate, conformal or f1; default: as saved"
     )
-    parser.add_argument("--min_area", type=int, default=None, help="smallest component, pixels")
+    parser.add_argument(
+        "--min_area", type=NonNegativeInt, default=None, help="smallest component, pixels"
+    )
     parser.add_argument(
         "--explain",
         action="store_true",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import NonNegativeInt
 
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import frame_size
@@ -41,7 +42,12 @@ def add_model_options(parser: ArgumentParser) -> None:
         help="share of inlier pixels that may exceed the high threshold; default: as saved",
     )
     add("--widen", type=float, default=3.0, help="the low threshold's share is so many times that")
-    add("--min_area", type=int, default=None, help="smallest object, pixels at the scored size")
+    add(
+        "--min_area",
+        type=NonNegativeInt,
+        default=None,
+        help="smallest object, pixels at the scored size",
+    )
     add(
         "--guard_s",
         type=float,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ class VideoWriter:
     """Writes frames with their own times into a fragmented MP4.
 
     Each second or so a fragment is closed; whatever stops the program, what was written until
-    then plays. When the encoder fails, a continuation file `<name>_2.mp4` is begun, once.
+    then plays. When the encoder fails, a continuation file `<name>_2.mp4` is begun, once; a file
+    of that name is left as it is, and the next number taken. One that stays empty is removed.
 
     Args:
         path: of the file; its folder is made.
@@ -107,7 +109,7 @@ class VideoWriter:
         self.fault = fault if self.fault is None else f"{self.fault}; {fault}"
         self._finish()
         if len(self.paths) == 1:
-            following = self.path.with_name(f"{self.path.stem}_2{self.path.suffix}")
+            following = self._following()
             try:
                 self._open(following)
                 self.paths.append(following)
@@ -115,8 +117,15 @@ class VideoWriter:
             except FAILED as second:
                 self.fault += f"; {following}: {_reason(second)}"
                 self.paths += [following] * (3 - len(self.paths))
+                self._finish()
+                if following.is_file() and not following.stat().st_size:
+                    following.unlink()
         else:
             self.paths.append(self.paths[-1])
+
+    def _following(self) -> Path:
+        names = (f"{self.path.stem}_{number}{self.path.suffix}" for number in count(2))
+        return next(path for path in map(self.path.with_name, names) if not path.exists())
 
     def _finish(self) -> None:
         with contextlib.suppress(*FAILED):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
+from roadanomaly.cli.recipes import RECIPES
 from tests.mistakes.bench import case
 
 LONG = "x" * 300
@@ -222,3 +224,73 @@ def long_page(bench):
 @case("the command's name has 300 letters", "no command is called")
 def long_command(bench):
     return [LONG]
+
+
+@case("evaluate: more threads than a system bears", "--threads is 100000; give at most 1024")
+def many_threads(bench):
+    return bench.stored("--threads", "100000")
+
+
+@case("evaluate: more processes than a system bears", "--workers is 100000; give at most 1024")
+def many_workers(bench):
+    return bench.stored("--workers", "100000")
+
+
+@case("evaluate: the size has 70 bits", "`--size` is", "within 64 bits")
+def large_size(bench):
+    return bench.stored("--size", f"[{BEYOND},{BEYOND}]")
+
+
+@case("evaluate: an option of the set has 70 bits", "`--data`, `height`, is", "within 64 bits")
+def large_height(bench):
+    return bench.stored("--on", "streets", "--data.height", BEYOND)
+
+
+@case("fit: an option of the detector has 70 bits", "`temperature`, is", "within 64 bits")
+def large_temperature(bench):
+    network = ("--segmenter.name", "espnetv2", "--data.name", "streets", "--out", bench.out)
+    return each("fit", *network, "--detector.name", "energy", "--detector.temperature", BEYOND)
+
+
+@case("train: the batch has 70 bits", "`--batch_size` is", "within 64 bits")
+def large_batch(bench):
+    return each("train", RECIPES / "streets_segmenter.yaml", "--batch_size", BEYOND)
+
+
+@case("predict: the smallest area is negative", "min_area", "-5", "v>=0")
+def negative_area(bench):
+    return each("predict", bench.model, bench.track / "images", "--min_area", "-5")
+
+
+@case("video: the smallest area is negative", "min_area", "-5", "v>=0")
+def negative_area_of_video(bench):
+    return each("video", bench.model, bench.track / "images", "--min_area", "-5")
+
+
+@case("data check: a negative number of frames", "limit", "-1", "v>0")
+def negative_limit(bench):
+    return each("data", "check", "streets", "--limit", "-1")
+
+
+@case("predict: an image is a pipe", "is a pipe, and may never end", "write the image to a file")
+def pipe(bench):
+    os.mkfifo(bench.root / "photo.png")
+    return each("predict", bench.model, bench.root / "photo.png")
+
+
+@case("export submission: the smallest area is negative", "min_area", "-5", "v>=0")
+def negative_area_of_submission(bench):
+    words = ["--for", "oodis", "--root", bench.root, "--out", bench.out, "--min_area", "-5"]
+    return each("export", "submission", bench.model, *words)
+
+
+@case("export model: no frame is compared", "limit", "0", "v>0")
+def no_frame_compared(bench):
+    words = ["--to", "onnx", "--size", "64x96", "--out", bench.root / "graph", "--limit", "0"]
+    return each("export", "model", bench.model, *words)
+
+
+@case("export model: the size has 70 bits", "sides of at least 32 pixels", "at most 32768")
+def large_size_of_export(bench):
+    words = ["--to", "onnx", "--out", bench.root / "graph", "--size", f"{BEYOND}x{BEYOND}"]
+    return each("export", "model", bench.model, *words)

@@ -195,6 +195,11 @@ def calibration_way(bench):
     return describe(bench, calibration=GOOD | {"way": "luck"})
 
 
+@case("an option of the detector has 70 bits", "`temperature` is", "within 64 bits")
+def beyond_64_bits(bench):
+    return describe(bench, detector={"name": "energy", "temperature": 2**70})
+
+
 @case("an mmseg model names a config file", "`segmenter.config`", "a config file is a program")
 def mmseg_config(bench):
     return describe(bench, segmenter={"name": "mmseg", "config": "evil.py"})

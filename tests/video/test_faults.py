@@ -194,6 +194,27 @@ def test_killed_encoder_goes_on_in_a_second_file(tmp_path, monkeypatch):
     assert len(seen.events) == 1
 
 
+def test_a_second_file_replaces_none_and_stays_only_with_frames(tmp_path, monkeypatch):
+    """The user never named it; and on a full disk there is nothing to put into it."""
+
+    def fails(self, picture, stamp):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writer.VideoWriter, "_encode", fails)
+    monkeypatch.setattr(writer.WholeFile, "write", fails_to_write)
+    (tmp_path / "out_2.mp4").write_text("holiday")
+    video = writer.VideoWriter(tmp_path / "out.mp4", (96, 128), 25)
+    video.write(np.zeros((96, 128, 3), np.uint8), 0.0)
+    video.close()
+    assert "out.mp4 stops at 0.00 s: No space left on device" in str(video.fault)
+    assert (tmp_path / "out_2.mp4").read_text() == "holiday"
+    assert not (tmp_path / "out_3.mp4").exists()
+
+
+def fails_to_write(self, content):
+    raise OSError(28, "No space left on device")
+
+
 def test_stage_that_raises_ends_the_run_with_its_error(tmp_path):
     class Breaks(RedIsStrange):
         def __call__(self, image):
