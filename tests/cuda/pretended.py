@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
+from unittest import mock
 
 import pytest
 import torch
@@ -253,14 +254,15 @@ _may_wait = [False]
 
 @contextmanager
 def device(*, waits: bool = False) -> Iterator[None]:
-    """Let there be a device `cuda`.
+    """Let there be a device `cuda`; what is pinned stays where it is, in every thread.
 
     Args:
         waits: whether the host may wait for it everywhere, as in passes over frames.
     """
     _may_wait.append(waits)
     try:
-        with warnings.catch_warnings(), _Pretend():
+        unpinned = mock.patch.object(Tensor, "pin_memory", lambda tensor: tensor)
+        with warnings.catch_warnings(), unpinned, _Pretend():
             warnings.filterwarnings("ignore", "User provided device_type of 'cuda'")
             yield
     finally:
