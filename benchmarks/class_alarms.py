@@ -73,9 +73,7 @@ def difference(one: dict, other: dict) -> tuple[float, float]:
 
 def lines(found: list[Shares]) -> Iterator[str]:
     """Write the table."""
-    for name in CLASSES:
-        if name not in found[0]:
-            continue
+    for name in sorted(found[0]):
         first = found[0][name]
         cells = [f"{name:11}", f"{sum(map(len, first.values())):4} in {len(first):3} pictures"]
         for shares in found:
@@ -92,9 +90,10 @@ def main() -> None:
     parser.add_argument("models", nargs="+", help="runs or saved models with a threshold")
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--annotations", type=Path, required=True, help="COCO JSON")
+    parser.add_argument("--classes", nargs="+", default=CLASSES, help="COCO's names")
     parser.add_argument("--min_area", type=int, default=1000, help="pixels of an object")
     given = parser.parse_args()
-    wanted = objects(given.annotations, CLASSES, given.min_area)
+    wanted = objects(given.annotations, tuple(given.classes), given.min_area)
     found = [alarms(ra.load(one), given.images, wanted) for one in given.models]
     print("\n".join(lines(found)))
 
