@@ -115,7 +115,7 @@ class Types(Detector):
         assert not torch.is_autocast_enabled("cpu")
 
     def finish(self, name):
-        pass
+        self.seen.append(name)
 
     def score(self, segmentation, image):
         return image[:, 0]
@@ -125,7 +125,8 @@ def test_in_half_precision_a_fit_looks_so_and_counts_in_float32():
     model = Model(toy.ToySegmenter(), Types())
     model.precision = "bf16"
     fit(model, FRAMES, batch=12)
-    assert model.detector.seen == [torch.bfloat16, *[torch.float32] * 3]
+    (one,) = model.detector.fit_passes
+    assert model.detector.seen == [torch.bfloat16, *[torch.float32] * 3, one.name]
 
 
 @pytest.mark.parametrize(("precision", "off"), [("f32", 1e-5), ("bf16", 0.05)])

@@ -28,7 +28,7 @@ from roadanomaly.training.parts import build_parts, record_of
 from roadanomaly.training.run_folder import RunFolder
 from roadanomaly.training.source_watch import watch_source
 from roadanomaly.training.step import LEARNS, TrainingStep
-from roadanomaly.training.task import Task
+from roadanomaly.training.task import Task, Trial
 from roadanomaly.training.validation import Examined, Validation
 from roadanomaly.types import Batch
 
@@ -101,12 +101,13 @@ class DetectorTask(Task):
         """Return the source's flow, where it has one."""
         return self.flow
 
-    def compilable(self) -> list[nn.Module]:
+    def compilable(self) -> list[tuple[nn.Module, Trial]]:
         """Return the segmenter, if it learns or is asked by what learns."""
-        return [self.model.segmenter] if self.model.detector.reads_segmentation else []
+        if not self.model.detector.reads_segmentation:
+            return []
+        return [(self.model.segmenter, self._segment)]
 
-    def try_out(self, network: nn.Module, batch: Batch) -> None:
-        """Segment a batch."""
+    def _segment(self, network: nn.Module, batch: Batch) -> None:
         assert isinstance(network, Segmenter)
         segmentation = network(batch.image, self.model.head.needs)
         if self.module.moving:

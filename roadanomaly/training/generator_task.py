@@ -26,8 +26,7 @@ from roadanomaly.training.optimiser import Plan, build_schedule
 from roadanomaly.training.record import run_record, weights_hash
 from roadanomaly.training.run_config import Part
 from roadanomaly.training.run_folder import RunFolder
-from roadanomaly.training.task import Task
-from roadanomaly.types import Batch
+from roadanomaly.training.task import Task, Trial
 
 
 class GeneratorTask(Task):
@@ -110,13 +109,9 @@ class GeneratorTask(Task):
         """The generator."""
         return self.generator
 
-    def compilable(self) -> list[nn.Module]:
-        """Return the generator."""
-        return [self.generator]
-
-    def try_out(self, network: nn.Module, batch: Batch) -> None:
-        """Draw a batch's labels."""
-        network(batch.label).mean().backward()
+    def compilable(self) -> list[tuple[nn.Module, Trial]]:
+        """Return the generator, tried by drawing a batch's labels."""
+        return [(self.generator, lambda network, batch: network(batch.label).mean().backward())]
 
     def plans(self, *, fused: bool = False) -> list[Plan]:
         """Return an Adam for each side that takes part, with the run's schedule."""

@@ -77,12 +77,12 @@ def compile_networks(
     image = torch.zeros(config.batch_size, 3, *config.crop, dtype=torch.uint8)
     batch = Batch(image, image[:, 0].clone(), ("",) * config.batch_size).to(device)
     notes = []
-    for network in task.compilable():
+    for network, trial in task.compilable():
         tried = copy.deepcopy(network)
         tried.compile(backend=backend)
         try:
             with torch.random.fork_rng():
-                task.try_out(tried, batch)
+                trial(tried, batch)
         except Exception as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             notes.append(f"compile: {type(network).__name__} runs without it: {reason}")

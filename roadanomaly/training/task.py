@@ -17,6 +17,9 @@ from roadanomaly.training.optimiser import Plan
 from roadanomaly.training.run_folder import RunFolder
 from roadanomaly.types import Batch
 
+Trial = Callable[[nn.Module, Batch], None]
+"""Takes a forward and a backward pass of a network on a batch."""
+
 
 class Task(ABC):
     """The loop knows steps, processes and checkpoints; a task knows what they are for.
@@ -52,13 +55,12 @@ class Task(ABC):
     def record(self, processes: int) -> dict[str, Any]:
         """Return all that somebody needs to repeat the run."""
 
-    def compilable(self) -> Sequence[nn.Module]:
-        """Return the networks that `compile: true` means; of a flow there is none."""
-        return ()
+    def compilable(self) -> Sequence[tuple[nn.Module, Trial]]:
+        """Return the networks that `compile: true` means, each with a forward and backward pass.
 
-    def try_out(self, network: nn.Module, batch: Batch) -> None:
-        """Take a forward and a backward pass of one of them, to see whether it can be compiled."""
-        raise NotImplementedError
+        The pass is tried on a compiled copy first; of a flow there is no such network.
+        """
+        return ()
 
     def prepare(self, *, quiet: bool) -> bool:
         """Do what must come before the first step, alike in every process.

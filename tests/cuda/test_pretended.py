@@ -92,7 +92,7 @@ def test_a_wait_raises_and_names_the_function(name, inference):
 FREE = {
     "masked": lambda x: torch.where(x > 0, x, 0.0).sum(),
     "filled": lambda x: x.masked_fill_(x > 0, 1.0),
-    "put": lambda x: x.__setitem__(x > 0, 0.0),
+    "put": lambda x: x.index_put_([x > 0], torch.tensor(0.0)),
     "numbers": lambda x: x[x.argsort()],
     "upload": lambda x: torch.ones(4).to(x.device, non_blocking=True) + x,
     "scalar": lambda x: x * torch.tensor(2.0),
@@ -104,7 +104,8 @@ FREE = {
 @pytest.mark.parametrize("name", FREE)
 def test_what_waits_for_nothing_passes(name, inference):
     with pretended.device(), torch.inference_mode(inference):
-        FREE[name](torch.rand(4, device="cuda"))
+        found = FREE[name](torch.rand(4, device="cuda"))
+        assert found.device == pretended.DEVICE
 
 
 def test_an_allowed_wait_passes_and_answers(monkeypatch):

@@ -86,5 +86,7 @@ def test_a_device_is_never_waited_for_by_a_pass():
     with pretended.device():
         x = image.as_subclass(pretended.OnDevice)
         for layer in (pretended.on_device(fresh), pretended.on_device(again).eval()):
-            layer(x)
-            layer(x)
+            for _ in range(2):
+                y, log_det = layer(x)
+                assert {y.device, log_det.device} == {pretended.DEVICE}
+            assert layer.is_started()

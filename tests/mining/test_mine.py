@@ -135,8 +135,7 @@ def test_clips_that_are_broken_off_leave_no_record(drives, tmp_path):
 
     begun = time.perf_counter()
     with pytest.raises(OSError, match="the disk is full"):
-        for _ in mine_here(tasks[::-1], failing_worker, at_once=4):
-            pass
+        list(mine_here(tasks[::-1], failing_worker, at_once=4))
     assert time.perf_counter() - begun < 20
     done = {path.name for path in (tmp_path / "out" / "clips").glob("[!.]*.json")}
     assert len(done) < 3

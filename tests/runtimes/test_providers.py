@@ -40,7 +40,8 @@ class StandIn:
         intra_op_num_threads = 0
 
         def add_free_dimension_override_by_name(self, name, side):
-            pass
+            assert name
+            assert side > 0
 
     def InferenceSession(self, graph, options, providers, enable_fallback):  # noqa: N802
         assert enable_fallback == 0

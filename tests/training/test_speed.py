@@ -138,10 +138,7 @@ class TinyTask:
         self.network = Tiny()
 
     def compilable(self):
-        return [self.network]
-
-    def try_out(self, network, batch):
-        network(batch.image).mean().backward()
+        return [(self.network, lambda network, batch: network(batch.image).mean().backward())]
 
 
 def test_a_network_that_cannot_be_compiled_runs_as_it_is(tmp_path):
@@ -177,10 +174,11 @@ def test_a_compiled_network_computes_what_it_did_and_keeps_its_names(tmp_path):
 
 def test_a_detector_run_compiles_its_segmenter_and_can_try_it(tmp_path):
     one = Trainer(runs.config(tmp_path / "run"))
-    assert one.task.compilable() == [one.task.model.segmenter]
+    ((network, trial),) = one.task.compilable()
+    assert network is one.task.model.segmenter
     image = torch.rand(2, 3, 32, 48)
     label = torch.zeros(2, 32, 48, dtype=torch.uint8)
-    one.task.try_out(one.task.model.segmenter, Batch(image, label, ("a", "b")))
+    trial(network, Batch(image, label, ("a", "b")))
     assert any(p.grad is not None for p in one.task.model.segmenter.parameters())
 
 

@@ -25,9 +25,10 @@ class RedIsStrange:
         self.size = size
         self.seconds = seconds
         self.about = {}
+        self.left = 0
 
     def leave(self):
-        pass
+        self.left += 1
 
     def __call__(self, image):
         time.sleep(self.seconds)
