@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from roadanomaly.detectors.head import Head
 from roadanomaly.errors import OptionError
-from roadanomaly.model import Model
+from roadanomaly.model import Model, channels_last
 from roadanomaly.precision import PRECISIONS, autocast
 from roadanomaly.runtimes.base import Runtime, Scores
 from roadanomaly.runtimes.choice import Mode, check_mode
@@ -66,7 +66,7 @@ class PyTorch(Runtime):
             self._graph = torch.jit.load(source, map_location=self.device)
         self.mode = choose_mode(mode, self.device, self._head)
         if self.device.type == "cuda":
-            lay_out_for_gpu(self._graph)
+            channels_last(self._graph)
         if self.mode == "compile":
             self._graph = torch.compile(self._graph)
         self._transfer = Transfer(self.device, size)
@@ -191,16 +191,6 @@ def choose_mode(mode: Mode, device: torch.device, head: Head | None) -> Mode:
         msg = "the mode cuda_graph needs a CUDA device; `eager` and `compile` run anywhere."
         raise OptionError(msg)
     return mode
-
-
-def lay_out_for_gpu(network: nn.Module) -> None:
-    """Store the weights of convolutions with channels last, as tensor cores read them.
-
-    Images follow by themselves: a convolution answers in the layout of its weights.
-    """
-    for part in network.modules():
-        if isinstance(part, nn.Conv2d):
-            part.to(memory_format=torch.channels_last)
 
 
 def _whole(image: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from torch import nn
 from roadanomaly.flows import ImageFlow
 from roadanomaly.flows.map_flow import MapFlow
 from roadanomaly.flows.vector_flow import VectorFlow
+from roadanomaly.model import channels_last
 from roadanomaly.precision import allow_tf32
 from roadanomaly.training.run_config import RunConfig
 from roadanomaly.training.task import Task
@@ -34,7 +35,7 @@ def prepare_for(task: Task, config: RunConfig, *, cuda: bool, processes: int) ->
         notes += [note] if note else []
     if cuda:
         allow_tf32(may_round(task.module))
-        task.module.to(memory_format=torch.channels_last)
+        channels_last(task.module)
     return notes
 
 

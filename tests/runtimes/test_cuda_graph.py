@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from roadanomaly.errors import OptionError
+from roadanomaly.model import channels_last
 from roadanomaly.refiners import REFINERS
 from roadanomaly.runtimes import pytorch, replay
 from roadanomaly.runtimes.graph import ScoringGraph
-from roadanomaly.runtimes.pytorch import PyTorch, choose_mode, lay_out_for_gpu
+from roadanomaly.runtimes.pytorch import PyTorch, choose_mode
 from roadanomaly.runtimes.transfer import Transfer, pack, unpack
 from tests.contracts.tiny import NETWORKS, network
 from tests.runtimes.models import SIZE, toy_model
@@ -166,7 +167,7 @@ def test_a_graph_asked_for_by_name_is_refused_instead(unrecordable):
 def test_networks_answer_the_same_with_channels_last(name):
     """A view that needs channels first would raise here as on a GPU."""
     plain, turned = network(name), network(name)
-    lay_out_for_gpu(turned)
+    channels_last(turned)
     image = torch.rand(1, 3, 70, 96, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         before, after = (one(image, tuple(one.features)) for one in (plain, turned))
@@ -183,5 +184,5 @@ def test_detectors_with_networks_score_the_same_with_channels_last(name):
     frame = torch.from_numpy(images(1)[0])[None]
     with torch.inference_mode():
         before = graph(frame)[1]
-        lay_out_for_gpu(graph)
+        channels_last(graph)
         torch.testing.assert_close(graph(frame)[1], before, rtol=1e-4, atol=1e-4)
