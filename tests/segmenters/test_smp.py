@@ -6,7 +6,7 @@ import torch
 from roadanomaly.errors import DataError, OptionError, UnknownName
 
 smp = pytest.importorskip("segmentation_models_pytorch")
-from roadanomaly.segmenters import SEGMENTERS
+from roadanomaly.segmenters import SEGMENTERS  # noqa: E402
 from roadanomaly.segmenters.smp import SmpSegmenter  # noqa: E402
 
 CLASSES = ("road", "sky", "car")
@@ -123,10 +123,10 @@ def test_a_failed_download_says_so(monkeypatch):
 
 def test_the_decoder_can_be_made_narrower_and_is_rebuilt_as_it_was():
     narrow = {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 16}
-    segmenter = roadanomaly.segmenter("smp", architecture="fpn", decoder=narrow)
+    segmenter = SmpSegmenter("fpn", decoder=narrow)
     assert segmenter.feature("decoder").channels == 16
     assert segmenter.options()["decoder"] == narrow
     rebuilt = SEGMENTERS.from_spec({"name": "smp", **segmenter.options()})
     rebuilt.load_state_dict(segmenter.state_dict())
     with pytest.raises(OptionError, match="did you mean `decoder_pyramid_channels`"):
-        roadanomaly.segmenter("smp", architecture="fpn", decoder={"decoder_pyramid_chanels": 8})
+        SmpSegmenter("fpn", decoder={"decoder_pyramid_chanels": 8})
