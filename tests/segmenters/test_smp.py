@@ -122,9 +122,9 @@ def test_a_failed_download_says_so(monkeypatch):
 
 
 def test_the_decoder_can_be_made_narrower_and_is_rebuilt_as_it_was():
-    narrow = {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 16}
+    narrow = {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32}
     segmenter = SmpSegmenter("fpn", decoder=narrow)
-    assert segmenter.feature("decoder").channels == 16
+    assert segmenter.feature("decoder").channels == 32
     assert segmenter.options()["decoder"] == narrow
     rebuilt = SEGMENTERS.from_spec({"name": "smp", **segmenter.options()})
     rebuilt.load_state_dict(segmenter.state_dict())
