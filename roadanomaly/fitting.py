@@ -9,12 +9,12 @@ import torch
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.groups import groups
+from roadanomaly.data.parts import place_of
 from roadanomaly.data.stack import stack
 from roadanomaly.data.subset import Picked
 from roadanomaly.detectors.base import Detector, Pass
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.model import Model
-from roadanomaly.negatives.sets import place_of
 from roadanomaly.precision import autocast
 from roadanomaly.progress import progress
 from roadanomaly.types import Batch

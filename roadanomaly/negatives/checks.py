@@ -1,12 +1,10 @@
-"""Refusals that negative sources share: a range, a word, a part of a set."""
+"""Refusals that negative sources share: a range, a word."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from roadanomaly.errors import OptionError, nearest
-
-PARTS = ("all", "train", "held_out")
 
 
 def check_range(name: str, value: Sequence[float], low: float, high: float) -> None:
@@ -32,9 +30,3 @@ def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
         msg = f"`{name}` is {value!r}; {nearest(value, allowed)}"
         raise OptionError(msg)
-
-
-def check_part(part: str, held_out: float) -> None:
-    """Refuse an unknown part or a held-out share outside 0..1."""
-    check_choice("part", part, PARTS)
-    check_range("held_out", (held_out, held_out), 0, 1)

@@ -11,13 +11,14 @@ import cv2
 import numpy as np
 
 from roadanomaly.data.memory import Memory
+from roadanomaly.data.parts import check_part, in_part
 from roadanomaly.errors import DataError, OptionError, nearest
-from roadanomaly.negatives.checks import check_part, check_range
+from roadanomaly.negatives.checks import check_range
 from roadanomaly.negatives.cutouts import Cutout, CutoutReader, Entry, open_cutouts
 from roadanomaly.negatives.cutouts.names import ROAD_CLASSES
 from roadanomaly.negatives.look import OBJECTS
 from roadanomaly.negatives.patches import Patch, PatchSource
-from roadanomaly.negatives.sets import find_set, in_part
+from roadanomaly.negatives.sets import find_set
 
 ATTEMPTS = 100
 """Cut-outs drawn in a row that may be unreadable before the set counts as broken."""
