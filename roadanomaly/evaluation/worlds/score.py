@@ -26,7 +26,8 @@ def score_world(
     """Score a model in a world.
 
     Args:
-        model: on its device; its own precision and calibration are taken.
+        model: on its device; its own precision and calibration are taken. It is put into inference
+            mode.
         world: of `open_world`, or built by hand.
         step: called once a frame.
 
@@ -49,6 +50,8 @@ def score_together(
     Raises:
         DataError: a frame has no truth, or cannot be read or scored.
     """
+    for model in models.values():
+        model.eval()
     first = next(iter(models.values()))
     heads = {name: model.head for name, model in models.items()}
     calibrations = {name: model.calibration for name, model in models.items()}
