@@ -51,6 +51,8 @@ ROADANOMALY_DATA=/data roadanomaly demo
 """
 FIT_FRAMES = 60
 EXHIBITS = 6
+STREETS_TEST = {"name": "streets", "split": "test", "count": 40}
+"""What is scored where there is no data; tests/test_worlds_apart.py keeps it out of all else."""
 GALLERY = "before_and_after.png"
 SCORED = "demo"
 """Key of the scored frames in the folder of an evaluation."""
@@ -125,8 +127,7 @@ def _streets(out: Path, words: list[str]) -> tuple[Path, Model, FrameSet]:
     say("2/3  DenseHybrid fine-tunes it with textured shapes as negatives")
     start = ["--start", str(first)]
     trained = _train([_recipe("streets_densehybrid"), *start, *words], out / "densehybrid")
-    test = DATASETS.from_spec({"name": "streets", "split": "test", "count": 40})
-    return trained, load(first), test
+    return trained, load(first), DATASETS.from_spec(STREETS_TEST)
 
 
 def _real(out: Path, words: list[str]) -> tuple[Path, Model, FrameSet]:

@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "flow": "train a normalizing flow on inlier crops, and draw from one",
     "fit": "fit a detector's statistics, and calibrate its threshold, on inlier frames",
     "evaluate": "score detectors on a labelled set as the benchmarks do",
+    "worlds": "score models on held-out worlds, by which a recipe is chosen",
     "compare": "put evaluations side by side, with intervals over frames",
     "predict": "write score, mask, overlay and components of images",
     "label": "write class maps of unlabelled images, to train on more inliers",

@@ -97,12 +97,12 @@ def suited(segmenter: Segmenter) -> list[str]:
 
 
 def _place(groups: dict[str, Group], model: Model, run: str) -> None:
-    key, label = weights_hash(model.segmenter), _label(run)
+    key, label = weights_hash(model.segmenter), label_of(run)
     group = groups.setdefault(key, Group(model.segmenter, label=label))
     name = kind = DETECTORS.name_of(model.detector)
     if kind in group.first:
         _rename(group, {kind: f"{kind} ({group.first[kind]})"})
-        name = _unused(f"{kind} ({label})", group.heads)
+        name = unused(f"{kind} ({label})", group.heads)
     group.first.setdefault(kind, label)
     group.heads[name] = model.head
     group.calibrations[name] = model.calibration
@@ -114,7 +114,8 @@ def _rename(group: Group, names: dict[str, str]) -> None:
     group.calibrations = {names.get(key, key): one for key, one in group.calibrations.items()}
 
 
-def _label(run: str) -> str:
+def label_of(run: str) -> str:
+    """Return the name of a model in tables: its run folder's."""
     path = Path(run).resolve()
     return path.parent.name if path.name == "model" else path.name
 
@@ -123,12 +124,13 @@ def _tell_apart(groups: list[Group]) -> None:
     """Put each group's label behind its detectors' names; equal labels get numbers."""
     seen: list[str] = []
     for group in groups:
-        group.label = _unused(group.label, seen)
+        group.label = unused(group.label, seen)
         seen.append(group.label)
         _rename(group, {name: f"{name} ({seen[-1]})" for name in group.heads})
 
 
-def _unused(name: str, used: Collection[str]) -> str:
+def unused(name: str, used: Collection[str]) -> str:
+    """Return a name that is not taken, numbered where it is."""
     numbered = (f"{name} {number}" for number in range(2, len(used) + 3))
     return next(one for one in (name, *numbered) if one not in used)
 

@@ -28,7 +28,8 @@ from roadanomaly.data.mask_values import (
     as_option,
     conventions,
 )
-from roadanomaly.data.roots import shorten
+from roadanomaly.data.parts import check_part, in_part
+from roadanomaly.data.roots import below_root, data_root, shorten
 from roadanomaly.errors import DataError, OptionError, nearest
 from roadanomaly.types import IGNORE, INLIER, NEGATIVE, VOID, Frame
 
@@ -48,7 +49,8 @@ class Folder(FrameSet):
     """Images of a folder or glob, in the order of their names, read upright.
 
     A label belongs to an image by its name: `a.jpg` takes `a.png`, `a_labels_semantic.png`,
-    `a_labels.png`, `a_label.png`, `a_mask.png` or `a_gt.png`.
+    `a_labels.png`, `a_label.png`, `a_mask.png` or `a_gt.png`. A relative path that does not exist
+    is looked for below `$ROADANOMALY_DATA`, or without that variable below `datasets/`.
 
     Args:
         images: folder of the images, or a glob: `"frames/val*.jpg"`; None takes `images/` in
@@ -68,11 +70,14 @@ class Folder(FrameSet):
         root: folder that holds `images/` and the labels, where these are not named themselves.
         upright: follow the orientation in a photograph's EXIF; False takes the pixels as they are
             stored, for labels that were drawn on these.
+        part: `"train"` and `"held_out"` share no image, `"all"` is both.
+        held_out: share of the images in `"held_out"`, chosen by a hash of their names.
 
     Raises:
         DataError: there are no images, two have one name, a label is missing, or the values of
-            the masks leave several readings.
-        OptionError: `kind` or `values` is not as above, or neither `images` nor `root` is given.
+            the masks leave several readings, or the part holds none.
+        OptionError: `kind`, `values` or `part` is not as above, or neither `images` nor `root` is
+            given.
     """
 
     source = "files that the user names"
@@ -88,7 +93,10 @@ class Folder(FrameSet):
         recursive: bool = False,
         root: str | Path | None = None,
         upright: bool = True,
+        part: Literal["all", "train", "held_out"] = "all",
+        held_out: float = 0.2,
     ) -> None:
+        check_part(part, held_out)
         images, labels = _places(images, labels, root)
         if kind not in _KINDS:
             msg = f"`kind` of folder is {kind!r}; {nearest(kind, _KINDS)}"
@@ -102,7 +110,9 @@ class Folder(FrameSet):
         if kind == "ordinary" or (kind != "anomaly" and self.labelled):
             self.classes = tuple(classes) or CITYSCAPES
         self.root, found = _find_images(str(images), recursive)
-        self.images = _by_id(self.root, found)
+        self.all_images = _by_id(self.root, found)
+        self.part, self.held_out = part, held_out
+        self.images = _of_part(self.all_images, part, held_out)
         self.labels = _match(self.images, Path(labels), recursive) if labels is not None else {}
         self.ids = sorted(self.images)
         self.values = values
@@ -112,6 +122,10 @@ class Folder(FrameSet):
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def set_ids(self) -> list[str]:
+        """Return the ids of all images, those of the other part too."""
+        return sorted(self.all_images)
 
     def __getitem__(self, index: int) -> Frame:
         name = self.ids[index]
@@ -133,6 +147,8 @@ class Folder(FrameSet):
         unusual: dict[str, Any] = {} if self.upright else {"upright": False}
         if self.values not in (None, STANDARD):
             unusual["values"] = self.values
+        if self.part != "all":
+            unusual |= {"part": self.part, "held_out": self.held_out}
         return {
             "name": "folder",
             "split": "all",
@@ -166,11 +182,13 @@ def _places(
                 "holds images/ and labels/."
             )
             raise OptionError(msg)
-        return images, labels
-    base = Path(root).expanduser()
+        return below_root(images), labels if labels is None else below_root(labels)
+    base = below_root(root)
     if labels is None:
         labels = next((base / name for name in LABEL_FOLDERS if (base / name).is_dir()), None)
-    return base / "images" if images is None else images, labels
+    else:
+        labels = below_root(labels)
+    return base / "images" if images is None else below_root(images), labels
 
 
 def _table(kind: str, count: int, values: Values) -> np.ndarray:
@@ -209,6 +227,8 @@ def _find_images(pattern: str, recursive: bool) -> tuple[Path, list[Path]]:
             folder = folder.parent
     if not found:
         what = "the folder is there but holds none" if folder.is_dir() else "there is no such path"
+        if not folder.exists() and not folder.is_absolute():
+            what += f", nor one below {data_root()}/"
         msg = (
             f"no images were found by `images` = {pattern}: {what}. Give a folder or a glob "
             f"(quoted, so that the shell leaves it alone) of {', '.join(SUFFIXES)} files; "
@@ -230,6 +250,17 @@ def _by_id(root: Path, paths: list[Path]) -> dict[str, Path]:
             raise DataError(msg)
         named[name] = path
     return named
+
+
+def _of_part(images: dict[str, Path], part: str, held_out: float) -> dict[str, Path]:
+    kept = {name: path for name, path in images.items() if in_part(name, part, held_out)}
+    if not kept:
+        msg = (
+            f"`part` = {part} of folder is empty: none of {len(images)} images falls into it with "
+            f"`held_out` = {held_out:g}. Choose another share, or `all`."
+        )
+        raise DataError(msg)
+    return kept
 
 
 def _match(images: dict[str, Path], folder: Path, recursive: bool) -> dict[str, Path]:

@@ -35,5 +35,5 @@ def check_part(part: str, held_out: float) -> None:
         msg = f"`part` is {part!r}; {nearest(part, PARTS)}"
         raise OptionError(msg)
     if not 0 <= held_out <= 1:
-        msg = f"`held_out` is {held_out:g}; it is a share of the files, 0 to 1."
+        msg = f"`held_out` is {held_out:g}; it is a share and must lie between 0 and 1."
         raise OptionError(msg)

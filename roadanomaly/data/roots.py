@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Collection, Iterable
 from itertools import islice
@@ -52,6 +53,33 @@ def find_set(root: str) -> Path:
     """
     path = Path(root).expanduser()
     return find_root(root) if len(path.parts) == 1 and not path.is_dir() else path
+
+
+def below_root(path: str | Path) -> Path:
+    """Return a path that a user names: as it stands, or else below the root of the data sets.
+
+    Args:
+        path: of a file or folder, or a glob: `"roads_brazil/images/*.jpg"`.
+
+    Returns:
+        the path itself where it is absolute, where something lies there, and where nothing lies
+        below `$ROADANOMALY_DATA` (without that variable, `datasets/`) either.
+    """
+    given = Path(path).expanduser()
+    below = data_root() / given
+    return below if not _is_there(given) and _is_there(below) else given
+
+
+def data_root() -> Path:
+    """Return the folder that holds one folder a data set, which need not exist."""
+    return Path(os.environ.get(ENVIRONMENT) or "datasets").expanduser()
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a path, or the folder in which a glob begins, exists."""
+    while glob.has_magic(str(path)):
+        path = path.parent
+    return path.exists()
 
 
 def find_folder(root: Path, *parts: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from roadanomaly.data.base import FrameSet
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.data.memory import Memory
 from roadanomaly.errors import OptionError, nearest
-from roadanomaly.streets.anomalies import OUTLIER_KINDS, TEST_KINDS
+from roadanomaly.streets.anomalies import KINDS, OUTLIER_KINDS, TEST_KINDS
 from roadanomaly.streets.render import render
 from roadanomaly.streets.scene import Scene
 from roadanomaly.types import Frame
@@ -44,9 +45,12 @@ class Streets(FrameSet):
         height: image rows.
         width: image columns.
         seed: of the whole set; each seed is another set.
+        kinds: of strange objects, by name, instead of the split's own; `streets.anomalies.KINDS`
+            lists them.
 
     Raises:
-        OptionError: an unknown split, or a number below its range.
+        OptionError: an unknown split or kind, kinds for a split that shows no strange object, or
+            a number below its range.
     """
 
     source: ClassVar[str] = "drawn by roadanomaly itself"
@@ -61,6 +65,7 @@ class Streets(FrameSet):
         height: int = 256,
         width: int = 512,
         seed: int = 0,
+        kinds: Sequence[str] | None = None,
     ) -> None:
         if split not in SPLITS:
             msg = f"streets has no split {split!r}; {nearest(split, SPLITS)}"
@@ -77,6 +82,7 @@ class Streets(FrameSet):
             if value < least:
                 msg = f"`{name}` of streets is {value}; give a whole number of at least {least}."
                 raise OptionError(msg)
+        self.kinds = ANOMALIES.get(split, ()) if kinds is None else _checked(kinds, split)
         self._drawn: Memory[np.ndarray] = Memory()
         self._drive = self._scene(0) if split == "sequence" else None
 
@@ -118,16 +124,33 @@ class Streets(FrameSet):
             (self.seed, SPLITS[self.split][0], index),
             self.height,
             self.width,
-            anomalies=ANOMALIES.get(self.split, ()),
+            anomalies=self.kinds,
             moving=self.split == "sequence",
         )
 
     def record(self) -> dict[str, Any]:
-        """Return name, split, count, size and seed."""
+        """Return name, split, count, size and seed, and the kinds where they are not the usual."""
+        chosen = self.kinds != ANOMALIES.get(self.split, ())
         return {
             "name": "streets",
             "split": self.split,
             "count": self.count,
             "size": [self.height, self.width],
             "seed": self.seed,
+            **({"kinds": list(self.kinds)} if chosen else {}),
         }
+
+
+def _checked(kinds: Sequence[str], split: str) -> tuple[str, ...]:
+    """Return the kinds, or refuse those that do not exist and a split that shows none."""
+    if split not in ANOMALIES or not kinds:
+        msg = (
+            f"`kinds` of streets is {list(kinds)} with split `{split}`; name at least one kind, "
+            f"and a split that shows strange objects: {', '.join(ANOMALIES)}."
+        )
+        raise OptionError(msg)
+    for kind in kinds:
+        if kind not in KINDS:
+            msg = f"streets knows no strange object {kind!r}; {nearest(kind, KINDS)}"
+            raise OptionError(msg)
+    return tuple(kinds)

@@ -70,6 +70,10 @@ class ThresholdFinding:
         siou: mean component overlap.
         ppv: mean component precision.
         component_f1: mean component F1.
+        found: share of the objects with sIoU >= 0.25; NaN of evaluations by 0.1.
+        false_a_frame: predicted components a frame of which less than a quarter lies on objects;
+            NaN of evaluations by 0.1.
+        clean: share of the frames without such a component; NaN of evaluations by 0.1.
     """
 
     way: str
@@ -83,6 +87,9 @@ class ThresholdFinding:
     siou: float
     ppv: float
     component_f1: float
+    found: float = float("nan")
+    false_a_frame: float = float("nan")
+    clean: float = float("nan")
 
 
 @dataclass(frozen=True)

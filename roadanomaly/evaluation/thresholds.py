@@ -10,6 +10,7 @@ import numpy as np
 from roadanomaly.calibration import WAYS, Calibration, calibrate
 from roadanomaly.evaluation.findings import ThresholdFinding
 from roadanomaly.evaluation.judge import Cut, Judged
+from roadanomaly.metrics.alarms import count_alarms
 from roadanomaly.metrics.component import pool_objects
 from roadanomaly.metrics.exact import pool_runs
 from roadanomaly.metrics.runs import Run
@@ -103,7 +104,8 @@ def threshold_findings(
     for place, choice in enumerate(choices):
         tp = int(sum(one.tp[place] for one in judged))
         fp = int(sum(one.fp[place] for one in judged))
-        found = pool_objects([one.objects[place] for one in judged])
+        objects = [one.objects[place] for one in judged]
+        found, alarms = pool_objects(objects), count_alarms(objects)
         if not positives:  # nothing that was found can be right
             found = replace(found, siou=NAN, ppv=NAN, f1=NAN)
         rows.append(
@@ -119,6 +121,9 @@ def threshold_findings(
                 siou=found.siou,
                 ppv=found.ppv,
                 component_f1=found.f1,
+                found=alarms.recall,
+                false_a_frame=alarms.false_a_frame if positives or negatives else NAN,
+                clean=alarms.clean_share if positives or negatives else NAN,
             )
         )
     return tuple(rows)

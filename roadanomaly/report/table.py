@@ -16,6 +16,7 @@ from roadanomaly.report.tables.results import (
     results_table,
     threshold_table,
 )
+from roadanomaly.report.tables.table import Table
 
 
 def format_table(findings: Sequence[Findings]) -> str:
@@ -26,11 +27,19 @@ def format_table(findings: Sequence[Findings]) -> str:
 def format_thresholds(findings: Sequence[Findings]) -> str:
     """Return what each way to choose a threshold gives, set by set; empty where none is known."""
     parts = [
-        f"thresholds on {members[0].title}\n\n{to_text(threshold_table(members).without('set'))}"
+        f"thresholds on {members[0].title}\n\n{to_text(_narrow(members))}"
         for members in by_set(findings).values()
         if any(found.thresholds for found in members)
     ]
     return "\n\n".join(parts)
+
+
+def _narrow(findings: Sequence[Findings]) -> Table:
+    """Leave out of a set's thresholds what a terminal has no room for; the page shows all."""
+    table = threshold_table(findings)
+    for key in ("set", "siou", "ppv"):
+        table = table.without(key)
+    return table
 
 
 WIDE = 8

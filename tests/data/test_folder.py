@@ -124,3 +124,59 @@ def test_absent_folders(tmp_path: Path):
     layouts.folder(tmp_path)
     with pytest.raises(DataError, match="is not a folder"):
         Folder(tmp_path / "images", tmp_path / "absent")
+
+
+def many(tmp_path: Path, count=40):
+    folder = tmp_path / "roads" / "images"
+    folder.mkdir(parents=True)
+    for number in range(count):
+        layouts.write_photo(folder / f"road_{number:03d}.png", number)
+    return folder
+
+
+def test_parts_share_no_image_and_hold_all_of_them(tmp_path: Path):
+    folder = many(tmp_path)
+    train, held_out = (Folder(folder, kind="ordinary", part=p) for p in ("train", "held_out"))
+    whole = Folder(folder, kind="ordinary")
+    assert not set(train.ids) & set(held_out.ids)
+    assert sorted([*train.ids, *held_out.ids]) == whole.ids
+    assert 0 < len(held_out) < len(train)
+    assert held_out.set_ids() == whole.ids
+    assert held_out.record()["part"] == "held_out"
+    assert "part" not in whole.record()
+
+
+def test_an_image_stays_in_its_part_when_others_come_and_the_share_grows(tmp_path: Path):
+    folder = many(tmp_path)
+    before = set(Folder(folder, kind="ordinary", part="held_out").ids)
+    layouts.write_photo(folder / "another.png", 1)
+    assert set(Folder(folder, kind="ordinary", part="held_out").ids) - {"another"} == before
+    assert before <= set(Folder(folder, kind="ordinary", part="held_out", held_out=0.5).ids)
+
+
+def test_an_empty_part_and_an_unknown_one_are_refused(tmp_path: Path):
+    folder = many(tmp_path, 3)
+    with pytest.raises(DataError, match="`part` = held_out of folder is empty: none of 3"):
+        Folder(folder, kind="ordinary", part="held_out", held_out=0)
+    with pytest.raises(OptionError, match="`held_out`"):
+        Folder(folder, kind="ordinary", part="heldout")
+    with pytest.raises(OptionError, match="between 0 and 1"):
+        Folder(folder, kind="ordinary", part="held_out", held_out=2)
+
+
+def test_a_folder_may_lie_below_the_root_of_the_data_sets(tmp_path: Path, monkeypatch):
+    many(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROADANOMALY_DATA", str(tmp_path / "elsewhere"))
+    with pytest.raises(DataError, match=r"nor one below .*elsewhere"):
+        Folder("plain", kind="ordinary")
+    monkeypatch.setenv("ROADANOMALY_DATA", str(tmp_path))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    assert len(Folder("roads/images", kind="ordinary")) == 40
+    assert len(Folder("roads/images/road_00*.png", kind="ordinary")) == 10
+    assert len(Folder(root="roads", kind="ordinary")) == 40
+    near = tmp_path / "work" / "roads" / "images"
+    near.mkdir(parents=True)
+    layouts.write_photo(near / "near.png", 1)
+    assert Folder("roads/images", kind="ordinary").ids == ["near"]

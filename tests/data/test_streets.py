@@ -296,3 +296,26 @@ def test_textures_have_the_size_that_was_asked_for_and_vary():
     assert np.median([image.std((0, 1)).max() for image in drawn]) > 10
     again = random_texture(1, 17, np.random.default_rng(8))
     assert np.array_equal(again, random_texture(1, 17, np.random.default_rng(8)))
+
+
+def test_chosen_kinds_are_another_set_and_stand_in_the_record():
+    usual, balls = (
+        Streets("test", count=6, **SMALL),
+        Streets("test", count=6, kinds=["ball"], **SMALL),
+    )
+    assert "kinds" not in usual.record()
+    assert balls.record()["kinds"] == ["ball"]
+    assert [digest(frame) for frame in usual] != [digest(frame) for frame in balls]
+    objects = [
+        one for i in range(6) for one in balls._scene(i).things(i) if isinstance(one, Anomaly)
+    ]
+    assert {one.kind for one in objects} == {"ball"}
+
+
+@pytest.mark.parametrize(
+    ("split", "kinds", "said"),
+    [("test", ["bal"], "`ball`"), ("train", ["ball"], "test, sequence"), ("test", [], "at least")],
+)
+def test_kinds_that_cannot_be_shown_are_refused(split, kinds, said):
+    with pytest.raises(OptionError, match=said):
+        Streets(split, kinds=kinds, **SMALL)

@@ -43,6 +43,8 @@ THRESHOLDS = (
     Column("siou", "sIoU", "percent", "higher"),
     Column("ppv", "PPV", "percent", "higher"),
     Column("component_f1", "mean F1", "percent", "higher"),
+    Column("found", "objects found", "percent", "higher"),
+    Column("false_a_frame", "false/frame", "rate", "lower"),
 )
 TIMES = (
     SET,

@@ -9,7 +9,7 @@ from typing import Literal
 
 Cell = str | float
 Row = tuple[Cell, ...]
-Kind = Literal["text", "percent", "points", "milliseconds", "score", "count", "probability"]
+Kind = Literal["text", "percent", "points", "milliseconds", "score", "count", "rate", "probability"]
 UNDEFINED = "–"
 ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
 
@@ -22,7 +22,7 @@ class Column:
         key: its name for programs, the header of a CSV file.
         title: its name for people, without a unit.
         kind: how its numbers are shown: `percent` and `points` (a signed difference of
-            percents) hold fractions.
+            percents) hold fractions; a `rate` is a number a frame.
         better: `higher`, `lower`, or empty where neither is.
     """
 
@@ -99,6 +99,8 @@ def show(cell: Cell, column: Column) -> str:
         return f"{cell:.5g}"
     if column.kind == "count":
         return f"{cell:.0f}"
+    if column.kind == "rate":
+        return f"{cell:.2f}"
     if column.kind == "probability":
         return f"{cell:.3f}"
     return f"{100 * cell:.2f}"
