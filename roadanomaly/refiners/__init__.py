@@ -6,6 +6,7 @@ from roadanomaly.refiners.base import Refiner
 REFINERS: Catalogue[Refiner] = Catalogue(
     "refiner",
     {
+        "correction": "roadanomaly.refiners.correction:Correction",
         "smooth": "roadanomaly.refiners.smoothing:Smooth",
     },
 )
