@@ -16,8 +16,9 @@ from roadanomaly.errors import NotCalibrated, OptionError
 from roadanomaly.model import Model
 from roadanomaly.refiners import REFINERS
 from roadanomaly.training.adapt_config import AdaptConfig
-from roadanomaly.training.adapt_measure import highest_threshold
+from roadanomaly.training.adapt_measure import Examined, highest_threshold, lowest_threshold
 from roadanomaly.training.adapt_parts import load_calibrated, prepare_model
+from roadanomaly.training.adapt_step import mean_of_largest, near
 from roadanomaly.training.adapted import Adapted, Figures
 from roadanomaly.training.loop import Trainer
 from tests.contracts import toy
@@ -104,22 +105,16 @@ def test_what_is_ordinary_here_is_no_object_afterwards_and_strange_things_still_
     strange = [frame.copy() for frame in new]
     for frame in strange:
         frame[20:40, 40:60] = (25, 20, 15)
-    found = sum(
-        roadanomaly.load(folder)(frame).mask[20:40, 40:60].mean() > 0.5 for frame in strange
-    )
-    assert found >= 9
+    model = roadanomaly.load(folder)
+    assert sum(model(frame).mask[20:40, 40:60].mean() > 0.5 for frame in strange) >= 9
     told = json.loads((folder / "adapted.json").read_text())
-    before, after = Figures.from_dict, told["after"]
-    assert told["before"]["false_objects"] >= 1
-    assert after["false_objects"] <= told["before"]["false_objects"] / 3
-    assert after["recall"] >= told["before"]["recall"] - 0.03
-    assert told["before"]["false_objects_an_hour"] == pytest.approx(
-        36000 * told["before"]["false_objects"]
-    )
+    before, after = told["before"], told["after"]
+    assert before["false_objects"] >= 1
+    assert after["false_objects"] <= before["false_objects"] / 3
+    assert after["recall"] >= before["recall"] - 0.03
+    assert before["false_objects_an_hour"] == pytest.approx(36000 * before["false_objects"])
     assert told["warnings"] == []
-    assert before is not None
-    threshold = roadanomaly.load(folder).calibration.threshold
-    assert threshold == pytest.approx(after["threshold"], abs=1e-3)
+    assert model.calibration.threshold == pytest.approx(after["threshold"], abs=1e-3)
     assert (folder / "worst.png").exists()
 
 
@@ -183,6 +178,32 @@ def test_the_threshold_is_the_highest_that_keeps_the_recall(recall):
     higher = middles[middles > found].min()
     assert (middles > higher).mean() < recall
     assert highest_threshold([], recall) is None
+
+
+def test_the_goal_sets_the_lowest_threshold_that_reaches_it():
+    scores = np.random.default_rng(0).normal(size=(4, 60, 80)).astype(np.float32)
+    for frame, height in enumerate((5, 6, 7, 8)):
+        scores[frame, 10:20, 10:30] = height
+    found = Examined(scores=dict(enumerate(scores)))
+    threshold = lowest_threshold(found, 0.5, 100)
+    assert sum(found.false_objects(threshold, 100).values()) <= 2
+    assert sum(found.false_objects(4.5, 100).values()) == 4
+    assert threshold < 7
+
+
+def test_pixels_near_a_negative_are_left_out():
+    mask = torch.zeros(1, 20, 30, dtype=torch.bool)
+    mask[0, 8, 11] = True
+    rows, columns = np.nonzero(near(mask, 3)[0].numpy())
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (5, 11, 8, 14)
+    assert len(rows) == 49
+
+
+def test_the_largest_count_once_more():
+    values = torch.arange(200.0).view(2, 10, 10)
+    mask = values < 100
+    assert mean_of_largest(values, mask, 0.03).item() == pytest.approx((99 + 98 + 97) / 3)
+    assert mean_of_largest(values, values < 0, 0.03).item() == 0
 
 
 def figures(**changes):
