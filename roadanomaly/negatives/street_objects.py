@@ -22,10 +22,10 @@ from roadanomaly.types import NEGATIVE
 SPLITS = {"train": "outliers", "held_out": "test"}
 """Part to split of the streets: the two share no kind of object."""
 
-SIZE = 320, 640
+SIZE = 384, 768
 """Rows and columns of a street from which objects are cut."""
 
-LEAST = 200
+LEAST = 150
 """Pixels of the smallest object that is cut out; what is smaller has no texture to show."""
 
 EMPTY = 100

@@ -30,6 +30,7 @@ class AdaptConfig(RunConfig):
         val_negatives: source of negatives of other kinds, for figures and the threshold.
         segmenter_lr: learning rate of the segmenter, with `all`.
         margin: scores by which inliers are to stay below the threshold, and negatives above it.
+        near: pixels around a negative that count for nothing: refiners smooth its score over them.
         worst: weight of the inliers that score highest, beside all of them.
         keep: weight of the term that holds scores of known worlds where they were.
         hold: weight of the term that holds the scores of negatives at least where they were.
@@ -62,6 +63,7 @@ class AdaptConfig(RunConfig):
     checkpoint_every: int = 50
     log_every: int = 20
     margin: float = 1.0
+    near: int = 24
     worst: float = 0.5
     keep: float = 0.3
     hold: float = 1.0
@@ -81,7 +83,7 @@ class AdaptConfig(RunConfig):
         self._require("moves", self.moves in MOVES, f"one of {', '.join(MOVES)}")
         for key in ("hidden", "least"):
             self._require(key, getattr(self, key) >= 1, "at least 1")
-        for key in ("segmenter_lr", "margin", "worst", "keep", "hold", "anchor", "fps"):
+        for key in ("segmenter_lr", "margin", "near", "worst", "keep", "hold", "anchor", "fps"):
             self._require(key, getattr(self, key) >= 0, "not negative")
         for key in ("spare", "goal"):
             self._require(key, 0 <= getattr(self, key) < 1, "in 0..1, 1 excluded")

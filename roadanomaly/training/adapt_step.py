@@ -14,9 +14,6 @@ from roadanomaly.model import Model
 from roadanomaly.training.adapt_config import AdaptConfig
 from roadanomaly.types import INLIER, Batch, Segmentation
 
-NEAR = 24
-"""Pixels around a negative that count for nothing: refiners smooth its score over them."""
-
 WORST = 0.03
 """Share of the inlier pixels, those that score highest, that counts once more."""
 
@@ -74,7 +71,7 @@ class AdaptStep(nn.Module):
         score = self.head.score(segmentation, batch.image)
         before = self._score_before(segmentation, batch.image)
         config, known = self.config, batch.known
-        own = (batch.label == INLIER) & ~near(batch.negative, NEAR)
+        own = (batch.label == INLIER) & ~near(batch.negative, config.near)
         below = functional.softplus(score - self.threshold + config.margin)
         above = functional.softplus(self.threshold + config.margin - score)
         return {

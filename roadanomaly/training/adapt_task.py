@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.optim import AdamW
@@ -48,6 +47,9 @@ SCALED_ON = 24
 """Frames on which the scales of a correction's maps are measured."""
 
 PICTURES = 6
+
+USUAL = 0.01
+"""Rate of a calibration before its threshold is set."""
 
 
 class AdaptTask(Task):
@@ -151,15 +153,18 @@ class AdaptTask(Task):
         return figures.worth(self.had)
 
     def _threshold(self, found: Examined, had: Figures) -> float:
-        """Return the lowest threshold that reaches the goal, but none that costs recall.
+        """Return the lowest threshold that reaches the goal, or a lower one that costs no recall.
 
-        Below the goal, recall is worth more; where the goal would cost recall, so many false
-        objects stay.
+        A threshold is no higher than the goal needs, since the strange objects of real roads score
+        lower than drawn ones, and no lower than what leaves as many false objects as there were.
         """
         config = self.config
-        goal = lowest_threshold(found, config.goal * had.false_objects, config.least)
+        goal, floor = (
+            lowest_threshold(found, share * had.false_objects, config.least)
+            for share in (config.goal, 1.0)
+        )
         limit = highest_threshold(found.middles(), had.recall - config.spare)
-        return goal if limit is None else min(goal, limit)
+        return goal if limit is None else max(min(goal, limit), floor)
 
     def save(self, step: int) -> None:
         """Write the model into the run folder; its threshold is set at the end."""
@@ -174,8 +179,9 @@ class AdaptTask(Task):
         found = self.examiner.examine(best) if self.best is None else self.best
         name = f"{len(self.examiner.frames)} held-out frames of one's own"
         scores = (score.ravel() for _, score in sorted(found.scores.items()))
-        calibration = calibrate(scores, 0.01, name, seed=self.config.seed)
-        best.calibration = calibration.at(float(calibration.p_value(np.array(self.has.threshold))))
+        calibration = calibrate(scores, USUAL, name, seed=self.config.seed)
+        best.calibration = calibration.at_score(self.has.threshold)
+        self.has = self.examiner.figures(found, best.calibration.threshold)
         saved = json.loads((standing(self.folder.model) / "model.json").read_text())["record"]
         best.save(self.folder.model, saved)
         config = self.config

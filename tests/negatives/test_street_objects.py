@@ -13,11 +13,11 @@ from roadanomaly.types import NEGATIVE
 
 @pytest.fixture(scope="module")
 def source():
-    return StreetObjects(streets=2)
+    return StreetObjects(streets=4)
 
 
 def test_an_object_shows_what_its_street_shows_there(source):
-    for index in range(2):
+    for index in range(4):
         frame = source.streets[index]
         image, negative = frame.image.permute(1, 2, 0).numpy(), (frame.label == NEGATIVE).numpy()
         for cutout in source._cut(index):

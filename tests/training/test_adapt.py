@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -44,6 +45,20 @@ def road(seed, kerb=True):
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
+def strange(folder, colours):
+    """Write one square object of each colour, cut out."""
+    rng = np.random.default_rng(1)
+    for number, colour in enumerate(colours):
+        pixels = np.clip(np.array(colour) + rng.normal(0, 6, (30, 30, 3)), 0, 255).astype(np.uint8)
+        folder.mkdir(parents=True, exist_ok=True)
+        alpha = np.full((30, 30, 1), 255, np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), np.concatenate([pixels[..., ::-1], alpha], 2))
+    return {"name": "paste", "root": str(folder), "min_area": 0, "look": LOOK}
+
+
+LOOK = {"count": [1, 2], "side": [10, 18], "colour_match": [0, 0]}
+
+
 @pytest.fixture
 def world(tmp_path):
     """Frames of the drives, and a model whose threshold suits roads without a kerb."""
@@ -65,15 +80,17 @@ def world(tmp_path):
 def config(world, out="mine", **changes):
     own = {"name": "folder", "kind": "ordinary"}
     learn = {**own, "images": str(world / "frames/learn"), "share": 0.75}
-    shapes = {"name": "shapes", "look": {"count": [1, 2], "side": [12, 30]}}
+    learned = strange(world / "learned", [(90, 90, 90), (110, 80, 50), (30, 25, 20)])
+    others = strange(world / "others", [(70, 70, 60), (100, 90, 80)])
     given = {
         "model": str(world / "run"),
         "out": str(world / out),
         "train_data": {"name": "union", "sets": [learn, {**STREETS, "share": 0.25}]},
         "val_data": {**own, "images": str(world / "frames/held_out")},
         "world": {**STREETS, "split": "test"},
-        "negatives": {**shapes, "kinds": ["polygon", "rectangle"]},
-        "val_negatives": {**shapes, "kinds": ["star", "blob"]},
+        "negatives": learned,
+        "val_negatives": others,
+        "near": 3,
         "crop": (48, 64),
         "scale": (1.0, 1.0),
         "jitter": 0.0,
@@ -102,11 +119,11 @@ def test_what_is_ordinary_here_is_no_object_afterwards_and_strange_things_still_
     new = [road(seed) for seed in range(900, 910)]
     assert counted(world / "run", new) >= 10
     assert counted(folder, new) <= 1
-    strange = [frame.copy() for frame in new]
-    for frame in strange:
-        frame[20:40, 40:60] = (25, 20, 15)
+    obstructed = [frame.copy() for frame in new]
+    for frame in obstructed:
+        frame[20:40, 40:60] = (60, 60, 70)
     model = roadanomaly.load(folder)
-    assert sum(model(frame).mask[20:40, 40:60].mean() > 0.5 for frame in strange) >= 9
+    assert sum(model(frame).mask[20:40, 40:60].mean() > 0.5 for frame in obstructed) >= 9
     told = json.loads((folder / "adapted.json").read_text())
     before, after = told["before"], told["after"]
     assert before["false_objects"] >= 1
