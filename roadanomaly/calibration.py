@@ -115,9 +115,12 @@ class Calibration:
 
     def p_value(self, score: np.ndarray) -> np.ndarray:
         """Share of inlier pixels with at least this score, same shape, float32 in (0, 1]."""
+        return np.exp(self._log_rate(score)).astype(np.float32)
+
+    def _log_rate(self, score: np.ndarray | float) -> np.ndarray:
         rising, first = np.unique(np.asarray(self.scores)[::-1], return_index=True)
         rates = np.log(np.asarray(self.rates)[::-1][first])  # the largest of equal scores
-        return np.exp(np.interp(score, rising, rates)).astype(np.float32)
+        return np.interp(score, rising, rates)
 
     def at(self, rate: float | None = None, way: str | None = None) -> Calibration:
         """Return the same calibration with its threshold at another rate, or set another way.
@@ -128,6 +131,14 @@ class Calibration:
         changed = replace(self, rate=self.rate if rate is None else rate, way=way or self.way)
         changed.threshold_by(changed.way, changed.rate)
         return changed
+
+    def at_score(self, score: float) -> Calibration:
+        """Return the same calibration with its threshold at a score, as near as the data can tell.
+
+        Its rate is then the share of inlier pixels above that.
+        """
+        rate = float(np.exp(self._log_rate(score)))
+        return self.at(min(max(rate, self.rates[0]), 1.0), "rate")
 
     def with_f1(self, threshold: float, data: str) -> Calibration:
         """Return the same calibration that knows the threshold of the best F1 on other data."""

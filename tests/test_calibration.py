@@ -196,3 +196,14 @@ def test_the_way_of_the_threshold_is_kept():
         found.at(way="conforml")
     with pytest.raises(OptionError, match="knows no threshold of the best F1"):
         made(draw(1000)).at(way="f1")
+
+
+@pytest.mark.parametrize("score", [-9.0, -0.3, 0.0, 1.7])
+def test_a_threshold_can_be_set_at_a_score(score):
+    inliers = np.random.default_rng(0).normal(size=50_000)
+    fitted = calibrate([inliers], 0.01, "made up").at_score(score)
+    inside = np.clip(score, inliers.min(), inliers.max())
+    assert fitted.threshold == pytest.approx(inside, abs=0.02)
+    assert fitted.rate == pytest.approx((inliers > inside).mean(), rel=0.01, abs=1e-4)
+    above = calibrate([inliers], 0.01, "made up").at_score(99.0)
+    assert above.threshold == pytest.approx(above.scores[0])

@@ -42,6 +42,8 @@ roadanomaly fit --run runs/a --detector.name fusion --detector.rule learned \\
     --detector.heads '[{run: runs/a}, {run: runs/b}]' --data.name camvid --data.split val \\
     --negatives.name paste --negatives.part held_out --out runs/fusion
 roadanomaly fit --run runs/a --data.name camvid --false_alarms 0.001 --out runs/stricter
+roadanomaly fit --run runs/a --data.name folder --data.images my_frames --data.kind ordinary \\
+    --out runs/mine
 roadanomaly fit --run runs/a --data.name camvid --validation_data.name laf --out runs/b
 roadanomaly fit --run runs/a --data.name camvid --precision bf16 --batch 8 --out runs/b
 """
@@ -68,7 +70,10 @@ def run(arguments: Sequence[str]) -> None:
         help="put into the fitting frames, for a detector that learns from labelled anomalies",
     )
     parser.add_argument(
-        "--calibration_data", type=part, default=None, help="default: the same set's split `val`"
+        "--calibration_data",
+        type=part,
+        default=None,
+        help="default: the same set's split `val`, or the set itself where it has no splits",
     )
     parser.add_argument(
         "--validation_data", type=part, default=None, help="with anomalies: its best F1 is kept too"
@@ -105,7 +110,7 @@ def _fit(given: Namespace) -> None:
     if given.negatives:
         frames = MixedFrames(frames, NEGATIVES.from_spec(given.negatives))
         model.detector.trained_on = frames.negatives.content
-    held_out = _frames(given.calibration_data or {**given.data, "split": "val"}, given.size)
+    held_out = _frames(given.calibration_data or held_out_part(given.data), given.size)
     if model.detector.kind == "fit" and (given.run is None or given.detector):
         fit(model, frames, given.held_out, batch)
     if given.refiners is not None:
@@ -141,6 +146,13 @@ def _frames(part: dict[str, Any], size: list[int] | None) -> FrameSet:
         msg = f"`--size` must be a height and a width of at least 1 pixel, not {size}."
         raise OptionError(msg)
     return Resized(frames, (size[0], size[1]))
+
+
+def held_out_part(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the split `val` of a set, or the set itself where it has no splits, as `folder`."""
+    name = data.get("name")
+    splits = isinstance(name, str) and name in DATASETS and "split" in DATASETS.options(name)
+    return {**data, "split": "val"} if splits else data
 
 
 def _model(run: str | None, segmenter: dict | None, detector: dict | None) -> Model:

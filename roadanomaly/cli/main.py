@@ -21,6 +21,7 @@ from roadanomaly.errors import UserError, nearest
 COMMANDS: dict[str, str] = {
     "train": "train a detector, a segmenter alone, or a generator, from a config",
     "flow": "train a normalizing flow on inlier crops, and draw from one",
+    "adapt": "teach a trained model what is ordinary on your own roads, from drives without labels",
     "fit": "fit a detector's statistics, and calibrate its threshold, on inlier frames",
     "evaluate": "score detectors on a labelled set as the benchmarks do",
     "worlds": "score models on held-out worlds, by which a recipe is chosen",

@@ -13,6 +13,7 @@ NEGATIVES: Catalogue[NegativeSource] = Catalogue(
         "paste": "roadanomaly.negatives.paste:Paste",
         "road_obstacles": "roadanomaly.negatives.road_obstacles:RoadObstacles",
         "shapes": "roadanomaly.negatives.shapes:Shapes",
+        "street_objects": "roadanomaly.negatives.street_objects:StreetObjects",
     },
 )
 

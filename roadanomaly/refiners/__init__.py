@@ -7,6 +7,7 @@ REFINERS: Catalogue[Refiner] = Catalogue(
     "refiner",
     {
         "guided": "roadanomaly.refiners.guided:Guided",
+        "correction": "roadanomaly.refiners.correction:Correction",
         "smooth": "roadanomaly.refiners.smoothing:Smooth",
     },
 )

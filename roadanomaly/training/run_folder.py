@@ -39,12 +39,11 @@ class RunFolder:
         self.last = self.path / "checkpoints" / "last.pt"
         self.model = self.path / "model"
 
-    def begin(self, config: RunConfig, record: dict[str, Any]) -> None:
-        """Make the folder and write `config.yaml` and `record.json`.
+    def require_free(self) -> None:
+        """Refuse a folder that holds a run or a model already.
 
         Raises:
-            UserError: it holds a run or a model already, or files of somebody else that a run
-                would replace; or it cannot be written.
+            UserError: says how to go on.
         """
         if self.last.exists():
             msg = (
@@ -58,6 +57,15 @@ class RunFolder:
                 "another folder with --out, or delete it."
             )
             raise UserError(msg)
+
+    def begin(self, config: RunConfig, record: dict[str, Any]) -> None:
+        """Make the folder and write `config.yaml` and `record.json`.
+
+        Raises:
+            UserError: it holds a run or a model already, or files of somebody else that a run
+                would replace; or it cannot be written.
+        """
+        self.require_free()
         Ledger(self.path).claim(BEGUN, BEGUN if is_run(self.path) else ())
         shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
         write_text(self.path / "record.json", json.dumps(record, indent=1) + "\n")

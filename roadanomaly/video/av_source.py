@@ -72,6 +72,7 @@ class AvSource(Source):
         super().__init__(word, live)
         self.endless = camera or endless
         self.fps = float(stream.average_rate or stream.guessed_rate or USUAL_FPS)
+        self.length_s = _length(self._container)
         self._check_pixels(stream.codec_context)
         self._reached = 0.0
         self._clock = _Clock(1 / self.fps)

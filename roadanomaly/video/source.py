@@ -74,12 +74,14 @@ class Source(ABC):
     Attributes:
         size: `(H, W)` of its first frame.
         fps: nominal frames a second.
+        length_s: seconds that it lasts as far as it says so, or None.
         mishaps: what went wrong so far.
         stop: set from another thread to end it.
     """
 
     size: tuple[int, int]
     fps: float
+    length_s: float | None = None
 
     def __init__(self, name: str, live: bool) -> None:
         self.name = name

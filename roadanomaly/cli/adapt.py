@@ -1,0 +1,163 @@
+"""`roadanomaly adapt`: teach a trained model what is ordinary on your own roads, without labels."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser, Namespace
+
+from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.runs import start
+from roadanomaly.errors import DataError, OptionError
+from roadanomaly.ledger import Ledger
+from roadanomaly.training.adapt_config import AdaptConfig
+from roadanomaly.training.adapt_parts import load_calibrated, prepare_model
+from roadanomaly.training.adapted import RESULT, SHEET, Adapted
+from roadanomaly.training.run_folder import RunFolder
+from roadanomaly.video.drives import HELD_OUT, LEARN, Sampled, sample
+
+EXAMPLES = """
+roadanomaly adapt --model runs/densehybrid_espnetv2_camvid drive.mp4 --out mine
+roadanomaly adapt --model runs/a monday.mp4 tuesday.mp4 "photos/*.jpg" --frames 240 --out mine
+roadanomaly adapt --model runs/a frames/ --negatives '{name: paste, root: cutouts}' --out mine
+roadanomaly adapt --out mine --resume
+roadanomaly video drive.mp4 --model mine
+"""
+FRAMES = "frames"
+"""Folder of the sampled frames in the run folder."""
+
+WORLD = {"name": "streets", "height": 360, "width": 640}
+OBJECTS = {"count": [3, 5], "side": [40, 300]}
+"""How negatives are put in that are judged on: none so small that it would not count."""
+
+NEGATIVES: dict[str, Any] = {
+    "name": "mixture",
+    "sources": [
+        {"name": "street_objects", "weight": 2},
+        {"name": "shapes", "weight": 1},
+    ],
+}
+"""Those to learn from where nobody has others: all are drawn by the program itself."""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Sample the drives, adapt, and say what the model had and has."""
+    given = parse(_parser(), arguments)
+    folder = RunFolder(given.out)
+    config = _begun(folder, given) if given.resume else _new(folder, given)
+    start(config, resume=given.resume, command=["adapt", *arguments])
+    told = json.loads((folder.path / RESULT).read_text())
+    sys.stdout.write(f"{Adapted.from_dict(told).in_words()}\n")
+    sys.stdout.write(f"the model is in {folder.model}, pictures in {folder.path / SHEET}\n")
+
+
+def _parser() -> ArgumentParser:
+    parser = new_parser("adapt", __doc__ or "", EXAMPLES)
+    parser.usage = "roadanomaly adapt DRIVE [DRIVE ...] --model RUN --out FOLDER [options]"
+    part = dict[str, Any]
+    add = parser.add_argument
+    add("drives", nargs="*", help="videos, folders of images or quoted globs, in order of time")
+    add("--model", type=str, default=None, help="run folder of a trained, calibrated model")
+    add("--out", type=str, required=True, help="run folder to write")
+    add("--frames", type=int, default=160, help="taken from the drives, a quarter to judge on")
+    add("--size", type=int, nargs=2, default=None, help="height and width to bring frames to")
+    add("--fps", type=float, default=0.0, help="of the drives, where images do not say it")
+    add("--negatives", type=part, default=None, help="a source to learn from beside drawn objects")
+    add("--moves", type=str, default="correction", help="what learns: correction, heads or all")
+    add("--steps", type=int, default=AdaptConfig.steps, help="optimiser steps")
+    add("--keep", type=float, default=AdaptConfig.keep, help="weight of scores on other worlds")
+    add("--spare", type=float, default=AdaptConfig.spare, help="recall to give for a threshold")
+    add("--workers", type=int, default=1, help="data loading processes")
+    add("--device", type=str, default="auto", help="cpu, gpu or auto")
+    add("--seed", type=int, default=0, help="of everything random")
+    add("--resume", action="store_true", help="continue the run in --out; it knows the rest")
+    return parser
+
+
+def _begun(folder: RunFolder, given: Namespace) -> AdaptConfig:
+    """Return the config of the run that is to be continued.
+
+    Raises:
+        OptionError: drives were given, too.
+        DataError: there is no such run.
+    """
+    if given.drives or given.model:
+        msg = "--resume goes on with the drives and the model of the run; leave them out."
+        raise OptionError(msg)
+    try:
+        held = yaml.safe_load((folder.path / "config.yaml").read_text())
+        return AdaptConfig(**{key: _tuple(one) for key, one in held.items()})
+    except (OSError, TypeError, AttributeError, yaml.YAMLError) as error:
+        msg = f"--out {folder.path} holds no adaptation that could be continued ({error})."
+        raise DataError(msg) from error
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _new(folder: RunFolder, given: Namespace) -> AdaptConfig:
+    """Check all that can be checked, then sample the drives.
+
+    Raises:
+        UserError: something cannot be used, or the folder is taken.
+    """
+    if not given.drives or not given.model:
+        msg = "give --model and at least one drive: a video, a folder of images or a quoted glob."
+        raise OptionError(msg)
+    if given.frames < 8:
+        msg = f"--frames is {given.frames}; give at least 8."
+        raise OptionError(msg)
+    if given.size and min(given.size) < 32:
+        msg = f"--size must be a height and a width of at least 32 pixels, not {given.size}."
+        raise OptionError(msg)
+    folder.require_free()
+    config = _config(folder, given, Sampled(1, 1, 0.0))
+    prepare_model(load_calibrated(given.model), config)
+    Ledger(folder.path).claim([f"{FRAMES}/", RESULT, SHEET])
+    size = tuple(given.size) if given.size else None
+    sampled = sample(given.drives, given.frames, folder.path / FRAMES, size)
+    sys.stderr.write(
+        f"{sampled.learn} frames to learn from, {sampled.held_out} held out to judge on\n"
+    )
+    for warning in sampled.warnings:
+        sys.stderr.write(f"warning: {warning}\n")
+    return _config(folder, given, sampled)
+
+
+def _config(folder: RunFolder, given: Namespace, sampled: Sampled) -> AdaptConfig:
+    frames = folder.path / FRAMES
+    ordinary = {"name": "folder", "kind": "ordinary"}
+    seed = given.seed
+    streets = {**WORLD, "split": "outliers", "count": 40, "seed": seed, "share": 0.2}
+    own = {**ordinary, "images": str(frames / LEARN), "share": 0.8}
+    return AdaptConfig(
+        model=given.model,
+        out=given.out,
+        train_data={"name": "union", "sets": [own, streets]},
+        val_data={**ordinary, "images": str(frames / HELD_OUT)},
+        world={**WORLD, "split": "test", "count": 16},
+        negatives=_negatives(given.negatives),
+        val_negatives={"name": "street_objects", "part": "held_out", "look": OBJECTS},
+        moves=given.moves,
+        steps=given.steps,
+        validate_every=max(1, given.steps // 2),
+        keep=given.keep,
+        spare=given.spare,
+        fps=given.fps or sampled.fps,
+        accelerator=given.device,
+        workers=given.workers,
+        seed=seed,
+    )
+
+
+def _negatives(own: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what to learn from: drawn objects, and half of the crops a person's own source."""
+    if own is None:
+        return NEGATIVES
+    drawn = sum(one["weight"] for one in NEGATIVES["sources"])
+    return {**NEGATIVES, "sources": [*NEGATIVES["sources"], {**own, "weight": drawn}]}

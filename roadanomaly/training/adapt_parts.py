@@ -1,0 +1,92 @@
+"""What learns in an adaptation, and which models can be adapted in which way."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.detectors.head import Head
+from roadanomaly.errors import NotCalibrated, OptionError
+from roadanomaly.model import Model, load
+from roadanomaly.refiners.correction import Correction
+from roadanomaly.training.adapt_config import AdaptConfig
+
+ALONE = "its threshold alone can be set on your frames: `roadanomaly fit --data.kind ordinary`."
+
+
+def load_calibrated(folder: str) -> Model:
+    """Load a model that has a threshold.
+
+    Raises:
+        NotCalibrated: it has none, so nobody can say what it gets wrong.
+        DataError: no model there, or a broken one.
+    """
+    model = load(folder)
+    if model.calibration is None:
+        msg = (
+            f"the model in {folder} has no threshold, so it draws no objects that could be false: "
+            f"calibrate it first, `roadanomaly fit --run {folder} --data.name SET`."
+        )
+        raise NotCalibrated(msg)
+    return model.eval()
+
+
+def prepare_model(model: Model, config: AdaptConfig) -> list[nn.Parameter]:
+    """Put a correction behind the detector where one is to learn, and return what learns.
+
+    A model that was adapted before keeps its correction, which learns on.
+
+    Raises:
+        OptionError: the detector cannot be adapted like this.
+    """
+    if config.moves != "heads":
+        _correct(model, config.hidden)
+    learning: list[nn.Parameter] = []
+    for refiner in model.head.refiners if config.moves != "heads" else ():
+        if isinstance(refiner, Correction):
+            learning += refiner.parameters()
+    if config.moves != "correction":
+        learning += _own(model)
+    if config.moves == "all":
+        learning += [one for one in model.segmenter.parameters() if one.is_floating_point()]
+    return learning
+
+
+def has_correction(head: Head) -> bool:
+    """Whether a correction follows the detector."""
+    return any(isinstance(one, Correction) for one in head.refiners)
+
+
+def _correct(model: Model, hidden: int) -> None:
+    """Put a correction before all other refiners, so that what it says is smoothed, too."""
+    name = DETECTORS.name_of(model.detector)
+    if not model.head.shares_pass:
+        asks = ", ".join(model.detector.asks) or "the image alone"
+        msg = (
+            f"`{name}` does not score from one plain pass of its segmenter ({asks}), so no "
+            f"correction can read what it read; {ALONE}"
+        )
+        raise OptionError(msg)
+    if has_correction(model.head):
+        return
+    correction = Correction(model.detector.needs or None, hidden)
+    correction.attach(model.segmenter)
+    model.head = Head(model.detector, (correction, *model.head.refiners))
+    model.to(model.device)
+
+
+def _own(model: Model) -> list[nn.Parameter]:
+    """Return the detector's own parameters.
+
+    Raises:
+        OptionError: it has none that learn by a loss.
+    """
+    name = DETECTORS.name_of(model.detector)
+    own = list(model.detector.parameters())
+    if model.detector.kind not in ("train", "finetune") or not own:
+        msg = (
+            f"--moves heads: `{name}` (kind {model.detector.kind}) has no parameters that learn by "
+            "a loss; take --moves correction, which learns behind any detector."
+        )
+        raise OptionError(msg)
+    return own

@@ -1,0 +1,85 @@
+"""Frames from drives: evenly spread, parted by time, and what is refused or told."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from roadanomaly.data.images import read_image, write_image
+from roadanomaly.errors import DataError
+from roadanomaly.video.drives import is_held_out, open_drive, sample
+from tests.video import clips
+
+
+def pictures(folder, count, alike=False):
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    for number in range(count):
+        new = first if alike else rng.integers(0, 256, (4, 6, 3), dtype=np.uint8)
+        write_image(folder / f"{number:04}.png", cv2.resize(new, (60, 40)))
+    return folder
+
+
+def test_images_are_taken_evenly_and_copied_as_they_are(tmp_path):
+    folder = pictures(tmp_path / "drive", 100)
+    found = sample([str(folder)], 34, tmp_path / "frames")
+    assert (found.learn, found.held_out) == (26, 8)
+    assert found.fps == 0
+    written = sorted((tmp_path / "frames").rglob("*.png"))
+    assert len(written) == 34
+    for path in written:
+        number = 3 * int(path.stem.split("_")[1])
+        assert (read_image(path) == read_image(folder / f"{number:04}.png")).all()
+
+
+@pytest.mark.parametrize("count", [8, 31, 32, 75, 160, 1000])
+def test_a_quarter_of_the_time_is_held_out_in_few_stretches(count):
+    held = [is_held_out(place, count) for place in range(count)]
+    assert 0.2 <= sum(held) / count <= 0.3
+    changes = sum(a != b for a, b in itertools.pairwise(held))
+    assert changes <= 3
+
+
+def test_frames_of_a_video_come_from_its_whole_length(tmp_path):
+    path = tmp_path / "drive.mp4"
+    clips.write_clip(path, count=100, shown=range(100), size=(96, 256))
+    found = sample([str(path)], 8, tmp_path / "frames")
+    assert found.learn + found.held_out == 8
+    assert found.fps == clips.FPS
+    written = sorted((tmp_path / "frames").rglob("*.png"), key=lambda one: one.stem)
+    for place, one in enumerate(written):
+        pixels = read_image(one).int()
+        left = int((pixels[0] - pixels[1] > 100).any(0).nonzero()[0])
+        number = math.ceil((place + 0.5) * 4 / 8 * clips.FPS)
+        assert abs(left - (10 + 2 * number)) <= 3
+
+
+def test_what_is_no_drive_is_refused(tmp_path):
+    with pytest.raises(DataError, match="names no drive"):
+        open_drive(str(tmp_path / "nowhere"), 10)
+    with pytest.raises(DataError, match="has no end; record a drive first"):
+        open_drive("rtsp://camera/1", 10)
+    (tmp_path / "notes.txt").write_text("no film")
+    with pytest.raises(DataError, match="cannot be opened as video"):
+        open_drive(str(tmp_path / "notes.txt"), 10)
+    folder = pictures(tmp_path / "few", 3)
+    with pytest.raises(DataError, match=r"3 frame\(s\) can be taken"):
+        sample([str(folder)], 20, tmp_path / "frames")
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path):
+    folder = pictures(tmp_path / "drive", 12)
+    (folder / "0005.png").write_text("no picture")
+    with pytest.raises(DataError, match=r"0005\.png"):
+        sample([str(folder)], 12, tmp_path / "frames")
+
+
+def test_little_and_alike_are_told(tmp_path):
+    alike = sample([str(pictures(tmp_path / "parked", 12, alike=True))], 12, tmp_path / "a")
+    assert ["only 12 frames" in alike.warnings[0], "look alike" in alike.warnings[1]] == [True] * 2
+    moving = sample([str(pictures(tmp_path / "moving", 60))], 60, tmp_path / "b")
+    assert moving.warnings == []
