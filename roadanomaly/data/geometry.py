@@ -24,10 +24,24 @@ class Window:
         return self.before, whole - self.before - self.length
 
 
-def draw_window(side: int, scaled: int, wanted: int, rng: np.random.Generator) -> Window:
-    """Draw where a window of `wanted` pixels lies in an axis of `side` pixels seen as `scaled`."""
+def draw_window(
+    side: int, scaled: int, wanted: int, rng: np.random.Generator, shown: int | None = None
+) -> Window:
+    """Draw where a window of `wanted` pixels lies in an axis of `side` pixels seen as `scaled`.
+
+    Args:
+        side: pixels of the axis.
+        scaled: as many as it is scaled to.
+        wanted: pixels of the window.
+        rng: all chance.
+        shown: pixel of the axis that the window must show; None shows any.
+    """
     free = scaled - wanted
-    offset = int(rng.integers(0, abs(free) + 1))
+    first, last = 0, abs(free)
+    if shown is not None and free > 0:
+        place = min(scaled - 1, int((shown + 0.5) * scaled / side))
+        first, last = max(0, place - wanted + 1), min(free, place)
+    offset = int(rng.integers(first, last + 1))
     if free <= 0:
         return Window(0, side, scaled, offset)
     length = min(side, max(1, round(wanted * side / scaled)))

@@ -1,4 +1,4 @@
-"""Parts of a set that share no file: `train` and `held_out`, told apart by a hash of names."""
+"""Which files of a set are held out: the same everywhere and for ever, by a hash of their names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PARTS = ("all", "train", "held_out")
 
 
 def in_part(name: str, part: str, held_out: float) -> bool:
-    """Say whether a file belongs to a part of its set; the same everywhere and for ever.
+    """Say whether a file belongs to a part of its set.
 
     Args:
         name: of the file, without folder and suffix; its hash decides.
@@ -26,14 +26,14 @@ def place_of(name: str) -> float:
 
 
 def check_part(part: str, held_out: float) -> None:
-    """Refuse an unknown part or a held-out share outside 0..1.
+    """Refuse an unknown part, or a share outside 0..1.
 
     Raises:
-        OptionError: names the option and its value.
+        OptionError: names the option, the value and what is allowed.
     """
     if part not in PARTS:
         msg = f"`part` is {part!r}; {nearest(part, PARTS)}"
         raise OptionError(msg)
     if not 0 <= held_out <= 1:
-        msg = f"`held_out` is {held_out}; it is a share and must lie between 0 and 1."
+        msg = f"`held_out` is {held_out:g}; it is a share and must lie between 0 and 1."
         raise OptionError(msg)

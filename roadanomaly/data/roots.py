@@ -45,6 +45,16 @@ def find_root(folder: str, root: str | Path | None = None) -> Path:
     raise DataError(msg)
 
 
+def find_set(root: str) -> Path:
+    """Return a folder by its path, or by its plain name among the data sets.
+
+    Raises:
+        DataError: there is no data set of that name.
+    """
+    path = Path(root).expanduser()
+    return find_root(root) if len(path.parts) == 1 and not path.is_dir() else path
+
+
 def below_root(path: str | Path) -> Path:
     """Return a path that a user names: as it stands, or else below the root of the data sets.
 

@@ -23,7 +23,7 @@ from roadanomaly.data.geometry import draw_window, pad, scale_mask
 from roadanomaly.data.image_arrays import scale_image
 from roadanomaly.data.images import to_array, to_tensor
 from roadanomaly.errors import OptionError
-from roadanomaly.types import Batch, Frame
+from roadanomaly.types import NEGATIVE, Batch, Frame, is_known
 
 Pixels = TypeVar("Pixels", np.ndarray, Tensor)
 
@@ -127,22 +127,27 @@ class RandomScaleCrop:
         width: of the window, in pixels.
         low: smallest factor, above 0.
         high: largest factor.
+        balance: share of windows that show a pixel of a class drawn evenly from those of the frame,
+            negatives among them, so that rare ones are seen more often.
     """
 
     height: int
     width: int
     low: float = 0.5
     high: float = 2.0
+    balance: float = 0.0
 
     def __post_init__(self) -> None:
         _require_size(self, self.height, self.width)
         _require_scales(self, self.low, self.high)
+        _require(0 <= self.balance <= 1, self, "balance", self.balance, "0 to 1")
 
     def __call__(self, frame: Frame, rng: np.random.Generator) -> Frame:
         """Return the window of the scaled frame."""
         scaled = _scaled(frame, float(rng.uniform(self.low, self.high)))
-        rows = draw_window(frame.image.shape[1], scaled[0], self.height, rng)
-        columns = draw_window(frame.image.shape[2], scaled[1], self.width, rng)
+        row, column = self._shown(frame, rng)
+        rows = draw_window(frame.image.shape[1], scaled[0], self.height, rng, row)
+        columns = draw_window(frame.image.shape[2], scaled[1], self.width, rng, column)
         part = np.s_[rows.start : rows.stop, columns.start : columns.stop]
         size = (rows.length, columns.length)
         border = (*rows.padding(self.height), *columns.padding(self.width))
@@ -154,6 +159,18 @@ class RandomScaleCrop:
             return pad(scale_mask(array[part], size), border, cv2.BORDER_CONSTANT)
 
         return _move(frame, image, mask)
+
+    def _shown(self, frame: Frame, rng: np.random.Generator) -> tuple[int | None, int | None]:
+        """Draw the row and column of a pixel that the window must show, or none."""
+        if not self.balance or frame.label is None or rng.random() >= self.balance:
+            return None, None
+        label = frame.label.numpy()
+        classes = [one for one in np.unique(label) if is_known(one) or one == NEGATIVE]
+        if not classes:
+            return None, None
+        places = np.flatnonzero(label == rng.choice(classes))
+        row, column = divmod(int(rng.choice(places)), label.shape[1])
+        return row, column
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from roadanomaly.encoders.base import Encoder
 from roadanomaly.errors import DataError, OptionError, UnknownName, nearest
-from roadanomaly.segmenters.efficientnet_lite0 import ENCODER, MEAN, STD, load_packaged_weights
+from roadanomaly.segmenters.efficientnet_lite import ENCODER, MEAN, STD, load_packaged_weights
 from roadanomaly.segmenters.weights import find_weights, load_strictly, read_weights
 
 PACKAGE = "efficientnet_lite0"

@@ -13,6 +13,9 @@ CORE = 0.5
 TRACE = 0.1
 """Alpha from which a pixel shows some of the negative: between this and `CORE` it is ignored."""
 
+SHADOW = 0.15
+"""Half height of a shadow, as a share of its object's."""
+
 GAIN = (0.5, 2.0)
 """Range of the contrast gain of `match_colour`, so that a flat road does not flatten the object."""
 
@@ -88,6 +91,32 @@ def blend(
     mixed = below + alpha[here][..., None] * (np.clip(patch[here], 0, 255) - below)
     result[there] = np.rint(mixed).astype(np.uint8)
     return result
+
+
+def cast_shadow(
+    image: np.ndarray, alpha: np.ndarray, top: int, left: int, darkness: float
+) -> np.ndarray:
+    """Return a new image with a soft shadow on the ground at an object's foot.
+
+    The shadow is as wide as the object and `SHADOW` of its height, around its lowest rows; it fades
+    from the middle outwards as a Gaussian that is down to 1/e^2 at the rim.
+
+    Args:
+        image: `(H, W, 3)` uint8.
+        alpha: `(h, w)` in 0..1, of the object that will stand there.
+        top: row of the object's first row.
+        left: column of the object's first column.
+        darkness: by which share the middle is darkened, 0..1.
+    """
+    rows, columns = (alpha >= CORE).nonzero()
+    if not len(rows) or darkness <= 0:
+        return image
+    wide, high = np.ptp(columns) + 1, max(2.0, SHADOW * (np.ptp(rows) + 1))
+    middle = top + rows.max(), left + (columns.min() + columns.max()) / 2
+    down = (np.arange(image.shape[0]) - middle[0]) / high
+    across = (np.arange(image.shape[1]) - middle[1]) / (wide / 2 + 1)
+    depth = np.exp(-2 * (down[:, None] ** 2 + across[None, :] ** 2)).astype(np.float32)
+    return np.rint(image * (1 - darkness * depth)[..., None]).astype(np.uint8)
 
 
 def mark(label: np.ndarray, alpha: np.ndarray, top: int, left: int) -> np.ndarray:

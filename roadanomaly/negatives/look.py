@@ -52,6 +52,7 @@ class Look:
     ground: Sequence[int] = ()
     perspective: float = 0.5
     opacity: Sequence[float] = (1, 1)
+    shadow: Sequence[float] = (0, 0)
 
     def __post_init__(self) -> None:
         check_range("count", self.count, 0, 1000)
@@ -59,6 +60,7 @@ class Look:
         check_range("feather", self.feather, 0, 100)
         check_range("colour_match", self.colour_match, 0, 1)
         check_range("opacity", self.opacity, 0, 1)
+        check_range("shadow", self.shadow, 0, 1)
         check_range("flip", (self.flip, self.flip), 0, 1)
         check_range("rotate", (self.rotate, self.rotate), 0, 180)
         check_range("brightness", (self.brightness, self.brightness), 0, 1)
@@ -85,7 +87,7 @@ class Look:
 
 NAMES = tuple(field.name for field in fields(Look))
 
-FLAT = tuple(name for name in NAMES if name != "opacity")
+FLAT = tuple(name for name in NAMES if name not in ("opacity", "shadow"))
 """Options that version 0.1 took beside `look`'s place, among the source's own."""
 
 OBJECTS = Look(

@@ -10,15 +10,15 @@ from typing import Any
 import cv2
 import numpy as np
 
+from roadanomaly.data.cutouts import Cutout, CutoutReader, Entry, open_cutouts
+from roadanomaly.data.cutouts.names import ROAD_CLASSES
 from roadanomaly.data.memory import Memory
 from roadanomaly.data.parts import check_part, in_part
+from roadanomaly.data.roots import find_set
 from roadanomaly.errors import DataError, OptionError, nearest
 from roadanomaly.negatives.checks import check_range
-from roadanomaly.negatives.cutouts import Cutout, CutoutReader, Entry, open_cutouts
-from roadanomaly.negatives.cutouts.names import ROAD_CLASSES
 from roadanomaly.negatives.look import OBJECTS
 from roadanomaly.negatives.patches import Patch, PatchSource
-from roadanomaly.negatives.sets import find_set
 
 ATTEMPTS = 100
 """Cut-outs drawn in a row that may be unreadable before the set counts as broken."""
@@ -41,6 +41,8 @@ class Paste(PatchSource):
         objects: of index masks: `"components"` or `"classes"` (all pixels of a class of an image).
         part: `"train"` and `"held_out"` share no image, `"all"` is both.
         held_out: share of the images in `"held_out"`, chosen by a hash of their names.
+        licences: numbers of the licences, as the set's COCO file gives them, whose images are
+            used; images without one are then left out. None asks for none.
         look: how they are put into a crop: what differs from the usual, by the options of `Look`
             (`count`, `side`, `feather`, ...).
 
@@ -60,6 +62,7 @@ class Paste(PatchSource):
         objects: str = "components",
         part: str = "all",
         held_out: float = 0.2,
+        licences: Sequence[int] | None = None,
         look: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(look)
@@ -67,7 +70,7 @@ class Paste(PatchSource):
         check_range("min_area", (min_area, min_area), 0, 1)
         self.part = part
         self.reader = open_cutouts(find_set(root), format, objects)
-        self.entries = select(self.reader, exclude, min_area, part, held_out)
+        self.entries = select(self.reader, exclude, min_area, part, held_out, licences)
         self._memory: Memory[Cutout] = Memory()
 
     def draw(self, side: int, rng: np.random.Generator) -> Patch:
@@ -94,8 +97,14 @@ class Paste(PatchSource):
             "images": len({entry.image for entry in self.entries}),
             "cutouts": len(self.entries),
             "classes": dict(sorted(classes.items())),
+            **self._licences(),
             "skipped": dict(self.reader.skipped),
         }
+
+    def _licences(self) -> dict[str, Any]:
+        """Count the images of each licence, where the set says it."""
+        of = {entry.image: entry.licence for entry in self.entries if entry.licence is not None}
+        return {"licences": dict(sorted(Counter(of.values()).items()))} if of else {}
 
     def _read(self, entry: Entry) -> Cutout | None:
         cutout = self.reader.read(entry)
@@ -108,6 +117,7 @@ def select(
     min_area: float,
     part: str,
     held_out: float,
+    licences: Sequence[int] | None = None,
 ) -> list[Entry]:
     """Return the entries that all filters leave; `Paste` says what they are.
 
@@ -127,6 +137,7 @@ def select(
         "exclude": lambda entry: entry.category not in left_out,
         "min_area": lambda entry: entry.share >= min_area,
         f"part={part}": lambda entry: in_part(entry.image.stem, part, held_out),
+        "licences": lambda entry: licences is None or entry.licence in licences,
     }
     entries, removed = reader.entries, {}
     for name, keep in filters.items():

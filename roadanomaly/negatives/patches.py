@@ -12,7 +12,15 @@ import numpy as np
 import torch
 
 from roadanomaly.negatives.base import NegativeSource
-from roadanomaly.negatives.blending import CORE, blend, feather, mark, match_colour, overlap
+from roadanomaly.negatives.blending import (
+    CORE,
+    blend,
+    cast_shadow,
+    feather,
+    mark,
+    match_colour,
+    overlap,
+)
 from roadanomaly.negatives.look import Look, gather
 from roadanomaly.types import Batch
 
@@ -124,6 +132,8 @@ class PatchSource(NegativeSource):
         if look.opacity[0] < 1:
             alpha = alpha * np.float32(_between(look.opacity, rng))
         corner = there[0].start, there[1].start
+        if look.shadow[1] > 0:
+            image = cast_shadow(image, alpha, *corner, _between(look.shadow, rng))
         return blend(image, colour, alpha, *corner), mark(label, alpha, *corner)
 
     def _foot(self, label: np.ndarray, rng: np.random.Generator) -> tuple[int, int, float] | None:

@@ -10,16 +10,16 @@ from typing import Any
 import cv2
 import numpy as np
 
+from roadanomaly.data.cutouts.base import is_complete
 from roadanomaly.data.images import list_images, read_image, to_array
 from roadanomaly.data.memory import Memory
 from roadanomaly.data.parts import check_part, in_part
+from roadanomaly.data.roots import find_set
 from roadanomaly.errors import DataError
 from roadanomaly.negatives.checks import check_choice, check_range
-from roadanomaly.negatives.cutouts.base import is_complete
 from roadanomaly.negatives.look import OBJECTS
 from roadanomaly.negatives.outlines import KINDS, random_mask
 from roadanomaly.negatives.patches import Patch, PatchSource
-from roadanomaly.negatives.sets import find_set
 
 MADE = 192
 """Longest side in pixels of a made-up texture; it is enlarged beyond, which saves time."""

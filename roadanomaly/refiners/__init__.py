@@ -6,6 +6,7 @@ from roadanomaly.refiners.base import Refiner
 REFINERS: Catalogue[Refiner] = Catalogue(
     "refiner",
     {
+        "guided": "roadanomaly.refiners.guided:Guided",
         "smooth": "roadanomaly.refiners.smoothing:Smooth",
     },
 )

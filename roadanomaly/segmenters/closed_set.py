@@ -23,12 +23,34 @@ def labels_at(label: Tensor, segmentation: Segmentation) -> Tensor:
     Returns:
         `(B, h, w)` int64.
     """
-    padded = padded_labels(label, segmentation)
+    rows, columns = _cells(segmentation)
+    return padded_labels(label, segmentation)[:, rows, columns].long()
+
+
+def values_at(values: Tensor, segmentation: Segmentation) -> Tensor:
+    """Bring values of an image's pixels to the logits' grid, as `labels_at` does labels.
+
+    Args:
+        values: `(B, C, H, W)` at image size; padding takes those of the border.
+        segmentation: whose logits they are to be compared with.
+
+    Returns:
+        `(B, C, h, w)`.
+    """
+    rows, columns = _cells(segmentation)
+    height, width = values.shape[-2:]
+    return values[:, :, rows.clamp_max(height - 1), columns.clamp_max(width - 1)]
+
+
+def _cells(segmentation: Segmentation) -> tuple[Tensor, Tensor]:
+    """Return the padded image's row, `(h, 1)`, and column, `(w,)`, under each cell of the grid."""
     rows, columns = (
-        _pixels_under(cells, pixels, label.device, align_corners=segmentation.align_corners)
-        for cells, pixels in zip(segmentation.logits.shape[-2:], padded.shape[-2:], strict=True)
+        _pixels_under(
+            cells, pixels, segmentation.logits.device, align_corners=segmentation.align_corners
+        )
+        for cells, pixels in zip(segmentation.logits.shape[-2:], segmentation.padded, strict=True)
     )
-    return padded[:, rows[:, None], columns].long()
+    return rows[:, None], columns
 
 
 def _pixels_under(cells: int, pixels: int, device: torch.device, *, align_corners: bool) -> Tensor:

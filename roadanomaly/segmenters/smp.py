@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import segmentation_models_pytorch as smp
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.errors import DataError, OptionError, UnknownName, nearest
-from roadanomaly.segmenters.efficientnet_lite0 import ENCODER, MEAN, STD, load_packaged_weights
+from roadanomaly.segmenters.efficientnet_lite import MEAN, NETWORKS, STD, load_packaged_weights
 from roadanomaly.segmenters.probed import ProbedSegmenter, by_stride
 from roadanomaly.segmenters.weights import load_network
 
@@ -41,8 +43,10 @@ class SmpSegmenter(ProbedSegmenter):
         classes: names of the known classes, in the order of the logits.
         encoder_weights: pretrained encoder to download: `imagenet`, ...; None takes none. For
             `tu-` encoders the name says which weights, and any value here means yes. `package`
-            takes those of `tu-tf_efficientnet_lite0` out of an installed package, without a
-            connection (the extra `efficientnet`).
+            takes those of `tu-tf_efficientnet_lite0`, 1 or 2 out of an installed package, without
+            a connection (the extra `efficientnet`).
+        decoder: options of the architecture beside these, by segmentation-models-pytorch's names:
+            `{decoder_pyramid_channels: 128}`; None takes its own.
         weights: a state dict of this network, or of the bare segmentation-models-pytorch one: its
             path, or its name under a weights folder.
         mean: of RGB in 0..1; None takes what the pretrained encoder expects, else ImageNet's.
@@ -64,6 +68,7 @@ class SmpSegmenter(ProbedSegmenter):
         encoder: str = "resnet18",
         classes: tuple[str, ...] = CITYSCAPES,
         encoder_weights: str | None = None,
+        decoder: Mapping[str, Any] | None = None,
         weights: str | None = None,
         mean: Triple | None = None,
         std: Triple | None = None,
@@ -71,9 +76,9 @@ class SmpSegmenter(ProbedSegmenter):
         _check_names(architecture, encoder, encoder_weights)
         packaged = encoder_weights == PACKAGE
         downloaded = None if packaged else encoder_weights
-        network = _create(architecture, encoder, downloaded, len(classes))
+        network = _create(architecture, encoder, downloaded, len(classes), decoder or {})
         if packaged:
-            load_packaged_weights(network.encoder.model)
+            load_packaged_weights(network.encoder.model, encoder.removeprefix(TIMM))
         if mean is None or std is None:
             expected = _normalisation(encoder, encoder_weights)
             mean, std = mean or expected[0], std or expected[1]
@@ -86,6 +91,7 @@ class SmpSegmenter(ProbedSegmenter):
         )
         self.architecture = architecture
         self.encoder = encoder
+        self.decoder = dict(decoder or {})
         self.network = network
         self._normalisation = {"mean": tuple(mean), "std": tuple(std)}
         try:
@@ -101,6 +107,7 @@ class SmpSegmenter(ProbedSegmenter):
             "architecture": self.architecture,
             "encoder": self.encoder,
             "classes": self.classes,
+            **({"decoder": self.decoder} if self.decoder else {}),
             **self._normalisation,
         }
 
@@ -134,8 +141,9 @@ def _check_names(architecture: str, encoder: str, encoder_weights: str | None) -
             f"{nearest(architecture, architectures)}"
         )
         raise UnknownName(msg)
-    if encoder_weights == PACKAGE and encoder != f"{TIMM}{ENCODER}":
-        msg = f"`encoder_weights: {PACKAGE}` belongs to the encoder {TIMM}{ENCODER}, not {encoder}."
+    if encoder_weights == PACKAGE and encoder not in {f"{TIMM}{one}" for one in NETWORKS}:
+        known = ", ".join(f"{TIMM}{one}" for one in NETWORKS)
+        msg = f"`encoder_weights: {PACKAGE}` belongs to the encoders {known}, not to {encoder}."
         raise OptionError(msg)
     if encoder.startswith(TIMM):
         name = encoder.removeprefix(TIMM)
@@ -163,14 +171,21 @@ def _close(name: str, known: list[str]) -> str:
     return hint if hint.startswith("did you") else "`timm.list_models()` lists them."
 
 
-def _create(architecture: str, encoder: str, encoder_weights: str | None, classes: int) -> Any:
+def _create(
+    architecture: str,
+    encoder: str,
+    encoder_weights: str | None,
+    classes: int,
+    decoder: Mapping[str, Any],
+) -> Any:
     pretrained: Any = encoder_weights
     if encoder.startswith(TIMM) and encoder_weights is not None:
         pretrained = True
     extra = {"dynamic_img_size": True} if architecture == "dpt" else {}
+    _check_decoder(architecture, decoder)
     try:
         return smp.create_model(
-            architecture, encoder, encoder_weights=pretrained, classes=classes, **extra
+            architecture, encoder, encoder_weights=pretrained, classes=classes, **extra, **decoder
         )
     except OSError as error:
         msg = (
@@ -181,6 +196,20 @@ def _create(architecture: str, encoder: str, encoder_weights: str | None, classe
         raise DataError(msg) from error
     except (ValueError, TypeError, RuntimeError, KeyError, AttributeError) as error:
         raise _unfit(architecture, encoder, error) from error
+
+
+def _check_decoder(architecture: str, decoder: Mapping[str, Any]) -> None:
+    """Refuse an option that the architecture lacks.
+
+    Raises:
+        OptionError: names it, and those that there are.
+    """
+    whole = inspect.signature(smp.MODEL_ARCHITECTURES_MAPPING[architecture]).parameters
+    known = [name for name in whole if name.startswith("decoder_") or name == "upsampling"]
+    for name in decoder:
+        if name not in known:
+            msg = f"`decoder` of {architecture} has no option `{name}`; {nearest(name, known)}"
+            raise OptionError(msg)
 
 
 def _unfit(architecture: str, encoder: str, error: Exception) -> OptionError:

@@ -32,7 +32,9 @@ class TrainConfig(RunConfig):
         source_clip: largest gradient norm of the source; 0 for none.
         freeze_batch_norm: keep the segmenter's BatchNorm statistics as they are.
         distill: weight of a term that keeps the segmenter's predictions near those it started
-            with, on pixels that show no negative; 0 for none.
+            with, or near the teacher's, on pixels that show no negative; 0 for none.
+        teacher: another network of the same classes, whose soft predictions `distill` teaches; it
+            sees the crops before negatives are put in, and is not saved.
         supervise: take the losses at the logits' own stride or at image size.
         held_out: share of the training frames that are kept from training, for a detector that
             takes statistics on frames it did not learn from; of no effect on any other.
@@ -59,6 +61,7 @@ class TrainConfig(RunConfig):
     source_clip: float = 1.0
     freeze_batch_norm: bool = True
     distill: float = 0.0
+    teacher: Part | None = None
     supervise: Literal["logits", "image"] = "logits"
     held_out: float = 0.1
     val_frames: int = 0
@@ -77,6 +80,11 @@ class TrainConfig(RunConfig):
             self._require(key, getattr(self, key) >= 0, "not negative")
         known = ("adamw", "adam", "sgd")
         self._require("optimiser", self.optimiser in known, f"one of {', '.join(known)}")
+        if self.teacher is not None and not self.distill:
+            msg = (
+                "config: `teacher` teaches by the weight `distill`, which is 0: give it one, as 1."
+            )
+            raise OptionError(msg)
         if (self.segmenter is None) == (self.start is None):
             msg = "config: give either `segmenter`, a network, or `start`, a run folder."
             raise OptionError(msg)

@@ -65,6 +65,7 @@ class DetectorTask(Task):
             supervise=config.supervise,
             distill=config.distill,
             degrade=Degrade(p=config.degrade),
+            teacher=self.parts.teacher,
         )
         self.about: dict[str, Any] = {}
         self.values: dict[str, float] = {}

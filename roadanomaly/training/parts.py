@@ -26,12 +26,14 @@ class Parts:
         source: of the negatives in training, or None.
         validator: with frames and negatives of its own.
         model: segmenter and detector.
+        teacher: whose predictions the segmenter is to keep near, where it is another network.
     """
 
     frames: FrameSet
     source: NegativeSource | None
     validator: Validator
     model: Model
+    teacher: Segmenter | None = None
 
 
 def build_parts(config: TrainConfig) -> Parts:
@@ -49,7 +51,8 @@ def build_parts(config: TrainConfig) -> Parts:
     validator = Validator(
         val_frames, held_out, config.val_frames, config.val_size, model.detector.region
     )
-    parts = Parts(frames, source, validator, model)
+    teacher = SEGMENTERS.from_spec(config.teacher) if config.teacher else None
+    parts = Parts(frames, source, validator, model, teacher)
     _check(parts)
     if source is not None:
         source.attach(model.segmenter)
@@ -83,6 +86,13 @@ def _check(parts: Parts) -> None:
                 f"{frames.classes[:3]} and {classes[:3]}."
             )
             raise DataError(msg)
+    if parts.teacher is not None and parts.teacher.classes != classes:
+        msg = (
+            f"the teacher has {len(parts.teacher.classes)} classes and the segmenter "
+            f"{len(classes)}, or their names differ. First of each: "
+            f"{parts.teacher.classes[:3]} and {classes[:3]}."
+        )
+        raise OptionError(msg)
 
 
 def record_of(parts: Parts, config: TrainConfig, processes: int) -> dict[str, Any]:
@@ -92,6 +102,7 @@ def record_of(parts: Parts, config: TrainConfig, processes: int) -> dict[str, An
         seed=config.seed,
         config=asdict(config),
         start_weights=weights_hash(parts.model.segmenter),
+        teacher_weights=None if parts.teacher is None else weights_hash(parts.teacher),
         train_data=parts.frames.record(),
         val_data=parts.validator.frames.record(),
         negatives=parts.source.record() if parts.source else None,

@@ -23,6 +23,8 @@ class RunConfig:
         out: run folder.
         crop: height and width of a training crop.
         scale: smallest and largest random scale of the image before cropping.
+        balance: share of crops that show a pixel of a class drawn evenly from those of the frame,
+            so that rare classes are seen more often.
         jitter: strength of the random brightness, contrast, saturation and hue change, 0 to 1.
         degrade: chance of blur, noise and JPEG compression over the mixed crop, each.
         steps: optimiser steps.
@@ -59,6 +61,7 @@ class RunConfig:
     out: str = "runs/train"
     crop: tuple[int, int] = (288, 384)
     scale: tuple[float, float] = (0.6, 2.0)
+    balance: float = 0.0
     jitter: float = 0.3
     degrade: float = 0.3
     steps: int = 1000
@@ -94,7 +97,7 @@ class RunConfig:
         self._require("workers", counted, "`auto` or a number that is not negative")
         self._require("crop", min(self.crop) >= 16, "two sides of at least 16 pixels")
         self._require("scale", 0 < self.scale[0] <= self.scale[1], "two rising positive numbers")
-        for key in ("jitter", "degrade"):
+        for key in ("balance", "jitter", "degrade"):
             self._require(key, 0 <= getattr(self, key) <= 1, "in 0..1")
         self._require("average", 0 <= self.average < 1, "in 0..1, 1 excluded")
 

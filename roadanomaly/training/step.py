@@ -15,7 +15,7 @@ from roadanomaly.detectors import Detector
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.segmenters import Segmenter
-from roadanomaly.segmenters.closed_set import labels_at
+from roadanomaly.segmenters.closed_set import labels_at, values_at
 from roadanomaly.types import NEGATIVE, Batch, Segmentation
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class TrainingStep(nn.Module):
         source: of negatives; one that works in the loader alone has no part here.
         freeze_batch_norm: keep the segmenter's BatchNorm layers in inference mode.
         supervise: `"logits"` or `"image"`: the grid on which losses are taken.
-        distill: weight of the term that holds the segmenter near its start.
+        distill: weight of the term that holds the segmenter near its teacher.
+        teacher: a network of the same classes; None takes the segmenter as it starts.
         degrade: what is done to the crops after the source has mixed them, so that negatives that
             are made here are spoilt as the inliers are; without a source the loader does it.
     """
@@ -48,6 +49,7 @@ class TrainingStep(nn.Module):
         supervise: str,
         distill: float,
         degrade: Degrade | None = None,
+        teacher: Segmenter | None = None,
     ) -> None:
         super().__init__()
         self.segmenter = segmenter
@@ -57,7 +59,8 @@ class TrainingStep(nn.Module):
         self.supervise = supervise
         self.distill = distill
         self.degrade = degrade
-        self.teacher = copy.deepcopy(segmenter).requires_grad_(False) if distill else None
+        taught_by = copy.deepcopy(segmenter) if teacher is None else teacher
+        self.teacher = taught_by.requires_grad_(False) if distill else None
         self.moving = _hold_the_rest(segmenter, detector.moves(segmenter))
 
     def train(self, mode: bool = True) -> TrainingStep:
@@ -106,15 +109,23 @@ class TrainingStep(nn.Module):
         return replace(segmentation, logits=padded.image_logits())
 
     def _distance(self, segmentation: Segmentation, batch: Batch) -> Tensor:
-        """Cross-entropy to the starting network's soft predictions where no negative is."""
+        """Cross-entropy to the teacher's soft predictions where no negative is."""
         assert self.teacher is not None
         with torch.no_grad():
             soft = self.teacher(batch.image if batch.original is None else batch.original)
-            supervised = self._supervised(soft)
-            target = supervised.class_logits(supervised.logits).softmax(1)
+            target = self._chances(soft, segmentation)
         inlier = labels_at(batch.label, segmentation) != NEGATIVE
         log_p = segmentation.class_logits(segmentation.logits).log_softmax(1)
         return masked_mean(-(target * log_p).sum(1), inlier)
+
+    def _chances(self, soft: Segmentation, segmentation: Segmentation) -> Tensor:
+        """Return the teacher's class probabilities on the grid of the segmentation's logits."""
+        supervised = self._supervised(soft)
+        chances = supervised.class_logits(supervised.logits).softmax(1)
+        if chances.shape == segmentation.logits.shape:
+            return chances
+        at_image = soft.class_logits(soft.image_logits()).softmax(1)
+        return values_at(at_image, segmentation)
 
 
 def _hold_the_rest(segmenter: Segmenter, moving: Iterable[nn.Parameter]) -> bool:

@@ -117,7 +117,7 @@ def train_transform(config: RunConfig) -> Compose:
     strength = config.jitter
     return Compose(
         (
-            RandomScaleCrop(*config.crop, *config.scale),
+            RandomScaleCrop(*config.crop, *config.scale, config.balance),
             RandomFlip(0.5),
             ColourJitter(strength, strength, strength, strength / 10),
         )

@@ -1,14 +1,16 @@
 """`roadanomaly label`: class maps of unlabelled images, which train as a folder of labels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from roadanomaly.cli.label import sure_classes
 from roadanomaly.cli.main import main
 from roadanomaly.data import DATASETS
-from roadanomaly.data.images import write_image
-from roadanomaly.types import IGNORE
+from roadanomaly.data.images import read_label, write_image
+from roadanomaly.segmenters.teacher import Teacher
+from roadanomaly.types import IGNORE, INLIER
 from tests.contracts.toy import ToySegmenter
 
 
@@ -18,11 +20,45 @@ def test_unsure_pixels_are_ignored_and_the_others_carry_the_most_likely_class():
     with torch.inference_mode():
         chances = segmenter(image[None].float() / 255).image_logits()[0].softmax(0).numpy()
     least = float(np.median(chances.max(0)))
-    label = sure_classes(segmenter, image, least)
+    label = Teacher(segmenter, least).label(image)
     sure = chances.max(0) >= least
     assert (label[sure] == chances.argmax(0)[sure]).all()
     assert (label[~sure] == IGNORE).all()
     assert 0.3 < sure.mean() < 0.7
+
+
+def test_views_that_disagree_leave_a_pixel_unsure():
+    """A network that reads the column alone says the opposite of the mirrored image."""
+
+    class Sided(ToySegmenter):
+        def forward(self, image, features=()):
+            found = super().forward(image, features)
+            width = found.logits.shape[-1]
+            logits = torch.zeros_like(found.logits)
+            middle = slice(3 * width // 8, 5 * width // 8)
+            logits[..., : width // 2][:, 0] = 5
+            logits[..., width // 2 :][:, 1] = 5
+            logits[..., middle] = 0
+            logits[:, 2, :, middle] = 5
+            return replace(found, logits=logits)
+
+    image = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8)
+    alone = Teacher(Sided().eval(), 0).label(image)
+    together = Teacher(Sided().eval(), 0, agree=True).label(image)
+    assert set(np.unique(alone)) == {0, 1, 2}
+    assert (together[:, :16] == IGNORE).all()
+    assert (together[:, 48:] == IGNORE).all()
+    assert (together[:, 29:35] == 2).all()
+
+
+def test_unsure_pixels_of_ordinary_roads_can_stay_inliers(tmp_path, capsys):
+    picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    write_image(tmp_path / "images" / "a.png", picture)
+    words = [str(tmp_path / "images"), "--least", "1", "--unsure", "inlier"]
+    network = ["--segmenter.name", "espnetv2", "--segmenter.scale", "0.5"]
+    assert main(["label", *words, *network, "--out", str(tmp_path / "labels")]) == 0
+    assert "the rest is 252" in capsys.readouterr().out
+    assert (read_label(tmp_path / "labels" / "a.png") == INLIER).all()
 
 
 @pytest.mark.slow
@@ -46,6 +82,7 @@ def test_what_it_writes_is_a_training_set(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
+        (["--unsure", "inlyer"], "did you mean `inlier`"),
         (["--least", "1.5"], "--least 1.5 must lie between 0 and 1"),
         ([], "names occur twice (a)"),
     ],

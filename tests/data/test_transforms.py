@@ -185,6 +185,34 @@ def test_fused_scale_crop_shows_what_scaling_first_would(factor):
     assert np.abs(part.astype(int) - fused).mean() < 6
 
 
+def test_balanced_windows_show_a_rare_class_as_often_as_a_common_one():
+    """Of two classes, each is asked for in half of the windows; the other half shows any place."""
+    label = torch.zeros(HEIGHT, WIDTH, dtype=torch.uint8)
+    label[50, 20] = 7
+    frame = Frame("f", coordinates().image, label)
+    for factor in (1.0, 1.7):
+        cut = RandomScaleCrop(24, 24, factor, factor, balance=1.0)
+        shown = [bool((cut(frame, rng(seed)).label == 7).any()) for seed in range(300)]
+        assert 0.42 < np.mean(shown) < 0.62
+    at_random = [
+        bool((RandomScaleCrop(24, 24, 1.0, 1.0)(frame, rng(i)).label == 7).any())
+        for i in range(300)
+    ]
+    assert np.mean(at_random) < 0.15
+
+
+def test_a_balanced_window_lies_at_any_place_that_shows_the_pixel():
+    label = torch.full((HEIGHT, WIDTH), IGNORE, dtype=torch.uint8)
+    label[HEIGHT // 2, WIDTH // 2] = NEGATIVE
+    frame = Frame("f", coordinates().image, label)
+    cut = RandomScaleCrop(16, 24, 1.0, 1.0, balance=1.0)
+    places = [np.argwhere(cut(frame, rng(seed)).label.numpy() == NEGATIVE) for seed in range(400)]
+    assert all(len(place) == 1 for place in places)
+    rows, columns = np.concatenate(places).T
+    assert set(rows) == set(range(16))
+    assert set(columns) == set(range(24))
+
+
 def test_negative_and_ignore_survive_scaling():
     label = torch.zeros(HEIGHT, WIDTH, dtype=torch.uint8)
     label[20:60, 30:90], label[70:90, 100:150] = NEGATIVE, IGNORE

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+import torch
 
-from roadanomaly.negatives.blending import blend, feather, mark, match_colour
+from roadanomaly.negatives import NEGATIVES
+from roadanomaly.negatives.blending import blend, cast_shadow, feather, mark, match_colour
 from roadanomaly.types import IGNORE, NEGATIVE
+from tests.negatives import tiny
 
 
 @pytest.fixture
@@ -99,3 +102,37 @@ def test_match_colour_does_not_flatten_on_a_flat_road(rng):
     matched = match_colour(patch, np.ones((30, 40), np.float32), region, 1.0)
     assert matched.std((0, 1)) == pytest.approx(patch.std((0, 1)) / 2, rel=1e-3)
     assert matched.mean((0, 1)) == pytest.approx([90, 90, 90], abs=0.01)
+
+
+def test_a_shadow_lies_at_the_foot_and_darkens_by_what_was_asked():
+    image = np.full((80, 120, 3), 200, np.uint8)
+    alpha = np.zeros((40, 30), np.float32)
+    alpha[5:35, 5:25] = 1
+    shaded = cast_shadow(image, alpha, 20, 40, 0.5)
+    foot, middle = 20 + 34, 40 + 14.5
+    loss = 1 - shaded[..., 0] / 200
+    row, column = np.unravel_index(loss.argmax(), loss.shape)
+    assert row == foot
+    assert abs(column - middle) <= 1
+    assert loss.max() == pytest.approx(0.5, abs=0.01)
+    assert loss[:40].max() < 0.01
+    assert loss[foot, 40 + 25 + 12] < 0.1
+    assert (image == 200).all()
+    assert cast_shadow(image, alpha, 20, 40, 0) is image
+
+
+def test_a_shadow_darkens_the_ground_alone_and_changes_no_label():
+    batch = tiny.batch(1, 64, 96)
+    plain, shaded = (
+        NEGATIVES.build(
+            "shapes", {"look": {"count": [1, 1], "side": [20, 30], "shadow": shadow}}
+        ).mix(batch, np.random.default_rng(0))
+        for shadow in ([0, 0], [0.5, 0.5])
+    )
+    assert torch.equal(plain.label, shaded.label)
+    object_, change = plain.label == NEGATIVE, shaded.image.int() - plain.image.int()
+    around = ((plain.label != NEGATIVE) & (plain.label != IGNORE))[:, None].expand_as(change)
+    assert change[around].max() <= 0
+    assert change[around].min() < -10
+    inside = object_[:, None].expand_as(change)
+    assert change[inside].abs().float().mean() < 5

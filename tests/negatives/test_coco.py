@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from roadanomaly.data.cutouts import open_cutouts
+from roadanomaly.data.cutouts.coco_mask import LeftOut, fill, shape_of
 from roadanomaly.errors import DataError
-from roadanomaly.negatives.cutouts import open_cutouts
-from roadanomaly.negatives.cutouts.coco_mask import LeftOut, fill, shape_of
 from tests.negatives import tiny
 from tests.photographs import SIDEWAYS, photograph, save
 

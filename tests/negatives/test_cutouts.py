@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from roadanomaly.data.cutouts import READERS, open_cutouts
+from roadanomaly.data.cutouts.base import fill_polygon
+from roadanomaly.data.cutouts.names import COCO, ROAD_CLASSES
+from roadanomaly.data.cutouts.yolo import parse
 from roadanomaly.errors import DataError, OptionError
-from roadanomaly.negatives.cutouts import READERS, open_cutouts
-from roadanomaly.negatives.cutouts.base import fill_polygon
-from roadanomaly.negatives.cutouts.names import COCO, ROAD_CLASSES
-from roadanomaly.negatives.cutouts.yolo import parse
 from tests.negatives import tiny
 from tests.photographs import photograph, save
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from roadanomaly.data.cutouts import READERS
 from roadanomaly.data.memory import Memory
 from roadanomaly.errors import DataError, OptionError
-from roadanomaly.negatives.cutouts import READERS
 from roadanomaly.negatives.paste import GROWTH, Paste
 from roadanomaly.types import IGNORE, NEGATIVE
 from tests.negatives import tiny

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
+from roadanomaly.data.cutouts import open_cutouts
 from roadanomaly.errors import DataError
-from roadanomaly.negatives.cutouts import open_cutouts
 from tests.photographs import photograph, save
 
 SQUARE = "0.125 0.625 0.28125 0.625 0.28125 0.833333 0.125 0.833333"

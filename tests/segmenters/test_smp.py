@@ -6,6 +6,7 @@ import torch
 from roadanomaly.errors import DataError, OptionError, UnknownName
 
 smp = pytest.importorskip("segmentation_models_pytorch")
+from roadanomaly.segmenters import SEGMENTERS  # noqa: E402
 from roadanomaly.segmenters.smp import SmpSegmenter  # noqa: E402
 
 CLASSES = ("road", "sky", "car")
@@ -118,3 +119,14 @@ def test_a_failed_download_says_so(monkeypatch):
     monkeypatch.setattr(smp, "create_model", fail)
     with pytest.raises(DataError, match="resnet18 \\(imagenet\\) cannot be downloaded"):
         SmpSegmenter(encoder_weights="imagenet")
+
+
+def test_the_decoder_can_be_made_narrower_and_is_rebuilt_as_it_was():
+    narrow = {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32}
+    segmenter = SmpSegmenter("fpn", decoder=narrow)
+    assert segmenter.feature("decoder").channels == 32
+    assert segmenter.options()["decoder"] == narrow
+    rebuilt = SEGMENTERS.from_spec({"name": "smp", **segmenter.options()})
+    rebuilt.load_state_dict(segmenter.state_dict())
+    with pytest.raises(OptionError, match="did you mean `decoder_pyramid_channels`"):
+        SmpSegmenter("fpn", decoder={"decoder_pyramid_chanels": 8})

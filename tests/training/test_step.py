@@ -131,6 +131,25 @@ def test_the_teacher_pulls_a_moved_student_back():
     assert not module.teacher.training
 
 
+@pytest.mark.parametrize("supervise", ["logits", "image"])
+def test_another_network_teaches_by_its_soft_predictions(supervise):
+    """Against the cross-entropy worked out pixel by pixel, under each cell of the logits."""
+    teacher = roadanomaly.segmenter("espnetv2", scale=0.5, classes=toy.CLASSES).eval()
+    module = training_step(distill=0.5, supervise=supervise, detector="msp", teacher=teacher)
+    batch = toy.inliers(2, 0)
+    term = module.train()(batch)["distill"]
+    with torch.no_grad():
+        taught = teacher(batch.image).image_logits().numpy()
+        found = module.segmenter(batch.image)
+    logits = (found.logits if supervise == "logits" else found.image_logits()).numpy()
+    height, width = logits.shape[-2:]
+    step = taught.shape[-2] // height, taught.shape[-1] // width
+    cells = taught[..., step[0] // 2 :: step[0], step[1] // 2 :: step[1]]
+    expected = -(softmax(cells, 1) * log_softmax(logits, 1)).sum(1).mean()
+    assert term.item() == pytest.approx(0.5 * expected, rel=1e-4)
+    assert all(value.grad is None for value in teacher.parameters())
+
+
 def test_the_teacher_sees_the_image_before_the_negatives_and_is_silent_on_them():
     module = training_step(distill=1.0, detector="msp").train()
     batch = mixed()

@@ -7,16 +7,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from roadanomaly.errors import DataError
-from roadanomaly.negatives.cutouts.base import (
+from roadanomaly.data.cutouts.base import (
     CutoutReader,
     Entry,
     fill_polygon,
     read_text,
     refuse_empty,
 )
-from roadanomaly.negatives.cutouts.names import COCO
-from roadanomaly.negatives.cutouts.yolo_files import class_names, has_labels, pairs
+from roadanomaly.data.cutouts.names import COCO
+from roadanomaly.data.cutouts.yolo_files import class_names, has_labels, pairs
+from roadanomaly.errors import DataError
 
 BEYOND = 0.01
 """How far a coordinate may leave 0..1, as rounding makes it do."""

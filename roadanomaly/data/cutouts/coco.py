@@ -8,16 +8,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from roadanomaly.data.images import fits_upright, image_size
-from roadanomaly.negatives.cutouts.base import CutoutReader, Entry, refuse_empty
-from roadanomaly.negatives.cutouts.coco_files import (
+from roadanomaly.data.cutouts.base import CutoutReader, Entry, refuse_empty
+from roadanomaly.data.cutouts.coco_files import (
     annotation_files,
     find_image,
     image_names,
     other_files,
     read_annotations,
 )
-from roadanomaly.negatives.cutouts.coco_mask import LeftOut, Shape, fill, shape_of
+from roadanomaly.data.cutouts.coco_mask import LeftOut, Shape, fill, shape_of
+from roadanomaly.data.images import fits_upright, image_size
 
 _MALFORMED = (TypeError, ValueError, KeyError, OverflowError, AttributeError, IndexError)
 
@@ -64,7 +64,7 @@ class CocoCutouts(CutoutReader):
                     found[identity] = self._find(path, images[identity])
                 image = found[identity]
                 if image is not None:
-                    self._add(note, categories, *image)
+                    self._add(note, categories, *image, _licence(images[identity]))
             except LeftOut as reason:
                 self.skip(str(reason), path, _which(note, number))
             except _MALFORMED:
@@ -88,6 +88,7 @@ class CocoCutouts(CutoutReader):
         categories: Mapping[Any, str],
         image: Path,
         size: tuple[int, int],
+        licence: int | None,
     ) -> None:
         """List one annotation.
 
@@ -104,7 +105,7 @@ class CocoCutouts(CutoutReader):
             raise LeftOut(msg)
         shape = shape_of(note.get("segmentation"), *size)
         share = float(box[2] * box[3]) / (size[0] * size[1])
-        self.entries.append(Entry(image, len(self._shapes), category, share))
+        self.entries.append(Entry(image, len(self._shapes), category, share, licence))
         self._shapes.append((size, shape))
 
     def upright(self, entry: Entry) -> bool:
@@ -127,6 +128,11 @@ def _known(note: Mapping[str, Any], key: str, known: Mapping[Any, Any]) -> Any:
         return note[key]
     msg = f"annotation of an unknown `{key}`"
     raise LeftOut(msg)
+
+
+def _licence(record: Mapping[str, Any]) -> int | None:
+    number = record.get("license")
+    return number if isinstance(number, int) else None
 
 
 def _which(note: object, number: int) -> str:

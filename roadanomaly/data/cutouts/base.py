@@ -29,12 +29,14 @@ class Entry(NamedTuple):
         key: which object of that image; only its reader knows what the number means.
         category: class name.
         share: of the image, that the object's box covers, 0..1.
+        licence: of the image, the number that its COCO file gives; None where no file says it.
     """
 
     image: Path
     key: int
     category: str
     share: float
+    licence: int | None = None
 
 
 class Cutout(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
+from roadanomaly.data.cutouts.base import images_by_stem, names_file, read_text
 from roadanomaly.errors import DataError
-from roadanomaly.negatives.cutouts.base import images_by_stem, names_file, read_text
 
 SPLITS = ("train", "val", "test", "minival")
 """Keys of `data.yaml` that name images."""

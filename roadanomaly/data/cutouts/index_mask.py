@@ -10,9 +10,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from roadanomaly.data.images import fits_upright, image_size, list_images, read_label
-from roadanomaly.errors import DataError
-from roadanomaly.negatives.cutouts.base import (
+from roadanomaly.data.cutouts.base import (
     CutoutReader,
     Entry,
     by_stem,
@@ -21,6 +19,8 @@ from roadanomaly.negatives.cutouts.base import (
     read_text,
     refuse_empty,
 )
+from roadanomaly.data.images import fits_upright, image_size, list_images, read_label
+from roadanomaly.errors import DataError
 
 UNLABELLED = 0
 """Class id of pixels of which nothing is known; never cut out."""

@@ -1,0 +1,129 @@
+"""COCO pictures as scenes: what is negative, known, surroundings, and which pictures count."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from roadanomaly.data import DATASETS
+from roadanomaly.data.class_names import CITYSCAPES
+from roadanomaly.data.images import write_image
+from roadanomaly.errors import DataError, OptionError
+from roadanomaly.negatives import NEGATIVES
+from roadanomaly.types import IGNORE, INLIER, NEGATIVE
+
+SIZE = (40, 60)
+COW, CAR, CUP, HYDRANT = 1, 2, 3, 4
+NAMES = {COW: "cow", CAR: "car", CUP: "cup", HYDRANT: "fire hydrant"}
+
+
+def box(left, top, right, bottom):
+    return [left, top, right, top, right, bottom, left, bottom]
+
+
+def write(root, pictures):
+    """Write pictures given as `{name: (licence, [(category, corners), ...])}`."""
+    images, notes = [], []
+    for number, (name, (licence, objects)) in enumerate(pictures.items(), 1):
+        picture = np.random.default_rng(number).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+        write_image(root / "images" / f"{name}.png", picture)
+        record = {"id": number, "file_name": f"{name}.png", "width": SIZE[1], "height": SIZE[0]}
+        images.append(record | ({} if licence is None else {"license": licence}))
+        for category, (left, top, right, bottom) in objects:
+            notes.append(
+                {
+                    "id": len(notes),
+                    "image_id": number,
+                    "category_id": category,
+                    "bbox": [left, top, right - left, bottom - top],
+                    "segmentation": [box(left, top, right, bottom)],
+                }
+            )
+    categories = [{"id": number, "name": name} for number, name in NAMES.items()]
+    content = {"images": images, "annotations": notes, "categories": categories}
+    path = root / "annotations/instances_some.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(content))
+    return root
+
+
+def scenes(root, **options):
+    return DATASETS.build("coco_scenes", {"root": str(root), **options})
+
+
+@pytest.fixture
+def meadow(tmp_path):
+    cow, car, hydrant = (20, 10, 40, 30), (2, 2, 12, 8), (50, 30, 55, 38)
+    objects = [(COW, cow), (CAR, car), (HYDRANT, hydrant), (CAR, (25, 15, 30, 20))]
+    return write(tmp_path / "set", {"meadow": (4, objects)})
+
+
+def test_objects_stand_in_what_surrounds_them(meadow, tmp_path):
+    surroundings = np.full(SIZE, CITYSCAPES.index("terrain"), np.uint8)
+    surroundings[:, :5] = INLIER
+    write_image(tmp_path / "maps/meadow.png", surroundings)
+    frame = scenes(meadow, labels=str(tmp_path / "maps"), rim=3)[0]
+    label = frame.label.numpy()
+    car = CITYSCAPES.index("car")
+    assert (label[10:15, 20:40] == NEGATIVE).all()
+    assert (label[15:20, 25:30] == car).all()
+    assert (label[2:8, 2:12] == car).all()
+    assert (label[7:10, 22:38] == IGNORE).all()
+    assert (label[30:33, 22:38] == IGNORE).all()
+    assert (label[:7, 14:] == CITYSCAPES.index("terrain")).all()
+    assert (label[34:, :5] == INLIER).all()
+    assert (label[30:38, 50:55] == IGNORE).all()
+    assert np.count_nonzero(label == NEGATIVE) == 20 * 20 - 25
+
+
+def test_without_class_maps_the_surroundings_are_ignored(meadow):
+    label = scenes(meadow, rim=0)[0].label.numpy()
+    assert set(np.unique(label)) == {CITYSCAPES.index("car"), NEGATIVE, IGNORE}
+    assert np.count_nonzero(label == NEGATIVE) == 20 * 20 - 25
+
+
+def test_rooms_and_pictures_without_a_foreign_object_are_no_scenes(tmp_path):
+    pictures = {
+        "field": (4, [(COW, (0, 0, 20, 20))]),
+        "kitchen": (4, [(COW, (0, 0, 20, 20)), (CUP, (30, 0, 40, 10))]),
+        "street": (4, [(CAR, (0, 0, 20, 20))]),
+    }
+    assert scenes(write(tmp_path, pictures)).frame_ids() == ["field"]
+
+
+def test_licences_choose_pictures_and_cut_outs(tmp_path):
+    cow = [(COW, (0, 0, 20, 20))]
+    root = write(tmp_path, {"by": (4, cow), "nd": (3, cow), "unknown": (None, cow)})
+    frames = scenes(root, licences=[4, 5])
+    assert frames.frame_ids() == ["by"]
+    assert frames.record()["licences"] == {4: 1}
+    assert len(scenes(root)) == 3
+    source = NEGATIVES.build("paste", {"root": str(root), "licences": [4, 5]})
+    assert {entry.image.stem for entry in source.entries} == {"by"}
+    assert source.record()["licences"] == {4: 1}
+    with pytest.raises(DataError, match="`licences` removed 3"):
+        NEGATIVES.build("paste", {"root": str(root), "licences": [7]})
+
+
+def test_the_parts_share_no_picture_and_are_all_of_them(tmp_path):
+    cow = [(COW, (0, 0, 20, 20))]
+    root = write(tmp_path, {f"{number:02}": (4, cow) for number in range(12)})
+    train, held = (scenes(root, part=part, held_out=0.4) for part in ("train", "held_out"))
+    assert not set(train.frame_ids()) & set(held.frame_ids())
+    assert sorted(train.frame_ids() + held.frame_ids()) == scenes(root).frame_ids()
+
+
+def test_mistakes_are_explained(meadow, tmp_path):
+    with pytest.raises(OptionError, match="`part` is 'trian'; did you mean `train`"):
+        scenes(meadow, part="trian")
+    with pytest.raises(OptionError, match="`rim` of coco_scenes is -1"):
+        scenes(meadow, rim=-1)
+    with pytest.raises(DataError, match="no outdoor picture is left"):
+        scenes(meadow, licences=[6])
+    with pytest.raises(DataError, match=r"1 of 1 pictures have no class map .*meadow"):
+        scenes(meadow, labels=str(tmp_path / "maps"))
+    write_image(tmp_path / "maps/meadow.png", np.full(SIZE, 40, np.uint8))
+    with pytest.raises(DataError, match=r"holds the ids \[40\]"):
+        scenes(meadow, labels=str(tmp_path / "maps"))[0]
