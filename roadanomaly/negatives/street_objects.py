@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
 
+from roadanomaly.data.cutouts import Cutout
+from roadanomaly.data.cutouts.base import crop
 from roadanomaly.data.memory import Memory
 from roadanomaly.data.streets import Streets
 from roadanomaly.errors import OptionError
 from roadanomaly.negatives.checks import check_choice
-from roadanomaly.negatives.cutouts import Cutout
-from roadanomaly.negatives.cutouts.base import crop
 from roadanomaly.negatives.look import OBJECTS
 from roadanomaly.negatives.paste import resize
 from roadanomaly.negatives.patches import Patch, PatchSource
@@ -70,7 +71,7 @@ class StreetObjects(PatchSource):
         """Draw one object, its longest side `side` pixels or less where it would be blown up."""
         for _ in range(EMPTY):
             index = int(rng.integers(len(self.streets)))
-            found = self._memory.get(index, lambda index=index: self._cut(index))
+            found = self._memory.get(index, partial(self._cut, index))
             if found:
                 return resize(found[int(rng.integers(len(found)))], side)
         msg = (
