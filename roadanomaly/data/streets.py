@@ -73,14 +73,14 @@ class Streets(FrameSet):
         self.split = split
         self.count = SPLITS[split][1] if count is None else count
         self.height, self.width, self.seed = height, width, seed
-        for name, value, least in (
-            ("count", self.count, 1),
-            ("height", height, 32),
-            ("width", width, 32),
-            ("seed", seed, 0),
+        for name, value, least, most in (
+            ("count", self.count, 1, 1_000_000),
+            ("height", height, 32, 8192),
+            ("width", width, 32, 8192),
+            ("seed", seed, 0, 2**63 - 1),
         ):
-            if value < least:
-                msg = f"`{name}` of streets is {value}; give a whole number of at least {least}."
+            if not least <= value <= most:
+                msg = f"`{name}` of streets is {value}; give a whole number of {least} to {most}."
                 raise OptionError(msg)
         self.kinds = ANOMALIES.get(split, ()) if kinds is None else _checked(kinds, split)
         self._drawn: Memory[np.ndarray] = Memory()

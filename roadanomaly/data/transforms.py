@@ -25,6 +25,9 @@ from roadanomaly.data.images import to_array, to_tensor
 from roadanomaly.errors import OptionError
 from roadanomaly.types import NEGATIVE, Batch, Frame, is_known
 
+LARGEST = 2**28
+"""Pixels of a frame."""
+
 Pixels = TypeVar("Pixels", np.ndarray, Tensor)
 
 
@@ -333,6 +336,12 @@ def _mirror(array: np.ndarray) -> np.ndarray:
 def _require_size(owner: object, height: int, width: int) -> None:
     _require(height >= 1, owner, "height", height, "1 pixel or more")
     _require(width >= 1, owner, "width", width, "1 pixel or more")
+    if height * width > LARGEST:
+        msg = (
+            f"{height}x{width} pixels are too many for {type(owner).__name__}: one frame alone "
+            f"takes {3 * height * width / 1e9:.1f} GB. At most {LARGEST} pixels are allowed."
+        )
+        raise OptionError(msg)
 
 
 def _require_scales(owner: object, low: float, high: float) -> None:

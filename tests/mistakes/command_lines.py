@@ -246,6 +246,24 @@ def large_height(bench):
     return bench.stored("--on", "streets", "--data.height", BEYOND)
 
 
+DRAWN = ("--segmenter.name", "espnetv2", "--on", "streets")
+
+
+@case("evaluate: the size fills the memory", "100000x100000 pixels are too many", "30.0 GB")
+def huge_size(bench):
+    return bench.stored("--size", "[100000,100000]")
+
+
+@case("evaluate: streets of the height of a city", "`height` of streets is 1000000", "32 to 8192")
+def huge_streets(bench):
+    return each("evaluate", *DRAWN, "--data.height", "1000000", "--out", bench.out)
+
+
+@case("evaluate: more streets than were ever drawn", "`count` of streets is 10000000000")
+def countless_streets(bench):
+    return each("evaluate", *DRAWN, "--data.count", "10000000000", "--out", bench.out)
+
+
 @case("fit: an option of the detector has 70 bits", "`temperature`, is", "within 64 bits")
 def large_temperature(bench):
     network = ("--segmenter.name", "espnetv2", "--data.name", "streets", "--out", bench.out)
