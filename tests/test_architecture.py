@@ -33,7 +33,7 @@ LEVELS = (
         "types",
     ),
     ("folders", "ledger", "locks", "swap"),
-    ("ahead", "errors", "extras", "files", "progress", "reservoir"),
+    ("ahead", "errors", "extras", "files", "late_compiler", "progress", "reservoir"),
 )
 """From the top down; a part imports from its own level or from those below."""
 
