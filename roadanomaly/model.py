@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from roadanomaly.errors import DataError, NotCalibrated
 from roadanomaly.folders import write_folder
 from roadanomaly.formats import FORMAT, upgrade_model
 from roadanomaly.image_input import ImageLike, as_tensor, extremes, require_range
+from roadanomaly.models import DEFAULT, folder_of
 from roadanomaly.objects import find_components
 from roadanomaly.precision import Precision, autocast
 from roadanomaly.refiners import Refiner
@@ -215,7 +216,11 @@ class Model:
         Raises:
             UserError: the folder cannot be written, or holds files of other kinds.
         """
-        description = {
+        return write_model(Path(folder), self.describe(record or {}), self.networks.state_dict())
+
+    def describe(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Return what `model.json` holds, with what to remember of the model's making."""
+        return {
             "format": FORMAT,
             "segmenter": {"name": SEGMENTERS.name_of(self.segmenter), **self.segmenter.options()},
             "segmenter_learned_from": self.segmenter.learned_from,
@@ -223,16 +228,31 @@ class Model:
             "detector_trained_on": self.detector.trained_on,
             "calibration": self.calibration.as_dict() if self.calibration else None,
             "min_area": self.min_area,
-            "record": record or {},
+            "record": record,
         }
-        weights = {key: value.contiguous() for key, value in self.networks.state_dict().items()}
-        contents = (
-            card(description).encode(),
-            (json.dumps(description, indent=1) + "\n").encode(),
-            save(weights),
-        )
-        write_folder(Path(folder), dict(zip(FILES, contents, strict=True)))
-        return Path(folder).absolute()
+
+
+def write_model(
+    folder: Path, description: dict[str, Any], weights: Mapping[str, Tensor], page: str = ""
+) -> Path:
+    """Write the files of a model, whole or not at all.
+
+    Args:
+        folder: where to.
+        description: for `model.json`.
+        weights: by name.
+        page: Markdown for `README.md`; without it what the description says.
+
+    Raises:
+        UserError: the folder cannot be written, or holds files of other kinds.
+    """
+    contents = (
+        (page or card(description)).encode(),
+        (json.dumps(description, indent=1) + "\n").encode(),
+        save({key: value.contiguous() for key, value in weights.items()}),
+    )
+    write_folder(folder, dict(zip(FILES, contents, strict=True)))
+    return folder.absolute()
 
 
 def channels_last(network: nn.Module) -> None:
@@ -262,17 +282,22 @@ def card(description: dict[str, Any]) -> str:
     )
 
 
-def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
-    """Load a model that `Model.save` wrote; a run folder works too.
+def load(model: str | Path = DEFAULT, device: torch.device | str = "cpu") -> Model:
+    """Load a saved model, or one that comes with the package.
+
+    Args:
+        model: folder that `Model.save` wrote or of a run, which wins over a name: `default`,
+            `fast`, ... (`roadanomaly list models`).
+        device: where to.
 
     Raises:
         DataError: no model there, or a broken one.
     """
-    path, description, weights = read_saved(folder)
+    path, description, weights = read_saved(folder_of(model))
     try:
         description, weights = upgrade_model(description, weights)
-        model = rebuild(description)
-        model.networks.load_state_dict(weights)
+        loaded = rebuild(description)
+        loaded.networks.load_state_dict(weights)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         msg = (
@@ -280,7 +305,7 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
             "Train it again, or load it with that version."
         )
         raise DataError(msg) from error
-    return model.to(device)
+    return loaded.to(device)
 
 
 def rebuild(description: dict[str, Any]) -> Model:

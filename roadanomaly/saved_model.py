@@ -42,19 +42,29 @@ def read_description(path: Path) -> dict[str, Any]:
     return held
 
 
+def place_of(folder: Path) -> Path:
+    """Return where a folder's model lies: in it, or in `model/` of a run folder."""
+    path = standing(folder)
+    below = standing(path / "model")
+    return below if not is_model(path) and is_model(below) else path
+
+
+def is_model(folder: Path) -> bool:
+    """Return whether a folder holds the description of a model."""
+    return (folder / "model.json").exists()
+
+
 def read_saved(folder: str | Path) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
     """Read what `Model.save` wrote; a run folder works too.
 
     Returns:
-        where it lies; its description, checked, in the format that it has; its weights by name.
+        where it lies; its description, checked, in the format that it has; its weights by name,
+        those in half precision as float32.
 
     Raises:
         DataError: no model there, or a broken one.
     """
-    path = standing(Path(folder))
-    below = standing(path / "model")
-    if not (path / "model.json").exists() and (below / "model.json").exists():
-        path = below
+    path = place_of(Path(folder))
     try:
         description = read_description(path / "model.json")
         weights = load_file(path / "weights.safetensors", device="cpu")
@@ -69,7 +79,11 @@ def read_saved(folder: str | Path) -> tuple[Path, dict[str, Any], dict[str, Tens
         raise DataError(msg) from error
     check_model(description, path)
     require_finite(weights, path)
-    return path, description, weights
+    return path, description, {name: _widened(one) for name, one in weights.items()}
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
 def check_model(description: Mapping[str, Any], path: Path) -> None:
@@ -122,11 +136,22 @@ def _faults(description: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("segmenter_learned_from", "detector_trained_on"):
         if not isinstance(description.get(key), (str, type(None))):
             yield key, f"is {_short(description[key])}, not a word"
+    figures = description.get("figures", {})
+    if not is_figures(figures):
+        yield "figures", f"is {_short(figures)}, not a set's name to named numbers"
     calibration = description.get("calibration")
     if isinstance(calibration, dict):
         yield from _calibration_faults(calibration)
     elif calibration is not None:
         yield "calibration", f"is {_short(calibration)}, not an object"
+
+
+def is_figures(value: Any) -> bool:
+    """Return whether a value is measured figures: set name to figure name to finite number."""
+    return isinstance(value, dict) and all(
+        isinstance(found, dict) and _is_list(list(found.values()), float)
+        for found in value.values()
+    )
 
 
 def _part_faults(place: str, part: Any) -> Iterator[tuple[str, str]]:
@@ -179,6 +204,9 @@ def _calibration_faults(held: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "calibration.pixels", f"is {_short(held.get('pixels'))}, not a whole number from 1"
     if held.get("way", "rate") not in WAYS:
         yield "calibration.way", f"is {_short(held['way'])}, and not one of {', '.join(WAYS)}"
+    named = held.get("sensitivities", {})
+    if not isinstance(named, dict) or not _is_list(list(named.values()), float):
+        yield "calibration.sensitivities", f"is {_short(named)}, not names with finite numbers"
     if held.get("f1_threshold") is not None and not _is_number(held["f1_threshold"]):
         yield "calibration.f1_threshold", f"is {_short(held['f1_threshold'])}, not a number"
 

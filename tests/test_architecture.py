@@ -16,7 +16,7 @@ LEVELS = (
     ("cli",),
     ("leaderboard", "mining", "serve"),
     ("evaluation", "training", "video", "report", "runtimes"),
-    ("fitting", "inliers", "model", "models", "published"),
+    ("fitting", "inliers", "model", "model_card", "models", "packing", "published"),
     ("detectors", "negatives", "refiners"),
     ("segmenters", "flows", "encoders", "generators", "data", "store", "image_input"),
     ("streets",),
@@ -33,7 +33,7 @@ LEVELS = (
         "types",
     ),
     ("folders", "ledger", "locks", "swap"),
-    ("ahead", "errors", "extras", "files", "progress", "reservoir"),
+    ("ahead", "errors", "extras", "files", "late_compiler", "progress", "reservoir"),
 )
 """From the top down; a part imports from its own level or from those below."""
 

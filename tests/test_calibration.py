@@ -207,3 +207,36 @@ def test_a_threshold_can_be_set_at_a_score(score):
     assert fitted.rate == pytest.approx((inliers > inside).mean(), rel=0.01, abs=1e-4)
     above = calibrate([inliers], 0.01, "made up").at_score(99.0)
     assert above.threshold == pytest.approx(above.scores[0])
+
+
+@pytest.mark.parametrize("rate", [0.9, 0.05, 1e-3])
+def test_the_rate_of_a_score_is_the_share_above_it(rate):
+    scores = draw()
+    found = made(scores)
+    threshold = float(np.quantile(scores, 1 - rate))
+    assert found.rate_at(threshold) == pytest.approx(rate, rel=0.05)
+    assert found.threshold_at(found.rate_at(threshold)) == pytest.approx(threshold, rel=1e-9)
+
+
+def test_a_named_threshold_is_kept_to_the_digit_and_saved():
+    chosen = {"low": 12.0, "normal": 9.5, "high": 7.25}
+    found = made(draw()).with_sensitivities(dict(reversed(chosen.items())))
+    assert list(found.sensitivities) == ["low", "normal", "high"]
+    again = Calibration.from_dict(json.loads(json.dumps(found.as_dict())))
+    assert again == found
+    for name, threshold in chosen.items():
+        assert again.at_sensitivity(name).threshold == pytest.approx(threshold, rel=1e-12)
+
+
+def test_named_thresholds_that_make_no_sense_are_refused():
+    found = made(draw())
+    with pytest.raises(OptionError, match="`low`"):
+        found.with_sensitivities({"lwo": 9.0})
+    with pytest.raises(OptionError, match="cannot be higher"):
+        found.with_sensitivities({"low": 8.0, "high": 9.0})
+    with pytest.raises(OptionError, match="lies beyond the scores"):
+        found.with_sensitivities({"low": 1e6})
+    with pytest.raises(OptionError, match="no named thresholds"):
+        found.at_sensitivity("low")
+    with pytest.raises(OptionError, match="it carries high"):
+        found.with_sensitivities({"high": 9.0}).at_sensitivity("low")

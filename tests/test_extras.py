@@ -16,7 +16,7 @@ from roadanomaly.extras import EXTRAS
 from roadanomaly.segmenters import SEGMENTERS
 
 SETUP = Path(__file__).parents[1] / "setup.py"
-NEEDS = {"mmseg": "mmseg", "onnx": "onnxruntime", "smp": "timm", "transformers": "transformers"}
+NEEDS = {"mmseg": "mmseg", "onnx": "onnxruntime", "transformers": "transformers"}
 """Segmenter to a package that it needs."""
 
 
@@ -62,5 +62,5 @@ def test_the_list_goes_on_without_the_extras():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "ESPNetv2" in done.stdout
-    for extra in ("mmseg", "onnx", "smp", "transformers"):
+    for extra in ("mmseg", "onnx", "transformers"):
         assert f'pip install "roadanomaly[{extra}]"' in done.stdout

@@ -19,6 +19,7 @@ from roadanomaly.cli.evaluation_jobs import (
 )
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.cli.progress import View, watch
+from roadanomaly.cli.which_model import add_model
 from roadanomaly.data import DATASETS
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.base import Region
@@ -39,6 +40,7 @@ from roadanomaly.report.table import format_table, format_thresholds
 from roadanomaly.training.record import run_record
 
 EXAMPLES = """
+roadanomaly evaluate --on roadanomaly
 roadanomaly evaluate runs/densehybrid_espnetv2_camvid --on roadanomaly
 roadanomaly evaluate runs/a runs/b --detectors msp,energy --on roadanomaly,laf --root /data
 roadanomaly evaluate --segmenter.name espnetv2 --segmenter.scale 2.0 \\
@@ -99,7 +101,8 @@ def _parser() -> ArgumentParser:
         help="where scores count: image, or road: what is labelled road or sidewalk, and the "
         "anomalies on it",
     )
-    add("--segmenter", type=dict[str, Any], default=None, help="instead of a run")
+    add_model(parser, "folder of a run or a saved model, besides the runs")
+    add("--segmenter", type=dict[str, Any], default=None, help="a network, besides the runs")
     add(
         "--detectors",
         type=str,
@@ -146,8 +149,11 @@ def _check(given: Namespace) -> None:
         if getattr(given, name) > MOST_AT_ONCE:
             msg = f"--{name} is {getattr(given, name)}; give at most {MOST_AT_ONCE}."
             raise OptionError(msg)
-    if given.scores and (given.runs or given.segmenter):
-        msg = "--scores takes maps from files; leave out the runs and --segmenter, or --scores."
+    if given.scores and (given.runs or given.segmenter or given.model):
+        msg = (
+            "--scores takes maps from files; leave out the runs, --model and --segmenter, or "
+            "--scores."
+        )
         raise OptionError(msg)
     if given.scores and given.precision != "f32":
         msg = "--precision is of networks, and --scores takes maps from files; leave out one."

@@ -13,6 +13,7 @@ from jsonargparse import Namespace
 from roadanomaly.calibration import Calibration
 from roadanomaly.cli.computing import frames_together
 from roadanomaly.cli.models import Group, gather, pick_device
+from roadanomaly.cli.which_model import the_model
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.derived import Resized
 from roadanomaly.data.ground import OnGround
@@ -49,13 +50,20 @@ def gather_jobs(given: Namespace, team: Team) -> list[ScoreSource]:
         return [_stored(given.scores)]
     words = [word for word in given.detectors.split(",") if word and word != "none"]
     names = None if words == ["auto"] else words
-    groups = gather(given.runs, given.segmenter, names, _device(given.device, team))
+    groups = gather(_runs(given), given.segmenter, names, _device(given.device, team))
     return [
         NetworkScores(
             one.segmenter, one.heads, one.calibrations, _weights(one), one.label, given.precision
         )
         for one in groups
     ]
+
+
+def _runs(given: Namespace) -> list[str]:
+    """Return the runs with `--model`; where nothing is named to be scored, the default model."""
+    if given.runs:
+        return [*given.runs, *([given.model] if given.model else [])]
+    return [] if given.segmenter and not given.model else [the_model(None, given.model)]
 
 
 def _weights(group: Group) -> dict[str, str]:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from roadanomaly.cli.parsing import frame_size, new_parser, parse
 from roadanomaly.cli.predict import find_images
+from roadanomaly.cli.which_model import add_model, the_model
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.geometry import scale_mask
 from roadanomaly.data.image_arrays import scale_image
@@ -25,6 +26,7 @@ from roadanomaly.runtimes.exported import GRAPHS, PARITY, Parity, export
 from roadanomaly.training.record import run_record, weights_hash
 
 EXAMPLES = """
+roadanomaly export model --to onnx --size 512x1024 --out exported
 roadanomaly export model runs/a --to openvino --size 512x1024 --out exported
 roadanomaly export model runs/a --to onnx --size 360x640 --on roadanomaly --out exported
 roadanomaly export model runs/a --to onnx --size 512x1024 --dynamic --out exported
@@ -36,8 +38,9 @@ roadanomaly export model runs/a --to openvino --precision int8 --quantise_on dri
 def run(arguments: Sequence[str]) -> None:
     """Export, compare with PyTorch, and refuse a graph whose AP moves."""
     parser = new_parser("export model", __doc__ or "", EXAMPLES)
-    parser.usage = "roadanomaly export model MODEL --to FORMAT --size HxW --out DIR [options]"
-    parser.add_argument("model", help="folder of a saved model, or of a run")
+    parser.usage = "roadanomaly export model [RUN] --to FORMAT --size HxW --out DIR [options]"
+    parser.add_argument("run", nargs="?", help="folder of a saved model, or of a run")
+    add_model(parser)
     parser.add_argument("--to", required=True, type=str, help=f"format: {', '.join(GRAPHS)}")
     parser.add_argument("--size", required=True, type=str, help="HxW of the frames: 512x1024")
     parser.add_argument(
@@ -59,7 +62,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--limit", type=PositiveInt, default=12, help="frames of it, evenly spaced")
     given = parse(parser, arguments)
     frame_size(given.size)
-    model = load(given.model)
+    model = load(the_model(given.run, given.model))
     frames = labelled_frames(given.on, given.root, given.data, given.limit)
     with holding(Path(given.out), ["export", "model", *arguments]):
         parities = _export(given, model, frames)

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from roadanomaly.cli.computing import add_computing, check_computing
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.which_model import add_model, the_model
 from roadanomaly.data.benchmark import BenchmarkSet
 from roadanomaly.data.roots import shorten
 from roadanomaly.detectors import DETECTORS
@@ -34,9 +35,11 @@ from roadanomaly.evaluation.submission.source import ModelScores, Source, Stored
 from roadanomaly.files import in_words
 from roadanomaly.locks import holding
 from roadanomaly.model import Model, load
+from roadanomaly.models import folder_of
 from roadanomaly.training.record import weights_hash
 
 EXAMPLES = """
+roadanomaly export submission --for smiyc-anomaly --root /data --out out/anomaly
 roadanomaly export submission runs/a --for smiyc-anomaly --root /data --out out/anomaly
 roadanomaly export submission --scores my/maps --for smiyc-obstacle --root /data --out out/o
 roadanomaly export submission --scores my/maps --for laf --split testNoKnown --out out/laf
@@ -51,8 +54,10 @@ def run(arguments: Sequence[str]) -> None:
     """Export, and print what was written and proven."""
     given = parse(_parser(), arguments)
     kind = _benchmark(given["for"])
-    if (given.model is None) == (given.scores is None):
-        msg = "give a MODEL, or --scores with a folder of score maps, one of both."
+    if given.scores is None:
+        given.model = the_model(given.run, given.model)
+    elif given.run or given.model:
+        msg = "give a model, or --scores with a folder of score maps, one of both."
         raise OptionError(msg)
     check_computing(given.precision)
     if given.scores and given.precision != "f32":
@@ -81,9 +86,10 @@ def run(arguments: Sequence[str]) -> None:
 def _parser() -> Any:
     parser = new_parser("export submission", __doc__ or "", EXAMPLES)
     parser.usage = (
-        "roadanomaly export submission (MODEL | --scores DIR) --for BENCHMARK --out DIR [options]"
+        "roadanomaly export submission [RUN | --scores DIR] --for BENCHMARK --out DIR [options]"
     )
-    parser.add_argument("model", nargs="?", default=None, help="folder of a trained or fitted run")
+    parser.add_argument("run", nargs="?", help="folder of a trained or fitted run")
+    add_model(parser)
     parser.add_argument("--scores", type=str, default=None, help="folder of score maps, no model")
     parser.add_argument("--for", default=None, type=str, help=", ".join(BENCHMARKS))
     parser.add_argument("--root", type=str, default=None, help="folder that holds the sets")
@@ -158,7 +164,7 @@ def _settings(given: Any, model: Model | None) -> Settings:
         min_area=area,
         paper=given.paper,
         code=given.code,
-        model=None if given.model is None else Path(given.model),
+        model=None if given.model is None else folder_of(given.model),
     )
 
 

@@ -15,6 +15,7 @@ from roadanomaly.calibration import calibrate
 from roadanomaly.cli.computing import add_computing, check_computing, frames_together
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.which_model import add_model, the_model
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.derived import Resized
 from roadanomaly.detectors import DETECTORS
@@ -34,6 +35,9 @@ from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.record import run_record, weights_hash
 
 EXAMPLES = """
+roadanomaly fit --model fast --data.name folder --data.images mine/ --data.kind ordinary \\
+    --calibration_data.name folder --calibration_data.images mine/ --calibration_data.kind \\
+    ordinary --out runs/mine
 roadanomaly fit --segmenter.name espnetv2 --segmenter.weights espnetv2_s_2.0_city_1024x512.pth \\
     --detector.name mahalanobis --data.name camvid --size 720 960 --out runs/mahalanobis
 roadanomaly fit --run runs/a --detector.name mahalanobis --data.name camvid --out runs/b
@@ -54,8 +58,9 @@ def run(arguments: Sequence[str]) -> None:
     parser = new_parser("fit", __doc__ or "", EXAMPLES)
     part = dict[str, Any]
     parser.add_argument("--run", type=str, default=None, help="take segmenter and detector from it")
-    parser.add_argument("--segmenter", type=part, default=None, help="instead of --run")
-    parser.add_argument("--detector", type=part, default=None, help="instead of the run's own")
+    add_model(parser)
+    parser.add_argument("--segmenter", type=part, default=None, help="instead of a model's")
+    parser.add_argument("--detector", type=part, default=None, help="instead of the model's own")
     parser.add_argument(
         "--refiners",
         type=list[part],
@@ -101,7 +106,7 @@ def run(arguments: Sequence[str]) -> None:
 
 def _fit(given: Namespace) -> None:
     torch.manual_seed(given.seed)
-    model = _model(given.run, given.segmenter, given.detector).to(pick_device(given.device))
+    model = _model(given).to(pick_device(given.device))
     model.precision = given.precision
     batch = frames_together(given.batch, model.device)
     if given.refiners is not None:
@@ -111,7 +116,7 @@ def _fit(given: Namespace) -> None:
         frames = MixedFrames(frames, NEGATIVES.from_spec(given.negatives))
         model.detector.trained_on = frames.negatives.content
     held_out = _frames(given.calibration_data or held_out_part(given.data), given.size)
-    if model.detector.kind == "fit" and (given.run is None or given.detector):
+    if model.detector.kind == "fit" and given.detector:
         fit(model, frames, given.held_out, batch)
     if given.refiners is not None:
         fit_refiners(model, frames, batch)
@@ -155,19 +160,20 @@ def held_out_part(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "split": "val"} if splits else data
 
 
-def _model(run: str | None, segmenter: dict | None, detector: dict | None) -> Model:
-    if run is None and (segmenter is None or detector is None):
-        msg = "give --run, or both --segmenter.name and --detector.name; --help shows examples."
-        raise OptionError(msg)
-    if run is None:
-        assert segmenter is not None
-        return _require_ready(
-            Model(SEGMENTERS.from_spec(segmenter), DETECTORS.from_spec(detector or {}))
+def _model(given: Namespace) -> Model:
+    if given.segmenter is None:
+        loaded = load(the_model(given.run, given.model))
+        if given.detector is None:
+            return loaded
+        return _require_ready(Model(loaded.segmenter, DETECTORS.from_spec(given.detector)))
+    if given.run or given.model or given.detector is None:
+        msg = (
+            "--segmenter goes with --detector.name, and without --run or --model, which bring a "
+            "segmenter; --help shows examples."
         )
-    loaded = load(run)
-    if detector is None:
-        return loaded
-    return _require_ready(Model(loaded.segmenter, DETECTORS.from_spec(detector)))
+        raise OptionError(msg)
+    network = SEGMENTERS.from_spec(given.segmenter)
+    return _require_ready(Model(network, DETECTORS.from_spec(given.detector)))
 
 
 def _require_ready(model: Model) -> Model:

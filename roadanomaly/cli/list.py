@@ -5,17 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from inspect import Parameter
+from typing import Any
 
+from roadanomaly.calibration import WAYS
 from roadanomaly.catalogue import Catalogue
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data import DATASETS
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.encoders import ENCODERS
 from roadanomaly.errors import MissingExtra, OptionError, nearest
+from roadanomaly.files import in_words
 from roadanomaly.flows import FLOWS
 from roadanomaly.generators import GENERATORS
+from roadanomaly.models import folders
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.published import PUBLISHED
+from roadanomaly.saved_model import read_description
 from roadanomaly.segmenters import SEGMENTERS
 
 CATALOGUES: dict[str, Catalogue] = {
@@ -30,14 +35,16 @@ CATALOGUES: dict[str, Catalogue] = {
 EXAMPLES = """
 roadanomaly list
 roadanomaly list detectors
+roadanomaly list models
 roadanomaly list published
 """
-PUBLISHED_LIST = "published"
+MODELS_LIST, PUBLISHED_LIST = "models", "published"
 
 
 def run(arguments: Sequence[str]) -> None:
     """Print the catalogues, or one of them."""
-    titles = [*CATALOGUES, PUBLISHED_LIST]
+    further = {MODELS_LIST: describe_models, PUBLISHED_LIST: describe_published}
+    titles = [*CATALOGUES, *further]
     parser = new_parser("list", __doc__ or "", EXAMPLES)
     parser.add_argument("what", nargs="?", default=None, help=", ".join(titles))
     what = parse(parser, arguments).what
@@ -45,8 +52,31 @@ def run(arguments: Sequence[str]) -> None:
         msg = f"there is no list of {what!r}; {nearest(what, titles)}"
         raise OptionError(msg)
     for title in [what] if what else titles:
-        text = describe(CATALOGUES[title]) if title in CATALOGUES else describe_published()
+        text = describe(CATALOGUES[title]) if title in CATALOGUES else further[title]()
         sys.stdout.write(f"{title}\n{text}\n")
+
+
+def describe_models() -> str:
+    """Return a paragraph for each model that comes with the package."""
+    lines = []
+    for name, folder in folders():
+        held = read_description(folder / "model.json")
+        calibration = held["calibration"]
+        lines.append(f"  {name} ({held['detector']['name']} on {held['segmenter']['name']})")
+        lines.append(f"      size: {in_words(sum(one.stat().st_size for one in folder.iterdir()))}")
+        lines.append(f"      threshold: {_threshold(calibration) if calibration else 'none'}")
+        for known, found in held.get("figures", {}).items():
+            told = ", ".join(f"{figure} {value:g}" for figure, value in found.items())
+            lines.append(f"      on {known}: {told}")
+    return "\n".join(lines or ["  this installation carries no model of its own"]) + "\n"
+
+
+def _threshold(calibration: dict[str, Any]) -> str:
+    named = ", ".join(calibration.get("sensitivities", {}))
+    return (
+        f"by {WAYS[calibration['way']]} {calibration['rate']:g} of the inlier pixels of "
+        f"{calibration['data']}{f'; sensitivities: {named}' if named else ''}"
+    )
 
 
 def describe_published() -> str:

@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "predict": "write score, mask, overlay and components of images",
     "label": "write class maps of unlabelled images, to train on more inliers",
     "export": "write a model for another runtime, or what a benchmark accepts",
+    "pack": "write a saved model in half precision, to pass it on",
     "video": "find anomalies in a camera, a stream, a file or a folder of frames",
     "serve": "show a live source on a small web page",
     "mine": "search many hours of video for the strangest events",

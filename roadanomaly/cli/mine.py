@@ -16,6 +16,7 @@ from tqdm import tqdm
 from roadanomaly.cli import video_options as options
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.thresholds import check_thresholds
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.extras import require
 from roadanomaly.files import check_writable
@@ -27,10 +28,11 @@ from roadanomaly.mining.spread import Worker, find_clips, mine_here, mine_on_ray
 from roadanomaly.runtimes import Runtime, Scorer
 from roadanomaly.runtimes.gathering import Gathering
 from roadanomaly.runtimes.ready import Opened
-from roadanomaly.video.source import Source
+from roadanomaly.video.source import SUFFIXES, Source
 from roadanomaly.video.sources import open_source
 
 EXAMPLES = """
+roadanomaly mine drives/ --model fast --out mined
 roadanomaly mine runs/a drives/ --out mined
 roadanomaly mine runs/a "drives/2026-*/front.mp4" --top 20 --false_alarms 0.0001 --out mined
 roadanomaly mine runs/a drives/ --backend openvino --size 640x360 --out mined
@@ -45,9 +47,10 @@ FOR_A_GPU = 4
 def run(arguments: Sequence[str]) -> None:
     """Mine what is not mined yet, then write the index of everything."""
     parser = new_parser("mine", __doc__ or "", EXAMPLES)
-    parser.usage = "roadanomaly mine MODEL SOURCE [SOURCE ...] --out DIR [options]"
-    parser.add_argument("model", help="folder of a saved model, a run or an export")
-    parser.add_argument("sources", nargs="+", help="clips, folders or quoted globs")
+    parser.usage = "roadanomaly mine [RUN] SOURCE [SOURCE ...] --out DIR [options]"
+    parser.add_argument(
+        "sources", nargs="+", help=f"{options.BEFORE}clips, folders or quoted globs"
+    )
     parser.add_argument("--out", type=str, required=True, help="folder of the index; resumes there")
     parser.add_argument("--top", type=int, default=10, help="events kept of a clip")
     parser.add_argument(
@@ -62,6 +65,9 @@ def run(arguments: Sequence[str]) -> None:
     options.add_model_options(parser)
     options.add_source_options(parser)
     given = parse(parser, arguments)
+    check_thresholds(given)
+    readings = options.inputs("clip", SUFFIXES, recursive=True)
+    given.model, given.sources = readings.split(given.sources, given.model)
     if given.top < 1:
         msg = f"--top must be at least 1, not {given.top}."
         raise OptionError(msg)

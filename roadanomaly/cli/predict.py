@@ -18,6 +18,8 @@ from roadanomaly.calibration import WAYS
 from roadanomaly.cli.computing import add_computing, check_computing
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.thresholds import add_thresholds, check_thresholds, with_threshold
+from roadanomaly.cli.which_model import Inputs, add_model
 from roadanomaly.data.images import SUFFIXES, read_image, to_array, write_image
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.detectors.explanation import explanation
@@ -32,7 +34,8 @@ from roadanomaly.report.pictures import class_picture, heat, overlay
 from roadanomaly.scores.finite import require_finite
 
 EXAMPLES = """
-roadanomaly predict runs/a street.jpg
+roadanomaly predict street.jpg
+roadanomaly predict photos/ --model fast --sensitivity low
 roadanomaly predict runs/a photos/ --out found
 roadanomaly predict runs/a "drives/*/front_*.png" --false_alarms 0.001
 roadanomaly predict runs/a street.jpg --threshold_by conformal --false_alarms 0.05
@@ -55,19 +58,15 @@ EXPLAINED = "_explained.png"
 def run(arguments: Sequence[str]) -> None:
     """Score each image; a broken one is reported and the rest goes on."""
     parser = new_parser("predict", __doc__ or "", EXAMPLES)
-    parser.usage = "roadanomaly predict RUN IMAGE [IMAGE ...] [options]"
-    parser.add_argument("run", help="folder of a trained or fitted model")
-    parser.add_argument("images", nargs="+", help="files, folders or quoted globs")
+    parser.usage = "roadanomaly predict [RUN] IMAGE [IMAGE ...] [options]"
+    parser.add_argument(
+        "images",
+        nargs="+",
+        help="files, folders or quoted globs; before them the folder of a trained or fitted model",
+    )
+    add_model(parser)
     parser.add_argument("--out", type=str, default="runs/prediction", help="folder to write into")
-    parser.add_argument(
-        "--false_alarms",
-        type=float,
-        default=None,
-        help="share of inlier pixels that may exceed the threshold; default: as saved",
-    )
-    parser.add_argument(
-        "--threshold_by", type=str, default=None, help="rate, conformal or f1; default: as saved"
-    )
+    add_thresholds(parser, ways=True)
     parser.add_argument(
         "--min_area", type=NonNegativeInt, default=None, help="smallest component, pixels"
     )
@@ -81,16 +80,17 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
     given = parse(parser, arguments)
     check_computing(given.precision)
+    check_thresholds(given)
+    chosen, images = Inputs("image", SUFFIXES).split(given.images, given.model)
     torch.manual_seed(given.seed)
-    model = load(given.run, pick_device(given.device))
+    model = load(chosen, pick_device(given.device))
     model.precision = given.precision
-    if model.calibration is not None:
-        model.calibration = model.calibration.at(given.false_alarms, given.threshold_by)
+    model.calibration = with_threshold(model.calibration, given)
     if given.min_area is not None:
         model.min_area = given.min_area
     if given.explain:
         require_explaining(model)
-    paths = find_images(given.images)
+    paths = find_images(images)
     out = Path(given.out)
     _claim(out, _distinct_names(paths).values(), given.explain)
     broken = _predict_all(model, paths, out, given.explain)

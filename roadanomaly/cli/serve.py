@@ -11,6 +11,8 @@ from dataclasses import replace
 
 from roadanomaly.cli import video_options as options
 from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.thresholds import check_thresholds
+from roadanomaly.cli.which_model import the_model
 from roadanomaly.errors import OptionError
 from roadanomaly.extras import require
 from roadanomaly.video.judge import Judge
@@ -18,6 +20,7 @@ from roadanomaly.video.source import SOURCES, Source
 from roadanomaly.video.sources import open_source
 
 EXAMPLES = """
+roadanomaly serve --source camera:0
 roadanomaly serve runs/a --source drive.mp4
 roadanomaly serve runs/a --source rtsp://camera/street --backend openvino --size 640x360
 roadanomaly serve runs/a --source camera:0 --device cuda --precision bf16
@@ -30,8 +33,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def run(arguments: Sequence[str]) -> None:
     """Serve until Ctrl-C."""
     parser = new_parser("serve", __doc__ or "", EXAMPLES)
-    parser.usage = "roadanomaly serve MODEL --source SOURCE [--host HOST] [--port PORT] [options]"
-    parser.add_argument("model", help="folder of a saved model, a run or an export")
+    parser.usage = "roadanomaly serve [RUN] --source SOURCE [--host HOST] [--port PORT] [options]"
+    parser.add_argument("run", nargs="?", help="folder of a run, a saved model or an export")
     parser.add_argument("--source", type=str, required=True, help=SOURCES)
     parser.add_argument("--host", type=str, default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
@@ -42,6 +45,8 @@ def run(arguments: Sequence[str]) -> None:
     options.add_source_options(parser)
     given = parse(parser, arguments)
     _check_token(given.token)
+    check_thresholds(given)
+    given.model = the_model(given.run, given.model)
     for package in ("uvicorn", "fastapi", "multipart", "websockets"):
         require(package, "`serve`")
     from roadanomaly.serve.app import build_app

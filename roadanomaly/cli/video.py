@@ -13,7 +13,9 @@ from tqdm import tqdm
 
 from roadanomaly.cli import video_options as options
 from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.thresholds import check_thresholds
 from roadanomaly.cli.video_outputs import Outputs, outputs_of
+from roadanomaly.data.image_arrays import SUFFIXES as IMAGES
 from roadanomaly.errors import OptionError
 from roadanomaly.files import check_writable, write_text
 from roadanomaly.locks import holding
@@ -23,6 +25,7 @@ from roadanomaly.video.frames import Judged
 from roadanomaly.video.runner import Runner
 from roadanomaly.video.signals import stop_on_signals
 from roadanomaly.video.source import SOURCES, Source
+from roadanomaly.video.source import SUFFIXES as VIDEOS
 from roadanomaly.video.sources import open_source
 from roadanomaly.video.streams import raise_first, run_together
 from roadanomaly.video.truth import Tally, read_truth
@@ -30,6 +33,7 @@ from roadanomaly.video.truth import Tally, read_truth
 TRUTH = "CSV of boxes of the object (frame,x0,y0,x1,y1), or `none` to call each event false"
 SEVERAL = "; of several, frames of equal size are scored together, and outputs get a number each"
 EXAMPLES = """
+roadanomaly video drive.mp4 --sensitivity low --out overlay.mp4
 roadanomaly video runs/a drive.mp4 --out overlay.mp4 --events events.jsonl --stats stats.json
 roadanomaly video runs/a rtsp://camera/street --backend openvino --size 640x360 --events e.jsonl
 roadanomaly video runs/a left.mp4 right.mp4 --device cuda --precision bf16 --out overlay.mp4
@@ -44,10 +48,9 @@ def run(arguments: Sequence[str]) -> None:
     """Run to the end of the sources, or until Ctrl-C; what was found is kept either way."""
     parser = new_parser("video", __doc__ or "", EXAMPLES)
     parser.usage = (
-        "roadanomaly video MODEL SOURCE [SOURCE ...] [--out OVERLAY.mp4] [--events FILE] [options]"
+        "roadanomaly video [RUN] SOURCE [SOURCE ...] [--out OVERLAY.mp4] [--events FILE] [options]"
     )
-    parser.add_argument("model", help="folder of a saved model, a run or an export")
-    parser.add_argument("sources", nargs="+", help=SOURCES + SEVERAL)
+    parser.add_argument("sources", nargs="+", help=f"{options.BEFORE}{SOURCES}{SEVERAL}")
     parser.add_argument("--out", type=str, default=None, help="overlay video, .mp4")
     parser.add_argument("--events", type=str, default=None, help="events, a JSON object a line")
     parser.add_argument("--components", type=str, default=None, help="components, a line a frame")
@@ -57,6 +60,9 @@ def run(arguments: Sequence[str]) -> None:
     options.add_model_options(parser)
     options.add_source_options(parser)
     given = parse(parser, arguments)
+    check_thresholds(given)
+    readings = options.inputs("source", VIDEOS + IMAGES)
+    given.model, given.sources = readings.split(given.sources, given.model)
     if len(given.sources) > 1 and given.truth not in (None, "none"):
         msg = "--truth says where the object of one source is; give that source alone, or `none`."
         raise OptionError(msg)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
@@ -9,19 +10,27 @@ from jsonargparse.typing import NonNegativeInt
 
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import frame_size
+from roadanomaly.cli.thresholds import add_thresholds, with_threshold
+from roadanomaly.cli.which_model import Inputs, add_model, holds_model
 from roadanomaly.errors import OptionError
 from roadanomaly.runtimes import RUNTIMES, Scorer
 from roadanomaly.runtimes.choice import Choice
+from roadanomaly.runtimes.exported import is_export
 from roadanomaly.runtimes.providers import PROVIDERS
 from roadanomaly.runtimes.ready import Opened
 from roadanomaly.video.ground import ground_classes
 from roadanomaly.video.judge import Judge, Rules, stated_rates, thresholds
 from roadanomaly.video.source import Reading
+from roadanomaly.video.sources import is_address
 from roadanomaly.video.tracking import Persistence
+
+BEFORE = "after the folder of a run, a saved model or an export, where it is not the default: "
 
 
 def add_model_options(parser: ArgumentParser) -> None:
     """Add how the model is run and what counts as an object."""
+    add_model(parser, "folder of a run, a saved model or an export")
+    add_thresholds(parser)
     add = parser.add_argument
     add("--backend", type=str, default=None, help=f"{', '.join(RUNTIMES)}; default: torch")
     add("--precision", type=str, default=None, help="f32, bf16 or f16; int8 by an export")
@@ -35,13 +44,8 @@ def add_model_options(parser: ArgumentParser) -> None:
         help=f"of onnxruntime: {', '.join(PROVIDERS)} or auto, the best that is installed",
     )
     add("--size", type=str, default=None, help="WxH at which frames are scored; default: theirs")
-    add(
-        "--false_alarms",
-        type=float,
-        default=None,
-        help="share of inlier pixels that may exceed the high threshold; default: as saved",
-    )
-    add("--widen", type=float, default=3.0, help="the low threshold's share is so many times that")
+    widened = "objects reach as far as a threshold of so many times the share of inlier pixels"
+    add("--widen", type=float, default=3.0, help=widened)
     add(
         "--min_area",
         type=NonNegativeInt,
@@ -74,6 +78,18 @@ def add_source_options(parser: ArgumentParser) -> None:
     add("--reconnect_s", type=float, default=30.0, help="call a lost stream again for so long")
 
 
+def inputs(what: str, suffixes: Sequence[str], *, recursive: bool = False) -> Inputs:
+    """Return what stands behind the run: see `Inputs`."""
+    return Inputs(
+        what,
+        suffixes,
+        recursive,
+        is_address,
+        lambda folder: holds_model(folder) or is_export(folder),
+        "a folder that `roadanomaly train`, `Model.save` or `export model` wrote",
+    )
+
+
 def open_model(given: Namespace) -> Opened:
     """Open the model that the command line names.
 
@@ -82,7 +98,9 @@ def open_model(given: Namespace) -> Opened:
     """
     device = str(pick_device(given.device))
     choice = Choice(given.backend, given.precision, given.mode, device, given.provider)
-    return Opened(given.model, choice, given.false_alarms)
+    opened = Opened(given.model, choice)
+    opened.calibration = with_threshold(opened.calibration, given) or opened.calibration
+    return opened
 
 
 def readiness(runtime: Scorer) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 from roadanomaly.extras import require
 from roadanomaly.files import files_named
 from roadanomaly.mining.clip import Task, clip_key
+from roadanomaly.video.source import SUFFIXES
 
-SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".mpg", ".mpeg")
 Worker = Callable[[Task], dict[str, Any]]
 
 

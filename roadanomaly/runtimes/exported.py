@@ -293,16 +293,21 @@ def _describe(
     }
 
 
+def is_export(folder: Path) -> bool:
+    """Return whether a folder holds an export; one whose writing was cut off is put right."""
+    settle(folder)
+    return (folder / DESCRIPTION).exists()
+
+
 def read_exported(folder: Path) -> Exported | None:
     """Read what an export wrote, or None where the folder holds no export.
 
     Raises:
         DataError: an `export.json` that is broken, or whose graph is missing.
     """
-    settle(folder)
-    path = folder / DESCRIPTION
-    if not path.exists():
+    if not is_export(folder):
         return None
+    path = folder / DESCRIPTION
     try:
         found = read_description(path)
         check_model(found, folder)
@@ -325,4 +330,4 @@ def read_exported(folder: Path) -> Exported | None:
     return exported
 
 
-__all__ = ["Exported", "Parity", "ParityError", "export", "read_exported"]
+__all__ = ["Exported", "Parity", "ParityError", "export", "is_export", "read_exported"]

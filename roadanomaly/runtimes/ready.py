@@ -28,20 +28,20 @@ class Opened:
     """A saved model or an export, whose runtime is made once the size of the frames is known.
 
     Args:
-        folder: of a saved model, a run, or an export.
+        folder: of a saved model, a run, or an export; or the name of a model of the package.
         choice: how to run it.
-        false_alarms: share of inlier pixels that may exceed the threshold; None keeps the saved.
+
+    Attributes:
+        calibration: as saved; another may be put in its place.
 
     Raises:
         DataError: nothing usable there.
         NotCalibrated: the model has no threshold.
         OptionError: an unknown backend, precision, mode or provider, one that the export was not
-            made for or the backend lacks, or a rate that the calibration cannot tell.
+            made for or the backend lacks.
     """
 
-    def __init__(
-        self, folder: str | Path, choice: Choice | None = None, false_alarms: float | None = None
-    ) -> None:
+    def __init__(self, folder: str | Path, choice: Choice | None = None) -> None:
         self.choice = choice or Choice()
         if self.choice.backend is not None:
             RUNTIMES.get(self.choice.backend)
@@ -63,9 +63,7 @@ class Opened:
             raise NotCalibrated(msg)
         calibration = self._source.calibration
         assert calibration is not None
-        self.calibration: Calibration = (
-            calibration if false_alarms is None else calibration.at(false_alarms)
-        )
+        self.calibration: Calibration = calibration
         self.min_area = self._source.min_area
         self.classes: tuple[str, ...] = (
             self._source.classes

@@ -6,16 +6,19 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-import segmentation_models_pytorch as smp
-import timm
-from segmentation_models_pytorch.encoders import encoders as smp_encoders
 from torch import Tensor, nn
 
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.errors import DataError, OptionError, UnknownName, nearest
+from roadanomaly.late_compiler import late_compiler
 from roadanomaly.segmenters.efficientnet_lite import MEAN, NETWORKS, STD, load_packaged_weights
 from roadanomaly.segmenters.probed import ProbedSegmenter, by_stride
 from roadanomaly.segmenters.weights import load_network
+
+with late_compiler():
+    import segmentation_models_pytorch as smp
+    import timm
+    from segmentation_models_pytorch.encoders import encoders as smp_encoders
 
 Triple = tuple[float, float, float]
 
@@ -184,9 +187,15 @@ def _create(
     extra = {"dynamic_img_size": True} if architecture == "dpt" else {}
     _check_decoder(architecture, decoder)
     try:
-        return smp.create_model(
-            architecture, encoder, encoder_weights=pretrained, classes=classes, **extra, **decoder
-        )
+        with late_compiler():  # an encoder's shapes are learned from a copy without memory
+            return smp.create_model(
+                architecture,
+                encoder,
+                encoder_weights=pretrained,
+                classes=classes,
+                **extra,
+                **decoder,
+            )
     except OSError as error:
         msg = (
             f"the pretrained encoder {encoder} ({encoder_weights}) cannot be downloaded "

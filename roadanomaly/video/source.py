@@ -15,6 +15,9 @@ SOURCES = (
     "http:// address, or - for standard input"
 )
 
+SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".mpg", ".mpeg")
+"""How the names of video files end, in lower case."""
+
 
 @dataclass
 class Mishaps:

@@ -14,6 +14,11 @@ from roadanomaly.video.image_files import ImageFiles
 from roadanomaly.video.source import SOURCES, Reading, Source
 
 
+def is_address(word: str) -> bool:
+    """Return whether a word names a camera, a stream or standard input, and no file."""
+    return word == "-" or "://" in word or word.startswith(("camera:", "/dev/video"))
+
+
 def open_source(word: str, reading: Reading | None = None) -> Source:
     """Open what a word names.
 
@@ -34,7 +39,7 @@ def open_source(word: str, reading: Reading | None = None) -> Source:
             "negative."
         )
         raise OptionError(msg)
-    if word == "-" or "://" in word or word.startswith(("camera:", "/dev/video")):
+    if is_address(word):
         return AvSource(word, reading)
     path = Path(word)
     if path.is_dir():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import roadanomaly as ra
+from roadanomaly import models
 from roadanomaly.calibration import calibrate
 from roadanomaly.cli.main import main
 
@@ -17,6 +18,33 @@ def model_folder(tmp_path_factory):
     model.calibration = calibrate([score.ravel()], 0.05, "a black image")
     model.save(folder / "model")
     return folder
+
+
+@pytest.fixture(scope="session")
+def packed(model_folder, tmp_path_factory):
+    """Return a folder of models as the package carries them: `default` and `fast`."""
+    root = tmp_path_factory.mktemp("models")
+    shape = ("--limit", "1", "--data.height", "64", "--data.width", "128")
+    rates = ("--sensitivity", "{low: 0.02, normal: 0.05, high: 0.2}")
+    for name in ("fast", "default"):
+        words = ["pack", str(model_folder), "--out", str(root / name), *shape, *rates]
+        assert main(words) == 0
+    return root
+
+
+@pytest.fixture
+def box(packed, monkeypatch):
+    """Put two packed models into the package."""
+    monkeypatch.setattr(models, "ROOT", packed)
+    return packed
+
+
+@pytest.fixture
+def empty_box(tmp_path, monkeypatch):
+    """Take the package's own models away."""
+    root = tmp_path / "no_models"
+    root.mkdir()
+    monkeypatch.setattr(models, "ROOT", root)
 
 
 @pytest.fixture

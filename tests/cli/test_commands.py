@@ -73,13 +73,14 @@ def test_predict_takes_globs_and_a_stricter_rate(command, model_folder, photos, 
     ("words", "expected"),
     [
         (("predict", "{model}", "{photos}/none*.jpg"), "names no image"),
-        (("predict", "{photos}", "{photos}"), "no model at"),
+        (("predict", "{photos}"), "carries no model"),
+        (("predict", "runs/none", "{photos}"), "neither as a run nor as an image"),
         (("predict", "{model}", "{photos}", "--otu", "x"), "`--out`"),
         (("predict", "{model}", "{photos}", "--false_alarms", "1e-9"), "cannot be told"),
         (("predict", "{model}", "{photos}", "--device", "cuda:77"), "not usable here"),
         (("predict", "{model}", "{photos}", "--out", "/dev/null/x"), "cannot be written"),
         (("evaluate", "{model}", "--on", "streats"), "`streets`"),
-        (("evaluate", "--on", "streets"), "name a run folder"),
+        (("evaluate", "--on", "streets"), "carries no model"),
         (("evaluate", "{model}", "--on", "streets", "--detectors", "enrgy"), "`energy`"),
         (("evaluate", "{model}", "--on", "streets", "--detectors", "densehybrid"), "train"),
         (("evaluate", "{model}", "--on", "streets", "--data.spilt", "test"), "`split`"),
@@ -90,14 +91,15 @@ def test_predict_takes_globs_and_a_stricter_rate(command, model_folder, photos, 
         (("evaluate", "{model}", "--on", "streets", "--negatives.name", "pase"), "`paste`"),
         (("predict", "{model}", "{photos}", "--threshold_by", "f2"), "known: conformal, f1, rate"),
         (("predict", "{model}", "{photos}", "--threshold_by", "f1"), "best F1"),
-        (("fit", "--data.name", "streets"), "give --run"),
-        (("fit", "--detector.name", "energy", "--data.name", "streets"), "give --run"),
+        (("fit", "--data.name", "streets"), "carries no model"),
+        (("fit", "--detector.name", "energy", "--data.name", "streets"), "carries no model"),
+        (("fit", "--segmenter.name", "espnetv2", "--data.name", "streets"), "--detector.name"),
         (("list", "detektors"), "`detectors`"),
         (("data", "chek", "streets"), "data check"),
         (("data", "check", "camvid", "--root", "{photos}"), "images/train/ was looked for"),
     ],
 )
-def test_mistakes_are_explained(words, expected, command, model_folder, photos):
+def test_mistakes_are_explained(words, expected, command, model_folder, photos, empty_box):
     places = {"model": model_folder, "photos": photos}
     code, _, err = command(*(word.format(**places) for word in words))
     assert code == 2

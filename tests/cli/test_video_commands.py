@@ -191,7 +191,17 @@ def test_mine_finds_the_same_in_several_clips_at_a_time(command, model_folder, t
     ("words", "expected"),
     [
         (("video", "{model}", "missing.mp4"), "there is no source"),
-        (("video", "/nowhere", "{clip}"), "no model at"),
+        (("video", "/nowhere", "{clip}"), "neither as a run nor as a source"),
+        (("video", "{clip}"), "carries no model"),
+        (("video", "{model}", "{clip}", "--model", "fast"), "give one of them"),
+        (("video", "{model}"), "name at least one source after it"),
+        (("serve", "--source", "{clip}"), "carries no model"),
+        (
+            ("serve", "{model}", "--source", "{clip}", "--sensitivity", "low"),
+            "--false_alarms 0.003",
+        ),
+        (("mine", "{clip}", "--out", "x"), "carries no model"),
+        (("export", "model", "--to", "onnx", "--size", "64x64", "--out", "x"), "carries no model"),
         (("video", "{model}", "{clip}", "--size", "big"), "give WxH"),
         (("video", "{model}", "{clip}", "--out", "a.avi"), "ends in .mp4"),
         (("video", "{model}", "{clip}", "--out", "{clip}"), "same file"),
@@ -225,7 +235,7 @@ def test_mine_finds_the_same_in_several_clips_at_a_time(command, model_folder, t
     ],
 )
 def test_mistakes_are_explained(
-    words, expected, command, model_folder, clip, tmp_path, monkeypatch
+    words, expected, command, model_folder, clip, tmp_path, monkeypatch, empty_box
 ):
     monkeypatch.chdir(tmp_path)
     values = {"model": model_folder, "clip": clip}

@@ -88,9 +88,9 @@ def validation_maps_alone(bench):
     return bench.stored("--validation_scores", bench.maps)
 
 
-@case("neither maps nor a model are named", "name a run folder")
-def nothing_to_score(bench):
-    return bench.evaluate("--root", bench.root)
+@case("the model is neither a folder nor one of the package", "no model at", "with the package")
+def model_unknown(bench):
+    return bench.evaluate("--root", bench.root, "--model", "defualt")
 
 
 @case("the detector is unknown", "no detector is called 'enrgy'", "`energy`")

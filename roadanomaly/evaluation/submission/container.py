@@ -12,7 +12,7 @@ import roadanomaly.model
 from roadanomaly.errors import DataError
 from roadanomaly.evaluation.submission import in_container
 from roadanomaly.files import replacing, write_text
-from roadanomaly.folders import standing
+from roadanomaly.saved_model import place_of
 
 FOLDER = "container"
 
@@ -116,8 +116,7 @@ def write_container(folder: Path, model: Path, method: str) -> None:
 
 
 def _copy_model(model: Path, target: Path) -> None:
-    source = standing(model) if (standing(model) / "model.json").exists() else model / "model"
-    source = standing(source)
+    source = place_of(model)
     for name in roadanomaly.model.FILES:
         if not (source / name).is_file():
             msg = f"no model at {model}: {name} is missing. Give the folder that `train` wrote."
@@ -128,8 +127,14 @@ def _copy_model(model: Path, target: Path) -> None:
 def _copy_code(target: Path) -> None:
     package = Path(roadanomaly.model.__file__).parent
     for path in sorted(package.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+        inner = path.relative_to(package).parts
+        if path.is_file() and "__pycache__" not in inner and not _is_of_a_model(inner):
             _copy(path, target / path.relative_to(package))
+
+
+def _is_of_a_model(inner: tuple[str, ...]) -> bool:
+    """Return whether a file of the package, by its parts, belongs to a model that comes with it."""
+    return inner[0] == "models" and len(inner) > 2
 
 
 def _copy(source: Path, target: Path) -> None:
