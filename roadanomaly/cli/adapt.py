@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.cli.runs import start
+from roadanomaly.cli.which_model import add_model, the_model
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.ledger import Ledger
 from roadanomaly.training.adapt_config import AdaptConfig
@@ -21,6 +22,7 @@ from roadanomaly.training.run_folder import RunFolder
 from roadanomaly.video.drives import HELD_OUT, LEARN, Sampled, sample
 
 EXAMPLES = """
+roadanomaly adapt drive.mp4 --out mine
 roadanomaly adapt --model runs/densehybrid_espnetv2_camvid drive.mp4 --out mine
 roadanomaly adapt --model runs/a monday.mp4 tuesday.mp4 "photos/*.jpg" --frames 240 --out mine
 roadanomaly adapt --model runs/a frames/ --negatives '{name: paste, root: cutouts}' --out mine
@@ -57,11 +59,11 @@ def run(arguments: Sequence[str]) -> None:
 
 def _parser() -> ArgumentParser:
     parser = new_parser("adapt", __doc__ or "", EXAMPLES)
-    parser.usage = "roadanomaly adapt DRIVE [DRIVE ...] --model RUN --out FOLDER [options]"
+    parser.usage = "roadanomaly adapt DRIVE [DRIVE ...] [--model NAME|RUN] --out FOLDER [options]"
     part = dict[str, Any]
     add = parser.add_argument
     add("drives", nargs="*", help="videos, folders of images or quoted globs, in order of time")
-    add("--model", type=str, default=None, help="run folder of a trained, calibrated model")
+    add_model(parser, "the folder of a trained, calibrated one")
     add("--out", type=str, required=True, help="run folder to write")
     add("--frames", type=int, default=160, help="taken from the drives, a quarter to judge on")
     add("--size", type=int, nargs=2, default=None, help="height and width to bring frames to")
@@ -106,8 +108,8 @@ def _new(folder: RunFolder, given: Namespace) -> AdaptConfig:
     Raises:
         UserError: something cannot be used, or the folder is taken.
     """
-    if not given.drives or not given.model:
-        msg = "give --model and at least one drive: a video, a folder of images or a quoted glob."
+    if not given.drives:
+        msg = "give at least one drive: a video, a folder of images or a quoted glob."
         raise OptionError(msg)
     if given.frames < 8:
         msg = f"--frames is {given.frames}; give at least 8."
@@ -117,7 +119,7 @@ def _new(folder: RunFolder, given: Namespace) -> AdaptConfig:
         raise OptionError(msg)
     folder.require_free()
     config = _config(folder, given, Sampled(1, 1, 0.0))
-    prepare_model(load_calibrated(given.model), config)
+    prepare_model(load_calibrated(config.model), config)
     Ledger(folder.path).claim([f"{FRAMES}/", RESULT, SHEET])
     size = tuple(given.size) if given.size else None
     sampled = sample(given.drives, given.frames, folder.path / FRAMES, size)
@@ -136,7 +138,7 @@ def _config(folder: RunFolder, given: Namespace, sampled: Sampled) -> AdaptConfi
     streets = {**WORLD, "split": "outliers", "count": 40, "seed": seed, "share": 0.2}
     own = {**ordinary, "images": str(frames / LEARN), "share": 0.8}
     return AdaptConfig(
-        model=given.model,
+        model=the_model(None, given.model),
         out=given.out,
         train_data={"name": "union", "sets": [own, streets]},
         val_data={**ordinary, "images": str(frames / HELD_OUT)},

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from roadanomaly.cli.models import label_of, pick_device, unused
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.cli.recipes import RECIPES
+from roadanomaly.cli.which_model import add_model, the_model
 from roadanomaly.evaluation.folder import without_nan
 from roadanomaly.evaluation.worlds import World, WorldResult, open_worlds, score_together
 from roadanomaly.evaluation.worlds.kept import FOLDER, keep, key_of, place_of, read_kept
@@ -34,6 +35,7 @@ from roadanomaly.training.record import run_record, weights_hash
 
 CONFIG = RECIPES / "models" / "worlds.yaml"
 EXAMPLES = """
+roadanomaly worlds
 roadanomaly worlds runs/densehybrid_espnetv2_camvid
 roadanomaly worlds runs/a runs/b runs/c --out runs/worlds
 roadanomaly worlds runs/a --config my_worlds.yaml --only streets_301,streets_302
@@ -59,9 +61,12 @@ class Entry:
 def run(arguments: Sequence[str]) -> None:
     """Score, rank, print and write."""
     parser = new_parser("worlds", __doc__ or "", EXAMPLES)
-    parser.usage = "roadanomaly worlds RUN [RUN ...] [--config FILE] [--out DIR] [options]"
+    parser.usage = (
+        "roadanomaly worlds [RUN ...] [--model NAME|FOLDER] [--config FILE] [options]"
+    )
     add = parser.add_argument
-    add("runs", nargs="+", help="folders of trained or fitted models")
+    add("runs", nargs="*", help="folders of trained or fitted models")
+    add_model(parser)
     add("--config", type=str, default=str(CONFIG), help="YAML file of worlds")
     add("--only", type=str, default="", help="only these worlds, comma-separated")
     add("--out", type=str, default="runs/worlds", help="folder to write into")
@@ -98,7 +103,8 @@ def _load(given: Namespace) -> list[Entry]:
     """Load the models; those of one name get numbers."""
     device = pick_device(given.device)
     entries: list[Entry] = []
-    for one in given.runs:
+    named = [*given.runs, *([given.model] if given.model else [])]
+    for one in named or [the_model(None, None)]:
         name = unused(label_of(one), [entry.name for entry in entries])
         entries.append(Entry(name, one, load(one, device)))
     return entries

@@ -50,7 +50,7 @@ def test_a_drive_becomes_a_model_with_its_figures(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--out", "mine"), "give --model and at least one drive"),
+        (("--out", "mine"), "give at least one drive"),
         (("nowhere.mp4", "--model", "RUN", "--out", "mine"), "names no drive"),
         (("DRIVE", "--model", "nowhere", "--out", "mine"), "no model at"),
         (("DRIVE", "--model", "RUN", "--out", "mine", "--frames", "3"), "give at least 8"),
