@@ -1,7 +1,9 @@
-"""`roadanomaly demo`: train a detector, score it before and after, and draw what it found.
+"""`roadanomaly demo`: the package's own detector, scored before and after, and what it found.
 
-Without data it runs on the embedded streets. With ROADANOMALY_DATA set to a folder that holds
-camvid, roadanomaly, coco128seg and the ESPNetv2 weights, it runs on those instead.
+Without data it learns the embedded streets for a few minutes, and is scored on strange objects of
+kinds that it never saw, as it came and after. With ROADANOMALY_DATA set to a folder that holds
+camvid and roadanomaly, it is scored as it came on those real roads, beside max logit of its own
+segmenter.
 """
 
 from __future__ import annotations
@@ -11,9 +13,12 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
+import yaml
 from jsonargparse import Namespace
 
 from roadanomaly.cli.models import pick_device, suited
@@ -24,6 +29,7 @@ from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.images import write_image
 from roadanomaly.data.subset import Subset
 from roadanomaly.detectors import DETECTORS
+from roadanomaly.errors import OptionError
 from roadanomaly.evaluation.evaluate import Seen, evaluate
 from roadanomaly.evaluation.findings import Findings
 from roadanomaly.evaluation.folder import EvaluationFolder
@@ -34,19 +40,21 @@ from roadanomaly.fitting import fit
 from roadanomaly.ledger import Ledger
 from roadanomaly.locks import holding
 from roadanomaly.model import Model, load
+from roadanomaly.models import DEFAULT
 from roadanomaly.objects import find_components
 from roadanomaly.report.gallery import Exhibit, draw_gallery
 from roadanomaly.report.page import write_pages
 from roadanomaly.report.table import format_table
 from roadanomaly.report.thumbnails import write_thumbnails
-from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.loop import Interrupted, Trainer
+from roadanomaly.training.pace import seconds_a_step, steps_within
 from roadanomaly.training.record import run_record
+from roadanomaly.training.run_config import RunConfig
 from roadanomaly.types import Frame
 
 EXAMPLES = """
 roadanomaly demo
-roadanomaly demo --out runs/demo --seed 1
+roadanomaly demo --out runs/demo --seed 1 --minutes 3
 ROADANOMALY_DATA=/data roadanomaly demo
 """
 FIT_FRAMES = 60
@@ -54,6 +62,7 @@ EXHIBITS = 6
 STREETS_TEST = {"name": "streets", "split": "test", "count": 40}
 """What is scored where there is no data; tests/test_worlds_apart.py keeps it out of all else."""
 GALLERY = "before_and_after.png"
+MINUTES = 5.0
 SCORED = "demo"
 """Key of the scored frames in the folder of an evaluation."""
 
@@ -64,9 +73,15 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", type=str, default="runs/demo", help="folder to write into")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or auto")
+    parser.add_argument(
+        "--minutes", type=float, default=MINUTES, help="training takes fewer steps rather than more"
+    )
     parser.add_argument("--quick", action="store_true", help="hardly train: to see that it runs")
     given = parse(parser, arguments)
     out = Path(given.out)
+    if given.minutes <= 0:
+        msg = f"--minutes is {given.minutes:g}; give a time above 0."
+        raise OptionError(msg)
     with holding(out, ["demo", *arguments]):
         for title in ("before", "after"):
             EvaluationFolder(out / title).require_usable()
@@ -76,21 +91,38 @@ def run(arguments: Sequence[str]) -> None:
 
 def _demonstrate(given: Namespace, out: Path) -> None:
     began = time.perf_counter()
-    words = ["--seed", str(given.seed), "--device", "cpu" if given.device == "cpu" else "auto"]
-    words += ["--steps", "4", "--validate_every", "0"] if given.quick else []
-    real = has_real_data()
-    trained, before, test = (_real if real else _streets)(out, words)
-    after = load(trained, pick_device(given.device))
-    _compare(out, before.to(after.device), after, test)
+    shown = _real() if has_real_data() else _streets(out, given)
+    _compare(out, shown, pick_device(given.device))
     minutes = (time.perf_counter() - began) / 60
     sys.stdout.write(
         f"\nDone in {minutes:.1f} minutes.\n"
-        f"pictures      {out}/{GALLERY}\n"
-        f"pages         {out}/before/report.html, {out}/after/report.html\n"
-        f"tables        {out}/before/results.csv, {out}/after/results.csv\n"
-        f"the model     {trained}/model\n"
-        f"try it        roadanomaly predict {trained} YOUR_IMAGE.jpg\n"
+        f"pictures        {out}/{GALLERY}\n"
+        f"pages           {out}/before/report.html, {out}/after/report.html\n"
+        f"tables          {out}/before/results.csv, {out}/after/results.csv\n"
+        "your own photo  roadanomaly predict YOUR_IMAGE.jpg\n"
+        "your own roads  roadanomaly adapt YOUR_DRIVE.mp4 --out mine\n"
     )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the demonstration compares.
+
+    Args:
+        before: model in the first column.
+        judged: its detector that is drawn.
+        after: model in the second column.
+        test: frames that both are scored on.
+        inliers: that statistics are fitted on.
+        titles: of the gallery's columns.
+    """
+
+    before: Model
+    judged: str
+    after: Model
+    test: FrameSet
+    inliers: FrameSet
+    titles: tuple[str, str, str, str]
 
 
 def has_real_data() -> bool:
@@ -98,7 +130,7 @@ def has_real_data() -> bool:
     root = os.environ.get("ROADANOMALY_DATA")
     if not root:
         return False
-    missing = [n for n in ("camvid", "roadanomaly", "coco128seg") if not (Path(root) / n).is_dir()]
+    missing = [n for n in ("camvid", "roadanomaly") if not (Path(root) / n).is_dir()]
     if missing:
         sys.stderr.write(
             f"ROADANOMALY_DATA ({root}) lacks {', '.join(missing)}: the demo runs on streets.\n"
@@ -106,48 +138,73 @@ def has_real_data() -> bool:
     return not missing
 
 
-def _recipe(name: str) -> str:
-    return str(RECIPES / f"{name}.yaml")
+def _streets(out: Path, given: Namespace) -> Shown:
+    """Let the package's own detector learn the streets, as long as the time lasts."""
+    say("1/3  the package's own detector, as it comes")
+    before = load(DEFAULT)
+    say(
+        "2/3  it learns the streets; strange objects and textured shapes are its negatives"
+    )
+    trained = _train(_config(out / "training", given))
+    return Shown(
+        before,
+        DETECTORS.name_of(before.detector),
+        load(trained),
+        DATASETS.from_spec(STREETS_TEST),
+        DATASETS.from_spec({"name": "streets", "split": "train"}),
+        ("image", "score as it comes", "after learning streets", "found at 1 % false alarms"),
+    )
 
 
-def _train(words: list[str], out: Path) -> Path:
-    """Run a recipe, or continue or reuse what an earlier demo left."""
-    config, _ = read_config([*words, "--out", str(out)])
-    resume = (out / "checkpoints" / "last.pt").exists()
+def _config(out: Path, given: Namespace) -> RunConfig:
+    """Return the run: what an earlier demo began, or as many steps as fit into the time."""
+    words = [str(RECIPES / "streets_demo.yaml"), "--out", str(out), "--seed", str(given.seed)]
+    words += ["--device", "cpu" if given.device == "cpu" else "auto"]
+    begun = out / "config.yaml"
+    if begun.is_file():
+        words += ["--steps", str(yaml.safe_load(begun.read_text())["steps"])]
+    config, _ = read_config(words)
+    if begun.is_file():
+        return config
+    if given.quick:
+        return replace(config, steps=4)
+    seconds = seconds_a_step(config)
+    steps = steps_within(config.steps, seconds, given.minutes)
+    say(
+        f"     a step takes {seconds:.1f} s here: {steps} of {config.steps} steps, about "
+        f"{steps * seconds / 60:.0f} minutes"
+    )
+    return replace(config, steps=steps)
+
+
+def _train(config: RunConfig) -> Path:
+    """Run it, or continue or reuse what an earlier demo left."""
+    resume = (Path(config.out) / "checkpoints" / "last.pt").exists()
     try:
         return Trainer(config, resume=resume).run()
     except Interrupted as stop:
         raise KeyboardInterrupt("stopped; the same command goes on from here.") from stop
 
 
-def _streets(out: Path, words: list[str]) -> tuple[Path, Model, FrameSet]:
-    """Train a segmenter on streets, then DenseHybrid on it."""
-    say("1/3  a segmenter learns the classes of the embedded streets")
-    first = _train([_recipe("streets_segmenter"), *words], out / "segmenter")
-    say("2/3  DenseHybrid fine-tunes it with textured shapes as negatives")
-    start = ["--start", str(first)]
-    trained = _train([_recipe("streets_densehybrid"), *start, *words], out / "densehybrid")
-    return trained, load(first), DATASETS.from_spec(STREETS_TEST)
+def _real() -> Shown:
+    """Take the package's own detector as it comes to real roads with real anomalies."""
+    say("1/3  the package's own detector, as it comes")
+    after = load(DEFAULT)
+    say("2/3  it is not trained further: nothing here learns from the frames that it is scored on")
+    return Shown(
+        Model(after.segmenter, DETECTORS.build("max_logit")),
+        "max_logit",
+        after,
+        DATASETS.from_spec({"name": "roadanomaly"}),
+        DATASETS.from_spec({"name": "camvid", "split": "train"}),
+        ("image", "max logit", "the package's detector", "found at its threshold"),
+    )
 
 
-def _real(out: Path, words: list[str]) -> tuple[Path, Model, FrameSet]:
-    """Fine-tune a Cityscapes network on CamVid with pasted COCO cut-outs, briefly."""
-    say("1/3  a Cityscapes-trained ESPNetv2 is at hand")
-    say("2/3  DenseHybrid fine-tunes it on CamVid with pasted COCO cut-outs, briefly")
-    short = ["--steps", "250", "--validate_every", "125", "--val_frames", "20"]
-    recipe = _recipe("densehybrid_espnetv2_camvid")
-    labelled = ["--train_data", '{"name": "camvid", "split": "train"}']
-    trained = _train([recipe, *labelled, *short, *words], out / "densehybrid")
-    config, _ = read_config([recipe])
-    segmenter = SEGMENTERS.from_spec(config.segmenter or {})
-    before = Model(segmenter, DETECTORS.build("max_logit"))
-    return trained, before, DATASETS.from_spec({"name": "roadanomaly"})
-
-
-def _compare(out: Path, before: Model, after: Model, test: FrameSet) -> None:
+def _compare(out: Path, shown: Shown, device: torch.device) -> None:
     """Score all detectors on both segmenters, print both tables and draw the gallery."""
-    say("3/3  every detector on the segmenter before and after")
-    inliers = Subset(_training_set(after), FIT_FRAMES)
+    say("3/3  every detector on both")
+    test, inliers = shown.test, Subset(shown.inliers, FIT_FRAMES)
     kept: dict[str, dict[str, np.ndarray]] = {}
     wanted = set(_shown(test))
 
@@ -161,22 +218,17 @@ def _compare(out: Path, before: Model, after: Model, test: FrameSet) -> None:
 
         return seen
 
-    first = _evaluate(before, inliers, test, keep("before", "max_logit"))
-    second = _evaluate(after, inliers, test, keep("after", "densehybrid"))
+    last = DETECTORS.name_of(shown.after.detector)
+    first = _evaluate(shown.before.to(device), inliers, test, keep("before", shown.judged))
+    second = _evaluate(shown.after.to(device), inliers, test, keep("after", last))
     for title, found in (("before", first), ("after", second)):
         write = functools.partial(write_pages, findings=found, title=title)
         EvaluationFolder(out / title).publish(
             found, run_record(data=test.record()), [SCORED], write
         )
-        sys.stdout.write(f"\n{title.upper()} fine-tuning\n{format_table(found)}\n")
-    exhibits = [_exhibit(frame, kept[frame.id], after) for frame in test if frame.id in kept]
-    titles = ("image", "max logit before", "DenseHybrid after", "found at 1 % false alarms")
-    write_image(out / GALLERY, draw_gallery(exhibits, titles))
-
-
-def _training_set(model: Model) -> FrameSet:
-    name = "camvid" if has_real_data() else "streets"
-    return DATASETS.from_spec({"name": name, "split": "train"})
+        sys.stdout.write(f"\n{title.upper()}\n{format_table(found)}\n")
+    exhibits = [_exhibit(frame, kept[frame.id], shown.after) for frame in test if frame.id in kept]
+    write_image(out / GALLERY, draw_gallery(exhibits, shown.titles))
 
 
 def _evaluate(model: Model, inliers: FrameSet, test: FrameSet, seen: Seen) -> list[Findings]:
@@ -187,7 +239,7 @@ def _evaluate(model: Model, inliers: FrameSet, test: FrameSet, seen: Seen) -> li
     fit(fitted.to(model.device), inliers)
     heads["mahalanobis"] = fitted.head
     if model.detector.kind != "posthoc":
-        heads["densehybrid"] = model.head
+        heads[DETECTORS.name_of(model.detector)] = model.head
     source = NetworkScores(model.segmenter, heads)
     return evaluate(Job(source, test, PROTOCOLS[test.record()["name"]]), seen=seen)
 

@@ -61,9 +61,7 @@ class Entry:
 def run(arguments: Sequence[str]) -> None:
     """Score, rank, print and write."""
     parser = new_parser("worlds", __doc__ or "", EXAMPLES)
-    parser.usage = (
-        "roadanomaly worlds [RUN ...] [--model NAME|FOLDER] [--config FILE] [options]"
-    )
+    parser.usage = "roadanomaly worlds [RUN ...] [--model NAME|FOLDER] [--config FILE] [options]"
     add = parser.add_argument
     add("runs", nargs="*", help="folders of trained or fitted models")
     add_model(parser)

@@ -16,9 +16,10 @@ class TrainConfig(RunConfig):
 
     Args:
         segmenter: network, with the weights to start from.
-        start: run folder whose segmenter to start from, instead of `segmenter`.
+        start: run folder, or name of a model of the package, whose segmenter to start from,
+            instead of `segmenter`.
         detector: what is trained. A `posthoc` detector trains the segmenter alone, with
-            cross-entropy.
+            cross-entropy. Without it the detector of `start` learns on, with its refiners.
         refiners: of the detector's score, in order.
         negatives: source of negatives in training; none where the detector needs none.
         val_negatives: source of the validation's negatives: other content than `negatives`.
@@ -47,7 +48,7 @@ class TrainConfig(RunConfig):
 
     task: ClassVar[str] = "detector"
 
-    detector: Part
+    detector: Part | None = None
     segmenter: Part | None = None
     start: str | None = None
     refiners: tuple[Part, ...] = ()
@@ -87,6 +88,9 @@ class TrainConfig(RunConfig):
             raise OptionError(msg)
         if (self.segmenter is None) == (self.start is None):
             msg = "config: give either `segmenter`, a network, or `start`, a run folder."
+            raise OptionError(msg)
+        if self.detector is None and (self.start is None or self.refiners):
+            msg = "config: give `detector`; only a run from `start` can go on with the one of that."
             raise OptionError(msg)
         self._require("val_precision", self.val_precision in PRECISIONS, ", ".join(PRECISIONS))
         self._require("held_out", 0 < self.held_out < 1, "between 0 and 1")

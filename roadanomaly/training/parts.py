@@ -46,8 +46,7 @@ def build_parts(config: TrainConfig) -> Parts:
     source = NEGATIVES.from_spec(config.negatives) if config.negatives else None
     held_out = NEGATIVES.from_spec(config.val_negatives) if config.val_negatives else None
     val_frames = DATASETS.from_spec(config.val_data)
-    refiners = [REFINERS.from_spec(one) for one in config.refiners]
-    model = Model(_segmenter(config), DETECTORS.from_spec(config.detector), refiners=refiners)
+    model = _model(config)
     validator = Validator(
         val_frames, held_out, config.val_frames, config.val_size, model.detector.region
     )
@@ -62,10 +61,15 @@ def build_parts(config: TrainConfig) -> Parts:
     return parts
 
 
-def _segmenter(config: TrainConfig) -> Segmenter:
-    if config.start:
-        return load(config.start).segmenter
-    return SEGMENTERS.from_spec(config.segmenter or {})
+def _model(config: TrainConfig) -> Model:
+    """Build segmenter, detector and refiners, or take over what `start` has of them."""
+    started = load(config.start) if config.start else None
+    if config.detector is None:
+        assert started is not None
+        return started
+    segmenter = started.segmenter if started else SEGMENTERS.from_spec(config.segmenter or {})
+    refiners = [REFINERS.from_spec(one) for one in config.refiners]
+    return Model(segmenter, DETECTORS.from_spec(config.detector), refiners=refiners)
 
 
 def _check(parts: Parts) -> None:
