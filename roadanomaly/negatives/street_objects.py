@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import cv2
@@ -70,7 +71,7 @@ class StreetObjects(PatchSource):
         """Draw one object, its longest side `side` pixels or less where it would be blown up."""
         for _ in range(EMPTY):
             index = int(rng.integers(len(self.streets)))
-            found = self._memory.get(index, lambda index=index: self._cut(index))
+            found = self._memory.get(index, partial(self._cut, index))
             if found:
                 return resize(found[int(rng.integers(len(found)))], side)
         msg = (
