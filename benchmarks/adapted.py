@@ -41,9 +41,7 @@ def main() -> None:
     parser.add_argument("--least", type=int, default=500)
     given = parser.parse_args()
     judge, first = examiner(given), None
-    print(
-        "| model | false objects a frame | recall | objects | recall at as many |"
-    )
+    print("| model | false objects a frame | recall | objects | recall at as many |")
     print("| --- | --- | --- | --- | --- |")
     for run in given.runs:
         model = ra.load(run)
