@@ -67,8 +67,8 @@ class Correction(Refiner):
         for scale in self.scales.values():
             scale.requires_grad_(False).eval()
         self.last = nn.Conv2d(self.hidden, 1, 1)
-        for parameter in self.last.parameters():
-            nn.init.zeros_(parameter)
+        for one in self.last.parameters():
+            nn.init.zeros_(one)
 
     @property
     def needs(self) -> tuple[str, ...]:
