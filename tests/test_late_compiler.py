@@ -20,7 +20,7 @@ print("torch._dynamo" in sys.modules)
 """
 AFTERWARDS = """
 import torch, torch._dynamo, torch._dynamo.utils
-import torchvision.ops.roi_align as used
+used = sys.modules["torchvision.ops.roi_align"]
 real = torch._dynamo.utils.is_compile_supported
 print(used.is_compile_supported("cpu") == real("cpu"), torch._dynamo.disable.__module__)
 """

@@ -8,6 +8,8 @@ import pytest
 import roadanomaly as ra
 from roadanomaly.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 SHAPE = ("--data.split", "test", "--data.count", 2, "--data.height", 64, "--data.width", 128)
 
 
@@ -106,7 +108,6 @@ def test_named_thresholds_are_quantiles_and_masks_grow_with_them(
     assert "--false_alarms" in err
 
 
-@pytest.mark.slow
 def test_evaluate_scores_what_is_named_and_else_the_default(command, box, model_folder, tmp_path):
     words = ("--on", "streets", *SHAPE, "--detectors", "none", "--pictures", 0)
 
@@ -129,7 +130,6 @@ def test_evaluate_scores_what_is_named_and_else_the_default(command, box, model_
     assert list(found) == ["msp"]
 
 
-@pytest.mark.slow
 def test_fit_moves_the_threshold_of_the_default_model(command, box, tmp_path):
     data = ("--data.name", "streets", "--data.count", 2, "--data.height", 64, "--data.width", 128)
     code, _, err = command("fit", *data, "--false_alarms", 0.1, "--out", tmp_path / "run")
