@@ -142,9 +142,7 @@ def _streets(out: Path, given: Namespace) -> Shown:
     """Let the package's own detector learn the streets, as long as the time lasts."""
     say("1/3  the package's own detector, as it comes")
     before = load(DEFAULT)
-    say(
-        "2/3  it learns the streets; strange objects and textured shapes are its negatives"
-    )
+    say("2/3  it learns the streets; strange objects and textured shapes are its negatives")
     trained = _train(_config(out / "training", given))
     return Shown(
         before,

@@ -16,8 +16,15 @@ from roadanomaly.cli.models import label_of, pick_device, unused
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.cli.recipes import RECIPES
 from roadanomaly.cli.which_model import add_model, the_model
+from roadanomaly.errors import OptionError
 from roadanomaly.evaluation.folder import without_nan
-from roadanomaly.evaluation.worlds import World, WorldResult, open_worlds, score_together
+from roadanomaly.evaluation.worlds import (
+    World,
+    WorldResult,
+    choose_thresholds,
+    open_worlds,
+    score_together,
+)
 from roadanomaly.evaluation.worlds.kept import FOLDER, keep, key_of, place_of, read_kept
 from roadanomaly.files import write_text
 from roadanomaly.ledger import Ledger
@@ -26,6 +33,7 @@ from roadanomaly.model import Model, load
 from roadanomaly.report.tables.formats import to_csv
 from roadanomaly.report.tables.worlds import (
     Scored,
+    choices_text,
     full_table,
     mean_ranks,
     worlds_markdown,
@@ -39,6 +47,7 @@ roadanomaly worlds
 roadanomaly worlds runs/densehybrid_espnetv2_camvid
 roadanomaly worlds runs/a runs/b runs/c --out runs/worlds
 roadanomaly worlds runs/a --config my_worlds.yaml --only streets_301,streets_302
+roadanomaly worlds runs/a --alarms 0.1,0.3,1
 """
 FILES = ("worlds.txt", "worlds.md", "worlds.csv", "worlds.json")
 
@@ -67,6 +76,12 @@ def run(arguments: Sequence[str]) -> None:
     add_model(parser)
     add("--config", type=str, default=str(CONFIG), help="YAML file of worlds")
     add("--only", type=str, default="", help="only these worlds, comma-separated")
+    add(
+        "--alarms",
+        type=str,
+        default="",
+        help="also find the thresholds of one model that leave so many false objects a frame",
+    )
     add("--out", type=str, default="runs/worlds", help="folder to write into")
     add("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
     given = parse(parser, arguments)
@@ -74,6 +89,8 @@ def run(arguments: Sequence[str]) -> None:
     with holding(out, ["worlds", *arguments]):
         Ledger(out).claim([*FILES, f"{FOLDER}/"])
         _score(given, out)
+        if given.alarms:
+            _choose(given)
 
 
 def _score(given: Namespace, out: Path) -> None:
@@ -95,6 +112,28 @@ def _score(given: Namespace, out: Path) -> None:
     write_text(out / "worlds.csv", to_csv(full_table(rows)))
     write_text(out / "worlds.json", json.dumps(without_nan(held), indent=1, allow_nan=False) + "\n")
     sys.stdout.write(f"\nwritten to {out}: {', '.join(FILES)}\n")
+
+
+def _choose(given: Namespace) -> None:
+    """Print the thresholds that leave the wanted false objects, and what they find.
+
+    Raises:
+        OptionError: several models, or no numbers.
+    """
+    entries = _load(given)
+    if len(entries) > 1:
+        msg = f"--alarms looks for thresholds of one model, and {len(entries)} were named."
+        raise OptionError(msg)
+    try:
+        wanted = [float(one) for one in given.alarms.split(",")]
+    except ValueError as error:
+        msg = f"--alarms {given.alarms}: give numbers of false objects a frame, as 0.1,0.3,1."
+        raise OptionError(msg) from error
+    worlds, _ = open_worlds(given.config, [name for name in given.only.split(",") if name])
+    total = sum(len(world.frames) for world in worlds)
+    with tqdm(total=total, unit="frame", disable=not sys.stderr.isatty(), leave=False) as bar:
+        choices = choose_thresholds(entries[0].model, worlds, wanted, bar.update)
+    sys.stdout.write(f"\n{choices_text(choices)}")
 
 
 def _load(given: Namespace) -> list[Entry]:

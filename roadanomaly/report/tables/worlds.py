@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roadanomaly.evaluation.worlds.result import WorldResult
+from roadanomaly.evaluation.worlds.alarms import Choice
+from roadanomaly.evaluation.worlds.result import NAN, WorldResult
 from roadanomaly.metrics.ranks import ranks
 from roadanomaly.report.tables.formats import to_markdown, to_text
 from roadanomaly.report.tables.table import Cell, Column, Row, Table, find_best
@@ -134,3 +135,23 @@ def worlds_markdown(rows: Sequence[Scored], notes: Sequence[str] = ()) -> str:
         about = describe_world(rows[0].results[world])
         parts += [f"## {about}", to_markdown(world_table(rows, world)).rstrip()]
     return "\n\n".join([*parts, *notes]) + "\n"
+
+
+def choices_text(choices: Sequence[Choice]) -> str:
+    """Write thresholds that leave few false objects, with what each world makes of them."""
+    columns = (
+        Column("wanted", "wanted", "rate"),
+        Column("threshold", "threshold", "score"),
+        Column("world", "world", "text"),
+        Column("found", "objects found"),
+        Column("false_a_frame", "false/frame", "rate"),
+        Column("clean", "clean frames"),
+    )
+    rows: list[Row] = []
+    for one in choices:
+        rows.append((one.wanted, one.threshold, "all ordinary", NAN, one.false_a_frame, NAN))
+        rows += [
+            (one.wanted, one.threshold, name, found.recall, found.false_a_frame, found.clean_share)
+            for name, found in one.worlds.items()
+        ]
+    return to_text(Table(columns, tuple(rows))) + "\n"

@@ -1,0 +1,121 @@
+"""Thresholds at which few false objects are left on ordinary worlds, and what they still find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from roadanomaly.errors import OptionError
+from roadanomaly.evaluation.truth import require_truth, truth_of
+from roadanomaly.evaluation.worlds.world import World
+from roadanomaly.metrics import AlarmResult, Alarms
+from roadanomaly.model import Model
+
+GRID = 60
+"""Thresholds that are tried, evenly spaced in the logarithm of the inlier pixels above them."""
+
+MOST, LEAST = 0.2, 1e-6
+"""Shares of the ordinary worlds' pixels above the lowest and the highest of them."""
+
+Scores = list[tuple[str, np.ndarray, np.ndarray]]
+"""Of a world: id, score and truth of each frame."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A threshold, and what it raises.
+
+    Args:
+        wanted: false objects a frame that it was to leave at most.
+        threshold: of scores.
+        false_a_frame: that it leaves, the mean over the ordinary worlds, each counted once.
+        worlds: objects found and false ones, by world.
+    """
+
+    wanted: float
+    threshold: float
+    false_a_frame: float
+    worlds: Mapping[str, AlarmResult]
+
+
+def choose_thresholds(
+    model: Model,
+    worlds: Sequence[World],
+    wanted: Sequence[float],
+    step: Callable[[], object] | None = None,
+) -> list[Choice]:
+    """Find the lowest thresholds that leave so many false objects a frame on ordinary worlds.
+
+    Of a grid of thresholds the lowest is taken at which, and above which, the mean over the
+    ordinary worlds is at most what is wanted.
+
+    Args:
+        model: on its device.
+        worlds: at least one of them ordinary, that is without an anomaly.
+        wanted: false objects a frame, of at least 500 pixels.
+        step: called once a frame.
+
+    Raises:
+        OptionError: no world is ordinary, or a number is not positive.
+        DataError: a frame cannot be read or scored.
+    """
+    if not all(one > 0 for one in wanted):
+        msg = f"false objects a frame must be above 0, not {list(wanted)}."
+        raise OptionError(msg)
+    scores = {world.name: _score(model, world, step) for world in worlds}
+    ordinary = {
+        name: found
+        for name, found in scores.items()
+        if not any((truth == 1).any() for _, _, truth in found)
+    }
+    if not ordinary:
+        msg = "no world is ordinary: thresholds are chosen on frames without an anomaly."
+        raise OptionError(msg)
+    grid = _grid(ordinary)
+    left = np.array([_false_a_frame(ordinary, threshold) for threshold in grid])
+    return [_choice(scores, grid, left, one) for one in wanted]
+
+
+def _score(model: Model, world: World, step: Callable[[], object] | None) -> Scores:
+    found = []
+    model.eval()
+    require_truth(world.frames)
+    for frame in world.frames:
+        model.detector.reset()
+        score, _ = model.score(frame.image[None].to(model.device).float() / 255)
+        found.append((frame.id, score[0].cpu().numpy(), truth_of(frame)))
+        if step:
+            step()
+    return found
+
+
+def _grid(ordinary: Mapping[str, Scores]) -> np.ndarray:
+    """Return rising thresholds between two quantiles of the inlier scores."""
+    pixels = np.concatenate(
+        [score[truth == 0] for found in ordinary.values() for _, score, truth in found]
+    )
+    rates = np.geomspace(MOST, max(LEAST, 2 / pixels.size), GRID)
+    return np.quantile(pixels, 1 - rates)
+
+
+def _false_a_frame(ordinary: Mapping[str, Scores], threshold: float) -> float:
+    return float(np.mean([_count(found, threshold).false_a_frame for found in ordinary.values()]))
+
+
+def _count(found: Scores, threshold: float) -> AlarmResult:
+    alarms = Alarms(threshold)
+    for frame_id, score, truth in found:
+        alarms.update(frame_id, score, truth)
+    return alarms.compute()
+
+
+def _choice(
+    scores: Mapping[str, Scores], grid: np.ndarray, left: np.ndarray, wanted: float
+) -> Choice:
+    beyond = np.flatnonzero(left > wanted)
+    place = min(len(grid) - 1, beyond[-1] + 1) if len(beyond) else 0
+    threshold = float(grid[place])
+    worlds = {name: _count(found, threshold) for name, found in scores.items()}
+    return Choice(wanted, threshold, float(left[place]), worlds)
