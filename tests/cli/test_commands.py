@@ -277,7 +277,7 @@ def test_a_demo_that_is_stopped_says_how_to_go_on(command, tmp_path, monkeypatch
 
     monkeypatch.delenv("ROADANOMALY_DATA", raising=False)
     monkeypatch.setattr(Trainer, "run", stopped)
-    code, _, err = command("demo", "--out", tmp_path / "demo")
+    code, _, err = command("demo", "--quick", "--out", tmp_path / "demo")
     assert code == 130
     assert err == "roadanomaly demo: stopped; the same command goes on from here.\n"
 
@@ -287,8 +287,10 @@ def test_demo_runs_from_end_to_end(command, tmp_path, monkeypatch):
     monkeypatch.delenv("ROADANOMALY_DATA", raising=False)
     code, out, _ = command("demo", "--quick", "--out", tmp_path / "demo")
     assert code == 0
-    assert "BEFORE fine-tuning" in out
-    assert "densehybrid" in out.split("AFTER fine-tuning")[1]
+    before, after = out.split("\nBEFORE\n")[1].split("\nAFTER\n")
+    assert "densehybrid" in before
+    assert "densehybrid" in after
+    assert "roadanomaly predict YOUR_IMAGE.jpg" in after
     assert cv2.imread(str(tmp_path / "demo" / "before_and_after.png")) is not None
 
 
