@@ -7,6 +7,7 @@ NEGATIVES: Catalogue[NegativeSource] = Catalogue(
     "negative source",
     {
         "flow": "roadanomaly.negatives.flow:FlowSamples",
+        "laa": "roadanomaly.negatives.laa:LocalAttack",
         "label_swap": "roadanomaly.negatives.label_swap:LabelSwap",
         "mixture": "roadanomaly.negatives.mixture:Mixture",
         "noise": "roadanomaly.negatives.noise:Noise",

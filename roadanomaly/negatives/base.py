@@ -30,10 +30,13 @@ class NegativeSource(nn.Module, ABC):
             first in the one, then in the other (a mixture).
         content: what a detector that was trained on it has seen, for the tables: `"negatives"`
             where any of it comes from photographs of other things, else `"synthetic negatives"`.
+        keeps_labels: whether what it changes keeps the class that it shows, so that nothing is
+            `NEGATIVE`; detectors that learn from negatives are refused such a source.
     """
 
     stage: Stage = "loader"
     content: Content = "negatives"
+    keeps_labels: bool = False
 
     @classmethod
     def upgrade(cls, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,6 +64,8 @@ class NegativeSource(nn.Module, ABC):
     @abstractmethod
     def mix(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """Return a new batch in which some pixels show negatives and carry the label `NEGATIVE`.
+
+        A source that `keeps_labels` changes pixels alone and notes which.
 
         The given batch is left as it was. `original` of the result holds the images before.
         All randomness comes from `rng`: equal generators give equal batches.

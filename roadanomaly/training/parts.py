@@ -81,6 +81,13 @@ def _check(parts: Parts) -> None:
     if needs and parts.source is None:
         msg = "this detector trains on negatives: give `negatives:` in the config."
         raise OptionError(msg)
+    if needs and parts.source is not None and parts.source.keeps_labels:
+        msg = (
+            "this detector trains on pixels that are labelled as negatives, and these `negatives:` "
+            "keep the label of what they change: take others, such as paste, or mix them with "
+            "others by mixture."
+        )
+        raise OptionError(msg)
     classes = parts.model.segmenter.classes
     for frames in (parts.frames, parts.validator.frames):
         if frames.classes != classes:

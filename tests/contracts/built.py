@@ -29,6 +29,7 @@ SMALL = {
         "per_frame": 100,
     },
     "jsrnet": ROAD,
+    "obsnet": {"width": 8},
 }
 
 

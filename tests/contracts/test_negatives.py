@@ -10,10 +10,13 @@ import pytest
 import torch
 
 from roadanomaly.negatives import NEGATIVES
+from roadanomaly.negatives.laa import ATTACKED
 from roadanomaly.types import ASSUMED, IGNORE, NEGATIVE
+from tests.contracts.toy import ToySegmenter
 from tests.negatives import tiny
 
 CONTENT = {
+    "laa": lambda root: {"window": 24, "side": [8, 16]},
     "label_swap": lambda root: {"swap": [0, 10]},
     "paste": lambda root: {"root": str(tiny.rgba(root)), "side": (24, 40)},
     "street_objects": lambda root: {"streets": 4},
@@ -26,7 +29,9 @@ pytestmark = pytest.mark.parametrize("name", NEGATIVES)
 
 @pytest.fixture
 def source(name, tmp_path):
-    return NEGATIVES.build(name, CONTENT.get(name, lambda _: {})(tmp_path / "content"))
+    source = NEGATIVES.build(name, CONTENT.get(name, lambda _: {})(tmp_path / "content"))
+    source.attach(ToySegmenter())
+    return source
 
 
 @pytest.fixture
@@ -72,11 +77,18 @@ def test_mix_returns_a_new_batch_and_keeps_the_original(source, batch):
 def test_pixels_change_where_the_label_says_so(source, batch):
     """A negative looks unlike what it covers; a pixel that is no negative keeps its known class.
 
-    What is assumed to be of another class counts as looking unlike.
+    What is assumed to be of another class counts as looking unlike. A source that keeps labels
+    notes where it has been.
     """
     mixed = source.mix(batch, rng())
-    assert mixed.negative.any()
     changed = changes(mixed, batch)
+    if source.keeps_labels:
+        noted = mixed.note(ATTACKED)
+        assert torch.equal(mixed.label, batch.label)
+        assert changed[noted].float().mean() > 0.9
+        assert not changed[~noted].any()
+        return
+    assert mixed.negative.any()
     assert changed[mixed.negative].float().mean() > 0.9
     kept = mixed.known
     assert torch.equal(mixed.label[kept], batch.label[kept])

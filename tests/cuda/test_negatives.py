@@ -47,7 +47,15 @@ SOURCES = {
         ],
     },
 }
-IN_STEP = {"flow", "mixture"}
+ATTACK = {"name": "laa", "window": 32, "side": [8, 16], "count": [1, 3]}
+ATTACKS = {
+    "min": ATTACK,
+    "max": {**ATTACK, "mode": "max", "shape": "square"},
+    "mixture": {"name": "mixture", "sources": [ATTACK, {"name": "shapes", "weight": 1e-6}]},
+}
+"""Sources without parameters that ask the network."""
+
+IN_STEP = {"flow", "laa", "mixture"}
 """Sources of the catalogue that may work inside the step."""
 
 
@@ -61,7 +69,8 @@ def test_every_flow_and_every_source_of_the_step_is_here():
     assert not IN_STEP - set(NEGATIVES)
     for name in set(NEGATIVES) - {"mixture"}:
         assert (NEGATIVES.get(name).stage == "loader") == (name not in IN_STEP)
-    assert {one["name"] for one in SOURCES.values()} == IN_STEP
+    used = {one["name"] for one in (*SOURCES.values(), *ATTACKS.values())}
+    assert used == IN_STEP
 
 
 @pytest.mark.parametrize("detector", ["nflowjs", "densehybrid"])
@@ -76,6 +85,15 @@ def test_a_step_is_taken_on_the_device(name, detector):
         learning = [one for one in moved.source.parameters() if one.requires_grad]
         assert learning
         assert all(one.grad is not None for one in learning)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_is_made_on_the_device(name):
+    source = NEGATIVES.from_spec(ATTACKS[name])
+    made = step_of(Model(toy.ToySegmenter(CLASSES), DETECTORS.build("obsnet")), source)
+    source.attach(made.segmenter)
+    with pretended.device():
+        assert_step(pretended.on_device(made))
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -81,6 +81,17 @@ def test_a_step_with_a_flow_reaches_the_flow(probability, void):
 
 
 @pytest.mark.parametrize("void", [False, True])
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_a_step_under_attack_reaches_all_that_learns(mode, void):
+    spec = {"name": "laa", "mode": mode, "window": 32, "side": [8, 16]}
+    source = NEGATIVES.from_spec(spec)
+    module = step("mmseg", build_detector("obsnet", len(CLASSES)), source)
+    source.attach(module.segmenter)
+    terms = module(batch(void), np.random.default_rng(0))
+    assert without_gradient(module, terms) == []
+
+
+@pytest.mark.parametrize("void", [False, True])
 @pytest.mark.parametrize("phase", [0, 1, 2])
 def test_every_phase_of_dacup_reaches_all_that_learns(phase, void):
     detector = build_detector("dacup", len(CLASSES))

@@ -16,6 +16,7 @@ FLOWS = ("source", "flow")
 QUICK = {
     "detector": {},
     "joint": {"source_lr": 1e-2, "source_clip": 0.0},
+    "attack": {},
     "generator": {},
     "flow": {"lr": 3e-2, "warmup": 0, "batch_size": 8},
 }

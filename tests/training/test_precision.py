@@ -19,10 +19,15 @@ from tests.contracts import toy
 from tests.training import runs, test_generator
 from tests.training.test_joint import JOINT
 
+ATTACK = {
+    "detector": {"name": "obsnet", "width": 8},
+    "negatives": {"name": "laa", "window": 32, "side": [8, 24]},
+}
 SHORT = {"steps": 2, "validate_every": 0, "checkpoint_every": 2, "precision": "bf16-mixed"}
 PATHS = {
     "detector": (TrainConfig, runs.SMALLEST, "model/weights.safetensors"),
     "joint": (TrainConfig, {**runs.SMALLEST, **JOINT}, "model/weights.safetensors"),
+    "attack": (TrainConfig, {**runs.SMALLEST, **ATTACK}, "model/weights.safetensors"),
     "generator": (GeneratorConfig, test_generator.SMALLEST, "generator/weights.safetensors"),
     "flow": (FlowConfig, test_flow.SMALLEST, "flow/weights.safetensors"),
 }

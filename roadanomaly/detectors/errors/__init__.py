@@ -1,0 +1,1 @@
+"""Detectors that learn where a segmenter errs."""
