@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.laa import ATTACKED
 from roadanomaly.types import ASSUMED, IGNORE, NEGATIVE
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.parametrize("name", NEGATIVES)
 @pytest.fixture
 def source(name, tmp_path):
     source = NEGATIVES.build(name, CONTENT.get(name, lambda _: {})(tmp_path / "content"))
-    source.attach(ToySegmenter())
+    source.attach(ToySegmenter(CITYSCAPES))
     return source
 
 
