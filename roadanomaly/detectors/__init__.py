@@ -21,6 +21,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "max_logit": "roadanomaly.detectors.confidence.max_logit:MaxLogit",
         "msp": "roadanomaly.detectors.confidence.msp:MaxSoftmax",
         "nflowjs": "roadanomaly.detectors.hybrid.nflowjs:NFlowJS",
+        "odin": "roadanomaly.detectors.confidence.odin:ODIN",
         "rba": "roadanomaly.detectors.masks.rba:Rba",
         "synboost": "roadanomaly.detectors.resynthesis.synboost:SynBoost",
     },

@@ -223,6 +223,7 @@ def fit_together(network: str, detector: str) -> bool:
     """Tell whether a detector can read a network, by what their tables say."""
     tiny, kind = NETWORKS[network], DETECTORS.get(detector)
     answers = {"evidence", "masks"} if tiny.masks else {"logits"}
-    if not answers & set(kind.accepts) or (kind.kind == "finetune" and not tiny.trainable):
+    by_gradients = kind.kind == "finetune" or "gradients" in kind.asks
+    if not answers & set(kind.accepts) or (by_gradients and not tiny.trainable):
         return False
     return tiny.features or not reads_features(detector)
