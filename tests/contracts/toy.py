@@ -32,6 +32,7 @@ class ToySegmenter(Segmenter):
     """Logits that follow the colour, at stride 2; sides are padded to multiples of 4."""
 
     default_feature = "colour"
+    classified = "colour"
 
     def __init__(self, classes=CLASSES):
         super().__init__(classes, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), divisor=4)
@@ -47,6 +48,9 @@ class ToySegmenter(Segmenter):
         half = functional.avg_pool2d(image, 2)
         colour = torch.cat([half, half.mean(1, keepdim=True)], 1)
         return self.classifier(colour), dict.fromkeys(features, colour)
+
+    def classify(self, feature):
+        return self.classifier(feature)
 
     def options(self):
         return {"classes": self.classes}
