@@ -26,6 +26,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "odin": "roadanomaly.detectors.confidence.odin:ODIN",
         "rba": "roadanomaly.detectors.masks.rba:Rba",
         "synboost": "roadanomaly.detectors.resynthesis.synboost:SynBoost",
+        "void_classifier": "roadanomaly.detectors.hybrid.void_classifier:VoidClassifier",
     },
 )
 

@@ -14,7 +14,7 @@ import roadanomaly
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import NotFitted
 from roadanomaly.model import Model
-from roadanomaly.types import IGNORE, Batch, Masks
+from roadanomaly.types import IGNORE, VOID, Batch, Masks
 from tests.contracts import toy
 from tests.contracts.built import DRAWING, NEEDED, build_detector, detector_options
 from tests.contracts.tiny import CLASSES, network, network_for
@@ -36,7 +36,7 @@ def labelled(image: torch.Tensor) -> Batch:
     generator = torch.Generator().manual_seed(1)
     rows, columns = image.shape[-2:]
     label = torch.randint(0, len(CLASSES), (len(image), rows, columns), generator=generator)
-    label[:, :4], label[:, 4:8] = roadanomaly.NEGATIVE, IGNORE
+    label[:, :4], label[:, 4:8], label[:, 8:12] = roadanomaly.NEGATIVE, IGNORE, VOID
     return Batch(image, label.to(torch.uint8), tuple(str(i) for i in range(len(image))))
 
 

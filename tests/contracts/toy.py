@@ -17,7 +17,7 @@ from roadanomaly.fitting import run_passes, split_for
 from roadanomaly.model import Model
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
 from roadanomaly.segmenters.closed_set import closed_set_cross_entropy
-from roadanomaly.types import IGNORE, NEGATIVE, Batch, Frame, Masks
+from roadanomaly.types import IGNORE, NEGATIVE, VOID, Batch, Frame, Masks
 from tests.contracts.built import build_detector
 
 CLASSES = ("road", "sidewalk", "pavement")
@@ -168,6 +168,8 @@ def _train(segmenter: Segmenter, detector: Detector, steps: int) -> None:
     optimiser = torch.optim.Adam(moved, lr=0.02)
     for step in range(steps):
         batch = planted(inliers(4, 100 + step), shade=0.1 + 0.3 * (step % 2))
+        if detector.supervision == "void":
+            batch.label[batch.negative] = VOID
         segmentation = segmenter(batch.image, detector.needs)
         optimiser.zero_grad()
         losses = detector.loss(segmentation, batch)
