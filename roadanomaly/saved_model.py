@@ -131,6 +131,8 @@ def _faults(description: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for part in ("segmenter", "detector"):
         if part in description:
             yield from _part_faults(part, description[part])
+    for place, network in _networks_in("detector", description.get("detector", {})):
+        yield from _part_faults(place, network)
     if not _is_whole(description.get("min_area", 0)) or description.get("min_area", 0) < 0:
         yield "min_area", f"is {_short(description['min_area'])}, not a whole number from 0"
     for key in ("segmenter_learned_from", "detector_trained_on"):
@@ -159,7 +161,7 @@ def _part_faults(place: str, part: Any) -> Iterator[tuple[str, str]]:
         yield place, f"is {_short(part)}, not an object with a `name`"
         return
     name = part["name"]
-    if place == "segmenter" and name == "mmseg" and not isinstance(part.get("config"), dict):
+    if place.endswith("segmenter") and name == "mmseg" and not isinstance(part.get("config"), dict):
         yield (
             f"{place}.config",
             f"is {_short(part.get('config'))}: a config file is a program, which loading never "
@@ -171,6 +173,16 @@ def _part_faults(place: str, part: Any) -> Iterator[tuple[str, str]]:
     if classes is not None and not _is_list(classes, str):
         yield f"{place}.classes", f"is {_short(classes)}, not a list of words"
     yield from _foreign_files(place, part)
+
+
+def _networks_in(place: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Find networks that are described inside a part, as those of an ensemble."""
+    named = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, one in named:
+        if key == "segmenter":
+            yield f"{place}.{key}", one
+        if isinstance(one, (dict, list)):
+            yield from _networks_in(f"{place}.{key}", one)
 
 
 def _foreign_files(place: str, value: Any) -> Iterator[tuple[str, str]]:

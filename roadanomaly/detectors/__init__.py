@@ -11,6 +11,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "eam": "roadanomaly.detectors.masks.eam:Eam",
         "embedding_density": "roadanomaly.detectors.density.embedding_density:EmbeddingDensity",
         "energy": "roadanomaly.detectors.confidence.energy:Energy",
+        "ensemble": "roadanomaly.detectors.confidence.ensemble:Ensemble",
         "entropy": "roadanomaly.detectors.confidence.entropy:Entropy",
         "fusion": "roadanomaly.detectors.fusion:Fusion",
         "image_resynthesis": "roadanomaly.detectors.resynthesis.image_resynthesis:ImageResynthesis",
@@ -19,11 +20,14 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "mask2anomaly": "roadanomaly.detectors.masks.mask2anomaly:Mask2Anomaly",
         "maskomaly": "roadanomaly.detectors.masks.maskomaly:Maskomaly",
         "max_logit": "roadanomaly.detectors.confidence.max_logit:MaxLogit",
+        "mc_dropout": "roadanomaly.detectors.confidence.mc_dropout:MCDropout",
         "msp": "roadanomaly.detectors.confidence.msp:MaxSoftmax",
         "nflowjs": "roadanomaly.detectors.hybrid.nflowjs:NFlowJS",
         "obsnet": "roadanomaly.detectors.errors.obsnet:ObsNet",
+        "odin": "roadanomaly.detectors.confidence.odin:ODIN",
         "rba": "roadanomaly.detectors.masks.rba:Rba",
         "synboost": "roadanomaly.detectors.resynthesis.synboost:SynBoost",
+        "void_classifier": "roadanomaly.detectors.hybrid.void_classifier:VoidClassifier",
     },
 )
 

@@ -1,4 +1,7 @@
-"""The head of a saved model: its detector and refiners, to be put on a segmenter again."""
+"""The head of a saved model: its detector and refiners, to be put on a segmenter again.
+
+Its network can be built beside it, for who takes the whole model.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from roadanomaly.detectors.head import Head
 from roadanomaly.errors import DataError
 from roadanomaly.formats import upgrade_model
 from roadanomaly.saved_model import read_saved
-from roadanomaly.segmenters import Segmenter
+from roadanomaly.segmenters import SEGMENTERS, Segmenter
 
 SEGMENTER = "segmenter."
 """Begins the names of a network's weights in a saved model."""
@@ -29,6 +32,8 @@ class SavedHead:
         weights: of the whole model, by name.
         calibration: of the model, or None.
         trained_on: content of the negatives that its training showed, or None.
+        segmenter: description of the model's network.
+        segmenter_learned_from: as `Segmenter.learned_from`.
     """
 
     folder: Path
@@ -36,12 +41,34 @@ class SavedHead:
     weights: dict[str, Tensor]
     calibration: Calibration | None
     trained_on: str | None
+    segmenter: dict[str, Any]
+    segmenter_learned_from: str
 
     def build(self) -> Head:
         """Return the head, without weights before it is attached."""
         head = Head.from_description(self.description)
         head.detector.trained_on = self.trained_on
         return head
+
+    def build_segmenter(self) -> Segmenter:
+        """Return the model's network with its weights.
+
+        Raises:
+            DataError: they do not fit its description.
+        """
+        segmenter = SEGMENTERS.from_spec(self.segmenter)
+        segmenter.learned_from = self.segmenter_learned_from
+        try:
+            segmenter.load_state_dict(self._weights_of_segmenter())
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            msg = f"the network saved in {self.folder} is broken ({reason}); train it again."
+            raise DataError(msg) from error
+        return segmenter.eval()
+
+    def _weights_of_segmenter(self) -> dict[str, Tensor]:
+        named = self.weights.items()
+        return {k.removeprefix(SEGMENTER): v for k, v in named if k.startswith(SEGMENTER)}
 
     def fill(self, head: Head) -> None:
         """Load the weights into a head that was attached.
@@ -66,7 +93,7 @@ class SavedHead:
     def is_of(self, segmenter: Segmenter) -> bool:
         """Whether it was saved with a segmenter of exactly these weights."""
         state = segmenter.state_dict()
-        saved = {k[len(SEGMENTER) :]: v for k, v in self.weights.items() if k.startswith(SEGMENTER)}
+        saved = self._weights_of_segmenter()
         same = all(k in state and state[k].cpu().equal(v) for k, v in saved.items())
         return same and len(saved) == len(state)
 
@@ -87,6 +114,8 @@ def read_head(folder: str | Path) -> SavedHead:
             weights,
             Calibration.from_dict(saved) if saved else None,
             description.get("detector_trained_on"),
+            description["segmenter"],
+            description["segmenter_learned_from"],
         )
     except (ValueError, KeyError, TypeError) as error:
         msg = f"no head can be read from {folder}: {error}. Train it again, or take another run."

@@ -15,6 +15,10 @@ from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.training.config import TrainConfig
 from roadanomaly.training.record import run_record, weights_hash
 from roadanomaly.training.validation import Validator
+from roadanomaly.types import VOID
+
+LOOKED_AT = 20
+"""Training frames in which void is looked for, where a detector learns from it."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,12 @@ def _check(parts: Parts) -> None:
             "others by mixture."
         )
         raise OptionError(msg)
+    if detector.supervision == "void" and not _shows_void(parts.frames):
+        msg = (
+            f"this detector learns from void pixels, and the first {LOOKED_AT} training frames "
+            "label none: give `train_data` the option `void: label`, or labels with 253 for void."
+        )
+        raise DataError(msg)
     classes = parts.model.segmenter.classes
     for frames in (parts.frames, parts.validator.frames):
         if frames.classes != classes:
@@ -104,6 +114,12 @@ def _check(parts: Parts) -> None:
             f"{parts.teacher.classes[:3]} and {classes[:3]}."
         )
         raise OptionError(msg)
+
+
+def _shows_void(frames: FrameSet) -> bool:
+    """Return whether one of the first frames has a void pixel."""
+    labels = (frames[number].label for number in range(min(len(frames), LOOKED_AT)))
+    return any(label is not None and bool((label == VOID).any()) for label in labels)
 
 
 def record_of(parts: Parts, config: TrainConfig, processes: int) -> dict[str, Any]:

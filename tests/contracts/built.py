@@ -13,6 +13,12 @@ from roadanomaly.detectors import DETECTORS, Detector
 DRAWING = ("image_resynthesis", "synboost")
 """Those that cannot be built by their names alone."""
 
+NEEDED = ("ensemble", "fusion", "mc_dropout", *DRAWING)
+"""Those that take options of their own on any network."""
+
+ON_CLASSIFIER = ("mc_dropout", "void_classifier")
+"""Those that, with these options, read the map of the last layer and may ask that layer alone."""
+
 ENCODER = {
     "name": "timm",
     "model": "test_efficientnet",
@@ -28,8 +34,10 @@ SMALL = {
         "hidden": 32,
         "per_frame": 100,
     },
+    "ensemble": {"members": [{}, {}], "score_by": "scores", "detector": {"name": "msp"}},
     "jsrnet": ROAD,
     "obsnet": {"width": 8},
+    "mc_dropout": {"passes": 6, "at": "classifier", "rate": 0.1},
 }
 
 

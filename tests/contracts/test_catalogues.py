@@ -26,6 +26,7 @@ CATALOGUES = (
 )
 ENTRIES = [(catalogue, base, name) for catalogue, base in CATALOGUES for name in catalogue]
 REQUIRED = {
+    ("ensemble", "members"),
     ("folder", "images"),
     ("fusion", "heads"),
     ("mixture", "sources"),

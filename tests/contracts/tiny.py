@@ -17,7 +17,7 @@ import torch
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from tests.contracts import toy
-from tests.contracts.built import build_detector
+from tests.contracts.built import ON_CLASSIFIER, build_detector
 
 CLASSES = ("road", "sidewalk", "building", "sky", "car")
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
@@ -223,6 +223,9 @@ def fit_together(network: str, detector: str) -> bool:
     """Tell whether a detector can read a network, by what their tables say."""
     tiny, kind = NETWORKS[network], DETECTORS.get(detector)
     answers = {"evidence", "masks"} if tiny.masks else {"logits"}
-    if not answers & set(kind.accepts) or (kind.kind == "finetune" and not tiny.trainable):
+    by_gradients = kind.kind == "finetune" or "gradients" in kind.asks
+    if not answers & set(kind.accepts) or (by_gradients and not tiny.trainable):
         return False
+    if detector in ON_CLASSIFIER:
+        return tiny.classified
     return tiny.features or not reads_features(detector)

@@ -17,7 +17,7 @@ from roadanomaly.fitting import run_passes, split_for
 from roadanomaly.model import Model
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
 from roadanomaly.segmenters.closed_set import closed_set_cross_entropy
-from roadanomaly.types import IGNORE, NEGATIVE, Batch, Frame, Masks
+from roadanomaly.types import IGNORE, NEGATIVE, VOID, Batch, Frame, Masks
 from tests.contracts.built import build_detector
 
 CLASSES = ("road", "sidewalk", "pavement")
@@ -32,6 +32,7 @@ class ToySegmenter(Segmenter):
     """Logits that follow the colour, at stride 2; sides are padded to multiples of 4."""
 
     default_feature = "colour"
+    classified = "colour"
 
     def __init__(self, classes=CLASSES):
         super().__init__(classes, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), divisor=4)
@@ -47,6 +48,9 @@ class ToySegmenter(Segmenter):
         half = functional.avg_pool2d(image, 2)
         colour = torch.cat([half, half.mean(1, keepdim=True)], 1)
         return self.classifier(colour), dict.fromkeys(features, colour)
+
+    def classify(self, feature):
+        return self.classifier(feature)
 
     def options(self):
         return {"classes": self.classes}
@@ -164,6 +168,8 @@ def _train(segmenter: Segmenter, detector: Detector, steps: int) -> None:
     optimiser = torch.optim.Adam(moved, lr=0.02)
     for step in range(steps):
         batch = planted(inliers(4, 100 + step), shade=0.1 + 0.3 * (step % 2))
+        if detector.supervision == "void":
+            batch.label[batch.negative] = VOID
         segmentation = segmenter(batch.image, detector.needs)
         optimiser.zero_grad()
         losses = detector.loss(segmentation, batch)

@@ -1,0 +1,168 @@
+"""Ensemble: several networks of the same classes judge an image together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from roadanomaly.detectors.base import Detector
+from roadanomaly.detectors.confidence.disagreement import (
+    MEASURES,
+    Disagreement,
+    explained,
+    measured,
+)
+from roadanomaly.detectors.confidence.member import read_member
+from roadanomaly.errors import ClassesError, OptionError, nearest
+from roadanomaly.segmenters.base import Segmenter
+from roadanomaly.types import Segmentation
+
+ScoreBy = Literal["entropy", "mutual_information", "variance", "scores"]
+WAYS: tuple[str, ...] = (*MEASURES, "scores")
+
+MEAN_SCORE = "mean_score"
+"""Feature: mean of the members' scores, `(B, 1, H, W)`."""
+
+
+class Ensemble(Detector):
+    """The mean of the members' class probabilities and a score of it, or the mean of their scores.
+
+    Args:
+        members: one or more, each `{run: FOLDER}`, a saved model with its weights; or
+            `{segmenter: {name: ..., option: ...}, detector: {...}}`, a network by its description.
+            The first is the model's own segmenter: give its run, or leave `segmenter` out. The
+            weights become part of this detector: the folders are not needed afterwards.
+        score_by: `entropy` of the mean distribution; `mutual_information`, what of it is
+            disagreement; `variance` of the class probabilities, summed over the classes; `scores`,
+            the mean of the members' scores.
+        detector: what scores each member for `scores`; None takes the member's own.
+
+    Raises:
+        OptionError: no member, or one that is described otherwise.
+        DataError: no model lies at a `run`, or the first is of another network than the model's.
+        ClassesError: a member has other classes.
+
+    Source: Lakshminarayanan et al., 2017, section 2.4: `p = mean_m p_m`, whose entropy is the
+    score; members differ by their seeds. Mutual information `H(mean_m p_m) - mean_m H(p_m)` as
+    Depeweg et al., 2018, part uncertainty. Differs from the paper: members need no adversarial
+    training. Mean scores are of one scale only where the members follow one recipe.
+    """
+
+    kind = "posthoc"
+    accepts = ("logits", "evidence", "masks")
+    asks = ("passes",)
+    paper = "Lakshminarayanan et al., Predictive Uncertainty Estimation using Deep Ensembles, 2017"
+
+    def __init__(
+        self,
+        members: Sequence[Mapping[str, Any]],
+        score_by: ScoreBy = "entropy",
+        detector: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if score_by not in WAYS:
+            msg = f"ensemble: `score_by` {score_by!r} is unknown; {nearest(score_by, WAYS)}"
+            raise OptionError(msg)
+        if not members:
+            msg = "ensemble: `members` names none; give the runs, the model's own first."
+            raise OptionError(msg)
+        if detector is not None and score_by != "scores":
+            msg = f"ensemble: `detector` is read by `score_by: scores` alone, not by {score_by!r}."
+            raise OptionError(msg)
+        self.score_by = score_by
+        self.detector = None if detector is None else dict(detector)
+        scored = score_by == "scores"
+        self.members = [
+            read_member(one, self.detector, first=not number, scored=scored)
+            for number, one in enumerate(members)
+        ]
+        asked = [ask for one in self.members if one.head for ask in one.head.detector.asks]
+        self.asks = tuple(dict.fromkeys(("passes", *asked)))  # type: ignore[misc]
+        self.networks = nn.ModuleList(one.parts for one in self.members)
+
+    def options(self) -> dict[str, Any]:
+        """Return the constructor options; the members' weights are among this detector's."""
+        return {
+            "members": [one.describe() for one in self.members],
+            "score_by": self.score_by,
+            "detector": self.detector,
+        }
+
+    @property
+    def supervision(self) -> str:  # type: ignore[override]
+        """What the members learned from."""
+        found = {one.supervision for one in self.members}
+        order = ("anomalies", "void", "negatives", "synthetic negatives")
+        return next((one for one in order if one in found), "none")
+
+    def check_kind(self, segmenter: Segmenter) -> None:
+        """Refuse a segmenter of other classes than a member, or one that a head cannot read.
+
+        Raises:
+            ClassesError: names the member.
+            KindError: as the head says.
+        """
+        super().check_kind(segmenter)
+        for number, one in enumerate(self.members, 1):
+            own = one.segmenter or segmenter
+            if own.classes != segmenter.classes:
+                msg = (
+                    f"ensemble: member {number} knows {len(own.classes)} classes and the model "
+                    f"{len(segmenter.classes)}, or their names differ, and their means need equal "
+                    f"ones. First of each: {own.classes[:3]} and {segmenter.classes[:3]}."
+                )
+                raise ClassesError(msg)
+            if one.head is not None:
+                one.head.detector.check_kind(own)
+
+    def attach(self, segmenter: Segmenter) -> None:
+        """Put the members' heads on their networks, and load the weights of saved ones."""
+        for one in self.members:
+            one.attach(segmenter)
+        self.requires_grad_(False)
+
+    def look(self, segmenter: Segmenter, image: Tensor) -> Segmentation:
+        """Ask every member; return the mean distribution, with what `score` reads beside it.
+
+        While the segmenter is trained, one plain pass of it.
+        """
+        if self.training:
+            return segmenter(image)
+        scores: list[Tensor] = []
+        size = (image.shape[-2], image.shape[-1])
+        found = Disagreement.of(self._answers(segmenter, image, scores)).as_segmentation(size)
+        if scores:
+            found.features[MEAN_SCORE] = torch.stack(scores).mean(0)[:, None]
+        return found
+
+    def _answers(
+        self, segmenter: Segmenter, image: Tensor, scores: list[Tensor]
+    ) -> Iterator[Segmentation]:
+        """Yield what each member says of the images, and keep its score where there is one."""
+        for one in self.members:
+            network = one.segmenter or segmenter
+            if one.head is None:
+                yield network(image)
+                continue
+            seen = one.head.look(network, image)
+            scores.append(one.head.score(seen, image).detach())
+            yield seen if seen.logits.shape[1] else network(image)
+
+    def reset(self) -> None:
+        """Let the members' detectors forget earlier frames."""
+        for one in self.members:
+            if one.head is not None:
+                one.head.detector.reset()
+
+    def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
+        """Return what `score_by` names, `(B, H, W)`."""
+        if self.score_by == "scores":
+            return segmentation.features[MEAN_SCORE][:, 0].float()
+        return measured(segmentation, self.score_by)
+
+    def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
+        """Return entropies of the mean and of the members, and the mutual information."""
+        return explained(segmentation)
