@@ -22,6 +22,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "msp": "roadanomaly.detectors.confidence.msp:MaxSoftmax",
         "nflowjs": "roadanomaly.detectors.hybrid.nflowjs:NFlowJS",
         "rba": "roadanomaly.detectors.masks.rba:Rba",
+        "sml": "roadanomaly.detectors.confidence.sml:StandardizedMaxLogits",
         "synboost": "roadanomaly.detectors.resynthesis.synboost:SynBoost",
     },
 )

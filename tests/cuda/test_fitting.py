@@ -19,6 +19,7 @@ pytestmark = pretended.tried
 CASES: dict[str, dict[str, Any]] = {
     "fusion": {**detector_options("fusion"), "rule": "learned"},
     "mahalanobis": {},
+    "sml": {},
     "embedding_density": {
         "dimensions": 3,
         "couplings": 2,
