@@ -18,6 +18,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "mahalanobis": "roadanomaly.detectors.density.mahalanobis:Mahalanobis",
         "mask2anomaly": "roadanomaly.detectors.masks.mask2anomaly:Mask2Anomaly",
         "maskomaly": "roadanomaly.detectors.masks.maskomaly:Maskomaly",
+        "max_entropy": "roadanomaly.detectors.confidence.max_entropy:MaxEntropy",
         "max_logit": "roadanomaly.detectors.confidence.max_logit:MaxLogit",
         "msp": "roadanomaly.detectors.confidence.msp:MaxSoftmax",
         "nflowjs": "roadanomaly.detectors.hybrid.nflowjs:NFlowJS",

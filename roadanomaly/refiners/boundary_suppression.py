@@ -22,15 +22,15 @@ class BoundarySuppression(Refiner):
 
     A pixel lies on a boundary where the 3x3 pixels around it are predicted as more than one class.
     For each width in turn, the boundary is all that lies at most so many steps (of one row or one
-    column) from such a pixel; a pixel of it takes the mean of those among the 3x3 around it that lie
-    outside, and keeps its score where none does. So a band is filled from its rim inwards.
+    column) from such a pixel; a pixel of it takes the mean of those among the 3x3 around it that
+    lie outside, and keeps its score where none does. So a band is filled from its rim inwards.
 
     Follows any detector; of standardized max logits it is the second step. Where no segmenter was
     asked there is no boundary, and the score stays.
 
     Args:
-        widths: of the band in each iteration, steps to either side; falling, so that each fills what
-            the last has left.
+        widths: of the band in each iteration, steps to either side; falling, so that each fills
+            what the last has left.
 
     Raises:
         OptionError: no width, one out of range, or widths that rise.
@@ -88,6 +88,6 @@ def _bands(boundary: Tensor, widest: int) -> list[Tensor]:
 def _filled(score: Tensor, band: Tensor) -> Tensor:
     """Replace the score on a band by the mean of the pixels around that are not on it."""
     outside = 1 - band
-    total = functional.avg_pool2d(score * outside, 3, 1, 1, divisor_override=1)
-    count = functional.avg_pool2d(outside, 3, 1, 1, divisor_override=1)
-    return torch.where((band > 0) & (count > 0), total / count.clamp_min(1), score)
+    total = functional.avg_pool2d(score * outside, 3, 1, 1)
+    share = functional.avg_pool2d(outside, 3, 1, 1)  # of the nine pixels; 0, or 1/9 at least
+    return torch.where((band > 0) & (share > 0), total / share.clamp_min(0.1), score)

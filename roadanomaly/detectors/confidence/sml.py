@@ -68,7 +68,7 @@ class StandardizedMaxLogits(Detector):
         self.register_buffer("deviations", torch.ones(classes))
 
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
-        """Add the inlier pixels of a batch to the sums of the classes that they are predicted as."""
+        """Add a batch's inlier pixels to the sums of the classes that they are predicted as."""
         del name
         largest, classes = segmentation.image_logits().max(1)
         inlier = is_inlier(batch.label)
