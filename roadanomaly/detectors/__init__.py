@@ -12,6 +12,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "embedding_density": "roadanomaly.detectors.density.embedding_density:EmbeddingDensity",
         "energy": "roadanomaly.detectors.confidence.energy:Energy",
         "entropy": "roadanomaly.detectors.confidence.entropy:Entropy",
+        "flips": "roadanomaly.detectors.flips:Flips",
         "fusion": "roadanomaly.detectors.fusion:Fusion",
         "image_resynthesis": "roadanomaly.detectors.resynthesis.image_resynthesis:ImageResynthesis",
         "jsrnet": "roadanomaly.detectors.road.jsrnet:JSRNet",

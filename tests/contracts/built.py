@@ -20,6 +20,11 @@ ENCODER = {
     "stages": [0, 1],
 }
 ROAD = {"width": 16, "widths": [16, 16, 16, 8]}
+JOINING: dict[str, dict[str, Any]] = {
+    "flips": {"head": {"detector": {"name": "energy"}, "refiners": [{"name": "smooth"}]}},
+    "fusion": {"heads": [{"detector": {"name": one}} for one in ("energy", "msp")]},
+}
+"""Those that are made of other detectors."""
 SMALL = {
     "dacup": {**ROAD, "embedding_width": 16, "encoder": ENCODER},
     "embedding_density": {
@@ -39,8 +44,8 @@ def detector_options(name: str, classes: int = 19) -> dict[str, Any]:
         name: in the catalogue.
         classes: of the segmenter.
     """
-    if name == "fusion":
-        return {"heads": [{"detector": {"name": one}} for one in ("energy", "msp")]}
+    if name in JOINING:
+        return JOINING[name]
     if name not in DRAWING:
         return SMALL.get(name, {})
     return {

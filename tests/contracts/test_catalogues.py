@@ -27,6 +27,7 @@ CATALOGUES = (
 ENTRIES = [(catalogue, base, name) for catalogue, base in CATALOGUES for name in catalogue]
 REQUIRED = {
     ("folder", "images"),
+    ("flips", "head"),
     ("fusion", "heads"),
     ("mixture", "sources"),
     ("onnx", "file"),

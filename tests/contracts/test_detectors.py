@@ -16,7 +16,7 @@ from roadanomaly.errors import NotFitted
 from roadanomaly.model import Model
 from roadanomaly.types import IGNORE, Batch, Masks
 from tests.contracts import toy
-from tests.contracts.built import DRAWING, build_detector, detector_options
+from tests.contracts.built import DRAWING, JOINING, build_detector
 from tests.contracts.tiny import CLASSES, network, network_for
 
 LEARNING = ("train", "finetune")
@@ -107,7 +107,7 @@ def test_all_that_it_learned_is_in_its_state(model, name):
     fresh = DETECTORS.build(name, model.detector.options())
     fresh.attach(model.segmenter)
     fresh.load_state_dict(model.detector.state_dict(), strict=True)
-    segmentation = model.segmenter(image, model.detector.needs)
+    segmentation = model.detector.look(model.segmenter, image)
     with torch.inference_mode():
         expected = model.detector.score(segmentation, image)
         assert torch.equal(fresh.eval().score(segmentation, image), expected)
@@ -147,11 +147,11 @@ def test_options_are_plain_and_rebuild_it(name):
 @pytest.mark.parametrize("name", [n for n in KINDS if n not in DRAWING])
 def test_its_name_alone_builds_it(name):
     """Other tests make its options small; with the defaults it works on a network too."""
-    needed = detector_options(name) if name == "fusion" else {}
+    needed = JOINING.get(name, {})
     detector, segmenter = DETECTORS.build(name, needed), toy.segmenter_for(name)
     detector.attach(segmenter)
     batch = toy.planted(toy.inliers(1, 0), 0.2)
-    segmentation = segmenter(batch.image, detector.needs)
+    segmentation = detector.look(segmenter, batch.image)
     if detector.fit_passes:
         with torch.no_grad():
             detector.update(segmentation, batch, detector.fit_passes[0].name)
@@ -171,7 +171,7 @@ def test_unprepared_it_says_so(name):
     image = images(16, 16)
     verb = "fit" if detector.kind == "fit" else "train"
     with pytest.raises(NotFitted, match=f"roadanomaly {verb}"):
-        detector.score(segmenter(image, detector.needs), image)
+        detector.score(detector.look(segmenter, image), image)
 
 
 @every
@@ -191,7 +191,7 @@ def _large(segmentation, scale):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_large_and_coarse_logits_have_finite_scores(model, scale, dtype):
     image = images(32, 32)
-    segmentation = model.segmenter(image, model.detector.needs)
+    segmentation = model.detector.look(model.segmenter, image)
     logits = torch.zeros_like(segmentation.logits)
     logits[:, 0], logits[:, 1] = scale, -scale
     features = {key: value.to(dtype) for key, value in segmentation.features.items()}
@@ -211,7 +211,7 @@ def test_a_planted_outlier_scores_higher(name):
     detector = toy.prepared(name, segmenter)
     batch = toy.planted(toy.inliers(4, 7), shade=0.25)
     with torch.inference_mode():
-        score = detector.score(segmenter(batch.image, detector.needs), batch.image)
+        score = detector.score(detector.look(segmenter, batch.image), batch.image)
     inside = torch.zeros_like(batch.label, dtype=torch.bool)
     inside[:, 8:12, 12:18] = True
     assert score[inside].min() > score[batch.known].median()
@@ -246,7 +246,7 @@ def test_only_its_own_kind_of_preparation_exists(name):
     segmenter = toy.segmenter_for(name)
     detector.attach(segmenter)
     batch = toy.inliers(1, 0)
-    segmentation = segmenter(batch.image, detector.needs)
+    segmentation = detector.look(segmenter, batch.image)
     assert detector.fit_passes or detector.kind != "fit"
     if not detector.fit_passes:
         with pytest.raises(TypeError, match="nothing to fit"):

@@ -73,7 +73,7 @@ def test_pixels_without_a_target_have_no_gradient():
 
 
 def test_the_score_is_the_share_of_the_greatest_entropy():
-    logits, label = drawn()
+    logits, _ = drawn()
     detector = roadanomaly.detector("max_entropy")
     found = Segmentation(torch.from_numpy(logits), SIZE, SIZE)
     with pytest.raises(NotFitted, match="roadanomaly train"):
