@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from roadanomaly.detectors.base import Detector, Pass
 from roadanomaly.detectors.feature_bank import FeatureBank
 from roadanomaly.detectors.head import Head
-from roadanomaly.detectors.logistic import regress
 from roadanomaly.detectors.saved_head import SavedHead, described_head, read_head
 from roadanomaly.detectors.scale import RarityScale
 from roadanomaly.errors import DataError, KindError, OptionError, nearest
+from roadanomaly.logistic import regress
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import NEGATIVE, Answer, Batch, Segmentation, is_inlier
 

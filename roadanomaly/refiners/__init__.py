@@ -11,6 +11,7 @@ REFINERS: Catalogue[Refiner] = Catalogue(
         "correction": "roadanomaly.refiners.correction:Correction",
         "dilated_smoothing": "roadanomaly.refiners.dilated_smoothing:DilatedSmoothing",
         "guided": "roadanomaly.refiners.guided:Guided",
+        "meta_classification": "roadanomaly.refiners.meta_classification:MetaClassification",
         "smooth": "roadanomaly.refiners.smoothing:Smooth",
     },
 )
