@@ -24,6 +24,7 @@ LEVELS = (
         "calibration",
         "catalogue",
         "formats",
+        "logistic",
         "metrics",
         "objects",
         "precision",

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from roadanomaly.detectors.base import Detector, Pass
 from roadanomaly.detectors.feature_bank import FeatureBank
 from roadanomaly.detectors.head import Head
-from roadanomaly.detectors.logistic import regress
-from roadanomaly.detectors.saved_head import SavedHead, read_head
+from roadanomaly.detectors.saved_head import SavedHead, described_head, read_head
 from roadanomaly.detectors.scale import RarityScale
 from roadanomaly.errors import DataError, KindError, OptionError, nearest
+from roadanomaly.logistic import regress
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import NEGATIVE, Answer, Batch, Segmentation, is_inlier
 
@@ -75,7 +75,7 @@ class Fusion(Detector):
         self.rule = rule
         self.saved = [read_head(one["run"]) if "run" in one else None for one in heads]
         self.heads = [
-            saved.build() if saved else _described(one)
+            saved.build() if saved else described_head(one, "fusion")
             for one, saved in zip(heads, self.saved, strict=True)
         ]
         for head in self.heads:
@@ -193,20 +193,6 @@ class Fusion(Detector):
         """Map scores `(..., heads)` to rarities of the same shape."""
         pairs = zip(self.scales, scores.unbind(-1), strict=True)
         return torch.stack([scale(one) for scale, one in pairs], -1)
-
-
-def _described(spec: Mapping[str, Any]) -> Head:
-    """Build a head from its description."""
-    unknown = set(spec) - {"detector", "refiners", "trained_on"}
-    if unknown or "detector" not in spec:
-        msg = (
-            f"fusion: a head is `{{run: FOLDER}}` or `{{detector: {{name: ...}}, refiners: [...]}}`"
-            f", not {dict(spec)}."
-        )
-        raise OptionError(msg)
-    head = Head.from_description(spec)
-    head.detector.trained_on = spec.get("trained_on")
-    return head
 
 
 def _read_by_all(heads: Sequence[Head]) -> tuple[Answer, ...]:

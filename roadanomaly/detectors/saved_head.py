@@ -5,6 +5,7 @@ Its network can be built beside it, for who takes the whole model.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from roadanomaly.calibration import Calibration
 from roadanomaly.detectors.head import Head
-from roadanomaly.errors import DataError
+from roadanomaly.errors import DataError, OptionError
 from roadanomaly.formats import upgrade_model
 from roadanomaly.saved_model import read_saved
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
@@ -120,3 +121,25 @@ def read_head(folder: str | Path) -> SavedHead:
     except (ValueError, KeyError, TypeError) as error:
         msg = f"no head can be read from {folder}: {error}. Train it again, or take another run."
         raise DataError(msg) from error
+
+
+def described_head(spec: Mapping[str, Any], part: str) -> Head:
+    """Build a head from its description.
+
+    Args:
+        spec: `{detector: {name: ...}, refiners: [...]}`, and what the detector was trained on.
+        part: the detector that joins heads, for the message.
+
+    Raises:
+        OptionError: it is described otherwise.
+    """
+    unknown = set(spec) - {"detector", "refiners", "trained_on"}
+    if unknown or "detector" not in spec:
+        msg = (
+            f"{part}: a head is `{{run: FOLDER}}` or `{{detector: {{name: ...}}, refiners: [...]}}`"
+            f", not {dict(spec)}."
+        )
+        raise OptionError(msg)
+    head = Head.from_description(spec)
+    head.detector.trained_on = spec.get("trained_on")
+    return head

@@ -15,6 +15,7 @@ NEGATIVES: Catalogue[NegativeSource] = Catalogue(
         "road_obstacles": "roadanomaly.negatives.road_obstacles:RoadObstacles",
         "shapes": "roadanomaly.negatives.shapes:Shapes",
         "street_objects": "roadanomaly.negatives.street_objects:StreetObjects",
+        "whole_pictures": "roadanomaly.negatives.whole_pictures:WholePictures",
     },
 )
 

@@ -6,8 +6,12 @@ from roadanomaly.refiners.base import Refiner
 REFINERS: Catalogue[Refiner] = Catalogue(
     "refiner",
     {
-        "guided": "roadanomaly.refiners.guided:Guided",
+        "blur": "roadanomaly.refiners.blur:Blur",
+        "boundary_suppression": "roadanomaly.refiners.boundary_suppression:BoundarySuppression",
         "correction": "roadanomaly.refiners.correction:Correction",
+        "dilated_smoothing": "roadanomaly.refiners.dilated_smoothing:DilatedSmoothing",
+        "guided": "roadanomaly.refiners.guided:Guided",
+        "meta_classification": "roadanomaly.refiners.meta_classification:MetaClassification",
         "smooth": "roadanomaly.refiners.smoothing:Smooth",
     },
 )

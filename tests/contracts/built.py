@@ -13,7 +13,7 @@ from roadanomaly.detectors import DETECTORS, Detector
 DRAWING = ("image_resynthesis", "synboost")
 """Those that cannot be built by their names alone."""
 
-NEEDED = ("ensemble", "fusion", "mc_dropout", *DRAWING)
+NEEDED = ("ensemble", "flips", "fusion", "mc_dropout", *DRAWING)
 """Those that take options of their own on any network."""
 
 ON_CLASSIFIER = ("mc_dropout", "void_classifier")
@@ -26,6 +26,11 @@ ENCODER = {
     "stages": [0, 1],
 }
 ROAD = {"width": 16, "widths": [16, 16, 16, 8]}
+JOINING: dict[str, dict[str, Any]] = {
+    "flips": {"head": {"detector": {"name": "energy"}, "refiners": [{"name": "smooth"}]}},
+    "fusion": {"heads": [{"detector": {"name": one}} for one in ("energy", "msp")]},
+}
+"""Those that are made of other detectors."""
 SMALL = {
     "dacup": {**ROAD, "embedding_width": 16, "encoder": ENCODER},
     "embedding_density": {
@@ -48,8 +53,8 @@ def detector_options(name: str, classes: int = 19) -> dict[str, Any]:
         name: in the catalogue.
         classes: of the segmenter.
     """
-    if name == "fusion":
-        return {"heads": [{"detector": {"name": one}} for one in ("energy", "msp")]}
+    if name in JOINING:
+        return JOINING[name]
     if name not in DRAWING:
         return SMALL.get(name, {})
     return {

@@ -28,6 +28,7 @@ ENTRIES = [(catalogue, base, name) for catalogue, base in CATALOGUES for name in
 REQUIRED = {
     ("ensemble", "members"),
     ("folder", "images"),
+    ("flips", "head"),
     ("fusion", "heads"),
     ("mixture", "sources"),
     ("onnx", "file"),

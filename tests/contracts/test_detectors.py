@@ -252,7 +252,7 @@ def test_only_its_own_kind_of_preparation_exists(name):
     segmenter = toy.segmenter_for(name)
     detector.attach(segmenter)
     batch = toy.inliers(1, 0)
-    segmentation = segmenter(batch.image, detector.needs)
+    segmentation = detector.look(segmenter, batch.image)
     assert detector.fit_passes or detector.kind != "fit"
     if not detector.fit_passes:
         with pytest.raises(TypeError, match="nothing to fit"):

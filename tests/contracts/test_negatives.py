@@ -21,6 +21,7 @@ CONTENT = {
     "label_swap": lambda root: {"swap": [0, 10]},
     "paste": lambda root: {"root": str(tiny.rgba(root)), "side": (24, 40)},
     "street_objects": lambda root: {"streets": 4},
+    "whole_pictures": lambda root: {"root": str(tiny.rgba(root)), "share": 0.7, "min_side": 40},
     "mixture": lambda root: {"sources": [{"name": "shapes", "weight": 2}, {"name": "shapes"}]},
 }
 """What an entry needs on disk or by option; others are built as they are."""

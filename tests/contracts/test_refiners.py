@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,6 +15,23 @@ from roadanomaly.fitting import fit_refiners
 from roadanomaly.model import Model
 from roadanomaly.refiners import REFINERS, Refiner
 from tests.contracts import toy
+
+OPTIONS = {"meta_classification": {"threshold": -6.0}}
+"""Without which a refiner finds nothing in the toy world: a threshold on the scale of its scores."""
+
+
+def refiner_of(name):
+    return REFINERS.build(name, OPTIONS.get(name, {}))
+
+
+def mistaken_frames():
+    """The toy world with grey patches, of which those of half the frames count as inliers."""
+    batches = [toy.planted(toy.inliers(2, seed), 0.25) for seed in range(3)]
+    ordinary = [toy.planted(toy.inliers(2, seed), 0.4) for seed in (3, 4, 5)]
+    labels = [toy.inliers(2, seed).label for seed in (3, 4, 5)]
+    ordinary = [replace(one, label=label) for one, label in zip(ordinary, labels, strict=True)]
+    return toy.Frames(*batches, *ordinary)
+
 
 every = pytest.mark.parametrize("name", REFINERS)
 
@@ -29,9 +47,9 @@ def test_options_are_plain_and_rebuild_it(name):
 @every
 def test_it_is_saved_with_the_model_and_scores_the_same(name, tmp_path, monkeypatch):
     monkeypatch.setitem(roadanomaly.SEGMENTERS.entries, "toy", "tests.contracts.toy:ToySegmenter")
-    model = Model(
-        toy.ToySegmenter(), roadanomaly.detector("energy"), refiners=[REFINERS.build(name)]
-    )
+    model = Model(toy.ToySegmenter(), roadanomaly.detector("energy"), refiners=[refiner_of(name)])
+    if REFINERS.get(name).learns:
+        fit_refiners(model, mistaken_frames())
     image = toy.planted(toy.inliers(2, 0), 0.3).image
     score, _ = model.score(image)
     assert score.shape == (2, toy.HEIGHT, toy.WIDTH)

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from roadanomaly.detectors import DETECTORS
+from roadanomaly.fitting import fit_refiners
 from roadanomaly.model import Model
 from roadanomaly.refiners import REFINERS
 from tests.contracts import toy
 from tests.contracts.built import detector_options
+from tests.contracts.test_refiners import mistaken_frames, refiner_of
 from tests.cuda import pretended
 
 pytestmark = pretended.tried
@@ -19,6 +21,7 @@ pytestmark = pretended.tried
 CASES: dict[str, dict[str, Any]] = {
     "fusion": {**detector_options("fusion"), "rule": "learned"},
     "mahalanobis": {},
+    "sml": {},
     "embedding_density": {
         "dimensions": 3,
         "couplings": 2,
@@ -34,7 +37,18 @@ CASES: dict[str, dict[str, Any]] = {
 
 def test_all_that_is_fitted_is_here():
     assert set(CASES) == {name for name in DETECTORS if DETECTORS.get(name).fit_passes}
-    assert not any(REFINERS.get(name).learns for name in REFINERS)
+
+
+@pytest.mark.parametrize("name", [name for name in REFINERS if REFINERS.get(name).learns])
+def test_refiners_are_fitted_on_the_device(name):
+    made = Model(toy.ToySegmenter(), DETECTORS.build("energy"), refiners=[refiner_of(name)])
+    with pretended.device(waits=True):
+        model = pretended.on_device(made)
+        fit_refiners(model, mistaken_frames())
+        image = toy.planted(toy.inliers(2, 9), 0.3).image.to(pretended.DEVICE)
+        score, _ = model.score(image)
+        assert score.device == pretended.DEVICE
+        assert bool(torch.isfinite(score).all())
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -67,6 +67,7 @@ class CutoutReader(ABC):
         entries: the objects, in a fixed order.
         images: how many usable images the set has.
         skipped: how many images or objects could not be used, by reason.
+        crowds: by image, the classes of which it shows a crowd; these are no entries.
     """
 
     format: ClassVar[str]
@@ -77,6 +78,7 @@ class CutoutReader(ABC):
         self.entries: list[Entry] = []
         self.images = 0
         self.skipped: Counter[str] = Counter()
+        self.crowds: dict[Path, set[str]] = {}
         self._examples: dict[str, str] = {}
 
     @staticmethod

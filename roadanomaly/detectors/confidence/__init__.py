@@ -1,1 +1,1 @@
-"""How sure the segmenter's own answer is: nothing is learned."""
+"""How sure the segmenter's own answer is; nothing is added to the network."""

@@ -13,8 +13,8 @@ from roadanomaly.detectors.density.draw_pixels import draw_pixels
 from roadanomaly.detectors.density.frame_standard import standardise_frame
 from roadanomaly.detectors.density.layer_density import LayerDensity, VectorDensity, WindowDensity
 from roadanomaly.detectors.feature_bank import FeatureBank
-from roadanomaly.detectors.logistic import regress
 from roadanomaly.errors import DataError, OptionError, nearest
+from roadanomaly.logistic import regress
 from roadanomaly.refiners.smoothing import check_window, window_mean
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import NEGATIVE, Batch, Segmentation, is_inlier

@@ -1,4 +1,4 @@
-"""Logistic regression that tells anomalies from inliers by what each layer says."""
+"""Logistic regression of anomalies against inliers, both counting alike."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ PENALTY = 1e-4
 """Of the squared weights, so that sides that can be told apart wholly have an optimum."""
 
 
-def regress(inliers: Tensor, anomalies: Tensor) -> tuple[Tensor, Tensor]:
+def regress(inliers: Tensor, anomalies: Tensor, penalty: float = PENALTY) -> tuple[Tensor, Tensor]:
     """Fit weights and a bias by L-BFGS, both sides counting alike.
 
     Args:
         inliers: `(N, L)`, of deviation about 1.
         anomalies: `(M, L)`.
+        penalty: of the squared weights, against the mean loss.
 
     Returns:
         `(L,)` and `()`: the logit of an anomaly is `x @ weight + bias`.
@@ -34,7 +35,7 @@ def regress(inliers: Tensor, anomalies: Tensor) -> tuple[Tensor, Tensor]:
             loss = functional.binary_cross_entropy_with_logits(
                 x @ weight + bias, target, balance, reduction="sum"
             )
-            loss = loss + PENALTY * weight.square().sum()
+            loss = loss + penalty * weight.square().sum()
             loss.backward()
             return loss.item()
 

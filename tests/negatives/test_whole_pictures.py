@@ -1,0 +1,123 @@
+"""Whole pictures in place of crops: which ones, how many, and which part of them."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from roadanomaly.data.parts import place_of
+from roadanomaly.errors import DataError, OptionError
+from roadanomaly.negatives.whole_pictures import WholePictures, covering
+from roadanomaly.types import NEGATIVE
+from tests.negatives import tiny
+
+SHOWN = {0: ["dog"], 1: ["kite"], 2: ["dog", "car"], 3: ["dog"], 4: ["kite"], 5: ["dog"]}
+SIZES = {3: (90, 60), 4: (200, 310)}
+CATEGORIES = {"car": 3, "dog": 18, "kite": 38}
+
+
+def picture(number):
+    height, width = SIZES.get(number, (120, 160))
+    return np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Six pictures: one shows a car, one a crowd of cars, one is small; licences 4 and 5."""
+    notes = [(number, name, 0) for number, names in SHOWN.items() for name in names]
+    notes.append((5, "car", 1))
+    content = {
+        "images": [
+            {
+                "id": number,
+                "file_name": f"{number}.png",
+                "width": picture(number).shape[1],
+                "height": picture(number).shape[0],
+                "license": 4 + number % 2,
+            }
+            for number in SHOWN
+        ],
+        "categories": [{"id": one, "name": name} for name, one in CATEGORIES.items()],
+        "annotations": [
+            {
+                "image_id": number,
+                "category_id": CATEGORIES[name],
+                "bbox": [2, 2, 20, 20],
+                "segmentation": [[2, 2, 22, 2, 22, 22, 2, 22]],
+                "iscrowd": crowd,
+            }
+            for number, name, crowd in notes
+        ],
+    }
+    for number in SHOWN:
+        tiny.write(tmp_path / f"images/{number}.png", picture(number)[..., ::-1])
+    path = tmp_path / "annotations/instances_some.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(content))
+    return str(tmp_path)
+
+
+def names(source):
+    return [path.stem for path in source.paths]
+
+
+def test_pictures_of_roads_of_crowds_on_them_and_small_ones_are_left_out(root):
+    source = WholePictures(root, min_side=100)
+    assert names(source) == ["0", "1", "4"]
+    assert source.record()["pictures"] == 3
+    assert source.record()["shown"] == {"dog": 1, "kite": 2}
+    assert source.record()["licences"] == {4: 2, 5: 1}
+    assert names(WholePictures(root, min_side=60, licences=[5])) == ["1", "3"]
+    assert names(WholePictures(root, min_side=60, exclude=["kite"])) == ["0", "2", "3", "5"]
+
+
+def test_parts_share_no_picture(root):
+    share = sorted(map(place_of, "0134"))[2]
+    train, held = (
+        names(WholePictures(root, min_side=60, part=part, held_out=share))
+        for part in ("train", "held_out")
+    )
+    assert (len(train), len(held)) == (2, 2)
+    assert sorted(train + held) == ["0", "1", "3", "4"]
+
+
+def test_where_none_is_left_it_says_which_condition_took_them(root):
+    with pytest.raises(DataError, match="`exclude` removed 2, `min_side=999` removed 4"):
+        WholePictures(root, min_side=999)
+    with pytest.raises(OptionError, match="share"):
+        WholePictures(root, share=1.5)
+
+
+def test_a_filled_crop_is_a_window_of_a_picture(root):
+    source = WholePictures(root, share=1.0, min_side=100)
+    batch = tiny.batch(8, 64, 96)
+    mixed = source.mix(batch, np.random.default_rng(0))
+    assert bool((mixed.label == NEGATIVE).all())
+    for crop in mixed.image:
+        pixels = crop.permute(1, 2, 0).numpy()
+        both = (np.ascontiguousarray(pixels[:, ::-1]), np.ascontiguousarray(pixels))
+        found = [
+            cv2.matchTemplate(picture(number), one, cv2.TM_SQDIFF_NORMED).min()
+            for number in (0, 1, 4)
+            for one in both
+        ]
+        assert min(found) < 1e-4
+
+
+def test_its_share_is_that_of_the_crops(root):
+    source = WholePictures(root, share=0.25, min_side=100)
+    batch = tiny.batch(100, 16, 16)
+    rng = np.random.default_rng(0)
+    filled = [(source.mix(batch, rng).label == NEGATIVE).flatten(1).all(1) for _ in range(10)]
+    assert 0.2 < torch.cat(filled).float().mean() < 0.3
+
+
+def test_a_picture_smaller_than_the_crop_is_enlarged_to_cover_it():
+    grown = covering(np.zeros((50, 200, 3), np.uint8), 100, 120)
+    assert grown.shape == (100, 400, 3)
+    kept = np.zeros((50, 200, 3), np.uint8)
+    assert covering(kept, 50, 60) is kept
