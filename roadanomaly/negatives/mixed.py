@@ -26,15 +26,15 @@ class MixedFrames(Derived):
         negatives: their source, one that works in the loader.
 
     Raises:
-        OptionError: the source has parameters that learn.
+        OptionError: the source works inside the step: it learns, or asks the network.
     """
 
     def __init__(self, frames: FrameSet, negatives: NegativeSource) -> None:
         super().__init__(frames)
         if negatives.stage != "loader":
             msg = (
-                "these negatives must not learn, since they have to stay the same: take paste, "
-                "shapes, noise, road_obstacles or label_swap."
+                "these negatives must not learn or follow a network, since they have to stay the "
+                "same: take paste, shapes, noise, road_obstacles or label_swap."
             )
             raise OptionError(msg)
         self.negatives = negatives

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-import torch
 
-import roadanomaly
 from roadanomaly.training.loop import Trainer
 from tests.training import runs
 from tests.training.test_loop import at_step, fail
@@ -16,18 +14,14 @@ from tests.training.test_precision import ATTACK
 
 @pytest.mark.slow
 def test_a_run_under_attack_that_died_goes_on_unchanged(tmp_path, monkeypatch):
-    whole = Trainer(runs.config(tmp_path / "whole", **ATTACK))
-    before = {key: one.clone() for key, one in whole.task.model.segmenter.state_dict().items()}
-    folder = whole.run()
+    folder = Trainer(runs.config(tmp_path / "whole", **ATTACK)).run()
     died = runs.config(tmp_path / "died", **ATTACK)
     with monkeypatch.context() as patch:
         at_step(patch, 4, fail)
         with pytest.raises(RuntimeError, match="plug"):
             Trainer(died).run()
     runs.assert_equal_runs(folder, Trainer(died, resume=True).run())
-    model = roadanomaly.load(folder)
-    for key, value in model.segmenter.state_dict().items():
-        assert torch.equal(value, before[key]), key
     said = json.loads((folder / "record.json").read_text())["negatives"]
     assert (said["name"], said["mode"]) == ("laa", "min")
-    assert model.detector.learned_from == "synthetic negatives"
+    described = json.loads((folder / "model" / "model.json").read_text())
+    assert described["detector_trained_on"] == "synthetic negatives"
