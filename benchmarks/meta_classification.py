@@ -1,6 +1,6 @@
-"""How many false segments a fitted `meta_classification` erases, and how many true ones with them.
+r"""How many false segments a fitted `meta_classification` erases, and how many true ones with them.
 
-    python benchmarks/meta_classification.py runs/refined --data '{name: camvid, split: val}' \\
+    python benchmarks/meta_classification.py runs/refined --data '{name: camvid, split: val}' \
         --negatives '{name: paste, root: coco128seg, part: held_out}' --size 360 480
 
 The frames must be others than those that it was fitted on, and no test set where a certainty is

@@ -8,10 +8,12 @@ import torch
 from scipy import special
 
 import roadanomaly
-from roadanomaly.errors import FeatureError, OptionError
+from roadanomaly.errors import DataError, FeatureError, OptionError
 from roadanomaly.model import Model
+from roadanomaly.training.parts import build_parts
 from roadanomaly.types import IGNORE, INLIER, NEGATIVE, VOID, Batch
 from tests.contracts import toy
+from tests.training.runs import config
 
 
 def model(**options):
@@ -98,6 +100,12 @@ def test_a_network_without_a_last_layer_of_its_own_is_refused():
     network.classify = super(toy.ToySegmenter, network).classify
     with pytest.raises(FeatureError, match="no classifier that can be asked alone"):
         Model(network, roadanomaly.detector("void_classifier"))
+
+
+def test_training_refuses_data_without_void(tmp_path):
+    changes = {"detector": {"name": "void_classifier"}, "negatives": None}
+    with pytest.raises(DataError, match="void: label"):
+        build_parts(config(tmp_path, **changes))
 
 
 def test_a_weight_must_be_positive():

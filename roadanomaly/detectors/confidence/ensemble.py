@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from roadanomaly.detectors.base import Detector
+from roadanomaly.detectors.base import Ask, Detector
 from roadanomaly.detectors.confidence.disagreement import (
     MEASURES,
     Disagreement,
@@ -53,7 +53,7 @@ class Ensemble(Detector):
 
     kind = "posthoc"
     accepts = ("logits", "evidence", "masks")
-    asks = ("passes",)
+    asks: ClassVar[tuple[Ask, ...]] = ("passes",)
     paper = "Lakshminarayanan et al., Predictive Uncertainty Estimation using Deep Ensembles, 2017"
 
     def __init__(
@@ -79,8 +79,10 @@ class Ensemble(Detector):
             read_member(one, self.detector, first=not number, scored=scored)
             for number, one in enumerate(members)
         ]
-        asked = [ask for one in self.members if one.head for ask in one.head.detector.asks]
-        self.asks = tuple(dict.fromkeys(("passes", *asked)))  # type: ignore[misc]
+        asked: list[Ask] = ["passes"]
+        for one in self.members:
+            asked += one.head.detector.asks if one.head else ()
+        self.asks = tuple(dict.fromkeys(asked))  # type: ignore[misc]
         self.networks = nn.ModuleList(one.parts for one in self.members)
 
     def options(self) -> dict[str, Any]:

@@ -36,8 +36,12 @@ class Member:
     @property
     def parts(self) -> nn.Module:
         """What is saved of it."""
-        parts = {"segmenter": self.segmenter, "head": self.head and self.head.networks}
-        return nn.ModuleDict({name: one for name, one in parts.items() if one is not None})
+        parts = nn.ModuleDict()
+        if self.segmenter is not None:
+            parts["segmenter"] = self.segmenter
+        if self.head is not None:
+            parts["head"] = self.head.networks
+        return parts
 
     @property
     def supervision(self) -> str:
