@@ -72,8 +72,8 @@ def find_segments(score: np.ndarray, probabilities: np.ndarray, threshold: float
         found += [everywhere * relative, within * relative_in, np.maximum(variance, 0)]
     found += [mean(one, owner) for one in probabilities]
     found += list(_around(labels, probabilities.argmax(0), count, len(probabilities)))
-    for side, length in zip(np.indices(score.shape), score.shape, strict=True):
-        found.append(mean(side, owner) / length)
+    places = np.indices(score.shape)
+    found += [mean(places[side], owner) / score.shape[side] for side in (0, 1)]
     return Segments(labels, np.stack(found, 1))
 
 
