@@ -1,4 +1,4 @@
-r"""How many false segments a fitted `meta_classification` erases, and how many true ones with them.
+r"""How many false segments a `meta_classification` erases, and how many true ones with them.
 
     python benchmarks/meta_classification.py runs/refined --data '{name: camvid, split: val}' \
         --negatives '{name: paste, root: coco128seg, part: held_out}' --size 360 480
@@ -76,9 +76,8 @@ def main() -> None:
     for certainty in CERTAINTIES:
         gone = falsity > certainty
         erased, lost = gone[~true].mean(), gone[true].mean()
-        print(
-            f"certainty {certainty:4.2f}: {erased:6.1%} of false erased, {lost:6.1%} of true lost"
-        )
+        shares = f"{erased:6.1%} of false erased, {lost:6.1%} of true lost"
+        print(f"certainty {certainty:4.2f}: {shares}")
 
 
 if __name__ == "__main__":

@@ -121,14 +121,14 @@ class MetaClassification(Refiner):
     def forward(self, score: Tensor, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Erase, `(B, H, W)`."""
         del image
-        erased = [
-            torch.from_numpy(
-                np.concatenate([[False], self.falsity(one) > self.certainty])[one.labels]
-            )
-            for one in self.segments(score, segmentation)
-        ]
+        erased = [self._erased(one) for one in self.segments(score, segmentation)]
         gone = torch.stack(erased).to(score.device)
         return torch.where(gone, torch.minimum(score, self.ordinary.to(score.dtype)), score)
+
+    def _erased(self, found: Segments) -> Tensor:
+        """Return where a segment is erased, `(H, W)` bool."""
+        gone = np.concatenate([[False], self.falsity(found) > self.certainty])
+        return torch.from_numpy(gone[found.labels])
 
     def segments(self, score: Tensor, segmentation: Segmentation) -> list[Segments]:
         """Return the segments of each image.

@@ -32,12 +32,16 @@ def columns(classes: int) -> int:
 def find_segments(score: np.ndarray, probabilities: np.ndarray, threshold: float) -> Segments:
     """Describe the regions of a score above a threshold.
 
-    The numbers, in order: pixels in all, inside and on the rim (a pixel is inside where its 3x3
-    neighbours belong to the segment too), and the first two over the rim; of the score, the entropy
-    (a share of ln K), the variation ratio `1 - p_1` and the margin `1 - p_1 + p_2` the mean over all
-    pixels, inside, on the rim, the mean over all and inside times the relative sizes, and the
-    variance; the mean probability of each class; of the pixels around it the share of each predicted
-    class; the centroid's row and column as shares of the image.
+    The numbers, in order:
+
+    - pixels in all, inside and on the rim (a pixel is inside where its 3x3 neighbours belong to a
+      segment too), and the first two over the rim, the relative sizes;
+    - of the score, the entropy (a share of ln K), the variation ratio `1 - p_1` and the margin
+      `1 - p_1 + p_2` each: the mean over all pixels, inside and on the rim, the first two of these
+      times the relative sizes, and the variance;
+    - the mean probability of each class;
+    - the share of each predicted class among the pixels beside it;
+    - the centroid's row and column as shares of the image.
 
     Args:
         score: `(H, W)` float.
@@ -68,8 +72,8 @@ def find_segments(score: np.ndarray, probabilities: np.ndarray, threshold: float
         found += [everywhere * relative, within * relative_in, np.maximum(variance, 0)]
     found += [mean(one, owner) for one in probabilities]
     found += list(_around(labels, probabilities.argmax(0), count, len(probabilities)))
-    for side, length in zip(np.indices(score.shape), score.shape, strict=True):
-        found.append(mean(side, owner) / length)
+    places = np.indices(score.shape)
+    found += [mean(places[side], owner) / score.shape[side] for side in (0, 1)]
     return Segments(labels, np.stack(found, 1))
 
 

@@ -17,7 +17,7 @@ from roadanomaly.refiners import REFINERS, Refiner
 from tests.contracts import toy
 
 OPTIONS = {"meta_classification": {"threshold": -6.0}}
-"""Without which a refiner finds nothing in the toy world: a threshold on the scale of its scores."""
+"""Without which a refiner finds nothing in the toy world: a threshold on its scores' scale."""
 
 
 def refiner_of(name):
