@@ -34,7 +34,16 @@ LEVELS = (
         "types",
     ),
     ("folders", "ledger", "locks", "swap"),
-    ("ahead", "errors", "extras", "files", "late_compiler", "progress", "reservoir"),
+    (
+        "ahead",
+        "errors",
+        "extras",
+        "files",
+        "late_compiler",
+        "progress",
+        "reservoir",
+        "weights_hash",
+    ),
 )
 """From the top down; a part imports from its own level or from those below."""
 

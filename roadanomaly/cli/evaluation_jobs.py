@@ -28,7 +28,7 @@ from roadanomaly.evaluation.team import Team
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.scores import open_scores
-from roadanomaly.training.record import weights_hash
+from roadanomaly.weights_hash import weights_hash
 
 
 @dataclass(frozen=True)

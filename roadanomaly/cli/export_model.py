@@ -23,7 +23,8 @@ from roadanomaly.data.subset import Subset
 from roadanomaly.locks import holding
 from roadanomaly.model import Model, load
 from roadanomaly.runtimes.exported import GRAPHS, PARITY, Parity, export
-from roadanomaly.training.record import run_record, weights_hash
+from roadanomaly.training.record import run_record
+from roadanomaly.weights_hash import weights_hash
 
 EXAMPLES = """
 roadanomaly export model --to onnx --size 512x1024 --out exported

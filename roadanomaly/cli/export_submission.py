@@ -36,7 +36,7 @@ from roadanomaly.files import in_words
 from roadanomaly.locks import holding
 from roadanomaly.model import Model, load
 from roadanomaly.models import folder_of
-from roadanomaly.training.record import weights_hash
+from roadanomaly.weights_hash import weights_hash
 
 EXAMPLES = """
 roadanomaly export submission --for smiyc-anomaly --root /data --out out/anomaly

@@ -32,7 +32,8 @@ from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.refiners import REFINERS
 from roadanomaly.segmenters import SEGMENTERS
-from roadanomaly.training.record import run_record, weights_hash
+from roadanomaly.training.record import run_record
+from roadanomaly.weights_hash import weights_hash
 
 EXAMPLES = """
 roadanomaly fit --model fast --data.name folder --data.images mine/ --data.kind ordinary \\

@@ -14,7 +14,7 @@ from roadanomaly.detectors.head import Head
 from roadanomaly.errors import OptionError
 from roadanomaly.model import Model, load
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
-from roadanomaly.training.record import weights_hash
+from roadanomaly.weights_hash import weights_hash
 
 UNTRAINED = ("msp", "max_logit", "entropy", "energy", "rba", "eam", "mask2anomaly")
 

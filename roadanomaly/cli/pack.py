@@ -25,6 +25,7 @@ from roadanomaly.model_card import write_card
 from roadanomaly.packing import Change, compare, halved, packed_description
 from roadanomaly.saved_model import is_figures, place_of, read_description
 
+NORMAL = "normal"
 EXAMPLES = """
 roadanomaly pack runs/a --out packed
 roadanomaly pack runs/a --out models/default --name default --card notes.md --figures figures.json
@@ -111,6 +112,8 @@ def _written(
 def _calibration(found: Calibration | None, given: Namespace) -> Calibration | None:
     """Return the calibration with the named thresholds that the command line gives it.
 
+    The one that is called normal becomes the model's own.
+
     Raises:
         NotCalibrated: a model without a threshold.
         OptionError: both ways of naming them, or values that the calibration cannot tell.
@@ -123,10 +126,11 @@ def _calibration(found: Calibration | None, given: Namespace) -> Calibration | N
     if found is None:
         msg = "this model has no threshold yet: calibrate it with `roadanomaly fit`, then pack it."
         raise NotCalibrated(msg)
-    if given.thresholds is not None:
-        return found.with_sensitivities(given.thresholds)
-    rates = {name: found.threshold_at(rate) for name, rate in given.sensitivity.items()}
-    return found.with_sensitivities(rates)
+    chosen = given.thresholds
+    if chosen is None:
+        chosen = {name: found.threshold_at(rate) for name, rate in given.sensitivity.items()}
+    named = found.with_sensitivities(chosen)
+    return named.at_sensitivity(NORMAL) if NORMAL in chosen else named
 
 
 def _text(path: str, option: str) -> str:

@@ -39,7 +39,8 @@ from roadanomaly.report.tables.worlds import (
     worlds_markdown,
     worlds_text,
 )
-from roadanomaly.training.record import run_record, weights_hash
+from roadanomaly.training.record import run_record
+from roadanomaly.weights_hash import weights_hash
 
 CONFIG = RECIPES / "models" / "worlds.yaml"
 EXAMPLES = """

@@ -38,10 +38,11 @@ from roadanomaly.training.adapt_step import AdaptStep
 from roadanomaly.training.adapted import RESULT, SHEET, Adapted, Figures
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import Plan, build_schedule
-from roadanomaly.training.record import run_record, weights_hash
+from roadanomaly.training.record import run_record
 from roadanomaly.training.run_folder import RunFolder
 from roadanomaly.training.task import Task
 from roadanomaly.types import INLIER, Frame, Segmentation
+from roadanomaly.weights_hash import weights_hash
 
 SCALED_ON = 24
 """Frames on which the scales of a correction's maps are measured."""

@@ -23,10 +23,11 @@ from roadanomaly.training.generator_step import GeneratorStep
 from roadanomaly.training.generator_validation import ResynthesisValidator
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import Plan, build_schedule
-from roadanomaly.training.record import run_record, weights_hash
+from roadanomaly.training.record import run_record
 from roadanomaly.training.run_config import Part
 from roadanomaly.training.run_folder import RunFolder
 from roadanomaly.training.task import Task, Trial
+from roadanomaly.weights_hash import weights_hash
 
 
 class GeneratorTask(Task):

@@ -13,9 +13,10 @@ from roadanomaly.negatives import NEGATIVES, NegativeSource
 from roadanomaly.refiners import REFINERS
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.training.config import TrainConfig
-from roadanomaly.training.record import run_record, weights_hash
+from roadanomaly.training.record import run_record
 from roadanomaly.training.validation import Validator
 from roadanomaly.types import VOID
+from roadanomaly.weights_hash import weights_hash
 
 LOOKED_AT = 20
 """Training frames in which void is looked for, where a detector learns from it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import os
 import platform
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 PACKAGES = ("roadanomaly", "torch", "torchvision", "lightning", "numpy", "opencv-python-headless")
 
@@ -61,15 +59,6 @@ def machine() -> str:
     if torch.cuda.is_available():
         text += f", {torch.cuda.get_device_name()}"
     return text
-
-
-def weights_hash(module: nn.Module) -> str:
-    """SHA-256 over names and bytes of a module's state, first 16 digits."""
-    digest = hashlib.sha256()
-    for key, value in sorted(module.state_dict().items()):
-        digest.update(key.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _version(package: str) -> str | None:

@@ -14,7 +14,7 @@ from roadanomaly.evaluation.worlds.result import WorldResult
 from roadanomaly.evaluation.worlds.world import World
 from roadanomaly.files import write_text
 from roadanomaly.model import Model
-from roadanomaly.training.record import weights_hash
+from roadanomaly.weights_hash import weights_hash
 
 FOLDER = "results"
 FORMAT = 1
