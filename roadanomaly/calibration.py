@@ -153,7 +153,8 @@ class Calibration:
                 f"{self.scores[0]:.4g}, or calibrate on more frames."
             )
             raise OptionError(msg)
-        return float(np.exp(np.interp(threshold, *self._rising())))
+        rate = float(np.exp(np.interp(threshold, *self._rising())))
+        return min(max(rate, self.rates[0]), 1.0)
 
     def _rising(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the kept scores, increasing, and the logarithm of the largest rate of each."""

@@ -36,7 +36,9 @@ def upgrade_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
 
     DenseHybrid's `smooth` became a refiner.
     """
-    detector = dict(recipe.get("detector") or {})
+    if recipe.get("detector") is None:
+        return {"refiners": [], **recipe}
+    detector = dict(recipe["detector"])
     for option in RETIRED.get(detector.get("name", ""), ()):
         detector.pop(option, None)
     recipe = {**recipe, "detector": detector}

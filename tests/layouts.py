@@ -69,6 +69,27 @@ def roadanomaly(root: Path, count: int = 3, listed: int | None = None) -> Path:
     return root
 
 
+def coco_scenes(root: Path, count: int = 3) -> Path:
+    """`annotations/instances_made.json` of a cow in each picture, `images/*.png`."""
+    corners = [2, 2, 20, 2, 20, 12, 2, 12]
+    images, notes = [], []
+    for i in range(count):
+        write_photo(root / "images" / f"meadow{i}.png", i)
+        images.append({"id": i, "file_name": f"meadow{i}.png"})
+        notes.append(
+            {"image_id": i, "category_id": 1, "bbox": [2, 2, 18, 10], "segmentation": [corners]}
+        )
+    content = {
+        "images": images,
+        "annotations": notes,
+        "categories": [{"id": 1, "name": "cow"}],
+    }
+    path = root / "annotations" / "instances_made.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return root
+
+
 def folder(root: Path, count: int = 3, ending: str = "_labels_semantic") -> Path:
     """`images/*.png`, `masks/<stem><ending>.png` of 0 inlier, 1 anomaly, 255 ignore."""
     for i in range(count):

@@ -59,8 +59,9 @@ class TrainingStep(nn.Module):
         self.supervise = supervise
         self.distill = distill
         self.degrade = degrade
-        taught_by = copy.deepcopy(segmenter) if teacher is None else teacher
-        self.teacher = taught_by.requires_grad_(False) if distill else None
+        self.teacher: Segmenter | None = None
+        if distill:
+            self.teacher = (teacher or copy.deepcopy(segmenter)).requires_grad_(False)
         self.moving = _hold_the_rest(segmenter, detector.moves(segmenter))
 
     def train(self, mode: bool = True) -> TrainingStep:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from roadanomaly.errors import FeatureError
+from roadanomaly.segmenters import Segmenter
 from tests.contracts import toy
 
 
@@ -32,7 +33,11 @@ def test_logits_beyond_the_classes_stand_apart():
 
 
 def test_a_network_that_names_no_map_refuses_to_classify():
-    with pytest.raises(FeatureError, match=r"ToySegmenter has no classifier .* one map"):
-        toy.ToySegmenter().classify(torch.zeros(1, 4, 2, 2))
+    class Bare(toy.ToySegmenter):
+        classified = None
+        classify = Segmenter.classify
+
+    with pytest.raises(FeatureError, match=r"Bare has no classifier .* one map"):
+        Bare().classify(torch.zeros(1, 4, 2, 2))
     with pytest.raises(FeatureError, match="it answers masks"):
         toy.ToyMasks().classify(torch.zeros(1, 4, 2, 2))

@@ -95,11 +95,11 @@ class CocoCutouts(CutoutReader):
         Raises:
             LeftOut: says why it cannot be used.
         """
-        category = categories[_known(note, "category_id", categories)]
         if note.get("iscrowd"):
-            self.crowds.setdefault(image, set()).add(category)
+            self.crowds.setdefault(image, set()).add(categories.get(note.get("category_id"), ""))
             msg = "annotation of a crowd"
             raise LeftOut(msg)
+        category = categories[_known(note, "category_id", categories)]
         box = np.array(note.get("bbox") or (), np.float64)
         if box.shape != (4,) or not np.isfinite(box).all() or box[2:].min() < 0:
             msg = "annotation without a `bbox` of four numbers"

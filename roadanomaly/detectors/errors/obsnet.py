@@ -11,7 +11,7 @@ from torch.nn import functional
 from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.errors.observer import Observer
 from roadanomaly.detectors.losses import masked_mean
-from roadanomaly.errors import OptionError, nearest
+from roadanomaly.errors import FeatureError, OptionError, nearest
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.segmenters.closed_set import labels_at
 from roadanomaly.types import NEGATIVE, VOID, Batch, Segmentation, is_known
@@ -38,7 +38,7 @@ class ObsNet(Detector):
             a void classifier of the observer. Void is what a set gives with `void: label`.
 
     Raises:
-        OptionError: a value out of range, or a network without features.
+        OptionError: a value out of range.
 
     Source: Besnier, Bursuc, Picard, Briot, 2021, Triggering Failures: Out-Of-Distribution detection
     by learning from local adversarial attacks in Semantic Segmentation. Differs: any segmenter with
@@ -99,8 +99,7 @@ class ObsNet(Detector):
         """Name the maps and build the observer.
 
         Raises:
-            FeatureError: a map that the segmenter does not offer.
-            OptionError: it offers none.
+            FeatureError: a map that the segmenter does not offer, or it offers none.
         """
         known = segmenter.features
         names = self.features or tuple({one.stride: name for name, one in known.items()}.values())
@@ -109,7 +108,7 @@ class ObsNet(Detector):
                 f"obsnet watches a segmenter's feature maps, and {type(segmenter).__name__} offers "
                 "none: take a network with features, or a detector that reads its answers alone."
             )
-            raise OptionError(msg)
+            raise FeatureError(msg)
         self.features = tuple(sorted(names, key=lambda name: segmenter.feature(name).stride))
         channels = [segmenter.feature(name).channels for name in self.features]
         self.observer = Observer(channels, len(segmenter.classes), self.width)
