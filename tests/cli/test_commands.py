@@ -99,7 +99,10 @@ def test_predict_takes_globs_and_a_stricter_rate(command, model_folder, photos, 
         (("data", "check", "camvid", "--root", "{photos}"), "images/train/ was looked for"),
     ],
 )
-def test_mistakes_are_explained(words, expected, command, model_folder, photos, empty_box):
+def test_mistakes_are_explained(
+    words, expected, command, model_folder, photos, empty_box, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     places = {"model": model_folder, "photos": photos}
     code, _, err = command(*(word.format(**places) for word in words))
     assert code == 2
