@@ -19,6 +19,7 @@ from roadanomaly.errors import DataError, OptionError, nearest
 from roadanomaly.negatives.checks import check_range
 from roadanomaly.negatives.look import OBJECTS
 from roadanomaly.negatives.patches import Patch, PatchSource
+from roadanomaly.negatives.sifting import sift
 
 ATTEMPTS = 100
 """Cut-outs drawn in a row that may be unreadable before the set counts as broken."""
@@ -139,19 +140,7 @@ def select(
         f"part={part}": lambda entry: in_part(entry.image.stem, part, held_out),
         "licences": lambda entry: licences is None or entry.licence in licences,
     }
-    entries, removed = reader.entries, {}
-    for name, keep in filters.items():
-        kept = [entry for entry in entries if keep(entry)]
-        removed[name] = len(entries) - len(kept)
-        entries = kept
-    if not entries:
-        by = ", ".join(f"`{name}` removed {number}" for name, number in removed.items() if number)
-        msg = (
-            f"no cut-out is left of the {len(reader.entries)} in {str(reader.root)!r}: {by}. "
-            "Loosen that option."
-        )
-        raise DataError(msg)
-    return entries
+    return sift(reader.entries, filters, "cut-out", reader.root)
 
 
 def shrink(cutout: Cutout, side: int) -> Cutout:

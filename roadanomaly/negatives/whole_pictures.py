@@ -20,9 +20,10 @@ from roadanomaly.data.images import image_size, read_image, to_array
 from roadanomaly.data.memory import Memory
 from roadanomaly.data.parts import check_part, in_part
 from roadanomaly.data.roots import find_set
-from roadanomaly.errors import DataError, OptionError
+from roadanomaly.errors import OptionError
 from roadanomaly.negatives.base import NegativeSource
 from roadanomaly.negatives.checks import check_range
+from roadanomaly.negatives.sifting import sift
 from roadanomaly.negatives.whole import fill
 from roadanomaly.types import Batch
 
@@ -105,18 +106,7 @@ class WholePictures(NegativeSource):
             "licences": lambda path: licences is None or shown[path][0].licence in licences,
             f"min_side={self.min_side}": lambda path: min(image_size(path)) >= self.min_side,
         }
-        paths, removed = list(shown), {}
-        for name, keep in conditions.items():
-            kept = [path for path in paths if keep(path)]
-            removed[name] = len(paths) - len(kept)
-            paths = kept
-        if not paths:
-            by = ", ".join(f"`{name}` removed {count}" for name, count in removed.items() if count)
-            msg = (
-                f"no picture is left of the {len(shown)} in {str(self.reader.root)!r}: {by}. "
-                "Loosen that option."
-            )
-            raise DataError(msg)
+        paths = sift(shown, conditions, "picture", self.reader.root)
         return {path: shown[path] for path in paths}
 
     def mix(self, batch: Batch, rng: np.random.Generator) -> Batch:

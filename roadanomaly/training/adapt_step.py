@@ -12,6 +12,7 @@ from torch.nn import functional
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.model import Model
 from roadanomaly.training.adapt_config import AdaptConfig
+from roadanomaly.training.norms import hold_statistics
 from roadanomaly.types import INLIER, Batch, Segmentation
 
 WORST = 0.03
@@ -54,9 +55,7 @@ class AdaptStep(nn.Module):
         self.before.eval()
         if not self.moving:
             self.segmenter.eval()
-        for module in self.networks.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
+        hold_statistics(self.networks)
         return self
 
     def forward(self, batch: Batch, rng: np.random.Generator | None = None) -> dict[str, Tensor]:

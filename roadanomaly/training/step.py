@@ -16,6 +16,7 @@ from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.segmenters import Segmenter
 from roadanomaly.segmenters.closed_set import labels_at, values_at
+from roadanomaly.training.norms import hold_statistics
 from roadanomaly.types import NEGATIVE, Batch, Segmentation
 
 if TYPE_CHECKING:
@@ -72,9 +73,7 @@ class TrainingStep(nn.Module):
         if not self.moving:
             self.segmenter.eval()
         elif self.freeze_batch_norm:
-            for module in self.segmenter.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
+            hold_statistics(self.segmenter)
         return self
 
     def forward(self, batch: Batch, rng: np.random.Generator | None = None) -> dict[str, Tensor]:

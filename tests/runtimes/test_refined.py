@@ -11,6 +11,9 @@ from roadanomaly.runtimes.exported import export
 from roadanomaly.runtimes.ready import Opened
 from tests.runtimes.models import SIZE, calibrated, eager, street_frames, toy_model
 
+MOVED = {"boundary_suppression": 0.005}
+"""Share of pixels that may differ: where two classes are level, a boundary lies a pixel further."""
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("to", ["onnx", "torchscript"])
@@ -25,4 +28,4 @@ def test_an_export_holds_the_refiner(name, to, tmp_path):
     with torch.inference_mode():
         expected, _ = eager(model, frames[0][0])
     off = np.abs(found.score - expected) > 2e-4
-    assert off.mean() < 0.005  # where two classes are level, a boundary may lie a pixel further
+    assert off.mean() <= MOVED.get(name, 0)
