@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
+from roadanomaly.model import load
 from roadanomaly.training.loop import Trainer
 from tests.training import runs
 from tests.training.test_loop import at_step, fail
@@ -14,7 +16,11 @@ from tests.training.test_precision import ATTACK
 
 @pytest.mark.slow
 def test_a_run_under_attack_that_died_goes_on_unchanged(tmp_path, monkeypatch):
-    folder = Trainer(runs.config(tmp_path / "whole", **ATTACK)).run()
+    trainer = Trainer(runs.config(tmp_path / "whole", **ATTACK))
+    start = {key: value.clone() for key, value in trainer.task.model.segmenter.state_dict().items()}
+    folder = trainer.run()
+    kept = load(folder).segmenter.state_dict()
+    assert all(torch.equal(kept[key], value) for key, value in start.items())
     died = runs.config(tmp_path / "died", **ATTACK)
     with monkeypatch.context() as patch:
         at_step(patch, 4, fail)
