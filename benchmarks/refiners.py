@@ -1,0 +1,46 @@
+"""Write one trained model with other refiners, to be compared by `roadanomaly worlds`.
+
+    python benchmarks/refiners.py runs/default --out runs/refined
+    roadanomaly worlds runs/refined/*
+
+All keep the threshold of the model as it was, so that false objects are compared at one threshold.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import roadanomaly as ra
+from roadanomaly.refiners import REFINERS
+
+CANDIDATES = {
+    "none": [],
+    "smooth3": [{"name": "smooth", "window": 3}],
+    "smooth5": [{"name": "smooth", "window": 5}],
+    "smooth11": [{"name": "smooth", "window": 11}],
+    "guided7": [{"name": "guided", "window": 7}],
+    "guided11": [{"name": "guided", "window": 11}],
+    "guided21": [{"name": "guided", "window": 21}],
+    "smooth3_guided11": [
+        {"name": "smooth", "window": 3},
+        {"name": "guided", "window": 11, "eps": 0.003},
+    ],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", help="folder of a trained model")
+    parser.add_argument("--out", default="runs/refined")
+    given = parser.parse_args()
+    for name, refiners in CANDIDATES.items():
+        model = ra.load(given.run)
+        calibration = model.calibration
+        model.refine([REFINERS.from_spec(one) for one in refiners])
+        model.calibration = calibration
+        print(model.save(Path(given.out) / name))
+
+
+if __name__ == "__main__":
+    main()
