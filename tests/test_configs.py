@@ -21,6 +21,7 @@ from roadanomaly.training.flow_config import FlowConfig
 from roadanomaly.training.generator_config import GeneratorConfig
 
 FOLDER = Path(__file__).parents[1] / "configs"
+MODELS = [FOLDER / "models" / f"{name}.yaml" for name in ("default", "fast")]
 PARTS = {
     "encoder": ENCODERS,
     "flow": FLOWS,
@@ -32,12 +33,15 @@ PARTS = {
     "val_data": DATASETS,
     "negatives": NEGATIVES,
     "val_negatives": NEGATIVES,
+    "teacher": SEGMENTERS,
 }
 KINDS = {"flow": FlowConfig, "generator": GeneratorConfig}
 """Key that only configs of a kind have, to that kind."""
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [*sorted(FOLDER.glob("*.yaml")), *MODELS], ids=lambda path: path.stem
+)
 def test_a_recipe_names_what_there_is(path):
     keys = yaml.safe_load(path.read_text())
     kind = next((kind for key, kind in KINDS.items() if key in keys), TrainConfig)

@@ -13,6 +13,7 @@ from roadanomaly.errors import DataError, OptionError, UnknownName, nearest
 from roadanomaly.late_compiler import late_compiler
 from roadanomaly.segmenters.efficientnet_lite import MEAN, NETWORKS, STD, load_packaged_weights
 from roadanomaly.segmenters.probed import ProbedSegmenter, by_stride
+from roadanomaly.segmenters.trained_encoder import is_file_name, load_trained_encoder
 from roadanomaly.segmenters.weights import load_network
 
 with late_compiler():
@@ -47,7 +48,8 @@ class SmpSegmenter(ProbedSegmenter):
         encoder_weights: pretrained encoder to download: `imagenet`, ...; None takes none. For
             `tu-` encoders the name says which weights, and any value here means yes. `package`
             takes those of `tu-tf_efficientnet_lite0`, 1 or 2 out of an installed package, without
-            a connection (the extra `efficientnet`).
+            a connection (the extra `efficientnet`). A file (`.safetensors`, `.pth`, `.pt`) gives
+            the encoder of the network that it holds; state its `mean` and `std`.
         decoder: options of the architecture beside these, by segmentation-models-pytorch's names:
             `{decoder_pyramid_channels: 128}`; None takes its own.
         weights: a state dict of this network, or of the bare segmentation-models-pytorch one: its
@@ -77,11 +79,11 @@ class SmpSegmenter(ProbedSegmenter):
         std: Triple | None = None,
     ) -> None:
         _check_names(architecture, encoder, encoder_weights)
-        packaged = encoder_weights == PACKAGE
-        downloaded = None if packaged else encoder_weights
+        local = encoder_weights == PACKAGE or is_file_name(encoder_weights)
+        downloaded = None if local else encoder_weights
         network = _create(architecture, encoder, downloaded, len(classes), decoder or {})
-        if packaged:
-            load_packaged_weights(network.encoder.model, encoder.removeprefix(TIMM))
+        if local and encoder_weights is not None:
+            _load_encoder(network.encoder, encoder, encoder_weights)
         if mean is None or std is None:
             expected = _normalisation(encoder, encoder_weights)
             mean, std = mean or expected[0], std or expected[1]
@@ -136,6 +138,13 @@ class SmpSegmenter(ProbedSegmenter):
         return head.head(feature)
 
 
+def _load_encoder(encoder: Any, name: str, weights: str) -> None:
+    if weights == PACKAGE:
+        load_packaged_weights(encoder.model, name.removeprefix(TIMM))
+    else:
+        load_trained_encoder(encoder, weights)
+
+
 def _check_names(architecture: str, encoder: str, encoder_weights: str | None) -> None:
     architectures = smp.MODEL_ARCHITECTURES_MAPPING
     if architecture not in architectures:
@@ -161,10 +170,11 @@ def _check_names(architecture: str, encoder: str, encoder_weights: str | None) -
         )
         raise UnknownName(msg)
     pretrained = smp_encoders[encoder]["pretrained_settings"]
-    if encoder_weights is not None and encoder_weights not in pretrained:
+    given = None if is_file_name(encoder_weights) else encoder_weights
+    if given is not None and given not in pretrained:
         msg = (
-            f"the encoder {encoder} has no pretrained weights {encoder_weights!r}; "
-            f"{nearest(encoder_weights, pretrained)}"
+            f"the encoder {encoder} has no pretrained weights {given!r}; "
+            f"{nearest(given, pretrained)}"
         )
         raise UnknownName(msg)
 
@@ -231,7 +241,7 @@ def _unfit(architecture: str, encoder: str, error: Exception) -> OptionError:
 
 
 def _normalisation(encoder: str, encoder_weights: str | None) -> tuple[Triple, Triple]:
-    if encoder_weights is None:
+    if encoder_weights is None or is_file_name(encoder_weights):
         return IMAGENET
     if encoder_weights == PACKAGE:
         return MEAN, STD
