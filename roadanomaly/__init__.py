@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from roadanomaly.segmenters import SEGMENTERS, Segmenter
     from roadanomaly.types import IGNORE, NEGATIVE, Batch, Frame, Segmentation
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 HOMES = {
     "DETECTORS": "detectors",
