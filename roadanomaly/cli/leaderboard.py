@@ -7,12 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from tqdm import tqdm
 
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.files import write_text
-from roadanomaly.leaderboard.config import read_board
+from roadanomaly.leaderboard.config import Board, read_board
+from roadanomaly.leaderboard.page import FILES, write_board
 from roadanomaly.leaderboard.plan import Run, moved, plan_of
 from roadanomaly.leaderboard.state import progress_of
+from roadanomaly.leaderboard.tables import terminal_table
+from roadanomaly.leaderboard.work import Worker, refuse_changed, wanted_runs
+from roadanomaly.ledger import Ledger
+from roadanomaly.locks import holding
+from roadanomaly.report.tables.formats import to_text
 
 EXAMPLES = """
 roadanomaly leaderboard configs/leaderboard_streets.yaml
@@ -29,6 +36,10 @@ def run(arguments: Sequence[str]) -> None:
     add("config", type=str, help="YAML file of rows and sets")
     add("--out", type=str, default="", help="folder to write into, instead of the config's")
     add("--plan", action="store_true", help="write the runs' configs, say what is done, and end")
+    add("--only", type=str, default="", help="make only these rows, comma-separated")
+    add("--page", action="store_true", help="make nothing: write page and tables of what is there")
+    add("--retrain", action="store_true", help="delete and make again what another config made")
+    add("--workers", type=int, default=1, help="processes of an evaluation")
     given = parse(parser, arguments)
     path = Path(given.config)
     board = moved(read_board(path), given.out)
@@ -36,6 +47,28 @@ def run(arguments: Sequence[str]) -> None:
     if given.plan:
         write_configs(runs)
         sys.stdout.write(plan_text(runs))
+        return
+    wanted = wanted_runs(board, runs, [name for name in given.only.split(",") if name])
+    with holding(Path(board.out), ["leaderboard", *arguments]):
+        refuse_changed(runs, retrain=given.retrain)
+        if not given.page:
+            Worker(board, runs, given.workers).go(wanted)
+        Ledger(Path(board.out)).claim(FILES)
+        _write(board, runs)
+
+
+def _write(board: Board, runs: Sequence[Run]) -> None:
+    """Write page and tables, and print the table that people read in a terminal."""
+    total = len(board.rows) * len(board.sets)
+    with tqdm(total=total, desc="page", disable=not sys.stderr.isatty(), leave=False) as bar:
+        rows = write_board(board, runs, bar.update)
+    main = next(iter(board.sets))
+    told = terminal_table(rows, main)
+    sys.stdout.write(f"{board.title}: {board.sets[main].title or main}\n\n{to_text(told)}\n\n")
+    for row in rows:
+        if row.missing:
+            sys.stdout.write(f"{row.title}: {row.missing}\n")
+    sys.stdout.write(f"written to {board.out}: {', '.join(FILES)}\n")
 
 
 def write_configs(runs: Sequence[Run]) -> None:

@@ -50,7 +50,9 @@ def _differs(run: Run, recorded: dict[str, Any]) -> str:
     if now["precision"] == "auto":  # the run keeps what it stood for
         now.pop("precision")
     found = differences(_moved(recorded, run), now, KINDS[run.how])
-    told = {key: pair for key, pair in found.items() if run.how != "fit" or key not in FREE_OF_A_FIT}
+    told = {
+        key: pair for key, pair in found.items() if run.how != "fit" or key not in FREE_OF_A_FIT
+    }
     return "; ".join(f"`{key}` was {was!r} and is {now!r}" for key, (was, now) in told.items())
 
 
