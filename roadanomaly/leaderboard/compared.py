@@ -1,4 +1,4 @@
-"""Intervals of each row, and of its difference to the reference, kept so that each is drawn once."""
+"""Intervals of rows, and of their differences to the reference, kept: each is drawn once."""
 
 from __future__ import annotations
 

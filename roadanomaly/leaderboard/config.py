@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -12,7 +13,6 @@ import yaml
 from roadanomaly.catalogue import check_types
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.evaluation.protocols import PROTOCOLS
-from roadanomaly.files import file_name
 from roadanomaly.training.run_config import Part
 
 How = Literal["train", "fit", "flow", "generator"]
@@ -128,6 +128,9 @@ class Board:
     resamples: int = 500
 
 
+NAME = re.compile(r"[A-Za-z0-9_-]+")
+"""Of rows, members and sets: they are folders, and stand behind `@`."""
+
 GROUPS = {"rows": Member, "first": Member, "sets": TestSet}
 PARTS = {"closed_set": ClosedSet, "cost": Cost}
 
@@ -168,7 +171,7 @@ def board_of(held: Any, what: str) -> Board:
             msg = f"{what}: `{key}` must be a mapping from names to options, not {of_group!r}."
             raise OptionError(msg)
         for name in of_group:
-            if not isinstance(name, str) or file_name(name) != name:
+            if not isinstance(name, str) or not NAME.fullmatch(name):
                 msg = f"{what}: {name!r} of `{key}` needs a name of letters, digits, _ and -."
                 raise OptionError(msg)
         made = {name: typed(kind, one, f"{what}, `{name}`") for name, one in of_group.items()}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-REFERENCE = re.compile(r"@([A-Za-z0-9_.-]+)(?:/(\d+))?")
+REFERENCE = re.compile(r"@([A-Za-z0-9_-]+)(?:/(\d+))?")
 """`@name`, a member's first run, or `@name/1`, that of its seed 1."""
 
 

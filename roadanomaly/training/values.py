@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentError
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Any, TypeVar
 
 from jsonargparse import ArgumentParser
@@ -30,10 +31,8 @@ def config_of(kind: type[C], values: Mapping[str, Any], what: str) -> C:
         if key not in names:
             msg = f"{what}: `{key}` is not a key of its config; {nearest(str(key), names)}"
             raise OptionError(msg)
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(kind)
     try:
-        parsed = parser.parse_object(dict(values))
+        parsed = _parser(kind).parse_object(dict(values))
     except ArgumentError as error:
         msg = f"{what}: {' '.join(str(error).split())}"
         raise OptionError(msg) from error
@@ -42,3 +41,11 @@ def config_of(kind: type[C], values: Mapping[str, Any], what: str) -> C:
     except OptionError as error:
         msg = f"{what}: {error}"
         raise OptionError(msg) from error
+
+
+@cache
+def _parser(kind: type) -> ArgumentParser:
+    """Return what reads values of a kind; it takes long to build."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind)
+    return parser
