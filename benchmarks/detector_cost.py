@@ -20,12 +20,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from torch import nn
 
 import roadanomaly as ra
+from roadanomaly.evaluation.cost import in_turns, peak_growth, plain, scored
 from roadanomaly.training.record import machine
 from roadanomaly.types import NEGATIVE, Batch
 
@@ -92,17 +92,6 @@ def build(given: argparse.Namespace):
     return model
 
 
-@torch.inference_mode()
-def plain(model, image):
-    return model.segmenter(image).classes()
-
-
-@torch.inference_mode()
-def scored(model, image):
-    score, segmentation = model.score(image)
-    return segmentation.classes(), score
-
-
 def step(model, image):
     """One training step of the detector; the segmenter is frozen."""
     model.detector.train()
@@ -140,17 +129,6 @@ def stopwatch(parts: dict[str, nn.Module]) -> Iterator[dict[str, list[float]]]:
             hook.remove()
 
 
-def measure_time(model, image, repeats: int, run) -> tuple[float, float]:
-    times: dict = {plain: [], run: []}
-    for turn in range(repeats + 2):
-        for one in (plain, run) if turn % 2 else (run, plain):
-            start = time.perf_counter()
-            one(model, image)
-            if turn >= 2:
-                times[one].append(1000 * (time.perf_counter() - start))
-    return statistics.median(times[plain]), statistics.median(times[run])
-
-
 def measure_parts(model, image, repeats: int, run) -> dict[str, float]:
     """Return the median time of each network in one pass, ms; empty of a detector without any."""
     own = {name: getattr(model.detector, name, None) for name in PARTS}
@@ -163,12 +141,6 @@ def measure_parts(model, image, repeats: int, run) -> dict[str, float]:
             run(model, image)
         passes.append({name: sum(found) for name, found in times.items()})
     return {name: statistics.median(one[name] for one in passes) for name in passes[0]}
-
-
-def peak_so_far() -> float:
-    """Largest resident memory of this process until now, MB (Linux)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def peak_memory(arguments: list[str], what: str) -> float:
@@ -195,13 +167,10 @@ def main() -> None:
     model = build(given)
     image = torch.rand(1, 3, given.height, given.width)
     if given.memory:
-        held = peak_so_far()
-        for _ in range(3):
-            RUNS[given.memory](model, image)
-        print(peak_so_far() - held)
+        print(peak_growth(model, image, RUNS[given.memory]))
         return
     what = "step" if given.step else "scored"
-    alone, both = measure_time(model, image, given.repeats, RUNS[what])
+    alone, both = in_turns(model, image, given.repeats, RUNS[what])
     parts = measure_parts(model, image, given.repeats, RUNS[what])
     memory = [peak_memory(sys.argv[1:], one) for one in ("plain", what)]
     size = " at published sizes" if given.published else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from jsonargparse import Namespace
 
 from roadanomaly.calibration import calibrate
-from roadanomaly.cli.computing import add_computing, check_computing, frames_together
+from roadanomaly.cli.computing import check_computing, frames_together
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.cli.which_model import add_model, the_model
@@ -22,7 +23,7 @@ from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.evaluation.thresholds import just_below
 from roadanomaly.evaluation.truth import truth_of
-from roadanomaly.fitting import HELD_OUT, fit, fit_refiners
+from roadanomaly.fitting import fit, fit_refiners
 from roadanomaly.folders import require_replaceable
 from roadanomaly.inliers import inlier_scores, scored
 from roadanomaly.locks import holding
@@ -32,6 +33,7 @@ from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.refiners import REFINERS
 from roadanomaly.segmenters import SEGMENTERS
+from roadanomaly.training.fit_config import FitConfig
 from roadanomaly.training.record import run_record
 from roadanomaly.weights_hash import weights_hash
 
@@ -57,47 +59,16 @@ roadanomaly fit --run runs/a --data.name camvid --precision bf16 --batch 8 --out
 def run(arguments: Sequence[str]) -> None:
     """Fit, calibrate and save a model."""
     parser = new_parser("fit", __doc__ or "", EXAMPLES)
-    part = dict[str, Any]
-    parser.add_argument("--run", type=str, default=None, help="take segmenter and detector from it")
-    add_model(parser)
-    parser.add_argument("--segmenter", type=part, default=None, help="instead of a model's")
-    parser.add_argument("--detector", type=part, default=None, help="instead of the model's own")
-    parser.add_argument(
-        "--refiners",
-        type=list[part],
-        default=None,
-        help="of the score, a list: '[{name: smooth, window: 11}]'; instead of the run's own",
-    )
-    parser.add_argument("--data", type=part, required=True, help="labelled inlier frames to fit on")
-    parser.add_argument(
-        "--negatives",
-        type=part,
-        default=None,
-        help="put into the fitting frames, for a detector that learns from labelled anomalies",
-    )
-    parser.add_argument(
-        "--calibration_data",
-        type=part,
-        default=None,
-        help="default: the same set's split `val`, or the set itself where it has no splits",
-    )
-    parser.add_argument(
-        "--validation_data", type=part, default=None, help="with anomalies: its best F1 is kept too"
-    )
-    parser.add_argument(
-        "--held_out",
-        type=float,
-        default=HELD_OUT,
-        help="share of the frames that a detector fits nothing on but its held-out passes",
-    )
-    parser.add_argument("--false_alarms", type=float, default=0.01, help="rate of the threshold")
+    parser.usage = "roadanomaly fit [CONFIG] [--KEY VALUE ...]"
+    parser.add_argument("--config", action="config", help="YAML file of these keys; same as CONFIG")
+    parser.add_class_arguments(FitConfig, skip={"size"})
     parser.add_argument(
         "--size", type=int, nargs=2, default=None, help="height and width to bring frames to"
     )
-    add_computing(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of the draw of calibration pixels")
-    parser.add_argument("--out", type=str, default="runs/fit", help="run folder")
+    add_model(parser)
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
+    if arguments and not arguments[0].startswith("-"):
+        arguments = ["--config", *arguments]
     given = parse(parser, arguments)
     check_computing(given.precision, given.batch)
     require_replaceable(Path(given.out) / "model", FILES)
@@ -130,6 +101,7 @@ def _fit(given: Namespace) -> None:
         model.calibration = model.calibration.with_f1(threshold, title(validation))
     made = run_record(
         seed=given.seed,
+        config=_config(given),
         precision=given.precision,
         batch=batch,
         start_weights=weights_hash(model.segmenter),
@@ -142,6 +114,11 @@ def _fit(given: Namespace) -> None:
         f"{100 * model.calibration.rate:g} % of inlier pixels of {name} score above "
         f"{model.calibration.threshold:.4g}\nthe model is in {given.out}/model\n"
     )
+
+
+def _config(given: Namespace) -> dict[str, Any]:
+    """Return what was asked for, as `fit CONFIG` takes it."""
+    return {one.name: given[one.name] for one in fields(FitConfig)}
 
 
 def _frames(part: dict[str, Any], size: list[int] | None) -> FrameSet:

@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "adapt": "teach a trained model what is ordinary on your own roads, from drives without labels",
     "fit": "fit a detector's statistics, and calibrate its threshold, on inlier frames",
     "evaluate": "score detectors on a labelled set as the benchmarks do",
+    "leaderboard": "train, fit and score many recipes under equal conditions, as one table",
     "worlds": "score models on held-out worlds, by which a recipe is chosen",
     "compare": "put evaluations side by side, with intervals over frames",
     "predict": "write score, mask, overlay and components of images",

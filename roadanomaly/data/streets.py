@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from roadanomaly.errors import OptionError, nearest
 from roadanomaly.streets.anomalies import KINDS, OUTLIER_KINDS, TEST_KINDS
 from roadanomaly.streets.render import render
 from roadanomaly.streets.scene import Scene
-from roadanomaly.types import Frame
+from roadanomaly.types import NEGATIVE, VOID, Frame
 
 SPLITS: dict[str, tuple[int, int]] = {
     "train": (1, 400),
@@ -47,6 +47,8 @@ class Streets(FrameSet):
         seed: of the whole set; each seed is another set.
         kinds: of strange objects, by name, instead of the split's own; `streets.anomalies.KINDS`
             lists them.
+        strange: what strange objects are labelled as: `negative`, or `void`, as sets label what
+            belongs to none of their classes.
 
     Raises:
         OptionError: an unknown split or kind, kinds for a split that shows no strange object, or
@@ -66,6 +68,7 @@ class Streets(FrameSet):
         width: int = 512,
         seed: int = 0,
         kinds: Sequence[str] | None = None,
+        strange: Literal["negative", "void"] = "negative",
     ) -> None:
         if split not in SPLITS:
             msg = f"streets has no split {split!r}; {nearest(split, SPLITS)}"
@@ -82,6 +85,7 @@ class Streets(FrameSet):
             if not least <= value <= most:
                 msg = f"`{name}` of streets is {value}; give a whole number of {least} to {most}."
                 raise OptionError(msg)
+        self.strange = VOID if strange == "void" else NEGATIVE
         self.kinds = ANOMALIES.get(split, ()) if kinds is None else _checked(kinds, split)
         self._drawn: Memory[np.ndarray] = Memory()
         self._drive = self._scene(0) if split == "sequence" else None
@@ -117,6 +121,7 @@ class Streets(FrameSet):
             image, label = render(self._drive, index)
         else:
             image, label = render(self._scene(index))
+        label = np.where(label == NEGATIVE, np.uint8(self.strange), label)
         return np.concatenate([image.transpose(2, 0, 1), label[None]])
 
     def _scene(self, index: int) -> Scene:
@@ -129,7 +134,7 @@ class Streets(FrameSet):
         )
 
     def record(self) -> dict[str, Any]:
-        """Return name, split, count, size and seed, and the kinds where they are not the usual."""
+        """Return name, split, count, size and seed; kinds and labels where they are not usual."""
         chosen = self.kinds != ANOMALIES.get(self.split, ())
         return {
             "name": "streets",
@@ -138,6 +143,7 @@ class Streets(FrameSet):
             "size": [self.height, self.width],
             "seed": self.seed,
             **({"kinds": list(self.kinds)} if chosen else {}),
+            **({"strange": "void"} if self.strange == VOID else {}),
         }
 
 

@@ -191,23 +191,29 @@ def compare(
     chosen = pair_up(entries, against)
     intervals = []
     for entry in entries:
-        intervals.append(_intervals(entry, resamples, confidence, seed))
+        intervals.append(intervals_of(entry, resamples, confidence, seed))
         step()
     pairs = []
     for first, second in chosen:
-        pairs.append(_pair(first, second, resamples, confidence, seed))
+        pairs.append(pair_of(first, second, resamples, confidence, seed))
         step()
     return Comparison(tuple(entries), tuple(intervals), tuple(pairs), confidence, resamples)
 
 
-def _intervals(entry: Entry, resamples: int, confidence: float, seed: int) -> dict[str, Interval]:
+def intervals_of(
+    entry: Entry, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
+) -> dict[str, Interval]:
+    """Return each number of an entry with its interval over frames, by metric."""
     found: dict[str, Interval] = {}
     for statistic in _statistics(_by_id(entry)):
         found |= bootstrap(statistic, np.random.default_rng(seed), resamples, confidence)
     return found
 
 
-def _pair(first: Entry, second: Entry, resamples: int, confidence: float, seed: int) -> Pair:
+def pair_of(
+    first: Entry, second: Entry, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
+) -> Pair:
+    """Compare an entry with its reference on the frames that both share, as `compare` does."""
     runs = _by_id(first), _by_id(second)
     shared = tuple(name for name in runs[0] if name in runs[1])
     before: dict[str, float] = {}

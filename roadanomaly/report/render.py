@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from roadanomaly.report.tables.results import METRICS
 from roadanomaly.report.tables.table import show
 
 
@@ -25,6 +26,7 @@ def render(template: str, **values: Any) -> str:
         undefined=StrictUndefined,
     )
     environment.filters["show"] = show
+    environment.filters["show_ap"] = lambda value: show(value, METRICS[0])
     environment.globals["zip"] = zip
     environment.globals["whole"] = lambda name: _whole(environment, name)
     return environment.get_template(template).render(**values)

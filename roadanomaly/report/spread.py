@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import numpy as np
-
 from roadanomaly.evaluation.findings import Findings
-from roadanomaly.report.tables.results import METRICS
-from roadanomaly.report.tables.table import UNDEFINED
+from roadanomaly.report.tables.results import METRICS, number
+from roadanomaly.report.tables.table import Spread, show
 
 NUMBER = re.compile(r"(?:[-_. ]|(?<=seed)|(?<=\())\d+(?=\)?$)")
 """A seed at the end of a run's name: `flow_0`, `flow-seed0`, `0`, but not `resnet50`."""
@@ -31,13 +29,7 @@ def format_spread(findings: Sequence[Findings]) -> str:
     lines = []
     for (data, name, _), rows in runs.items():
         if len(rows) > 1:
-            cells = [f"{m.heading} {_spread([row[m.key] for row in rows])}" for m in METRICS]
+            spreads = [(m, Spread([number(row, m.key) for row in rows])) for m in METRICS]
+            cells = [f"{metric.heading} {show(spread, metric)}" for metric, spread in spreads]
             lines.append(f"{data}: {name}, {len(rows)} runs: " + "  ".join(cells))
     return "\n".join(lines)
-
-
-def _spread(values: Sequence[float]) -> str:
-    defined = [value for value in values if value is not None and not np.isnan(value)]
-    if len(defined) < len(values):
-        return UNDEFINED
-    return f"{100 * np.mean(values):.2f} ± {100 * np.std(values, ddof=1):.2f}"

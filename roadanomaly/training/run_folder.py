@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def is_run(folder: Path) -> bool:
     return ours and (folder / "config.yaml").exists()
 
 
-def plain(config: RunConfig) -> dict[str, Any]:
+def plain(config: Any) -> dict[str, Any]:
     """Return a config as values that YAML and JSON hold."""
     return json.loads(json.dumps(asdict(config)))
 
@@ -102,17 +103,37 @@ def check_same_run(
     Raises:
         OptionError: names what differs.
     """
-    defaults = {one.name: one.default for one in fields(config) if one.default is not MISSING}
-    known = upgrade_recipe(saved) if "refiners" in defaults else saved
-    before = {**json.loads(json.dumps(defaults)), **known, "number of processes": processes}
+    before = {**saved, "number of processes": processes}
     now = {**plain(config), "number of processes": processes_now}
-    for key, value in now.items():
-        if key not in FREE_KEYS and _today(key, before.get(key)) != _today(key, value):
-            msg = (
-                f"--resume: `{key}` was {before.get(key)!r} and is {value!r} now. A resumed run "
-                "must be the same run: set it back, or start another with --out."
-            )
-            raise OptionError(msg)
+    for key, (was, becomes) in differences(before, now, type(config)).items():
+        msg = (
+            f"--resume: `{key}` was {was!r} and is {becomes!r} now. A resumed run "
+            "must be the same run: set it back, or start another with --out."
+        )
+        raise OptionError(msg)
+
+
+def differences(
+    saved: Mapping[str, Any], now: Mapping[str, Any], kind: type
+) -> dict[str, tuple[Any, Any]]:
+    """Return what two configs say differently, but for what does not change what is learned.
+
+    Args:
+        saved: plain values, perhaps of an earlier version; keys that it lacks take their defaults.
+        now: plain values of today.
+        kind: dataclass of both.
+
+    Returns:
+        by key, what was saved and what is now.
+    """
+    defaults = {one.name: one.default for one in fields(kind) if one.default is not MISSING}
+    known = upgrade_recipe(dict(saved)) if "refiners" in defaults else saved
+    before = {**json.loads(json.dumps(defaults)), **known}
+    return {
+        key: (before.get(key), value)
+        for key, value in now.items()
+        if key not in FREE_KEYS and _today(key, before.get(key)) != _today(key, value)
+    }
 
 
 def _today(key: str, value: Any) -> Any:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.files import write_text
-from roadanomaly.report.tables.table import Column, Table
+from roadanomaly.report.tables.table import Cell, Column, Spread, Table
 
 LATEX_SIGNS = {
     "\\": r"\textbackslash{}",
@@ -99,12 +99,25 @@ def _marked(table: Table, escape: Callable[[str], str], bold: str) -> list[list[
 
 
 def to_csv(table: Table) -> str:
-    """Return comma-separated values with the columns' keys as header."""
+    """Return comma-separated values with the columns' keys as header.
+
+    Beside a column of means over several runs stands one of their deviations.
+    """
     content = io.StringIO()
     writer = csv.writer(content, lineterminator="\n")
-    writer.writerow(column.key for column in table.columns)
+    places = range(len(table.columns))
+    spread = [any(isinstance(row[at], Spread) for row in table.rows) for at in places]
+    header: list[str] = []
+    for column, several in zip(table.columns, spread, strict=True):
+        header += [column.key, f"{column.key}_deviation"] if several else [column.key]
+    writer.writerow(header)
     for row in table.rows:
-        writer.writerow("" if isinstance(c, float) and math.isnan(c) else c for c in row)
+        cells: list[Cell] = []
+        for cell, several in zip(row, spread, strict=True):
+            cells.append(float(cell) if isinstance(cell, Spread) else cell)
+            if several:
+                cells.append(getattr(cell, "deviation", math.nan))
+        writer.writerow("" if isinstance(c, float) and math.isnan(c) else c for c in cells)
     return content.getvalue()
 
 

@@ -7,9 +7,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
+
+class Spread(float):
+    """A mean over several runs, with their standard deviation (n - 1); it counts as its mean.
+
+    Args:
+        values: one a run; the mean is NaN if any is, and so is the deviation of a single one.
+    """
+
+    deviation: float
+
+    def __new__(cls, values: Sequence[float]) -> Spread:
+        """Make the mean."""
+        made = super().__new__(cls, np.mean(values) if len(values) else math.nan)
+        made.deviation = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+        return made
+
+
 Cell = str | float
 Row = tuple[Cell, ...]
-Kind = Literal["text", "percent", "points", "milliseconds", "score", "count", "rate", "probability"]
+Kind = Literal[
+    "text", "percent", "points", "milliseconds", "score", "count", "rate", "probability", "millions"
+]
 UNDEFINED = "–"
 ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
 
@@ -22,7 +43,7 @@ class Column:
         key: its name for programs, the header of a CSV file.
         title: its name for people, without a unit.
         kind: how its numbers are shown: `percent` and `points` (a signed difference of
-            percents) hold fractions; a `rate` is a number a frame.
+            percents) hold fractions; a `rate` is a number a frame; `millions` are shown by them.
         better: `higher`, `lower`, or empty where neither is.
     """
 
@@ -91,6 +112,9 @@ def show(cell: Cell, column: Column) -> str:
         return cell
     if math.isnan(cell):
         return UNDEFINED
+    if isinstance(cell, Spread) and not math.isnan(cell.deviation):
+        around = replace(column, kind="percent") if column.kind == "points" else column
+        return f"{show(float(cell), column)} ± {show(cell.deviation, around)}"
     if column.kind == "points":
         return f"{100 * cell:+.2f}"
     if column.kind == "milliseconds":
@@ -101,6 +125,8 @@ def show(cell: Cell, column: Column) -> str:
         return f"{cell:.0f}"
     if column.kind == "rate":
         return f"{cell:.2f}"
+    if column.kind == "millions":
+        return f"{cell / 1e6:.2f} M"
     if column.kind == "probability":
         return f"{cell:.3f}"
     return f"{100 * cell:.2f}"

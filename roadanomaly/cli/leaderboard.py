@@ -1,0 +1,94 @@
+"""`roadanomaly leaderboard`: many recipes, seeds and sets as one table under equal conditions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from tqdm import tqdm
+
+from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.files import write_text
+from roadanomaly.leaderboard.config import Board, read_board
+from roadanomaly.leaderboard.page import FILES, write_board
+from roadanomaly.leaderboard.plan import Run, moved, plan_of
+from roadanomaly.leaderboard.state import progress_of
+from roadanomaly.leaderboard.tables import terminal_table
+from roadanomaly.leaderboard.work import Worker, refuse_changed, wanted_runs
+from roadanomaly.ledger import Ledger
+from roadanomaly.locks import holding
+from roadanomaly.report.tables.formats import to_text
+
+EXAMPLES = """
+roadanomaly leaderboard configs/leaderboard_streets.yaml
+roadanomaly leaderboard configs/leaderboard_roadanomaly.yaml --plan
+roadanomaly leaderboard configs/leaderboard_roadanomaly.yaml --only msp,densehybrid
+"""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Train, fit, evaluate, and write page and tables."""
+    parser = new_parser("leaderboard", __doc__ or "", EXAMPLES)
+    parser.usage = "roadanomaly leaderboard CONFIG [options]"
+    add = parser.add_argument
+    add("config", type=str, help="YAML file of rows and sets")
+    add("--out", type=str, default="", help="folder to write into, instead of the config's")
+    add("--plan", action="store_true", help="write the runs' configs, say what is done, and end")
+    add("--only", type=str, default="", help="make only these rows, comma-separated")
+    add("--page", action="store_true", help="make nothing: write page and tables of what is there")
+    add("--retrain", action="store_true", help="delete and make again what another config made")
+    add("--workers", type=int, default=1, help="processes of an evaluation")
+    given = parse(parser, arguments)
+    path = Path(given.config)
+    board = moved(read_board(path), given.out)
+    runs = plan_of(board, path.parent)
+    if given.plan:
+        write_configs(runs)
+        sys.stdout.write(plan_text(runs))
+        return
+    wanted = wanted_runs(board, runs, [name for name in given.only.split(",") if name])
+    with holding(Path(board.out), ["leaderboard", *arguments]):
+        refuse_changed(runs, retrain=given.retrain)
+        if not given.page:
+            Worker(board, runs, given.workers).go(wanted)
+        Ledger(Path(board.out)).claim(FILES)
+        _write(board, runs)
+
+
+def _write(board: Board, runs: Sequence[Run]) -> None:
+    """Write page and tables, and print the table that people read in a terminal."""
+    total = len(board.rows) * len(board.sets)
+    with tqdm(total=total, desc="page", disable=not sys.stderr.isatty(), leave=False) as bar:
+        rows = write_board(board, runs, bar.update)
+    main = next(iter(board.sets))
+    told = terminal_table(rows, main)
+    sys.stdout.write(f"{board.title}: {board.sets[main].title or main}\n\n{to_text(told)}\n\n")
+    for row in rows:
+        if row.missing:
+            sys.stdout.write(f"{row.title}: {row.missing}\n")
+    sys.stdout.write(f"written to {board.out}: {', '.join(FILES)}\n")
+
+
+def write_configs(runs: Sequence[Run]) -> None:
+    """Write what each run is made with.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    for one in runs:
+        write_text(one.file, yaml.safe_dump(one.values, sort_keys=False))
+
+
+def plan_text(runs: Sequence[Run]) -> str:
+    """Say of each run how far it is, and the command that makes it."""
+    lines = []
+    for one in runs:
+        progress, told = progress_of(one)
+        lines.append(f"{one.name}: {progress}{f', {told}' if told else ''}")
+        lines.append(f"  roadanomaly {' '.join(one.words)}")
+        lines.append(f"  -> {one.folder}")
+        if one.needs:
+            lines.append(f"  after {', '.join(one.needs)}")
+    return "\n".join(lines) + "\n"

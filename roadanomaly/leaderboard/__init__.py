@@ -1,0 +1,1 @@
+"""Many recipes, seeds and sets as one table under equal conditions."""

@@ -1,0 +1,80 @@
+"""Intervals of rows, and of their differences to the reference, kept: each is drawn once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from roadanomaly.evaluation.spool import fingerprint
+from roadanomaly.leaderboard.config import Board
+from roadanomaly.leaderboard.places import read_values, write_values
+from roadanomaly.leaderboard.results import RowResult, Scored
+from roadanomaly.metrics.bootstrap import Difference, Interval
+from roadanomaly.report.comparison import Entry, intervals_of, pair_of
+
+FORMAT = 1
+"""Of what is kept; another one makes it void."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A row's first seed on one set.
+
+    Args:
+        intervals: of its numbers over frames, by metric.
+        differences: to the reference's first seed on the same frames, by metric; empty of itself.
+    """
+
+    intervals: dict[str, Interval]
+    differences: dict[str, Difference]
+
+
+def compare_rows(
+    board: Board,
+    rows: Sequence[RowResult],
+    set_name: str,
+    step: Callable[[], object] = lambda: None,
+) -> dict[str, Compared]:
+    """Return what the bootstrap says of each row that has figures on a set, by name.
+
+    Args:
+        board: says which row is the reference, and how many draws are taken.
+        rows: all.
+        set_name: of the board.
+        step: called once a row.
+    """
+    scored = {row.name: row.scored[set_name][0] for row in rows if row.scored[set_name]}
+    reference = scored.get(board.against)
+    found = {}
+    for name, one in scored.items():
+        against = None if reference is None or name == board.against else reference
+        found[name] = _kept(board, set_name, name, one, against)
+        step()
+    return found
+
+
+def _kept(board: Board, set_name: str, name: str, one: Scored, against: Scored | None) -> Compared:
+    """Read a comparison that still holds, or make it."""
+    path = Path(board.out) / "compared" / set_name / f"{name}.json"
+    parts = {"format": FORMAT, "of": one.key, "against": against and against.key}
+    key = fingerprint({**parts, "resamples": board.resamples})
+    held = read_values(path)
+    if held.get("key") == key:
+        return Compared(
+            {metric: Interval(**values) for metric, values in held["intervals"].items()},
+            {metric: Difference(**values) for metric, values in held["differences"].items()},
+        )
+    entry = Entry(name, one.folder, one.found)
+    made = Compared(intervals_of(entry, board.resamples), {})
+    if against is not None:
+        before = Entry(board.against, against.folder, against.found)
+        made = Compared(made.intervals, pair_of(before, entry, board.resamples).differences)
+    values = {"key": key, **{key: asdict_all(getattr(made, key)) for key in asdict(made)}}
+    write_values(path, values)
+    return made
+
+
+def asdict_all(values: dict[str, Interval] | dict[str, Difference]) -> dict[str, dict[str, float]]:
+    """Return values by metric as plain ones; NaN is written as Python's JSON has it."""
+    return {metric: asdict(one) for metric, one in values.items()}

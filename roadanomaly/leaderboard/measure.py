@@ -1,0 +1,124 @@
+"""What a model costs and keeps, measured in a process of its own.
+
+    python -m roadanomaly.leaderboard.measure OUT.json --model FOLDER | --segmenter JSON ...
+
+`roadanomaly leaderboard` runs this once a row. Memory is the growth of a process's peak, so each
+of the two peaks is asked of a further process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from roadanomaly.data import DATASETS
+from roadanomaly.data.derived import Resized
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.evaluation.cost import in_turns, peak_growth, plain, scored
+from roadanomaly.evaluation.folder import without_nan
+from roadanomaly.evaluation.known_classes import closed_set
+from roadanomaly.files import write_text
+from roadanomaly.model import Model, load
+from roadanomaly.segmenters import SEGMENTERS, Segmenter
+from roadanomaly.training.record import machine
+from roadanomaly.training.step import LEARNS, TrainingStep
+from roadanomaly.weights_hash import weights_hash
+
+DOING = {"plain": plain, "scored": scored}
+
+
+def trained_parameters(model: Model) -> int:
+    """Return how many numbers the model's own training moved; 0 of one that was fitted."""
+    detector = model.detector
+    if detector.kind not in (*LEARNS, "posthoc"):
+        return 0
+    step = TrainingStep(
+        model.segmenter, detector, freeze_batch_norm=True, supervise="logits", distill=0.0
+    )
+    return sum(one.numel() for one in step.parameters() if one.requires_grad)
+
+
+def _segmenter(words: str) -> Segmenter:
+    given = json.loads(words)
+    network = load(given).segmenter if isinstance(given, str) else SEGMENTERS.from_spec(given)
+    return network.eval()
+
+
+def _model(given: argparse.Namespace) -> Model:
+    if given.model:
+        return load(given.model)
+    return Model(_segmenter(given.segmenter), DETECTORS.build("max_logit"))
+
+
+def _image(given: argparse.Namespace) -> torch.Tensor:
+    torch.manual_seed(0)
+    return torch.rand(1, 3, *given.size)
+
+
+def _closed(model: Model, given: argparse.Namespace, before: dict[str, Any]) -> dict[str, Any]:
+    """Return mIoU and what tells the network; of the network that it began with, what is known."""
+    known = weights_hash(model.segmenter)
+    if before.get("network") == known and before.get("miou") is not None:
+        return {"network": known, "miou": before["miou"]}
+    if not given.closed:
+        return {"network": known, "miou": math.nan}
+    asked = json.loads(given.closed)
+    frames = DATASETS.from_spec(asked["data"])
+    if asked["size"]:
+        frames = Resized(frames, tuple(asked["size"]))
+    return {"network": known, "miou": closed_set(model.segmenter, frames).miou}
+
+
+def _cost(model: Model, given: argparse.Namespace, words: Sequence[str]) -> dict[str, float]:
+    alone, both = in_turns(model, _image(given), given.repeats, scored)
+    memory = {}
+    for one in DOING:
+        command = [sys.executable, "-m", "roadanomaly.leaderboard.measure", *words, "--memory", one]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True)
+        memory[one] = float(answer.stdout.split()[-1])
+    return {
+        "plain_ms": alone,
+        "scored_ms": both,
+        "plain_mb": memory["plain"],
+        "scored_mb": memory["scored"],
+    }
+
+
+def main(words: Sequence[str]) -> None:
+    """Measure, and write what was found."""
+    parser = argparse.ArgumentParser()
+    add = parser.add_argument
+    add("out")
+    add("--model", default="")
+    add("--segmenter", default="", help="JSON: name and options, or a run folder")
+    add("--size", type=int, nargs=2, default=None, help="of the image; without it no cost")
+    add("--repeats", type=int, default=5)
+    add("--closed", default="", help="JSON: data and size")
+    add("--before", default="", help="file of the bare segmenter's figures")
+    add("--key", default="", help="goes into the file")
+    add("--memory", choices=list(DOING), default=None)
+    given = parser.parse_args(words)
+    model = _model(given)
+    if given.memory:
+        sys.stdout.write(f"{peak_growth(model, _image(given), DOING[given.memory])}\n")
+        return
+    before = json.loads(Path(given.before).read_text()) if given.before else {}
+    found: dict[str, Any] = {"key": given.key, "machine": machine()}
+    found |= _closed(model, given, before)
+    found["parameters"] = sum(one.numel() for one in model.networks.parameters())
+    found["trained"] = trained_parameters(model)
+    if given.size:
+        found |= _cost(model, given, words)
+    write_text(Path(given.out), json.dumps(without_nan(found), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

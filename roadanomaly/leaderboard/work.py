@@ -1,0 +1,251 @@
+"""Do what is left to do: make runs, evaluate and measure them, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from roadanomaly.errors import OptionError
+from roadanomaly.files import write_text
+from roadanomaly.leaderboard.children import run_child
+from roadanomaly.leaderboard.config import Board, TestSet
+from roadanomaly.leaderboard.places import (
+    asked_of,
+    bare_file,
+    evaluation_folder,
+    evaluation_stamp,
+    failure_file,
+    key_of,
+    log_file,
+    measured_file,
+    read_values,
+    write_values,
+)
+from roadanomaly.leaderboard.plan import Run, reference_folder
+from roadanomaly.leaderboard.state import progress_of
+from roadanomaly.locks import holding
+from roadanomaly.training.run_folder import RunFolder
+
+MEASURE = "roadanomaly.leaderboard.measure"
+Say = Callable[[str], object]
+
+
+@dataclass
+class Worker:
+    """Goes through a plan, leaves out what is done, and goes on where something fails.
+
+    Args:
+        board: the config.
+        runs: in order.
+        workers: processes of an evaluation.
+        say: tells what is done now.
+        failed: why a run is not to be had, by its name; filled on the way.
+    """
+
+    board: Board
+    runs: Sequence[Run]
+    workers: int = 1
+    say: Say = field(default=lambda text: sys.stderr.write(f"{text}\n"))
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def go(self, wanted: Collection[str]) -> None:
+        """Make, evaluate and measure the wanted runs.
+
+        Args:
+            wanted: names of runs, with all that they need.
+
+        Raises:
+            UserError: the folder cannot be written.
+            KeyboardInterrupt: asked to stop; the run at work has saved its state.
+        """
+        self._bare()
+        for run in self.runs:
+            if run.name not in wanted:
+                continue
+            reason = self._make(run) or self._judge(run)
+            if reason:
+                self.failed[run.name] = reason
+                write_values(failure_file(self.board, run), {"reason": reason})
+                self.say(f"{run.name} failed: {reason}")
+            else:
+                failure_file(self.board, run).unlink(missing_ok=True)
+
+    def _make(self, run: Run) -> str:
+        """Make a run that is not done; return why it cannot be had, or nothing."""
+        missing = next((one for one in run.needs if one in self.failed), None)
+        if missing:
+            return f"it needs {missing}, which failed: {self.failed[missing]}"
+        progress, told = progress_of(run)
+        if progress == "done":
+            return ""
+        words = run.words
+        if run.how != "fit" and progress == "begun":
+            if RunFolder(run.folder).last.exists():
+                words = (*words, "--resume")
+            else:
+                _delete(run.folder)  # what was killed before its first checkpoint
+        self.say(f"{run.name}: roadanomaly {' '.join(words)}{f' ({told})' if told else ''}")
+        write_text(run.file, yaml.safe_dump(run.values, sort_keys=False))
+        return run_child("roadanomaly", words, log_file(self.board, run.name))
+
+    def _judge(self, run: Run) -> str:
+        """Evaluate and measure a run; return why that failed, or nothing."""
+        if run.how not in ("train", "fit"):
+            return ""
+        if run.member not in self.board.rows:
+            return self._measure(run, with_cost=False)
+        for name, given in self.board.sets.items():
+            if reason := self._evaluate(run, name, given):
+                return f"on {name}: {reason}"
+        return self._measure(run, with_cost=run.seed == self.board.rows[run.member].seeds[0])
+
+    def _evaluate(self, run: Run, set_name: str, given: TestSet) -> str:
+        folder = evaluation_folder(self.board, set_name, run)
+        stamp = evaluation_stamp(self.board, set_name, run)
+        key = key_of(run, asked_of(given))
+        if read_values(stamp).get("key") == key and (folder / "record.json").exists():
+            return ""
+        stamp.unlink(missing_ok=True)
+        self.say(f"{run.name}: evaluated on {set_name}")
+        words = evaluate_words(run, given, folder, self.board.frames, self.workers)
+        log = log_file(self.board, f"{run.name}_on_{set_name}")
+        reason = run_child("roadanomaly", words, log)
+        if not reason:
+            write_values(stamp, {"key": key})
+        return reason
+
+    def _measure(self, run: Run, *, with_cost: bool) -> str:
+        out = measured_file(self.board, run)
+        bare = bare_file(self.board)
+        key = key_of(run, [_asked_of_measuring(self.board, with_cost), read_values(bare)])
+        if read_values(out).get("key") == key:
+            return ""
+        self.say(f"{run.name}: cost and known classes")
+        words = [str(out), "--model", str(run.folder), "--key", key, "--before", str(bare)]
+        words += _measure_words(self.board, with_cost=with_cost)
+        return run_child(MEASURE, words, log_file(self.board, f"{run.name}_measured"))
+
+    def _bare(self) -> None:
+        """Make and measure the segmenter alone.
+
+        Raises:
+            OptionError: it cannot be had, and no row begins without it.
+        """
+        folder = reference_folder(self.board)
+        begins = [run for run in self.runs if folder and str(run.folder) == folder]
+        reason = ""
+        for run in self.runs:
+            if begins and run.name in _with_needs(self.runs, {begins[0].name}):
+                reason = reason or self._make(run)
+        out = bare_file(self.board)
+        network: Any = folder or self.board.segmenter
+        asked = {"network": network, "asked": _asked_of_measuring(self.board, with_cost=False)}
+        key = key_of(begins[0], asked) if begins and not reason else json.dumps(asked)
+        if not reason and read_values(out).get("key") != key:
+            self.say("the segmenter alone: known classes")
+            words = [str(out), "--segmenter", json.dumps(network), "--key", key]
+            words += _measure_words(self.board, with_cost=False)
+            reason = run_child(MEASURE, words, log_file(self.board, "segmenter"))
+        if reason:
+            msg = f"the segmenter that all rows begin with cannot be had: {reason}"
+            raise OptionError(msg)
+
+
+def evaluate_words(
+    run: Run, given: TestSet, folder: Path, pictures: int, workers: int
+) -> list[str]:
+    """Return the command that evaluates a run on a set, without `roadanomaly`."""
+    data = dict(given.data)
+    words = ["evaluate", str(run.folder), "--detectors", "none", "--on", data.pop("name")]
+    if data:
+        words += ["--data", json.dumps(data)]
+    if given.size:
+        words += ["--size", json.dumps(list(given.size))]
+    if given.negatives:
+        words += ["--negatives", json.dumps(given.negatives)]
+    return [*words, "--pictures", str(pictures), "--workers", str(workers), "--out", str(folder)]
+
+
+def wanted_runs(board: Board, runs: Sequence[Run], only: Collection[str]) -> set[str]:
+    """Return the names of the runs of some rows, with all that they need.
+
+    Args:
+        board: the config.
+        runs: all.
+        only: names of rows; empty for all.
+
+    Raises:
+        OptionError: a name that is no row's.
+    """
+    for name in only:
+        if name not in board.rows:
+            msg = f"--only {name}: the rows are {', '.join(board.rows)}."
+            raise OptionError(msg)
+    rows = {run.name for run in runs if run.member in (only or board.rows)}
+    return _with_needs(runs, rows)
+
+
+def _with_needs(runs: Sequence[Run], names: set[str]) -> set[str]:
+    """Return names with those that they need; runs stand after what they need."""
+    found = set(names)
+    for run in reversed(runs):
+        if run.name in found:
+            found |= set(run.needs)
+    return found
+
+
+def refuse_changed(runs: Sequence[Run], *, retrain: bool) -> None:
+    """Refuse runs that another config made; or delete them, with all that was made from them.
+
+    Raises:
+        OptionError: names the runs, what differs, and what to do.
+    """
+    changed = {run.name: told for run in runs for p, told in [progress_of(run)] if p == "changed"}
+    if not changed:
+        return
+    if not retrain:
+        told = "\n".join(f"  {name}: {words}" for name, words in changed.items())
+        msg = (
+            f"these runs were made by another config:\n{told}\nSet it back, name another folder "
+            "by --out, or delete and make them again, and all that was made from them, by "
+            "--retrain."
+        )
+        raise OptionError(msg)
+    gone = set(changed)
+    for run in runs:
+        if gone & set(run.needs):
+            gone.add(run.name)
+    for run in reversed(runs):
+        if run.name in gone and run.folder.exists():
+            _delete(run.folder)
+
+
+def _delete(folder: Path) -> None:
+    """Delete a run's folder, unless somebody is at work in it.
+
+    Raises:
+        UserError: somebody is.
+    """
+    with holding(folder, ["leaderboard"], what=f"the run {folder}"):
+        shutil.rmtree(folder)
+
+
+def _asked_of_measuring(board: Board, with_cost: bool) -> dict[str, Any]:
+    asked: dict[str, Any] = {"closed": board.closed_set and asdict(board.closed_set)}
+    return asked | ({"cost": board.cost and asdict(board.cost)} if with_cost else {})
+
+
+def _measure_words(board: Board, *, with_cost: bool) -> list[str]:
+    words = []
+    if board.closed_set:
+        words += ["--closed", json.dumps(asdict(board.closed_set))]
+    if board.cost and with_cost:
+        words += ["--size", *map(str, board.cost.size), "--repeats", str(board.cost.repeats)]
+    return words

@@ -1,0 +1,51 @@
+"""A run's config from plain values, typed as on the command line."""
+
+from __future__ import annotations
+
+from argparse import ArgumentError
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import cache
+from typing import Any, TypeVar
+
+from jsonargparse import ArgumentParser
+
+from roadanomaly.errors import OptionError, nearest
+
+C = TypeVar("C")
+
+
+def config_of(kind: type[C], values: Mapping[str, Any], what: str) -> C:
+    """Return what `kind` makes of values as a YAML file holds them.
+
+    Args:
+        kind: dataclass of a run.
+        values: by key.
+        what: stands at the start of messages.
+
+    Raises:
+        OptionError: a key that it lacks, one that is missing, or a value of another type.
+    """
+    names = [one.name for one in fields(kind)]  # type: ignore[arg-type]
+    for key in values:
+        if key not in names:
+            msg = f"{what}: `{key}` is not a key of its config; {nearest(str(key), names)}"
+            raise OptionError(msg)
+    try:
+        parsed = _parser(kind).parse_object(dict(values))
+    except ArgumentError as error:
+        msg = f"{what}: {' '.join(str(error).split())}"
+        raise OptionError(msg) from error
+    try:
+        return kind(**{name: getattr(parsed, name) for name in names})
+    except OptionError as error:
+        msg = f"{what}: {error}"
+        raise OptionError(msg) from error
+
+
+@cache
+def _parser(kind: type) -> ArgumentParser:
+    """Return what reads values of a kind; it takes long to build."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind)
+    return parser

@@ -1,0 +1,124 @@
+"""What a config says, and the runs that come of it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from roadanomaly.catalogue import Catalogue
+from roadanomaly.data import DATASETS
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.errors import OptionError
+from roadanomaly.flows import FLOWS
+from roadanomaly.generators import GENERATORS
+from roadanomaly.leaderboard.config import read_board
+from roadanomaly.leaderboard.plan import plan_of
+from roadanomaly.negatives import NEGATIVES
+from roadanomaly.segmenters import SEGMENTERS
+from tests.leaderboard.made import make_board, runs_of
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+PARTS: dict[str, Catalogue] = {
+    "segmenter": SEGMENTERS,
+    "detector": DETECTORS,
+    "generator": GENERATORS,
+    "flow": FLOWS,
+    "data": DATASETS,
+    "calibration_data": DATASETS,
+    "train_data": DATASETS,
+    "val_data": DATASETS,
+    "negatives": NEGATIVES,
+    "val_negatives": NEGATIVES,
+}
+CLASSIC = (
+    "max_entropy densehybrid obsnet nflowjs synboost image_resynthesis embedding_density "
+    "void_classifier jsrnet odin mc_dropout msp mahalanobis"
+).split()
+MORE = "max_logit energy entropy sml ensemble dacup fusion".split()
+BOARDS = sorted(CONFIGS.glob("leaderboard_*.yaml"))
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
+def test_our_boards_hold_every_row_and_name_what_there_is(path):
+    board = read_board(path)
+    assert set(board.rows) == {*CLASSIC, *MORE}
+    for run in plan_of(board, path.parent):
+        for key, catalogue in PARTS.items():
+            part = run.values.get(key)
+            if part:
+                options = {option: one for option, one in part.items() if option != "name"}
+                catalogue.check_options(part["name"], options)
+                catalogue.check_types(part["name"], options)
+
+
+def test_rows_of_one_board_share_their_setting():
+    board = read_board(CONFIGS / "leaderboard_roadanomaly.yaml")
+    trained = [run for run in plan_of(board, CONFIGS) if run.how == "train"]
+    assert {run.values["steps"] for run in trained} == {400}
+    for run in trained:
+        values = run.values
+        assert values["train_data"]["name"] == "camvid" and values["train_data"]["split"] == "train"
+        usual = (values["batch_size"], values["crop"]) == (4, [288, 384])
+        member = (board.rows | board.first)[run.member]
+        assert usual or member.note or run.member in board.first, run.name
+
+
+def test_options_lie_over_the_boards_and_these_over_the_recipe(tmp_path):
+    recipe = {"detector": {"name": "entropy"}, "steps": 9, "lr": 0.5, "crop": [64, 64]}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    row = {"recipe": "recipe.yaml", "options": {"crop": [48, 48]}}
+    board = make_board(tmp_path, rows={"a": row}, against="")
+    (run,) = plan_of(board, tmp_path)
+    assert (run.values["lr"], run.values["steps"], run.values["crop"]) == (0.5, 4, [48, 48])
+
+
+def test_a_run_comes_after_what_it_names(tmp_path):
+    rows = {
+        "pair": {
+            "how": "fit",
+            "options": {
+                "run": "@base/1",
+                "detector": {"name": "ensemble", "members": [{"run": "@base/1"}, {"run": "@base"}]},
+            },
+        },
+        "base": {"options": {"detector": {"name": "entropy"}}, "seeds": [0, 1]},
+    }
+    runs = plan_of(make_board(tmp_path, rows=rows, against=""), tmp_path)
+    assert [run.name for run in runs] == ["base_0", "base_1", "pair_0"]
+    assert runs[-1].needs == ("base_1", "base_0")
+    assert runs[-1].values["run"] == str(tmp_path / "runs" / "base_1")
+    assert runs[-1].values["segmenter"] is None
+
+
+def test_a_circle_is_refused(tmp_path):
+    def fit(name):
+        return {"how": "fit", "options": {"run": name, "detector": {"name": "msp"}}}
+
+    with pytest.raises(OptionError, match="circle: a_0, b_0"):
+        runs_of(make_board(tmp_path, rows={"a": fit("@b"), "b": fit("@a")}, against=""))
+
+
+ROW = {"options": {"detector": {"name": "msp"}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rowz": {}}, "did you mean `rows`"),
+        ({"sets": {}}, "`sets` must be a mapping"),
+        ({"rows": {"a b": ROW}}, "letters, digits"),
+        ({"rows": {"a": {**ROW, "sed": 1}}}, "`a` has the key `sed`"),
+        ({"rows": {"a": {**ROW, "seeds": [1, 1]}}}, "give each once"),
+        ({"rows": {"a": ROW}, "first": {"a": ROW}}, "among `rows` and among `first`"),
+        ({"against": "mps"}, "did you mean `msp`"),
+        ({"sets": {"s": {"data": {"name": "streetz"}}}}, "did you mean `streets`"),
+        ({"rows": {"a": {"options": {"stepz": 4}}}, "against": ""}, "did you mean `steps`"),
+        ({"rows": {"a": {"options": {"steps": "many"}}}, "against": ""}, "steps"),
+        ({"rows": {"a": {"options": {"steps": 0}}}, "against": ""}, "`a`: config: `steps` must be"),
+        ({"rows": {"a": {"recipe": "none.yaml"}}, "against": ""}, "none.yaml cannot be read"),
+        ({"rows": {"a": {"options": {"start": "@b"}}}, "against": ""}, "needs `@b`"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path, changes, said):
+    with pytest.raises(OptionError, match=said):
+        runs_of(make_board(tmp_path, **changes))
