@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import csv
+import re
+from functools import cache
 from pathlib import Path
+
+import yaml
 
 from pages.writing import write_pages
 from roadanomaly.detectors import DETECTORS, Detector
 
 ROOT = Path(__file__).parents[2]
-FIGURES = ROOT / "docs" / "methods.csv"
-"""Figures of ours: detector, segmenter, set, AP, FPR95, seeds, the page that gives the command."""
-
+BOARD = ROOT / "configs" / "leaderboard_roadanomaly.yaml"
 PUBLISHED = ROOT / "roadanomaly" / "report" / "published.csv"
+COLUMNS = {
+    "set": "set",
+    "split": "split",
+    "method": "as",
+    "outlier_data": "outlier data",
+    "ap": "AP",
+    "fpr95": "FPR95",
+    "f1": "mean F1",
+    "source": "read in",
+}
 KINDS = {
     "posthoc": "nothing: it reads what the segmenter says",
     "fit": "statistics of ordinary frames (`roadanomaly fit`)",
@@ -25,8 +37,8 @@ ASKS = {
     "modes": "layers in training mode",
 }
 TEXT = (
-    "One page for each detector of the catalogue, made from its code. [Numbers](../../numbers.md) "
-    "says how their figures were measured; published ones are the papers'."
+    "One page for each detector of the catalogue, made from its code. What we measured is under "
+    "[Numbers](../../numbers.md)."
 )
 
 
@@ -72,19 +84,30 @@ def page(name: str, kind: type[Detector]) -> str:
 
 
 def figures(name: str) -> str:
-    """Return our figures and the papers' of a detector as tables; empty if there are none."""
-    told = ""
-    if FIGURES.exists():
-        own = [row for row in _rows(FIGURES) if row["detector"] == name]
-        if own:
-            told += "Ours:\n\n" + _table(own, leave=("detector",)) + "\n"
-    return told
+    """Return what papers and READMEs report of a detector, as a table; empty where nothing is."""
+    names = {_plain(name), _plain(_board().get(name, {}).get("published", ""))}
+    rows = [row for row in _rows(PUBLISHED) if _plain(row["method"].split(",")[0]) in names]
+    return f"What is published of it, not measured by us:\n\n{_table(rows)}\n" if rows else ""
 
 
-def _table(rows: list[dict[str, str]], leave: tuple[str, ...]) -> str:
-    keys = [key for key in rows[0] if key not in leave]
-    lines = ["| " + " | ".join(keys) + " |", "|" + " --- |" * len(keys)]
-    lines += ["| " + " | ".join(row[key] for key in keys) + " |" for row in rows]
+def _plain(name: str) -> str:
+    """Return letters and digits alone, without a network's name after the method's.
+
+    >>> _plain("RbA Swin-L"), _plain("Max logit")
+    ('rba', 'maxlogit')
+    """
+    return re.sub(r"[^a-z0-9]", "", re.sub(r" (Swin|DINO|Mask2Former).*", "", name).lower())
+
+
+@cache
+def _board() -> dict[str, dict[str, str]]:
+    """Return the rows of the leaderboard, which know how tables of others call a method."""
+    return yaml.safe_load(BOARD.read_text(encoding="utf-8"))["rows"]
+
+
+def _table(rows: list[dict[str, str]]) -> str:
+    lines = ["| " + " | ".join(COLUMNS.values()) + " |", "|" + " --- |" * len(COLUMNS)]
+    lines += ["| " + " | ".join(row[key] or "–" for key in COLUMNS) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -94,5 +117,5 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _uses(recipe: Path, name: str) -> bool:
-    text = recipe.read_text(encoding="utf-8")
-    return f"detector: {{name: {name}}}" in text or f"detector: {{name: {name}," in text
+    part = yaml.safe_load(recipe.read_text(encoding="utf-8")).get("detector") or {}
+    return part.get("name") == name
