@@ -36,6 +36,9 @@ EXTRAS = {
 DOCS = ["sphinx>=8.2", "myst-parser>=4", "pydata-sphinx-theme>=0.16", "sphinx-copybutton>=0.5"]
 """What builds the site."""
 
+NOTEBOOKS = ["jupytext>=1.16", "nbclient>=0.10", "ipykernel>=6"]
+"""What runs the tutorials as notebooks."""
+
 
 class BuildWithRecipes(build_py):
     """Packs `configs/` into the package, where `roadanomaly demo` finds it without a clone."""
@@ -93,6 +96,7 @@ setup(
         "docs": DOCS,
         "dev": [
             *DOCS,
+            *NOTEBOOKS,
             *sorted({package for name in EXTRAS if name != "ray" for package in EXTRAS[name]}),
             "cityscapesscripts>=2.3",
             "scikit-learn>=1.5",

@@ -58,10 +58,10 @@ html_sidebars = {"index": []}
 
 def make_pages(_: Sphinx) -> None:
     """Write the pages that are made from the code, before any page is read."""
-    from pages import commands, methods, parts
+    from pages import commands, methods, parts, tutorials
 
     made = HERE / "made"
-    for kind in (commands, methods, parts):
+    for kind in (commands, methods, parts, tutorials):
         kind.write(made / kind.__name__.rpartition(".")[2])
 
 
