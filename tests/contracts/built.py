@@ -31,7 +31,12 @@ JOINING: dict[str, dict[str, Any]] = {
     "fusion": {"heads": [{"detector": {"name": one}} for one in ("energy", "msp")]},
 }
 """Those that are made of other detectors."""
+FLOW = {"dimensions": 8, "hidden": 16, "per_frame": 100}
 SMALL = {
+    "cflow": {**FLOW, "couplings": 2, "hidden": 32},
+    "csflow": {**FLOW, "steps": 1, "window": 4},
+    "differnet": {**FLOW, "couplings": 2, "window": 2, "blur": 3},
+    "fastflow": {**FLOW, "steps": 2, "window": 4},
     "dacup": {**ROAD, "embedding_width": 16, "encoder": ENCODER},
     "embedding_density": {
         "dimensions": 8,
@@ -40,8 +45,10 @@ SMALL = {
         "per_frame": 100,
     },
     "ensemble": {"members": [{}, {}], "score_by": "scores", "detector": {"name": "msp"}},
+    "gmm": {"components": 3, "rounds": 3, "dimensions": 4, "vectors": 500},
     "jsrnet": ROAD,
     "obsnet": {"width": 8},
+    "patchcore": {"vectors": 300},
     "mc_dropout": {"passes": 6, "at": "classifier", "rate": 0.1},
 }
 

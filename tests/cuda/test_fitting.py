@@ -20,7 +20,15 @@ pytestmark = pretended.tried
 
 CASES: dict[str, dict[str, Any]] = {
     "fusion": {**detector_options("fusion"), "rule": "learned"},
+    "cflow": {**detector_options("cflow"), "condition": "position"},
+    "csflow": detector_options("csflow"),
+    "differnet": detector_options("differnet"),
+    "fastflow": detector_options("fastflow"),
+    "gmm": {**detector_options("gmm"), "condition": "rows", "bands": 2},
     "mahalanobis": {},
+    "padim": {"condition": "classes"},
+    "patchcore": {"vectors": 300, "projection": 2, "reweight": 3},
+    "pca": {"condition": "rows", "robust": 2},
     "sml": {},
     "embedding_density": {
         "dimensions": 3,
