@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from roadanomaly.detectors.density.grouping import Grouping
 from roadanomaly.detectors.density.layer_density import ConditionalDensity, LayerDensity
@@ -127,7 +126,8 @@ class CFlow(HeldOutDensity):
         if self.condition == "position":
             return position_code(cells).expand(len(cells), -1, -1, -1)
         group = self.grouping.of(segmentation, cells)
-        return functional.one_hot(group, self.groups).permute(0, 3, 1, 2).float()
+        numbers = torch.arange(self.groups, device=cells.device)[:, None, None]
+        return (group[:, None] == numbers).float()
 
 
 def position_code(cells: Tensor) -> Tensor:

@@ -142,7 +142,8 @@ class DifferNet(LayeredDensity):
         del image
         self.require()
         size = segmentation.features[SLOPE].float()[:, 0]
-        return gaussian_mean(size, self.blur, max(1, self.blur / 4))
+        with torch.autocast(size.device.type, enabled=False):
+            return gaussian_mean(size, self.blur, self.blur / 4)
 
     def aggregated(self, costs: Tensor) -> Tensor:
         """Return the one level's cost."""
