@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from roadanomaly.cli.fit import read_fit
 from roadanomaly.cli.parsing import new_parser
 from roadanomaly.cli.runs import read_run
 from roadanomaly.data import DATASETS
@@ -23,6 +24,7 @@ from roadanomaly.training.generator_config import GeneratorConfig
 FOLDER = Path(__file__).parents[1] / "configs"
 MODELS = [FOLDER / "models" / f"{name}.yaml" for name in ("default", "fast")]
 PARTS = {
+    "data": DATASETS,
     "encoder": ENCODERS,
     "flow": FLOWS,
     "generator": GENERATORS,
@@ -46,7 +48,10 @@ RECIPES = [path for path in sorted(FOLDER.glob("*.yaml")) if "leaderboard" not i
 def test_a_recipe_names_what_there_is(path):
     keys = yaml.safe_load(path.read_text())
     kind = next((kind for key, kind in KINDS.items() if key in keys), TrainConfig)
-    config, _ = read_run(new_parser("train", "", ""), kind, [str(path)])
+    if "data" in keys:
+        config = read_fit([str(path)])
+    else:
+        config, _ = read_run(new_parser("train", "", ""), kind, [str(path)])
     assert Path(config.out).name == path.stem
     assert path.read_text().startswith("# ")
     for key, catalogue in PARTS.items():
