@@ -6,11 +6,13 @@ from roadanomaly.detectors.base import Detector
 DETECTORS: Catalogue[Detector] = Catalogue(
     "detector",
     {
+        "autoencoder": "roadanomaly.detectors.reconstruction.autoencoder:Autoencoder",
         "cflow": "roadanomaly.detectors.density.cflow:CFlow",
         "csflow": "roadanomaly.detectors.density.csflow:CSFlow",
         "dacup": "roadanomaly.detectors.road.dacup:DaCUP",
         "densehybrid": "roadanomaly.detectors.hybrid.densehybrid:DenseHybrid",
         "differnet": "roadanomaly.detectors.density.differnet:DifferNet",
+        "draem": "roadanomaly.detectors.reconstruction.draem:Draem",
         "eam": "roadanomaly.detectors.masks.eam:Eam",
         "embedding_density": "roadanomaly.detectors.density.embedding_density:EmbeddingDensity",
         "energy": "roadanomaly.detectors.confidence.energy:Energy",
@@ -36,8 +38,11 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "patchcore": "roadanomaly.detectors.density.patchcore:PatchCore",
         "pca": "roadanomaly.detectors.density.pca:Pca",
         "rba": "roadanomaly.detectors.masks.rba:Rba",
+        "reverse_distillation": "roadanomaly.detectors.reconstruction.reverse:ReverseDistillation",
+        "riad": "roadanomaly.detectors.reconstruction.riad:Riad",
         "sml": "roadanomaly.detectors.confidence.sml:StandardizedMaxLogits",
         "synboost": "roadanomaly.detectors.resynthesis.synboost:SynBoost",
+        "vae": "roadanomaly.detectors.reconstruction.vae:VAE",
         "void_classifier": "roadanomaly.detectors.hybrid.void_classifier:VoidClassifier",
     },
 )

@@ -33,6 +33,11 @@ JOINING: dict[str, dict[str, Any]] = {
 """Those that are made of other detectors."""
 FLOW = {"dimensions": 8, "hidden": 16, "per_frame": 100}
 SMALL = {
+    "autoencoder": {"widths": [16], "bottleneck": 1, "smooth": 3},
+    "draem": {"widths": [8], "bottleneck": 4, "judge_widths": [8, 8]},
+    "reverse_distillation": {"bottleneck": 2, "width": 16, "sigma": 0.5},
+    "riad": {"widths": [8, 8, 8], "cells": [4], "score_l2": 1.0, "smooth": 3},
+    "vae": {"widths": [16], "bottleneck": 1, "smooth": 3},
     "cflow": {**FLOW, "couplings": 2, "hidden": 32},
     "csflow": {**FLOW, "steps": 1, "window": 4},
     "differnet": {**FLOW, "couplings": 2, "window": 2, "blur": 3},

@@ -132,12 +132,15 @@ def walk(model: Model, frames: FrameSet, *, held_out: bool) -> None:
 
 
 STEPS = {
+    "autoencoder": 40,
     "csflow": 12,
     "dacup": 30,
     "differnet": 12,
+    "draem": 30,
     "fastflow": 6,
     "image_resynthesis": 30,
     "jsrnet": 40,
+    "riad": 30,
     "synboost": 30,
 }
 """Of training, for those whose steps are slow, and for flows of windows, which the toy world's few

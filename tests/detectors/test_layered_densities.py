@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from roadanomaly.detectors import DETECTORS
-from roadanomaly.detectors.density.cflow import CODE, position_code
+from roadanomaly.detectors.density.cflow import CODE
 from roadanomaly.detectors.density.differnet import SLOPE
+from roadanomaly.detectors.position import position_code
 from roadanomaly.errors import KindError, OptionError
 from roadanomaly.model import Model
 from roadanomaly.types import Segmentation
@@ -64,7 +65,7 @@ def test_cflow_asks_the_density_of_each_class():
 
 
 def test_the_code_of_a_position_is_its_own_and_follows_rows_and_columns():
-    code = position_code(torch.zeros(1, 1, 6, 9))
+    code = position_code(torch.zeros(1, 1, 6, 9), CODE)
     assert code.shape == (1, CODE, 6, 9)
     flat = code[0].flatten(1).T
     assert torch.cdist(flat, flat).fill_diagonal_(1).min() > 1e-3

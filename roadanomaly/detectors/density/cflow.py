@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from roadanomaly.detectors.density.grouping import Grouping
 from roadanomaly.detectors.density.layer_density import ConditionalDensity, LayerDensity
 from roadanomaly.detectors.density.layered import HeldOutDensity, LayerOptions
+from roadanomaly.detectors.position import position_code
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Segmentation
@@ -124,29 +124,7 @@ class CFlow(HeldOutDensity):
         if self.condition == "none":
             return cells[:, :0].float()
         if self.condition == "position":
-            return position_code(cells).expand(len(cells), -1, -1, -1)
+            return position_code(cells, CODE).expand(len(cells), -1, -1, -1)
         group = self.grouping.of(segmentation, cells)
         numbers = torch.arange(self.groups, device=cells.device)[:, None, None]
         return (group[:, None] == numbers).float()
-
-
-def position_code(cells: Tensor) -> Tensor:
-    """Return sines and cosines of row and column, a half of the channels each.
-
-    Args:
-        cells: `(B, C, h, w)`, of whose grid and device the code is.
-
-    Returns:
-        `(1, 128, h, w)` float32.
-
-    Source: Vaswani et al., 2017, section 3.5, in two dimensions.
-    """
-    quarter = CODE // 4
-    exponent = torch.arange(quarter, device=cells.device) / quarter
-    rate = torch.exp(-math.log(10000.0) * exponent)
-    height, width = cells.shape[-2:]
-    row = torch.arange(height, device=cells.device)[:, None] * rate
-    column = torch.arange(width, device=cells.device)[:, None] * rate
-    rows = torch.cat([row.sin(), row.cos()], 1).T[:, :, None].expand(-1, height, width)
-    columns = torch.cat([column.sin(), column.cos()], 1).T[:, None].expand(-1, height, width)
-    return torch.cat([rows, columns])[None]

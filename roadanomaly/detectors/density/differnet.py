@@ -57,7 +57,7 @@ class DifferNet(LayeredDensity):
         features: Sequence[str] | None = None,
         encoder: Mapping[str, Any] | None = None,
         window: int = 8,
-        dimensions: int = 64,
+        dimensions: int = 32,
         couplings: int = 8,
         hidden: int = 64,
         vectors: int = 50_000,
