@@ -21,6 +21,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "fastflow": "roadanomaly.detectors.density.fastflow:FastFlow",
         "flips": "roadanomaly.detectors.flips:Flips",
         "fusion": "roadanomaly.detectors.fusion:Fusion",
+        "ganomaly": "roadanomaly.detectors.reconstruction.ganomaly:Ganomaly",
         "gmm": "roadanomaly.detectors.density.gmm:Gmm",
         "image_resynthesis": "roadanomaly.detectors.resynthesis.image_resynthesis:ImageResynthesis",
         "jsrnet": "roadanomaly.detectors.road.jsrnet:JSRNet",

@@ -35,6 +35,13 @@ FLOW = {"dimensions": 8, "hidden": 16, "per_frame": 100}
 SMALL = {
     "autoencoder": {"widths": [16], "bottleneck": 1, "smooth": 3},
     "draem": {"widths": [8], "bottleneck": 4, "judge_widths": [8, 8]},
+    "ganomaly": {
+        "widths": [8],
+        "bottleneck": 8,
+        "adversarial": 0.1,
+        "code": 20.0,
+        "discriminator_width": 4,
+    },
     "reverse_distillation": {"bottleneck": 2, "width": 16, "sigma": 0.5},
     "riad": {"widths": [8, 8, 8], "cells": [4], "score_l2": 1.0, "smooth": 3},
     "vae": {"widths": [16], "bottleneck": 1, "smooth": 3},

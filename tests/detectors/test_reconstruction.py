@@ -11,6 +11,7 @@ from scipy.ndimage import convolve
 from torch.distributions import Independent, Normal, kl_divergence
 
 from roadanomaly.detectors import DETECTORS
+from roadanomaly.detectors.reconstruction.ganomaly import encoded
 from roadanomaly.detectors.reconstruction.riad import set_numbers
 from roadanomaly.detectors.reconstruction.similarity import (
     CONTRAST,
@@ -206,6 +207,29 @@ def test_reverse_distillation_sums_one_minus_the_cosines():
     torch.testing.assert_close(detector.score(seen, image), expected)
 
 
+def gradients(term, parameters):
+    return torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+
+
+def test_ganomaly_scores_the_distance_of_the_codes_and_both_sides_learn_apart():
+    detector = built("ganomaly")
+    image = images()
+    terms = lost(detector, unlabelled(image))
+    critic = list(detector.discriminator.parameters())
+    others = [one for key, one in detector.named_parameters() if "discriminator" not in key]
+    assert all(one is None for one in gradients(terms["discriminator"], others))
+    assert all(one is None for one in gradients(terms["adversarial"], critic))
+    assert any(one is not None and one.any() for one in gradients(terms["adversarial"], others))
+    assert any(one is not None and one.any() for one in gradients(terms["discriminator"], critic))
+    assert detector.learners()["discriminator"].parameters == critic
+    detector.eval()
+    found, score = detector.judge(image)
+    codes = [encoded(one, x) for one, x in ((detector.first, image), (detector.second, found))]
+    distance = (codes[0] - codes[1]).square().mean(1, keepdim=True).sqrt()
+    expected = torch.nn.functional.interpolate(distance, (16, 24), mode="bilinear")[:, 0]
+    torch.testing.assert_close(score, expected)
+
+
 @pytest.mark.parametrize("name", ["autoencoder", "vae", "riad"])
 def test_what_no_inlier_shows_is_no_loss(name):
     """Content of negatives and void changes nothing but what the networks see around it."""
@@ -222,6 +246,8 @@ def test_what_no_inlier_shows_is_no_loss(name):
         ("autoencoder", {"widths": []}, "widths"),
         ("vae", {"beta": 0.0}, "beta"),
         ("riad", {"sets": 1}, "sets"),
+        ("ganomaly", {"context": -1.0}, "weight"),
+        ("ganomaly", {"discriminator_lr": 0.0}, "discriminator_lr"),
         ("draem", {"focus": -1.0}, "focus"),
         ("reverse_distillation", {"width": 0}, "width"),
         ("reverse_distillation", {"sigma": -1.0}, "sigma"),

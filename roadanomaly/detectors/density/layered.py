@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -85,7 +85,7 @@ class LayeredDensity(Detector):
     """
 
     kind = "train"
-    fit_passes = (Pass("prepare"),)
+    fit_passes: ClassVar[tuple[Pass, ...]] = (Pass("prepare"),)
     accepts = ("logits", "evidence")
 
     densities: nn.ModuleDict
