@@ -41,10 +41,9 @@ class ImageDetector(Detector):
         return self._judged(image)[1]
 
     def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
-        """Return the reconstruction, `(B, 3, H, W)` in 0..1, and what of it is strange."""
+        """Return the reconstruction, `(B, 3, H, W)` in 0..1."""
         del segmentation
-        found, score = self._judged(image)
-        return {"reconstruction": found.float().clamp(0, 1), "reconstruction error": score}
+        return {"reconstruction": self._judged(image)[0].float().clamp(0, 1)}
 
     def _judged(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `judge` says, without what the image was grown by; the score in float32."""
