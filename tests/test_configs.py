@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from roadanomaly.cli.fit import read_fit
 from roadanomaly.cli.parsing import new_parser
 from roadanomaly.cli.runs import read_run
 from roadanomaly.data import DATASETS
@@ -18,6 +17,7 @@ from roadanomaly.generators import GENERATORS
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.config import TrainConfig
+from roadanomaly.training.fit_config import FitConfig
 from roadanomaly.training.flow_config import FlowConfig
 from roadanomaly.training.generator_config import GeneratorConfig
 
@@ -49,7 +49,7 @@ def test_a_recipe_names_what_there_is(path):
     keys = yaml.safe_load(path.read_text())
     kind = next((kind for key, kind in KINDS.items() if key in keys), TrainConfig)
     if "data" in keys:
-        config = read_fit([str(path)])
+        config = FitConfig(**keys)
     else:
         config, _ = read_run(new_parser("train", "", ""), kind, [str(path)])
     assert Path(config.out).name == path.stem
