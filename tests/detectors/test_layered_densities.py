@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
+from roadanomaly.calibration import calibrate
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.density.cflow import CODE
 from roadanomaly.detectors.density.differnet import SLOPE
 from roadanomaly.detectors.position import position_code
-from roadanomaly.errors import KindError, OptionError
+from roadanomaly.errors import KindError, OptionError, UserError
 from roadanomaly.model import Model
+from roadanomaly.runtimes.export import write_onnx
 from roadanomaly.types import Segmentation
 from tests.contracts import toy
 from tests.contracts.built import ENCODER, SMALL
@@ -100,6 +103,15 @@ def test_differnets_gradient_is_that_of_the_pooled_likelihoods():
             with torch.no_grad():
                 total += abs((cost(image + step) - cost(image - step)).item()) / 2e-2
         assert slope[0, 0, row, column].item() == pytest.approx(total, rel=0.05)
+
+
+def test_differnet_is_no_graph(tmp_path):
+    segmenter, detector = trained("differnet")
+    model = Model(segmenter, DETECTORS.build("differnet", detector.options()))
+    model.detector.load_state_dict(detector.state_dict())
+    model.calibration = calibrate([np.arange(100.0)], 0.05, "numbers")
+    with pytest.raises(UserError, match="gradients"):
+        write_onnx(model, (32, 32), tmp_path / "graph.onnx")
 
 
 def test_differnet_takes_an_encoders_gradient_where_the_segmenter_gives_none():
