@@ -17,12 +17,14 @@ from roadanomaly.generators import GENERATORS
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.config import TrainConfig
+from roadanomaly.training.fit_config import FitConfig
 from roadanomaly.training.flow_config import FlowConfig
 from roadanomaly.training.generator_config import GeneratorConfig
 
 FOLDER = Path(__file__).parents[1] / "configs"
 MODELS = [FOLDER / "models" / f"{name}.yaml" for name in ("default", "fast")]
 PARTS = {
+    "data": DATASETS,
     "encoder": ENCODERS,
     "flow": FLOWS,
     "generator": GENERATORS,
@@ -46,7 +48,10 @@ RECIPES = [path for path in sorted(FOLDER.glob("*.yaml")) if "leaderboard" not i
 def test_a_recipe_names_what_there_is(path):
     keys = yaml.safe_load(path.read_text())
     kind = next((kind for key, kind in KINDS.items() if key in keys), TrainConfig)
-    config, _ = read_run(new_parser("train", "", ""), kind, [str(path)])
+    if "data" in keys:
+        config = FitConfig(**keys)
+    else:
+        config, _ = read_run(new_parser("train", "", ""), kind, [str(path)])
     assert Path(config.out).name == path.stem
     assert path.read_text().startswith("# ")
     for key, catalogue in PARTS.items():

@@ -88,6 +88,11 @@ class ActNorm(Layer):
         self._know(True)
 
 
-def _times_written(buffer: Tensor) -> int | None:
-    """Return PyTorch's count; of a tensor that was made in inference mode there is none."""
-    return None if buffer.is_inference() else buffer._version
+def _times_written(buffer: Tensor | bool) -> int | None:
+    """Return PyTorch's count; of a tensor that was made in inference mode there is none.
+
+    Nor is there one where a graph to be exported holds the flag as a constant.
+    """
+    if isinstance(buffer, bool) or buffer.is_inference():
+        return None
+    return buffer._version

@@ -33,6 +33,7 @@ class MapFlow(nn.Module):
         if channels < 2 or steps < 1:
             msg = f"a flow of maps needs 2 channels and 1 step or more, not {channels} and {steps}."
             raise OptionError(msg)
+        self.channels = channels
         layers: list[Layer] = []
         for number in range(steps):
             kernel = 1 if number % 2 else 3

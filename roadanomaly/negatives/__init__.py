@@ -12,6 +12,7 @@ NEGATIVES: Catalogue[NegativeSource] = Catalogue(
         "mixture": "roadanomaly.negatives.mixture:Mixture",
         "noise": "roadanomaly.negatives.noise:Noise",
         "paste": "roadanomaly.negatives.paste:Paste",
+        "perlin": "roadanomaly.negatives.perlin:Perlin",
         "road_obstacles": "roadanomaly.negatives.road_obstacles:RoadObstacles",
         "shapes": "roadanomaly.negatives.shapes:Shapes",
         "street_objects": "roadanomaly.negatives.street_objects:StreetObjects",

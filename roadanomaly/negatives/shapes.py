@@ -80,13 +80,17 @@ class Shapes(PatchSource):
 
     def draw(self, side: int, rng: np.random.Generator) -> Patch:
         """Draw one shape, its longest side `side` pixels."""
-        alpha = random_mask(self.kinds[int(rng.integers(len(self.kinds)))], side, rng)
+        alpha = self.outline(side, rng)
         texture = self._texture(alpha.shape[0], alpha.shape[1], rng).astype(np.float32)
         gain = rng.uniform(self.contrast[0], self.contrast[1])
         mean = texture.mean((0, 1))
         colour = (texture - mean) * np.float32(gain) + mean
         colour *= shade(alpha, self.shading * rng.random(), rng.uniform(0, 2 * np.pi))[..., None]
         return Patch(np.clip(colour, 0, 255) * alpha[..., None], alpha)
+
+    def outline(self, side: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw what is seen of a patch of `side` pixels, `(h, w)` float32 in 0..1."""
+        return random_mask(self.kinds[int(rng.integers(len(self.kinds)))], side, rng)
 
     def record(self) -> dict[str, Any]:
         """Return the textures' folder and their number, and the kinds of outlines."""

@@ -82,7 +82,7 @@ def _own(model: Model) -> list[nn.Parameter]:
         OptionError: it has none that learn by a loss.
     """
     name = DETECTORS.name_of(model.detector)
-    own = list(model.detector.parameters())
+    own = [one for one in model.detector.parameters() if one.requires_grad]
     if model.detector.kind not in ("train", "finetune") or not own:
         msg = (
             f"--moves heads: `{name}` (kind {model.detector.kind}) has no parameters that learn by "

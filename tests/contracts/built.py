@@ -31,7 +31,24 @@ JOINING: dict[str, dict[str, Any]] = {
     "fusion": {"heads": [{"detector": {"name": one}} for one in ("energy", "msp")]},
 }
 """Those that are made of other detectors."""
+FLOW = {"dimensions": 8, "hidden": 16, "per_frame": 100}
 SMALL = {
+    "autoencoder": {"widths": [16], "bottleneck": 1, "smooth": 3},
+    "draem": {"widths": [8], "bottleneck": 4, "judge_widths": [8, 8]},
+    "ganomaly": {
+        "widths": [8],
+        "bottleneck": 8,
+        "adversarial": 0.1,
+        "code": 20.0,
+        "discriminator_width": 4,
+    },
+    "reverse_distillation": {"bottleneck": 2, "width": 16, "sigma": 0.5},
+    "riad": {"widths": [8, 8, 8], "cells": [4], "score_l2": 1.0, "smooth": 3},
+    "vae": {"widths": [16], "bottleneck": 1, "smooth": 3},
+    "cflow": {**FLOW, "couplings": 2, "hidden": 32},
+    "csflow": {**FLOW, "steps": 1, "window": 4},
+    "differnet": {**FLOW, "couplings": 2, "window": 2, "blur": 3},
+    "fastflow": {**FLOW, "steps": 2, "window": 4},
     "dacup": {**ROAD, "embedding_width": 16, "encoder": ENCODER},
     "embedding_density": {
         "dimensions": 8,
@@ -40,8 +57,10 @@ SMALL = {
         "per_frame": 100,
     },
     "ensemble": {"members": [{}, {}], "score_by": "scores", "detector": {"name": "msp"}},
+    "gmm": {"components": 3, "rounds": 3, "dimensions": 4, "vectors": 500},
     "jsrnet": ROAD,
     "obsnet": {"width": 8},
+    "patchcore": {"vectors": 300},
     "mc_dropout": {"passes": 6, "at": "classifier", "rate": 0.1},
 }
 

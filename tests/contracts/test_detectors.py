@@ -197,7 +197,7 @@ def test_large_and_coarse_logits_have_finite_scores(model, scale, dtype):
     image = images(32, 32)
     segmentation = model.head.look(model.segmenter, image)
     logits = torch.zeros_like(segmentation.logits)
-    logits[:, 0], logits[:, 1] = scale, -scale
+    logits[:, :1], logits[:, 1:2] = scale, -scale  # none where no segmenter was asked
     features = {key: value.to(dtype) for key, value in segmentation.features.items()}
     large = replace(
         segmentation, logits=logits.to(dtype), features=features, masks=_large(segmentation, scale)

@@ -38,7 +38,7 @@ LIBRARY = "transformers.models"
 MASK2FORMER = f"{LIBRARY}.mask2former.modeling_mask2former:Mask2Former"
 EOMT = f"{LIBRARY}.eomt.modeling_eomt:Eomt"
 ALLOWED = {
-    "roadanomaly.detectors.density.embedding_density:EmbeddingDensity._drawn": "the seed draws "
+    "roadanomaly.detectors.density.layered:LayeredDensity.drawn": "the seed draws "
     "alike on every device, since it draws on the CPU",
     "roadanomaly.detectors.masks.queries:queries_of_any": "all queries would cost more",
     "roadanomaly.detectors.road.road_embedding:places_of": "triplets are of what there is",

@@ -273,9 +273,9 @@ def test_logistic_regression_uses_labelled_anomalies_and_says_so():
 def test_half_precision_leaves_the_sum_of_the_layers_as_it_is(two, monkeypatch):
     detector, costs = two[1], 100 * torch.randn(50, 2)
     monkeypatch.setattr(detector, "aggregate", "mean")
-    exact = detector._aggregated(costs)
+    exact = detector.aggregated(costs)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(detector._aggregated(costs), exact)
+        assert torch.equal(detector.aggregated(costs), exact)
 
 
 def test_windows_learn_what_single_vectors_cannot_see():

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from roadanomaly.detectors.road.ssim import reconstruction_error, ssim
+from roadanomaly.detectors.ssim import reconstruction_error, ssim
 
 
 def reference(one, other):

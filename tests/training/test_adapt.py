@@ -23,6 +23,7 @@ from roadanomaly.training.adapt_step import mean_of_largest, near
 from roadanomaly.training.adapted import Adapted, Figures
 from roadanomaly.training.loop import Trainer
 from tests.contracts import toy
+from tests.contracts.built import ENCODER
 
 STREETS = {"name": "streets", "height": 48, "width": 64, "count": 2}
 KERB = (0, 0, 140)
@@ -173,6 +174,15 @@ def test_a_model_that_was_adapted_before_keeps_its_correction(world):
     learning = prepare_model(model, config(world))
     assert [type(one).__name__ for one in model.head.refiners] == ["Correction", "Smooth"]
     assert {id(one) for one in learning} == {id(p) for p in model.head.refiners[0].parameters()}
+
+
+def test_of_a_detector_no_frozen_encoder_moves(world):
+    detector = roadanomaly.detector("reverse_distillation", encoder=ENCODER)
+    model = Model(toy.ToySegmenter(), detector)
+    learning = {id(one) for one in prepare_model(model, config(world, moves="heads"))}
+    frozen = {id(one) for one in detector.source.encoder.parameters()}
+    assert learning
+    assert not learning & frozen
 
 
 def test_what_cannot_be_adapted_says_what_can_be_done(world):

@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 from roadanomaly.detectors.density.projection import Whitening
 from roadanomaly.flows.map_flow import MapFlow
+from roadanomaly.flows.scale_flow import ScaleFlow
 from roadanomaly.flows.vector_flow import VectorFlow
+
+AnyMapFlow = MapFlow | ScaleFlow
 
 STARTS = 64
 """Windows that the normalisation layers of a flow of maps take their start from."""
@@ -23,7 +26,7 @@ class LayerDensity(nn.Module, ABC):
         dimensions: principal components that the flow sees.
     """
 
-    flow: VectorFlow | MapFlow
+    flow: VectorFlow | AnyMapFlow
 
     def __init__(self, width: int, dimensions: int) -> None:
         super().__init__()
@@ -57,8 +60,13 @@ class LayerDensity(nn.Module, ABC):
         if not len(rows):
             return 0 * self.loss(rows.new_zeros(1, *rows.shape[1:]), noise)
         x = self.whitened(rows)
-        cost = -self.flow.log_prob(x + noise * torch.randn_like(x)).sum()
+        cost = -self.log_prob(x + noise * torch.randn_like(x), rows).sum()
         return cost / (len(x) * x.shape[2:].numel())
+
+    def log_prob(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Return `ln p` of what `whitened` returned of rows."""
+        del rows
+        return self.flow.log_prob(x)
 
     @abstractmethod
     def row_cost(self, rows: Tensor) -> Tensor:
@@ -92,11 +100,42 @@ class VectorDensity(LayerDensity):
 
     def row_cost(self, rows: Tensor) -> Tensor:
         """Return `-ln p`, `(...)`, of `(..., C)`."""
-        return -self.flow.log_prob(self.whitening(rows))
+        return -self.log_prob(self.whitened(rows), rows)
 
     def cost(self, feature: Tensor) -> Tensor:
         """Return `-ln p` of each location."""
         return self.row_cost(feature.float().permute(0, 2, 3, 1))
+
+
+class ConditionalDensity(VectorDensity):
+    """Of the vector at each location, given what is known of the location.
+
+    Args:
+        width: channels of the layer that are the vector; those after them are the condition.
+        dimensions: principal components that the flow sees.
+        couplings: of the flow.
+        hidden: width of its networks.
+        context: channels of the condition.
+    """
+
+    def __init__(
+        self, width: int, dimensions: int, couplings: int, hidden: int, context: int
+    ) -> None:
+        super().__init__(width, dimensions, couplings, hidden)
+        self.width = width
+        self.flow = VectorFlow(dimensions, couplings, hidden, context)
+
+    def prepare(self, rows: Tensor) -> None:
+        """Take mean and covariance from the vectors of `(N, C)`."""
+        self.whitening.fit(rows[..., : self.width])
+
+    def whitened(self, rows: Tensor) -> Tensor:
+        """Return `(..., dimensions)` of the vectors of `(..., C)`."""
+        return self.whitening(rows[..., : self.width])
+
+    def log_prob(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Return `ln p` of whitened vectors under the conditions of their rows."""
+        return self.flow.log_prob(x, rows[..., self.width :])
 
 
 class WindowDensity(LayerDensity):
@@ -104,17 +143,15 @@ class WindowDensity(LayerDensity):
 
     Args:
         width: channels of the layer.
-        dimensions: principal components that the flow sees.
-        couplings: steps of the flow.
-        hidden: width of its networks.
+        flow: of maps; it sees as many principal components as it has channels.
         side: of the windows that it learns from, in cells; a smaller map is one window.
     """
 
-    flow: MapFlow
+    flow: AnyMapFlow
 
-    def __init__(self, width: int, dimensions: int, couplings: int, hidden: int, side: int) -> None:
-        super().__init__(width, dimensions)
-        self.flow = MapFlow(dimensions, couplings, hidden)
+    def __init__(self, width: int, flow: AnyMapFlow, side: int) -> None:
+        super().__init__(width, flow.channels)
+        self.flow = flow
         self.side = side
 
     def take(self, feature: Tensor, cells: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from roadanomaly.detectors.base import Detector, Pass
+from roadanomaly.detectors.density.moments import shrunk
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.segmenters.closed_set import labels_at
@@ -104,12 +105,10 @@ class Mahalanobis(Detector):
         means = self.total / self.count.clamp_min(1)[:, None]
         between = (means * self.count[:, None]).T @ means
         covariance = (self.outer - between) / self.count.sum()
-        width = len(covariance)
-        mean_variance = covariance.trace() / width
-        identity = torch.eye(width, dtype=covariance.dtype, device=covariance.device)
-        shrunk = (1 - self.shrinkage) * covariance + self.shrinkage * mean_variance * identity
         self.means = means.float()
-        self.precision = torch.linalg.pinv(shrunk, hermitian=True).float()
+        self.precision = torch.linalg.pinv(
+            shrunk(covariance, self.shrinkage), hermitian=True
+        ).float()
         self.ready = True
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:

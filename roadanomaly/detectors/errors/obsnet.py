@@ -11,6 +11,7 @@ from torch.nn import functional
 from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.errors.observer import Observer
 from roadanomaly.detectors.losses import masked_mean
+from roadanomaly.detectors.padding import grown_to
 from roadanomaly.errors import FeatureError, OptionError, nearest
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.segmenters.closed_set import labels_at
@@ -125,7 +126,7 @@ class ObsNet(Detector):
             segmentation: what the segmenter said of `image`.
             image: `(B, 3, H, W)` float in 0..1.
         """
-        covered = _padded(image, segmentation.padded)
+        covered = grown_to(image, segmentation.padded)
         maps = [segmentation.features[name] for name in self.features]
         probabilities = segmentation.class_logits(segmentation.logits).softmax(1)
         found = self.observer(covered, maps, probabilities).float()
@@ -172,11 +173,3 @@ class ObsNet(Detector):
     def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
         """Return the probability of an error, `(B, H, W)` in 0..1."""
         return {"predicted error": self.score(segmentation, image).sigmoid()}
-
-
-def _padded(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Grow an image to what the segmenter's maps cover, by its edge pixels, as the network does."""
-    bottom, right = (to - now for to, now in zip(size, image.shape[-2:], strict=True))
-    if not (bottom or right):
-        return image
-    return functional.pad(image, (0, right, 0, bottom), mode="replicate")

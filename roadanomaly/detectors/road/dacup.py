@@ -20,7 +20,7 @@ from roadanomaly.detectors.road.ground_labels import (
 from roadanomaly.detectors.road.reconstruction import AtrousPyramid
 from roadanomaly.detectors.road.road_detector import RoadDetector, RoadOptions
 from roadanomaly.detectors.road.road_embedding import RoadEmbedding, majority, triplet_loss
-from roadanomaly.detectors.road.ssim import reconstruction_error
+from roadanomaly.detectors.ssim import reconstruction_error
 from roadanomaly.encoders import ENCODERS, PACKAGED, Encoder
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import Segmenter

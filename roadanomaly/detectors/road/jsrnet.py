@@ -15,7 +15,7 @@ from roadanomaly.detectors.road.ground_labels import (
     two_way_loss,
 )
 from roadanomaly.detectors.road.road_detector import RoadDetector, RoadOptions
-from roadanomaly.detectors.road.ssim import reconstruction_error
+from roadanomaly.detectors.ssim import reconstruction_error
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Batch, Segmentation

@@ -1,0 +1,119 @@
+"""What densities without gradients share: joined maps, groups of cells, one walk over inliers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from roadanomaly.detectors.base import Detector, Pass
+from roadanomaly.detectors.density.grouping import Grouping
+from roadanomaly.detectors.feature_source import FeatureSource, joined
+from roadanomaly.errors import OptionError
+from roadanomaly.segmenters.base import Segmenter
+from roadanomaly.types import Batch, Segmentation, is_inlier
+
+
+class FittedDensity(Detector):
+    """Statistics of the vectors at each cell of joined maps, taken in one walk over inlier frames.
+
+    Args:
+        source: of the maps; several are brought to the finest one's size and put together.
+        pool: side of the window, in cells of each map, over which it is averaged first.
+        grouping: which cells share statistics; None for all of them.
+    """
+
+    kind = "fit"
+    fit_passes = (Pass("fit"),)
+    accepts = ("logits", "evidence")
+
+    def __init__(
+        self,
+        features: Sequence[str] | None,
+        encoder: Mapping[str, Any] | None,
+        grouping: Grouping | None = None,
+        pool: int = 1,
+    ) -> None:
+        super().__init__()
+        self.source = FeatureSource(features, encoder)
+        self.grouping = grouping
+        self.pool = pool
+
+    def options(self) -> dict[str, Any]:
+        """Return the constructor options."""
+        found = self.source.options()
+        if self.grouping is not None:
+            found |= {"condition": self.grouping.condition, "bands": self.grouping.bands}
+        return found
+
+    def attach(self, segmenter: Segmenter) -> None:
+        """Size the statistics."""
+        self.source.attach(segmenter)
+        groups = self.grouping.count(segmenter) if self.grouping else 1
+        self.build(sum(self.source.channels), groups)
+
+    @abstractmethod
+    def build(self, width: int, groups: int) -> None:
+        """Register the statistics of vectors of a width, for each group."""
+
+    @abstractmethod
+    def add(self, vectors: Tensor, group: Tensor) -> None:
+        """Take inlier vectors `(N, C)` of the groups `(N,)` into the statistics."""
+
+    @abstractmethod
+    def cost(self, vectors: Tensor, group: Tensor) -> Tensor:
+        """Return how unusual vectors `(B, h, w, C)` of the groups `(B, h, w)` are, `(B, h, w)`."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The maps that are read."""
+        return self.source.needs
+
+    def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
+        """Take the vectors at inlier pixels."""
+        del name
+        cells = self._cells(segmentation, batch.image)
+        inlier = is_inlier(self.source.labels(segmentation, batch.label, cells))
+        vectors = cells.permute(0, 2, 3, 1)[inlier]
+        self.add(vectors, self._group(segmentation, cells)[inlier])
+
+    def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
+        """Return the cost of the vector at each pixel, `(B, H, W)`."""
+        return self.source.to_image(segmentation, self.native(segmentation, image))
+
+    def native(self, segmentation: Segmentation, image: Tensor) -> Tensor:
+        """Return the same on the finest map's grid, `(B, h, w)`, float32 whatever autocast says."""
+        self.require()
+        cells = self._cells(segmentation, image)
+        with torch.autocast(cells.device.type, enabled=False):
+            return self.cost(cells.permute(0, 2, 3, 1), self._group(segmentation, cells))
+
+    def _cells(self, segmentation: Segmentation, image: Tensor) -> Tensor:
+        maps = list(self.source.maps(segmentation, image).values())
+        if self.pool > 1:
+            maps = [
+                functional.avg_pool2d(
+                    one.float(), self.pool, 1, self.pool // 2, count_include_pad=False
+                )
+                for one in maps
+            ]
+        return joined(maps)
+
+    def _group(self, segmentation: Segmentation, cells: Tensor) -> Tensor:
+        grouping = self.grouping or Grouping("density", "none", 1)
+        return grouping.of(segmentation, cells)
+
+
+def check_share(detector: str, option: str, value: float) -> None:
+    """Refuse a value outside 0..1.
+
+    Raises:
+        OptionError: names it.
+    """
+    if not 0 <= value <= 1:
+        msg = f"{detector}: `{option}` must lie in 0..1, not {value}."
+        raise OptionError(msg)

@@ -1,0 +1,61 @@
+"""Cells that share statistics: all of them, those of a band of rows, or of a predicted class."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from roadanomaly.errors import OptionError, nearest
+from roadanomaly.segmenters.base import Segmenter
+from roadanomaly.types import Segmentation
+
+Condition = Literal["none", "rows", "classes"]
+CONDITIONS: tuple[str, ...] = ("none", "rows", "classes")
+
+
+class Grouping:
+    """Says to which group a cell of a map belongs.
+
+    Args:
+        detector: catalogue name, for messages.
+        condition: `none`: one group; `rows`: bands of equal height; `classes`: the class that the
+            segmenter predicts.
+        bands: how many bands.
+
+    Raises:
+        OptionError: an unknown condition, or no band.
+    """
+
+    def __init__(self, detector: str, condition: str, bands: int) -> None:
+        if condition not in CONDITIONS:
+            msg = f"{detector}: `condition` {condition!r}; {nearest(condition, CONDITIONS)}"
+            raise OptionError(msg)
+        if bands < 1:
+            msg = f"{detector}: `bands` must be at least 1, not {bands}."
+            raise OptionError(msg)
+        self.condition, self.bands = condition, bands
+
+    def count(self, segmenter: Segmenter) -> int:
+        """Return how many groups there are on a segmenter."""
+        return {"none": 1, "rows": self.bands, "classes": len(segmenter.classes)}[self.condition]
+
+    def of(self, segmentation: Segmentation, cells: Tensor) -> Tensor:
+        """Return the group of each cell, `(B, h, w)` int64.
+
+        Args:
+            segmentation: of the images.
+            cells: `(B, C, h, w)`, a map of them that covers their padding too.
+        """
+        batch, _, height, width = cells.shape
+        if self.condition == "classes":
+            logits = segmentation.logits.float()
+            return functional.interpolate(logits, size=(height, width), mode="bilinear").argmax(1)
+        if self.condition == "none":
+            return torch.zeros(batch, height, width, dtype=torch.long, device=cells.device)
+        tall, padded = segmentation.size[0], segmentation.padded[0]
+        row = torch.arange(height, device=cells.device)
+        band = (2 * row + 1) * padded * self.bands // (2 * height * tall)
+        return band.clamp(max=self.bands - 1)[:, None].expand(batch, height, width)

@@ -1,0 +1,1 @@
+"""Detectors that rebuild the image, and score what they cannot rebuild."""

@@ -1,0 +1,136 @@
+"""FastFlow, CFLOW, CS-Flow and DifferNet: what their scores are made of."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from roadanomaly.calibration import calibrate
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.detectors.density.cflow import CODE
+from roadanomaly.detectors.density.differnet import SLOPE
+from roadanomaly.detectors.position import position_code
+from roadanomaly.errors import KindError, OptionError, UserError
+from roadanomaly.model import Model
+from roadanomaly.runtimes.export import write_onnx
+from roadanomaly.types import Segmentation
+from tests.contracts import toy
+from tests.contracts.built import ENCODER, SMALL
+from tests.contracts.tiny import network
+
+
+def trained(name, steps=3, **options):
+    torch.manual_seed(0)
+    segmenter = toy.ToySegmenter()
+    detector = DETECTORS.build(name, {**SMALL[name], **options})
+    toy.prepare(Model(segmenter, detector), steps)
+    return segmenter, detector.eval().requires_grad_(False)
+
+
+def looked(name, steps=3, **options):
+    segmenter, detector = trained(name, steps, **options)
+    image = toy.planted(toy.inliers(1, 9), 0.3).image
+    seen = detector.look(segmenter, image)
+    return detector, seen, image
+
+
+def test_fastflow_is_the_mean_over_channels_of_the_latents_normal_cost():
+    detector, seen, image = looked("fastflow")
+    layer = detector.densities["colour"]
+    latents = layer.flow.transform(layer.whitened(seen.features["colour"]))[0]
+    cost = -torch.distributions.Normal(0, 1).log_prob(latents).mean(1)
+    torch.testing.assert_close(detector.score(seen, image), seen.to_image(cost))
+
+
+def test_csflow_is_the_mean_over_scales():
+    detector, seen, image = looked("csflow")
+    layer = detector.densities["colour"]
+    latents = layer.flow.transform(layer.whitened(seen.features["colour"]))[0]
+    assert [one.shape[-2:] for one in latents] == [(10, 14), (5, 7), (3, 4)]
+    costs = [
+        -torch.distributions.Normal(0, 1).log_prob(one).sum(1, keepdim=True) for one in latents
+    ]
+    grown = [torch.nn.functional.interpolate(one, (10, 14), mode="bilinear")[:, 0] for one in costs]
+    expected = seen.to_image(torch.stack(grown).mean(0))
+    torch.testing.assert_close(detector.score(seen, image), expected)
+
+
+def test_cflow_asks_the_density_of_each_class():
+    """Told another class, the same features have another score; on held-out inliers it is 0 on
+    average, with deviation 1."""
+    detector, seen, image = looked("cflow", steps=20)
+    score = detector.score(seen, image)
+    told = Segmentation(seen.logits.roll(1, 1), seen.size, seen.padded, features=seen.features)
+    assert not torch.allclose(detector.score(told, image), score)
+    standard = detector.standard(detector.mean + 2 * detector.deviation)
+    torch.testing.assert_close(standard, torch.full_like(standard, 2.0))
+
+
+def test_the_code_of_a_position_is_its_own_and_follows_rows_and_columns():
+    code = position_code(torch.zeros(1, 1, 6, 9), CODE)
+    assert code.shape == (1, CODE, 6, 9)
+    flat = code[0].flatten(1).T
+    assert torch.cdist(flat, flat).fill_diagonal_(1).min() > 1e-3
+    half = CODE // 2
+    assert (code[0, :half] == code[0, :half, :, :1]).all()
+    assert (code[0, half:] == code[0, half:, :1]).all()
+
+
+@pytest.mark.parametrize("condition", ["none", "rows", "position"])
+def test_cflow_takes_other_conditions(condition):
+    detector, seen, image = looked("cflow", condition=condition, bands=3)
+    assert detector.context == {"none": 0, "rows": 3, "position": CODE}[condition]
+    assert torch.isfinite(detector.score(seen, image)).all()
+
+
+def test_differnets_gradient_is_that_of_the_pooled_likelihoods():
+    """Against central differences, and where nothing is read the gradient is 0."""
+    segmenter, detector = trained("differnet", blur=1)
+    image = toy.planted(toy.inliers(1, 9), 0.3).image
+    slope = detector.look(segmenter, image).features[SLOPE]
+    assert slope.shape == (1, 1, toy.HEIGHT, toy.WIDTH)
+
+    def cost(x):
+        seen = segmenter(x, detector.needs)
+        return detector.densities["pooled"].cost(detector.layers(seen, x)["pooled"]).sum()
+
+    for row, column in ((3, 4), (10, 15)):
+        total = 0.0
+        for colour in range(3):
+            step = torch.zeros_like(image)
+            step[0, colour, row, column] = 1e-2
+            with torch.no_grad():
+                total += abs((cost(image + step) - cost(image - step)).item()) / 2e-2
+        assert slope[0, 0, row, column].item() == pytest.approx(total, rel=0.05)
+
+
+def test_differnet_is_no_graph(tmp_path):
+    segmenter, detector = trained("differnet")
+    model = Model(segmenter, DETECTORS.build("differnet", detector.options()))
+    model.detector.load_state_dict(detector.state_dict())
+    model.calibration = calibrate([np.arange(100.0)], 0.05, "numbers")
+    with pytest.raises(UserError, match="gradients"):
+        write_onnx(model, (32, 32), tmp_path / "graph.onnx")
+
+
+def test_differnet_takes_an_encoders_gradient_where_the_segmenter_gives_none():
+    segmenter = network("onnx")
+    with pytest.raises(KindError, match="encoder"):
+        Model(segmenter, DETECTORS.build("differnet"))
+    Model(segmenter, DETECTORS.build("differnet", {"encoder": ENCODER}))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "match"),
+    [
+        ("fastflow", {"dimensions": 1}, "2..64"),
+        ("csflow", {"scales": 0}, "scales"),
+        ("cflow", {"condition": "place"}, "position"),
+        ("differnet", {"window": 1}, "window"),
+        ("differnet", {"blur": 2}, "odd"),
+    ],
+)
+def test_values_that_cannot_work_are_refused(name, options, match):
+    with pytest.raises(OptionError, match=match):
+        DETECTORS.build(name, options)
