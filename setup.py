@@ -29,12 +29,16 @@ EXTRAS = {
     "serve": ["fastapi>=0.110", "uvicorn>=0.30", "python-multipart>=0.0.9", "websockets>=12"],
     "mine": ["pyarrow>=15"],
     "ray": ["ray[data]>=2.30"],
+    "supervision": ["supervision>=0.25"],
     "transformers": ["transformers>=4.56"],
 }
 """What each optional part needs; roadanomaly/extras.py names them where one is missing."""
 
 DOCS = ["sphinx>=8.2", "myst-parser>=4", "pydata-sphinx-theme>=0.16", "sphinx-copybutton>=0.5"]
 """What builds the site."""
+
+APART = ("ray", "supervision")
+"""Extras that `dev` leaves out: a cluster, and one that brings the OpenCV that needs a display."""
 
 
 class BuildWithRecipes(build_py):
@@ -93,7 +97,7 @@ setup(
         "docs": DOCS,
         "dev": [
             *DOCS,
-            *sorted({package for name in EXTRAS if name != "ray" for package in EXTRAS[name]}),
+            *sorted({package for name in EXTRAS if name not in APART for package in EXTRAS[name]}),
             "cityscapesscripts>=2.3",
             "scikit-learn>=1.5",
             "httpx>=0.27",

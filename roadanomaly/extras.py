@@ -23,6 +23,7 @@ EXTRAS = {
     "pyarrow": "mine",
     "ray": "ray",
     "regex": "mmseg",
+    "supervision": "supervision",
     "transformers": "transformers",
     "uvicorn": "serve",
 }

@@ -18,6 +18,8 @@ from roadanomaly.calibration import Calibration
 from roadanomaly.detectors import Detector
 from roadanomaly.detectors.head import Head
 from roadanomaly.errors import DataError, NotCalibrated
+from roadanomaly.exchange.features import feature_collection
+from roadanomaly.exchange.to_supervision import detections
 from roadanomaly.folders import write_folder
 from roadanomaly.formats import FORMAT, upgrade_model
 from roadanomaly.image_input import ImageLike, as_tensor, extremes, require_range
@@ -90,6 +92,23 @@ class Result:
             NotCalibrated: the model has no calibration yet.
         """
         return self._calibrated.p_value(self.score)
+
+    def to_polygons(self) -> dict[str, Any]:
+        """Return `components` as a GeoJSON `FeatureCollection` in pixels, rings with holes.
+
+        Raises:
+            NotCalibrated: the model has no threshold yet.
+        """
+        return feature_collection(*self._found)
+
+    def to_supervision(self) -> Any:
+        """Return `components` as a `supervision.Detections`, with their masks.
+
+        Raises:
+            NotCalibrated: the model has no threshold yet.
+            MissingExtra: the library supervision is not installed.
+        """
+        return detections(*self._found)
 
 
 class Model:

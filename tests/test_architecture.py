@@ -23,6 +23,7 @@ LEVELS = (
     (
         "calibration",
         "catalogue",
+        "exchange",
         "formats",
         "logistic",
         "metrics",
