@@ -41,8 +41,8 @@ DOCS = ["sphinx>=8.2", "myst-parser>=4", "pydata-sphinx-theme>=0.16", "sphinx-co
 """What builds the site."""
 
 APART = ("mlflow", "ray", "supervision", "wandb")
-"""Extras that `dev` leaves out: trackers and a cluster, whose tests use stand-ins or are skipped, and
-one that brings the OpenCV that needs a display."""
+"""Extras that `dev` leaves out: trackers and a cluster, whose tests use stand-ins or are skipped,
+and one that brings the OpenCV that needs a display."""
 
 
 class BuildWithRecipes(build_py):

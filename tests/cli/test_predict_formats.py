@@ -10,7 +10,17 @@ import pytest
 from pycocotools.coco import COCO
 
 import roadanomaly as ra
+from roadanomaly.calibration import calibrate
 from roadanomaly.data.folder import Folder
+
+
+@pytest.fixture
+def sensitive(tmp_path):
+    """Save a model that finds something on noise."""
+    model = ra.Model(ra.segmenter("espnetv2", scale=0.5), ra.detector("energy"))
+    noise = np.random.default_rng(1).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    model.calibration = calibrate([model(noise).score.ravel()], 0.3, "noise")
+    return model.save(tmp_path / "sensitive")
 
 
 @pytest.fixture
@@ -20,10 +30,10 @@ def uncalibrated(tmp_path):
     return folder
 
 
-def test_findings_of_all_images_but_the_broken_one(command, model_folder, photos, tmp_path):
+def test_findings_of_all_images_but_the_broken_one(command, sensitive, photos, tmp_path):
     (photos / "broken.jpg").write_bytes(b"no picture")
     out = tmp_path / "found"
-    words = (model_folder, photos, "--out", out, "--min_area", 3, "--format", "coco,cvat")
+    words = (sensitive, photos, "--out", out, "--min_area", 3, "--format", "coco,cvat")
     code, _, err = command("predict", *words)
     assert code == 2
     assert "broken.jpg" in err
