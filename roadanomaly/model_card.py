@@ -11,6 +11,7 @@ TERMS = (
     "decides; the licence of roadanomaly's code does not extend to them. A model that comes with "
     "the package is under the LICENSE of the folder that holds it."
 )
+HALF = ", weights in half precision"
 DATA = ("train_data", "fit_data", "negatives", "val_data", "val_negatives", "calibration_data")
 """Parts of a record that name data, in the order in which a reader wants them."""
 
@@ -42,22 +43,33 @@ def _named(part: Any) -> Iterator[str]:
         yield " ".join(str(word) for word in words if word)
 
 
+def named_sets(part: Any) -> Iterator[str]:
+    """Yield the short names of the data that a part of a record names.
+
+    >>> list(named_sets({"name": "union", "sets": [{"name": "camvid"}, {"name": "streets"}]}))
+    ['camvid', 'streets']
+    """
+    for told in _named(part):
+        yield told.split(" ")[0]
+
+
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value] if isinstance(value, Mapping) else []
 
 
-def write_card(description: Mapping[str, Any], more: str = "") -> str:
+def write_card(description: Mapping[str, Any], more: str = "", weights: str = HALF) -> str:
     """Return the page, Markdown.
 
     Args:
         description: for `model.json`, with its `name`.
         more: Markdown to put behind the first paragraph; its own heading on the licence replaces
             the usual paragraph.
+        weights: what is said of them.
     """
     segmenter, detector = description["segmenter"]["name"], description["detector"]["name"]
     parts = [
         f"# {description['name']}",
-        f"The detector `{detector}` on the segmenter `{segmenter}`, weights in half precision. "
+        f"The detector `{detector}` on the segmenter `{segmenter}`{weights}. "
         "Load with `roadanomaly.load`, or give it to a command as `--model`.",
         more.strip(),
         _threshold(description["calibration"]),

@@ -25,7 +25,7 @@ def test_the_extras_are_those_of_the_package():
     (known,) = (
         ast.literal_eval(node.value)
         for node in tree.body
-        if isinstance(node, ast.Assign) and node.targets[0].id == "EXTRAS"
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "EXTRAS"
     )
     assert set(EXTRAS.values()) == set(known)
 

@@ -35,6 +35,7 @@ EXAMPLES = """
 roadanomaly mine drives/ --model fast --out mined
 roadanomaly mine runs/a drives/ --out mined
 roadanomaly mine runs/a "drives/2026-*/front.mp4" --top 20 --false_alarms 0.0001 --out mined
+roadanomaly mine drives/ --frames --out mined
 roadanomaly mine runs/a drives/ --backend openvino --size 640x360 --out mined
 roadanomaly mine runs/a drives/ --device cuda --precision bf16 --at_once 8 --out mined
 roadanomaly mine exported drives/ --provider tensorrt --out mined
@@ -53,6 +54,11 @@ def run(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--out", type=str, required=True, help="folder of the index; resumes there")
     parser.add_argument("--top", type=int, default=10, help="events kept of a clip")
+    parser.add_argument(
+        "--frames",
+        action="store_true",
+        help="keep the frame of each event's peak whole, in frames/, to label and learn from",
+    )
     parser.add_argument(
         "--at_once",
         type=int | None,
@@ -103,6 +109,11 @@ def _mine(given: Namespace) -> None:
     sys.stdout.write(
         f"{events} events from {len(records)} clips: {out}/index.parquet, {out}/index.html\n"
     )
+    if given.frames and any("frame" not in one for record in records for one in record["events"]):
+        sys.stderr.write(
+            "note: clips that were mined before without --frames have no frames; mine them into "
+            "another folder for these.\n"
+        )
     broken = [record for record in records if record["error"]]
     if broken:
         lines = "\n  ".join(f"{record['clip']}: {record['error']}" for record in broken)
@@ -131,7 +142,12 @@ def _worker(given: Namespace, at_once: int) -> Worker:
         torch.manual_seed(0)
         opener: Callable[[str], Source] = functools.partial(open_source, reading=reading)
         return mine_clip(
-            task, opener, scorer_for, functools.partial(options.judge, given, opened), given.top
+            task,
+            opener,
+            scorer_for,
+            functools.partial(options.judge, given, opened),
+            given.top,
+            given.frames,
         )
 
     return work

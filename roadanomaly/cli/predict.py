@@ -18,6 +18,7 @@ from roadanomaly.calibration import WAYS
 from roadanomaly.cli.computing import add_computing, check_computing
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.predict_formats import Findings, formats_of, require_threshold
 from roadanomaly.cli.thresholds import add_thresholds, check_thresholds, with_threshold
 from roadanomaly.cli.which_model import Inputs, add_model
 from roadanomaly.data.images import SUFFIXES, read_image, to_array, write_image
@@ -41,6 +42,7 @@ roadanomaly predict runs/a "drives/*/front_*.png" --false_alarms 0.001
 roadanomaly predict runs/a street.jpg --threshold_by conformal --false_alarms 0.05
 roadanomaly predict runs/synboost street.jpg --explain
 roadanomaly predict runs/a photos/ --precision bf16
+roadanomaly predict photos/ --format coco,cvat
 """
 RESULTS = (
     "_score.npy",
@@ -75,25 +77,34 @@ def run(arguments: Sequence[str]) -> None:
         action="store_true",
         help="write a sheet of what the score rests on, of detectors that say so",
     )
+    parser.add_argument(
+        "--format",
+        type=str,
+        default="",
+        help="write all findings as `coco` or `cvat` too: for other tools, and to correct them",
+    )
     add_computing(parser, batch=False)
     parser.add_argument("--seed", type=int, default=0, help="of detectors that draw numbers")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
     given = parse(parser, arguments)
     check_computing(given.precision)
     check_thresholds(given)
+    formats = formats_of(given.format)
     chosen, images = Inputs("image", SUFFIXES).split(given.images, given.model)
     torch.manual_seed(given.seed)
     model = load(chosen, pick_device(given.device))
     model.precision = given.precision
     model.calibration = with_threshold(model.calibration, given)
+    require_threshold(formats, model)
     if given.min_area is not None:
         model.min_area = given.min_area
     if given.explain:
         require_explaining(model)
     paths = find_images(images)
     out = Path(given.out)
-    _claim(out, _distinct_names(paths).values(), given.explain)
-    broken = _predict_all(model, paths, out, given.explain)
+    findings = Findings(out, formats, paths)
+    _claim(out, _distinct_names(paths).values(), given.explain, findings.names)
+    broken = _predict_all(model, paths, out, given.explain, findings)
     done = len(paths) - len(broken)
     sys.stdout.write(f"{done} of {len(paths)} images written to {given.out}\n")
     if broken:
@@ -126,7 +137,7 @@ def require_explaining(model: Model) -> None:
         raise OptionError(msg)
 
 
-def _claim(out: Path, names: Collection[str], explain: bool) -> None:
+def _claim(out: Path, names: Collection[str], explain: bool, further: Sequence[str]) -> None:
     """Refuse a folder in which another's file would be replaced, such as an image of that name.
 
     Results of versions that listed nothing are known by what always lies together.
@@ -141,11 +152,13 @@ def _claim(out: Path, names: Collection[str], explain: bool) -> None:
         if all((out / f"{name}{always}").exists() for always in RESULTS[:4])
         for ending in (*RESULTS, EXPLAINED)
     }
-    Ledger(out).claim([name + ending for name in names for ending in endings], own)
+    Ledger(out).claim([*further, *(name + end for name in names for end in endings)], own)
 
 
-def _predict_all(model: Model, paths: Sequence[Path], out: Path, explain: bool) -> list[str]:
-    """Write the results of each image; return what went wrong, a line each."""
+def _predict_all(
+    model: Model, paths: Sequence[Path], out: Path, explain: bool, findings: Findings
+) -> list[str]:
+    """Write the results of each image, then of all; return what went wrong, a line each."""
     broken = []
     names = _distinct_names(paths)
     shown = tqdm(paths, unit="image", disable=not sys.stderr.isatty(), leave=False)
@@ -154,12 +167,14 @@ def _predict_all(model: Model, paths: Sequence[Path], out: Path, explain: bool) 
             image = coming.result()
             result = model(image)
             require_finite(result.score, str(path))
+            findings.add(path, result)
         except DataError as error:
             broken.append(str(error))
             continue
         write_result(out, names[path], to_array(image), result)
         if explain:
             write_image(out / f"{names[path]}{EXPLAINED}", explained(model, image, result))
+    findings.close()
     return broken
 
 

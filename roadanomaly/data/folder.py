@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import glob
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.class_maps import CITYSCAPES_LABEL_IDS, remap, table
@@ -21,6 +22,7 @@ from roadanomaly.data.images import (
     read_image,
     read_label,
 )
+from roadanomaly.data.label_colours import LabelColours
 from roadanomaly.data.mask_values import (
     BLACK_AND_WHITE,
     STANDARD,
@@ -36,7 +38,7 @@ from roadanomaly.types import IGNORE, INLIER, NEGATIVE, VOID, Frame
 LABEL_ENDINGS = ("", "_labels_semantic", "_labels", "_label", "_mask", "_gt")
 """What a label's name may have after its image's, before the extension."""
 
-LABEL_FOLDERS = ("labels", "labels_masks", "masks")
+LABEL_FOLDERS = ("labels", "labels_masks", "masks", "SegmentationClass")
 """Where labels lie in a `root` unless told otherwise."""
 
 _MEANING = {"inlier": 0, "anomaly": 1, "ignore": IGNORE}
@@ -52,11 +54,16 @@ class Folder(FrameSet):
     `a_labels.png`, `a_label.png`, `a_mask.png` or `a_gt.png`. A relative path that does not exist
     is looked for below `$ROADANOMALY_DATA`, or without that variable below `datasets/`.
 
+    Labels in colours are read where a `labelmap.txt` lies beside their folder, as CVAT exports
+    them ("Segmentation mask 1.1"): by the names of its labels, `background` (or `inlier`),
+    `anomaly`, `ignore`, and of `classes` these and `void`. An image that the export lists without a
+    mask is background.
+
     Args:
         images: folder of the images, or a glob: `"frames/val*.jpg"`; None takes `images/` in
             `root`.
-        labels: folder of their labels; None takes `labels/`, `labels_masks/` or `masks/` in
-            `root`, and without it means images of which nothing is known.
+        labels: folder of their labels; None takes `labels/`, `labels_masks/`, `masks/` or
+            `SegmentationClass/` in `root`, and without it means images of which nothing is known.
         kind: what the labels are: `anomaly` masks; `classes`, indices into `classes` (252 inlier of
             unknown class, 253 void, 254 negative, 255 ignore); `label_ids`, Cityscapes label ids,
             as KITTI has them; or `ordinary`: none are read, every pixel is an inlier of unknown
@@ -113,10 +120,14 @@ class Folder(FrameSet):
         self.all_images = _by_id(self.root, found)
         self.part, self.held_out = part, held_out
         self.images = _of_part(self.all_images, part, held_out)
-        self.labels = _match(self.images, Path(labels), recursive) if labels is not None else {}
+        self.colours = self._colours(labels) if values is None else None
+        blank = self.colours.listed() if self.colours else set()
+        self.labels = (
+            _match(self.images, Path(labels), recursive, blank) if labels is not None else {}
+        )
         self.ids = sorted(self.images)
         self.values = values
-        if kind == "anomaly" and values is None:
+        if kind == "anomaly" and values is None and self.colours is None:
             self.values = _assumed(self.labels)
         self.table = _table(kind, len(self.classes), self.values or STANDARD)
 
@@ -134,13 +145,25 @@ class Folder(FrameSet):
             return Frame(name, image, torch.full(image.shape[-2:], INLIER, dtype=torch.uint8))
         if not self.labelled:
             return Frame(name, image)
-        path = self.labels[name]
-        label = read_label(path)
-        check_same_size(image, label, self.images[name], path)
-        label = remap(label, self.table, str(path))
+        label = self._label(name, image)
         if self.kind == "anomaly":
             return Frame(name, image, anomaly=label)
         return Frame(name, image, label)
+
+    def _label(self, name: str, image: Tensor) -> Tensor:
+        path = self.labels.get(name)
+        if path is None:
+            assert self.colours is not None
+            return self.colours.blank((image.shape[-2], image.shape[-1]))
+        label = self.colours.read(path) if self.colours else read_label(path)
+        check_same_size(image, label, self.images[name], path)
+        return remap(label, self.table, str(path))
+
+    def _colours(self, labels: str | Path | None) -> LabelColours | None:
+        if labels is None or self.kind not in ("anomaly", "classes"):
+            return None
+        classes = self.classes if self.kind == "classes" else None
+        return LabelColours.beside(Path(labels).expanduser(), classes)
 
     def record(self) -> dict[str, Any]:
         """Return name, kind of labels, count, the image folder's last part, and what is unusual."""
@@ -263,7 +286,10 @@ def _of_part(images: dict[str, Path], part: str, held_out: float) -> dict[str, P
     return kept
 
 
-def _match(images: dict[str, Path], folder: Path, recursive: bool) -> dict[str, Path]:
+def _match(
+    images: dict[str, Path], folder: Path, recursive: bool, blank: Collection[str]
+) -> dict[str, Path]:
+    """Return the labels of images by their ids; those of `blank` may have none."""
     if not folder.expanduser().is_dir():
         msg = f"`labels` = {folder} is not a folder. Give the folder of the label files."
         raise DataError(msg)
@@ -274,7 +300,7 @@ def _match(images: dict[str, Path], folder: Path, recursive: bool) -> dict[str, 
         for ending in reversed(LABEL_ENDINGS)
         if name + ending in labels
     }
-    missing = sorted(set(images) - set(matched))
+    missing = sorted(set(images) - set(matched) - set(blank))
     if missing:
         msg = (
             f"{len(missing)} of {len(images)} images have no label in {folder.absolute()}: "

@@ -25,6 +25,9 @@ from roadanomaly.video.source import Source
 THUMBNAIL_WIDTH = 320
 CLIPS = "clips"
 THUMBNAILS = "thumbnails"
+FRAMES = "frames"
+QUALITY = 95
+"""Of the JPEG of a frame that is kept whole."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,23 @@ def clip_key(path: Path) -> str:
     return f"{path.stem[:60]}-{hashlib.sha256(state.encode()).hexdigest()[:12]}"
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """JPEG files of an event's peak: drawn and small, and the frame as it is where it is kept."""
+
+    thumbnail: bytes
+    whole: bytes | None = None
+
+
 class _Best:
     """A sink that keeps the events, and a picture of the peak of those that are on."""
 
-    def __init__(self, judge: Judge, stop: threading.Event) -> None:
+    def __init__(self, judge: Judge, stop: threading.Event, whole: bool) -> None:
         self._judge = judge
         self._stop = stop
-        self.found: list[tuple[Event, bytes]] = []
-        self._pictures: dict[int, bytes] = {}
+        self._whole = whole
+        self.found: list[tuple[Event, Pictures]] = []
+        self._pictures: dict[int, Pictures] = {}
 
     def show(self, judged: Judged) -> None:
         """Called in the judging thread, where alarms may be looked at.
@@ -79,16 +91,18 @@ class _Best:
         number = judged.frame.number
         for event in self._judge.open_events:
             if event.peak_frame == number or event.id not in self._pictures:
-                self._pictures[event.id] = thumbnail(judged)
+                self._pictures[event.id] = Pictures(
+                    thumbnail(judged), jpeg(judged.frame.image) if self._whole else None
+                )
         for event in judged.ended:
-            self.found.append((event, self._pictures.pop(event.id, b"")))
+            self.found.append((event, self._pictures.pop(event.id, Pictures(b""))))
 
     def take(self, judged: Judged) -> None:
         """Nothing: `show` has seen it."""
 
     def close(self, last: Sequence[Event]) -> str | None:
         """Take the events that end with the clip."""
-        self.found += [(event, self._pictures.pop(event.id, b"")) for event in last]
+        self.found += [(event, self._pictures.pop(event.id, Pictures(b""))) for event in last]
         return None
 
 
@@ -98,6 +112,7 @@ def mine_clip(
     runtime_for: Callable[[Source], Scorer],
     new_judge: Callable[[], Judge],
     top: int,
+    whole: bool = False,
 ) -> dict[str, Any]:
     """Mine one clip, or return what was found in it before.
 
@@ -109,6 +124,7 @@ def mine_clip(
         runtime_for: gives the runtime for its size.
         new_judge: makes a fresh judge.
         top: how many events to keep, those with the highest peaks.
+        whole: keep the frame of each event's peak as it is, too.
 
     Returns:
         `clip`, `frames`, `seconds`, `events`, `error` and `runtime` (what scored it); as stored in
@@ -121,11 +137,11 @@ def mine_clip(
     if task.record.exists():
         return json.loads(task.record.read_text())
     record: dict[str, Any] = {"clip": task.path, "frames": 0, "seconds": 0.0, "error": None}
-    best: list[tuple[Event, bytes]] = []
+    best: list[tuple[Event, Pictures]] = []
     try:
         source = open_source(task.path)
         judge = new_judge()
-        sink = _Best(judge, task.stop)
+        sink = _Best(judge, task.stop, whole)
         runtime = runtime_for(source)
         figures = Runner(source, runtime, judge, [sink], on_frame=sink.show).run()
         record["runtime"] = {
@@ -140,16 +156,21 @@ def mine_clip(
     except UserError as error:
         record["error"] = str(error)
     record["events"] = [
-        {**event.as_dict(), "thumbnail": _keep(task, event, picture)} for event, picture in best
+        {**event.as_dict(), **_keep(task, event, pictures)} for event, pictures in best
     ]
     write_text(task.record, json.dumps(record, indent=1) + "\n")
     return record
 
 
-def _keep(task: Task, event: Event, picture: bytes) -> str:
-    name = f"{THUMBNAILS}/{task.key}-{event.id}.jpg"
-    write_bytes(task.out / name, picture)
-    return name
+def _keep(task: Task, event: Event, pictures: Pictures) -> dict[str, str]:
+    """Write an event's pictures; return the keys of its record that name them."""
+    name = f"{task.key}-{event.id}.jpg"
+    kept = {"thumbnail": f"{THUMBNAILS}/{name}"}
+    write_bytes(task.out / kept["thumbnail"], pictures.thumbnail)
+    if pictures.whole is not None:
+        kept["frame"] = f"{FRAMES}/{name}"
+        write_bytes(task.out / kept["frame"], pictures.whole)
+    return kept
 
 
 def thumbnail(judged: Judged) -> bytes:
@@ -157,4 +178,10 @@ def thumbnail(judged: Judged) -> bytes:
     drawn = draw(judged)
     height = round(drawn.shape[0] * THUMBNAIL_WIDTH / drawn.shape[1])
     small = cv2.resize(drawn, (THUMBNAIL_WIDTH, height), interpolation=cv2.INTER_AREA)
-    return cv2.imencode(".jpg", np.ascontiguousarray(small[..., ::-1]))[1].tobytes()
+    return jpeg(small)
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    """Write `(H, W, 3)` uint8 RGB as JPEG."""
+    turned = np.ascontiguousarray(image[..., ::-1])
+    return cv2.imencode(".jpg", turned, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()

@@ -1,4 +1,4 @@
-"""Where a run's numbers go: a progress line, CSV files and TensorBoard."""
+"""Where a run's numbers go: a progress line, CSV files, TensorBoard, and a tracker if asked."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from roadanomaly.metrics.curve import PixelResult
+from roadanomaly.training.experiments import Experiment
 
 CURVE_POINTS = 127
 """TensorBoard keeps no more."""
@@ -58,9 +59,12 @@ class RunLog:
         folder: the run folder.
         steps: of the whole run.
         start: steps that are done.
+        experiment: an experiment tracker's run, which is told the same, or None.
     """
 
-    def __init__(self, folder: Path, steps: int, start: int) -> None:
+    def __init__(
+        self, folder: Path, steps: int, start: int, experiment: Experiment | None = None
+    ) -> None:
         self.metrics = CsvTable(folder / "metrics.csv", start)
         self.validation = CsvTable(folder / "validation.csv", start)
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
@@ -74,12 +78,13 @@ class RunLog:
         self.steps = steps
         self.began = time.perf_counter()
         self.start = start
+        self.done = start
+        self.experiment = experiment
 
     def train(self, step: int, values: dict[str, float]) -> None:
         """Log the training values of a step."""
         self.metrics.add({"step": step, **values})
-        for key, value in values.items():
-            self.board.add_scalar(f"train/{key}", value, step)
+        self._scalars(step, "train", values)
         text = "  ".join(f"{key} {value:.3g}" for key, value in values.items())
         if self.bar.disable:
             each = (time.perf_counter() - self.began) / max(1, step - self.start)
@@ -91,16 +96,16 @@ class RunLog:
     def advance(self) -> None:
         """Move the progress line by a step."""
         self.bar.update()
+        self.done += 1
 
     def validate(
         self, step: int, values: dict[str, float], curve: PixelResult, sheet: np.ndarray | None
     ) -> None:
         """Log a validation: scalars, the precision-recall curve and a sheet of pictures."""
         self.validation.add({"step": step, **values})
-        for key, value in values.items():
-            self.board.add_scalar(f"validation/{key}", value, step)
+        self._scalars(step, "validation", values)
         if sheet is not None:
-            self.board.add_image("validation/frames", sheet, step, dataformats="HWC")
+            self._picture(step, "validation/frames", sheet)
         if len(curve.recall):
             self._curve(step, curve)
         self.board.flush()
@@ -112,8 +117,7 @@ class RunLog:
     def judge(self, step: int, values: dict[str, float], text: str) -> None:
         """Log a validation that is no more than scalars, and say it in words of its own."""
         self.validation.add({"step": step, **values})
-        for key, value in values.items():
-            self.board.add_scalar(f"validation/{key}", value, step)
+        self._scalars(step, "validation", values)
         self.say(f"validation at step {step}: {text}")
 
     def show(
@@ -121,10 +125,21 @@ class RunLog:
     ) -> None:
         """Log pictures `(H, W, 3)` uint8 and the distributions of values to TensorBoard."""
         for name, picture in pictures.items():
-            self.board.add_image(name, picture, step, dataformats="HWC")
+            self._picture(step, name, picture)
         for name, values in histograms.items():
             self.board.add_histogram(name, values, step)
         self.board.flush()
+
+    def _scalars(self, step: int, part: str, values: Mapping[str, float]) -> None:
+        for key, value in values.items():
+            self.board.add_scalar(f"{part}/{key}", value, step)
+        if self.experiment:
+            self.experiment.scalars(step, part, values)
+
+    def _picture(self, step: int, name: str, picture: np.ndarray) -> None:
+        self.board.add_image(name, picture, step, dataformats="HWC")
+        if self.experiment:
+            self.experiment.picture(step, name, picture)
 
     def _curve(self, step: int, curve: PixelResult) -> None:
         count = len(curve.recall)
@@ -152,3 +167,5 @@ class RunLog:
         """Close the files."""
         self.bar.close()
         self.board.close()
+        if self.experiment:
+            self.experiment.close(finished=self.done >= self.steps)

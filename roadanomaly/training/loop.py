@@ -19,6 +19,7 @@ from roadanomaly.formats import upgrade_checkpoint
 from roadanomaly.training.average import WeightAverage
 from roadanomaly.training.checkpoint import load_checkpoint, save_checkpoint
 from roadanomaly.training.engine import MeetingPoint, build_fabric, resolved
+from roadanomaly.training.experiments import open_experiment
 from roadanomaly.training.flow_start import is_started, start_flow
 from roadanomaly.training.held import Held, TakesHeld
 from roadanomaly.training.log import RunLog
@@ -88,7 +89,8 @@ class Trainer:
             Interrupted: Ctrl-C or SIGTERM; the state is saved first.
         """
         leader = self.fabric.is_global_zero
-        log = RunLog(self.folder.path, self.config.steps, self.step) if leader else None
+        with self.meeting_point.together():
+            log = self._log() if leader else None
         handlers = {s: signal.signal(s, self._ask_stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             self._say(log)
@@ -102,6 +104,11 @@ class Trainer:
             if log:
                 log.close()
         return self.folder.path
+
+    def _log(self) -> RunLog:
+        folder, config = self.folder.path, self.config
+        experiment = open_experiment(config.logger, folder, plain(config), self.step)
+        return RunLog(folder, config.steps, self.step, experiment)
 
     def _say(self, log: RunLog | None) -> None:
         """Compile what the config asks for, and tell what could not be had."""

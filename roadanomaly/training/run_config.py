@@ -49,6 +49,8 @@ class RunConfig:
         validate_every: steps between validations; 0 validates at the end alone.
         checkpoint_every: steps between checkpoints.
         log_every: steps between log lines.
+        logger: an experiment tracker that is told all that TensorBoard is, too: `mlflow` or
+            `wandb`.
 
     Class facts:
         task: what is trained, a name of `training.tasks`.
@@ -82,6 +84,7 @@ class RunConfig:
     validate_every: int = 200
     checkpoint_every: int = 100
     log_every: int = 10
+    logger: Literal["none", "mlflow", "wandb"] = "none"
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, before any data is read.
@@ -99,6 +102,8 @@ class RunConfig:
         self._require("scale", 0 < self.scale[0] <= self.scale[1], "two rising positive numbers")
         for key in ("balance", "jitter", "degrade"):
             self._require(key, 0 <= getattr(self, key) <= 1, "in 0..1")
+        loggers = ("none", "mlflow", "wandb")
+        self._require("logger", self.logger in loggers, f"one of {', '.join(loggers)}")
         self._require("average", 0 <= self.average < 1, "in 0..1, 1 excluded")
 
     def _require(self, key: str, holds: bool, allowed: str) -> None:

@@ -17,14 +17,23 @@ from roadanomaly.folders import standing
 from roadanomaly.formats import upgrade_recipe
 from roadanomaly.ledger import Ledger
 from roadanomaly.negatives import NEGATIVES
+from roadanomaly.training.experiments import KEPT
 from roadanomaly.training.run_config import RunConfig
 
-FREE_KEYS = ("out", "workers", "accelerator", "devices", "checkpoint_every", "log_every")
+FREE_KEYS = ("out", "workers", "accelerator", "devices", "checkpoint_every", "log_every", "logger")
 """Keys that may change when a run is resumed: they do not change what is learned."""
 
 SOURCES = ("negatives", "val_negatives")
 """Keys that hold a source of negatives."""
-BEGUN = ("config.yaml", "record.json", "metrics.csv", "validation.csv", "tensorboard/")
+BEGUN = (
+    "config.yaml",
+    "record.json",
+    "metrics.csv",
+    "validation.csv",
+    "tensorboard/",
+    KEPT,
+    "wandb/",
+)
 """What a run writes from its beginning, in place of what a run that was cut off left."""
 
 
@@ -69,6 +78,7 @@ class RunFolder:
         self.require_free()
         Ledger(self.path).claim(BEGUN, BEGUN if is_run(self.path) else ())
         shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
+        (self.path / KEPT).unlink(missing_ok=True)
         write_text(self.path / "record.json", json.dumps(record, indent=1) + "\n")
         write_text(self.path / "config.yaml", yaml.safe_dump(plain(config), sort_keys=False))
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -65,6 +66,20 @@ def test_only_the_top_events_are_kept(drives, tmp_path):
     tasks = find_clips([str(drives / "a.mp4")], tmp_path / "out")
     (record,) = mine_here(tasks, lambda: new_worker(top=1))
     assert len(record["events"]) == 1
+
+
+def test_peaks_are_kept_whole_where_they_are_asked_for(drives, tmp_path):
+    tasks = find_clips([str(drives / "a.mp4")], tmp_path / "out")
+    judging = (open_source, lambda source: RedIsStrange(), judge, 5)
+    record = mine_clip(tasks[0], *judging, whole=True)
+    with av.open(str(drives / "a.mp4")) as film:
+        filmed = [frame.to_ndarray(format="rgb24").astype(int) for frame in film.decode(video=0)]
+    assert len(record["events"]) == 2
+    for event in record["events"]:
+        kept = cv2.imread(str(tmp_path / "out" / event["frame"]))[..., ::-1].astype(int)
+        nearest = min(range(60), key=lambda number: np.abs(kept - filmed[number]).mean())
+        assert np.abs(kept - filmed[nearest]).mean() < 1
+        assert event["start_s"] * 25 - 1 <= nearest <= event["end_s"] * 25 + 1
 
 
 def test_done_clips_are_not_mined_again(drives, tmp_path):

@@ -1,0 +1,1 @@
+"""Findings as other tools read them: outlines, COCO, CVAT, supervision."""

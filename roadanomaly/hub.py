@@ -1,0 +1,169 @@
+"""Models on the Hugging Face hub: fetched as data, looked at before and after; and put there.
+
+Of a repository two files are read, `model.json` and `weights.safetensors`: numbers and words,
+checked as those of a folder are. Nothing else is downloaded, and nothing is executed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from roadanomaly.errors import DataError, OptionError, UserError
+from roadanomaly.extras import require
+from roadanomaly.files import in_words
+
+PREFIX = "hf:"
+MOST = {"model.json": 16_000_000, "weights.safetensors": 16_000_000_000}
+"""Files of a model, and the bytes from which on they cannot be those of one."""
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+
+
+def is_on_hub(model: str | Path) -> bool:
+    """Return whether a model is named as one of the hub: `hf:owner/name`."""
+    return str(model).startswith(PREFIX)
+
+
+def fetch(model: str) -> Path:
+    """Download a model, unless it is in the library's cache, and return its folder.
+
+    Args:
+        model: `hf:owner/name`, with `@revision` (a branch, tag or commit) where not the newest.
+
+    Raises:
+        MissingExtra: `huggingface_hub` is not installed.
+        OptionError: not such a name.
+        DataError: no connection, no such repository or revision, none that may be read, or one
+            without a model.
+    """
+    name, _, revision = model.removeprefix(PREFIX).partition("@")
+    repository = checked_name(name)
+    hub = require("huggingface_hub", f"the model {model}")
+    with _told(repository):
+        found = _api(hub).model_info(repository, revision=revision or None, files_metadata=True)
+    _refuse_strange(repository, {one.rfilename: one.size for one in found.siblings or ()})
+    with _told(repository):
+        paths = [
+            Path(hub.hf_hub_download(repository, file, revision=found.sha, endpoint=_endpoint()))
+            for file in MOST
+        ]
+    _refuse_strange(repository, {path.name: path.stat().st_size for path in paths})
+    return paths[0].parent
+
+
+def push(folder: Path, repository: str, private: bool) -> str:
+    """Put a saved model's folder into a repository, which is made where there is none.
+
+    Args:
+        folder: that `Model.save` wrote.
+        repository: `owner/name`.
+        private: of a repository that is made.
+
+    Returns:
+        its address.
+
+    Raises:
+        MissingExtra: `huggingface_hub` is not installed.
+        OptionError: not such a name.
+        DataError: no connection, or not allowed.
+    """
+    checked_name(repository)
+    hub = require("huggingface_hub", "`push_to_hub`")
+    api = _api(hub)
+    with _told(repository):
+        address = api.create_repo(repository, private=private, exist_ok=True)
+        api.upload_folder(
+            repo_id=repository,
+            folder_path=folder,
+            allow_patterns=["README.md", *MOST],
+            commit_message="A road-anomaly model of roadanomaly",
+        )
+    return str(address)
+
+
+def checked_name(repository: str) -> str:
+    """Return a repository's name.
+
+    Raises:
+        OptionError: it is not `owner/name`.
+    """
+    if not _NAME.fullmatch(repository) or ".." in repository or "--" in repository:
+        msg = (
+            f"{repository!r} is no repository of the hub; one is `owner/name`, of letters, digits, "
+            "`-`, `_` and `.`, and is loaded by `hf:owner/name` or `hf:owner/name@revision`."
+        )
+        raise OptionError(msg)
+    return repository
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT")
+
+
+def _api(hub: ModuleType) -> Any:
+    return hub.HfApi(endpoint=_endpoint(), library_name="roadanomaly")
+
+
+def _refuse_strange(repository: str, sizes: Mapping[str, int | None]) -> None:
+    """Refuse a repository that holds no model, or files of sizes that no model has."""
+    for name, most in MOST.items():
+        if name not in sizes:
+            msg = (
+                f"{repository} on the hub holds no {name}, so it is no model of roadanomaly. "
+                "`Model.push_to_hub` writes such repositories."
+            )
+            raise DataError(msg)
+        size = sizes[name]
+        if size is not None and not 0 < size <= most:
+            msg = (
+                f"{name} of {repository} on the hub has {in_words(size)}; a model's has at most "
+                f"{in_words(most)} and is not empty. It is not read."
+            )
+            raise DataError(msg)
+
+
+@contextmanager
+def _told(repository: str) -> Iterator[None]:
+    """Turn what the library raises into a sentence."""
+    hub = require("huggingface_hub.errors", "a model on the hub")
+    try:
+        yield
+    except UserError:
+        raise
+    except hub.GatedRepoError as error:
+        msg = (
+            f"{repository} on the hub is open to those alone who accepted its terms: do so on its "
+            "page, then log in by `hf auth login`."
+        )
+        raise DataError(msg) from error
+    except hub.RepositoryNotFoundError as error:
+        msg = (
+            f"there is no repository {repository} on the hub, or it is private. Check the name; "
+            "a private one needs `hf auth login` or the variable HF_TOKEN."
+        )
+        raise DataError(msg) from error
+    except hub.RevisionNotFoundError as error:
+        msg = f"{repository} on the hub has no such revision; leave `@...` out for the newest."
+        raise DataError(msg) from error
+    except hub.HfHubHTTPError as error:
+        code = error.response.status_code if error.response is not None else "nothing"
+        hint = (
+            "it needs a token that may write: `hf auth login`, or the variable HF_TOKEN."
+            if code in (401, 403)
+            else "try again later."
+        )
+        msg = f"the hub answered {code} for {repository}: {hint}"
+        raise DataError(msg) from error
+    except (hub.HTTPError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        msg = (
+            f"the hub cannot be reached for {repository} ({reason}). Check the connection, or load "
+            "a folder instead: `roadanomaly.load(FOLDER)`."
+        )
+        raise DataError(msg) from error

@@ -1,0 +1,79 @@
+"""`predict --format` writes all findings of a call, for other tools and back as labels."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+
+import roadanomaly as ra
+from roadanomaly.calibration import calibrate
+from roadanomaly.data.folder import Folder
+
+
+@pytest.fixture
+def sensitive(tmp_path):
+    """Save a model that finds something on noise."""
+    model = ra.Model(ra.segmenter("espnetv2", scale=0.5), ra.detector("energy"))
+    noise = np.random.default_rng(1).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    model.calibration = calibrate([model(noise).score.ravel()], 0.3, "noise")
+    return model.save(tmp_path / "sensitive")
+
+
+@pytest.fixture
+def uncalibrated(tmp_path):
+    folder = tmp_path / "uncalibrated"
+    ra.Model(ra.segmenter("espnetv2", scale=0.5), ra.detector("energy")).save(folder)
+    return folder
+
+
+def test_findings_of_all_images_but_the_broken_one(command, sensitive, photos, tmp_path):
+    (photos / "broken.jpg").write_bytes(b"no picture")
+    out = tmp_path / "found"
+    words = (sensitive, photos, "--out", out, "--min_area", 3, "--format", "coco,cvat")
+    code, _, err = command("predict", *words)
+    assert code == 2
+    assert "broken.jpg" in err
+    truth = COCO(out / "coco.json")
+    results = truth.loadRes(str(out / "coco_results.json"))
+    assert [image["file_name"] for image in truth.loadImgs(truth.getImgIds())] == [
+        "a.jpg",
+        "b.jpg",
+        "c.jpg",
+    ]
+    with zipfile.ZipFile(out / "cvat.zip") as archive:
+        archive.extractall(tmp_path / "unpacked")
+    (photos / "broken.jpg").unlink()
+    for frame, image in zip(
+        Folder(photos, root=tmp_path / "unpacked"), truth.getImgIds(), strict=True
+    ):
+        components = json.loads((out / f"{frame.id}_components.json").read_text())["components"]
+        assert components
+        annotations = results.loadAnns(results.getAnnIds(imgIds=[image]))
+        assert [one["area"] for one in annotations] == [one["area"] for one in components]
+        masks = np.sum([results.annToMask(one) for one in annotations], 0)
+        np.testing.assert_array_equal(frame.truth.numpy(), masks)
+
+
+def test_nothing_else_is_replaced(command, model_folder, photos, tmp_path):
+    (tmp_path / "coco.json").write_text("mine")
+    words = (model_folder, photos, "--out", tmp_path, "--format", "coco")
+    code, _, err = command("predict", *words)
+    assert code == 2
+    assert "coco.json" in err
+    assert (tmp_path / "coco.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("model", "wanted", "said"),
+    [("model_folder", "yolo", "known: coco, cvat"), ("uncalibrated", "coco", "roadanomaly fit")],
+)
+def test_what_cannot_be_written_is_refused(command, photos, tmp_path, request, model, wanted, said):
+    folder = request.getfixturevalue(model)
+    code, _, err = command("predict", folder, photos, "--out", tmp_path / "x", "--format", wanted)
+    assert code == 2
+    assert said in err
+    assert not (tmp_path / "x").exists()

@@ -1,0 +1,165 @@
+"""The torchmetrics metric gives what `score_frames` gives, also over processes."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from sklearn.metrics import average_precision_score
+
+from roadanomaly.errors import DataError, UnknownName
+from roadanomaly.metrics import score_frames
+from roadanomaly.metrics.torch import SegmentMeIfYouCan
+
+ROOT = Path(__file__).parents[2]
+
+
+def frames(count=5, shape=(60, 80), kind=np.float32):
+    """Return blobs with scores that partly find them; of some pixels nothing is known."""
+    rng = np.random.default_rng(7)
+    found = []
+    for _ in range(count):
+        noise = ndimage.gaussian_filter(rng.normal(size=shape), 4)
+        label = (noise > np.quantile(noise, 0.85)).astype(np.uint8)
+        label[rng.random(shape) < 0.05] = 255
+        score = 100 * noise + rng.normal(size=shape)
+        found.append((score.astype(kind), label))
+    return found
+
+
+def filled(given, track="obstacle", mode="official", batch=2, numbered=False):
+    metric = SegmentMeIfYouCan(track, mode)
+    for first in range(0, len(given), batch):
+        scores, labels = zip(*given[first : first + batch], strict=True)
+        numbers = torch.arange(first, first + len(scores)) if numbered else None
+        metric.update(*(torch.from_numpy(np.stack(one)) for one in (scores, labels)), numbers)
+    return metric
+
+
+def same(found, expected):
+    assert list(found) == list(expected)
+    for name, value in expected.items():
+        assert found[name].item() == pytest.approx(value, rel=1e-6, nan_ok=True), name
+
+
+@pytest.mark.parametrize("mode", ["official", "exact"])
+@pytest.mark.parametrize("track", ["anomaly", "obstacle"])
+def test_batches_give_what_the_frames_give(track, mode):
+    given = frames()
+    metric = filled(given, track, mode)
+    same(metric.compute(), score_frames(given, track, mode))
+    metric.reset()
+    metric.update(*(torch.from_numpy(one)[None] for one in given[3]))
+    same(metric.compute(), score_frames(given[3:4], track, mode))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float64])
+def test_scores_keep_their_type(kind):
+    given = frames(kind=kind)
+    same(filled(given).compute(), score_frames(given, "obstacle"))
+
+
+def test_average_precision_is_scikit_learn_s():
+    given = frames()
+    scores, labels = (np.concatenate([one.ravel() for one in part]) for part in zip(*given))  # noqa: B905
+    known = labels != 255
+    expected = average_precision_score(labels[known], scores[known])
+    assert filled(given, mode="exact").compute()["ap"].item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_sizes_may_differ_and_frames_may_come_twice_and_in_any_order():
+    given = frames(2) + frames(1, (40, 50))
+    numbered = SegmentMeIfYouCan("obstacle")
+    for place in (2, 0, 1, 0):
+        parts = (torch.from_numpy(one)[None] for one in given[place])
+        numbered.update(*parts, torch.tensor([place]))
+    same(numbered.compute(), score_frames(given, "obstacle"))
+
+
+def test_it_is_pickled_cloned_and_moved_with_its_frames():
+    metric = filled(frames())
+    expected = {name: value.item() for name, value in metric.compute().items()}
+    for copy in (pickle.loads(pickle.dumps(metric)), metric.clone().to("cpu")):
+        same(copy.compute(), expected)
+
+
+def test_before_the_first_frame_all_is_nan():
+    with pytest.warns(UserWarning, match="before the ``update``"):
+        found = SegmentMeIfYouCan().compute()
+    assert all(value.isnan() for value in found.values())
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "numbers", "said"),
+    [
+        ((2, 4, 5), (2, 4, 6), None, r"\(B, H, W\)"),
+        ((4, 5), (4, 5), None, r"\(B, H, W\)"),
+        ((2, 4, 5), (2, 4, 5), [1], "2 numbers"),
+        ((1, 4, 5), (1, 4, 5), [-1], "none below 0"),
+    ],
+)
+def test_what_is_no_batch_is_refused(scores, labels, numbers, said):
+    given = torch.zeros(scores), torch.zeros(labels, dtype=torch.uint8)
+    with pytest.raises(DataError, match=said):
+        SegmentMeIfYouCan().update(*given, None if numbers is None else torch.tensor(numbers))
+
+
+def test_labels_that_are_no_ids_and_names_that_are_none_are_refused():
+    with pytest.raises(DataError, match="whole numbers"):
+        SegmentMeIfYouCan().update(torch.zeros(1, 4, 5), torch.zeros(1, 4, 5))
+    metric = SegmentMeIfYouCan()
+    metric.update(torch.zeros(1, 4, 5), torch.full((1, 4, 5), 7))
+    with pytest.raises(DataError, match="holds the id 7"):
+        metric.compute()
+    with pytest.raises(UnknownName, match="did you mean `obstacle`"):
+        SegmentMeIfYouCan(track="obstacles")
+    metric = filled(frames(), numbered=True)
+    metric.update(*(torch.from_numpy(one)[None] for one in frames()[0]))
+    with pytest.raises(DataError, match="in all or none"):
+        metric.compute()
+
+
+PROCESS = """
+import sys, torch, torch.distributed as dist
+from tests.metrics.test_torch_metric import SegmentMeIfYouCan, frames
+rank, meeting, case = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+torch.set_num_threads(1)
+dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+given = frames()
+metric = SegmentMeIfYouCan("obstacle")
+mine = {"shared": [[0, 2, 4], [1, 3, 0]], "one has all": [range(5), []]}[case][rank]
+for number in mine:
+    parts = (torch.from_numpy(one)[None] for one in given[number])
+    metric.update(*parts, torch.tensor([number]))
+found = metric.compute()
+print([value.item() for value in found.values()])
+metric.reset()
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["shared", "one has all"])
+def test_two_processes_give_what_one_gives(case, tmp_path):
+    words = [sys.executable, "-c", PROCESS]
+    running = [
+        subprocess.Popen(
+            [*words, str(rank), str(tmp_path / "meeting"), case],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    answers = [process.communicate(timeout=240) for process in running]
+    assert [process.returncode for process in running] == [0, 0], answers
+    expected = [value.item() for value in filled(frames()).compute().values()]
+    for out, _ in answers:
+        assert out.strip() == str(expected)
