@@ -16,7 +16,7 @@ DRAWING = ("image_resynthesis", "synboost")
 NEEDED = ("ensemble", "flips", "fusion", "mc_dropout", *DRAWING)
 """Those that take options of their own on any network."""
 
-ON_CLASSIFIER = ("mc_dropout", "void_classifier")
+ON_CLASSIFIER = ("mc_dropout", "pebal", "rpl", "void_classifier")
 """Those that, with these options, read the map of the last layer and may ask that layer alone."""
 
 ENCODER = {
@@ -42,6 +42,7 @@ SMALL = {
     "ensemble": {"members": [{}, {}], "score_by": "scores", "detector": {"name": "msp"}},
     "jsrnet": ROAD,
     "obsnet": {"width": 8},
+    "rpl": {"width": 8, "hold": 0.05},
     "mc_dropout": {"passes": 6, "at": "classifier", "rate": 0.1},
 }
 
