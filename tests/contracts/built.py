@@ -40,8 +40,12 @@ SMALL = {
         "per_frame": 100,
     },
     "ensemble": {"members": [{}, {}], "score_by": "scores", "detector": {"name": "msp"}},
+    "gmmseg": {"components": 2, "dimensions": 8, "iterations": 5, "min_vectors": 5},
     "jsrnet": ROAD,
+    "knn": {"vectors": 400, "per_frame": 60, "references": 200},
     "obsnet": {"width": 8},
+    "uem": {"hidden": 16, "width": 8},
+    "ulre": {"hidden": [16, 8]},
     "rpl": {"width": 8, "hold": 0.05},
     "mc_dropout": {"passes": 6, "at": "classifier", "rate": 0.1},
 }

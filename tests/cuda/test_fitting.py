@@ -21,6 +21,8 @@ pytestmark = pretended.tried
 CASES: dict[str, dict[str, Any]] = {
     "fusion": {**detector_options("fusion"), "rule": "learned"},
     "energy_oe": {},
+    "gmmseg": detector_options("gmmseg"),
+    "knn": {**detector_options("knn"), "thin": 50},
     "mahalanobis": {},
     "pebal": {},
     "sml": {},
