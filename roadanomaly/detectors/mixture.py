@@ -89,5 +89,5 @@ def drawn_start(vectors: Tensor, components: int, floor: float) -> Mixture:
     places = torch.randperm(len(vectors)).repeat(-(-components // len(vectors)))[:components]
     variances = vectors.double().var(0, correction=0) + floor
     means = vectors[places.to(vectors.device)].double()
-    weights = torch.full((components,), -math.log(components), device=vectors.device)
-    return Mixture(weights.double(), means, variances.log().expand_as(means))
+    weights = variances.new_full((components,), -math.log(components))
+    return Mixture(weights, means, variances.log().expand_as(means))

@@ -67,6 +67,9 @@ def step_of(model: Model, source: Any = None) -> TrainingStep:
 @pytest.mark.parametrize(("name", "on"), PAIRS)
 def test_a_score_is_computed_on_the_device(name, on):
     model = Model(network(on), detector(name, **SCORED_WITHOUT.get(name, {})))
+    if name == "knn":
+        width = model.segmenter.feature(model.detector.needs[0]).channels
+        model.detector.bank.add(torch.rand(20, width))
     with pretended.device():
         score, segmentation = pretended.on_device(model).score(pretended.batch().image)
         assert_scores(score)

@@ -191,8 +191,10 @@ class Knn(Detector):
 def last_keys(segmenter: Segmenter) -> str:
     """Return the name of the last block's keys, or "" where blocks have several strides or none."""
     known = segmenter.on_request
-    names = [name for name in known if name.startswith("keys")]
-    return names[-1] if len({known[name].stride for name in names}) == 1 else ""
+    blocks = [name for name in known if name.startswith("block")]
+    if len({known[name].stride for name in blocks}) != 1:
+        return ""
+    return blocks[-1].replace("block", "keys")
 
 
 def _energy(segmentation: Segmentation) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +42,7 @@ class EnergyHinge(Detector):
 
     kind = "finetune"
     supervision = "negatives"
-    fit_passes = (Pass("energies"),)
+    fit_passes: ClassVar[tuple[Pass, ...]] = (Pass("energies"),)
 
     bounds: Tensor
 
