@@ -32,6 +32,7 @@ KINDS = {
     "finetune": "together with the segmenter, whose parameters move (`roadanomaly train`)",
 }
 ASKS = {
+    "answer": "one pass, whose answer it changes or adds to",
     "passes": "several passes over the image",
     "gradients": "a gradient of the image",
     "modes": "layers in training mode",

@@ -17,7 +17,7 @@ from roadanomaly.types import Answer, Batch, Segmentation
 
 Kind = Literal["posthoc", "fit", "train", "finetune"]
 
-Ask = Literal["passes", "gradients", "state"]
+Ask = Literal["answer", "passes", "gradients", "state"]
 
 Region = Literal["image", "road"]
 """Where a score means something: everywhere, or on drivable ground (road and sidewalk) alone."""
@@ -59,10 +59,11 @@ class Detector(Prepared, ABC):
             network in place of logits; only where that means something), `"masks"`. A detector
             that reads features alone accepts logits and evidence.
         region: where its score means something; validation in training counts no other pixels.
-        asks: what `look` does beyond one pass of the network: `"passes"` several, `"gradients"` of
-            the input or of weights, `"state"` something is kept from frame to frame, or the network
-            is changed until `reset`. Empty where one pass is all, which detectors then share. A
-            detector that asks for anything cannot be exported as a graph.
+        asks: what `look` does beyond one plain pass of the network: `"answer"` it changes the
+            answer of that pass or adds to it, `"passes"` several, `"gradients"` of the input or of
+            weights, `"state"` something is kept from frame to frame, or the network is changed
+            until `reset`. Empty where one pass is all, which detectors then share. A detector
+            that asks for more than `"answer"` cannot be exported as a graph.
         reads_segmentation: whether it reads what the segmenter says. Where not, the segmenter is
             not run, and nothing is known of the classes.
         closed_set: whether training adds the segmenter's own loss on known classes to this
@@ -94,6 +95,11 @@ class Detector(Prepared, ABC):
         """`supervision`, or more exactly which negatives, where a training has said it."""
         foreign = self.supervision in ("negatives", "anomalies")
         return self.trained_on if foreign and self.trained_on else self.supervision
+
+    @property
+    def beyond_one_graph(self) -> tuple[Ask, ...]:
+        """What of `asks` no graph of one pass can hold."""
+        return tuple(one for one in self.asks if one != "answer")
 
     def check_kind(self, segmenter: Segmenter) -> None:
         """Refuse a segmenter that answers nothing which this detector can read.

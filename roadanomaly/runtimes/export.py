@@ -98,8 +98,8 @@ def _require_one_graph(model: Model) -> None:
         "gradients": "it takes gradients of the network, which a graph does not hold",
         "state": "its score depends on earlier frames, which a graph does not keep",
     }
-    if detector.asks:
-        reason = "; ".join(reasons[one] for one in detector.asks)
+    if detector.beyond_one_graph:
+        reason = "; ".join(reasons[one] for one in detector.beyond_one_graph)
         msg = f"{name} cannot be exported: {reason}. The backend torch runs it."
         raise UserError(msg)
     for refiner in model.head.refiners:

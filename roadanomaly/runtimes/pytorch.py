@@ -177,7 +177,7 @@ def choose_mode(mode: Mode, device: torch.device, head: Head | None) -> Mode:
         OptionError: an unknown mode, or one that this device or detector does not allow.
     """
     check_mode(mode)
-    asks = head.detector.asks if head else ()
+    asks = head.detector.beyond_one_graph if head else ()
     if mode == "auto":
         plain = not asks and all(one.exports for one in (head.refiners if head else ()))
         return "cuda_graph" if device.type == "cuda" and plain else "eager"

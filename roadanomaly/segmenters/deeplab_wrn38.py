@@ -171,21 +171,31 @@ class ResidualBlock(nn.Module):
 
 
 class DeepLabPyramid(nn.Module):
-    """The global mean, a 1x1 and three dilated 3x3 convolutions, side by side."""
+    """The global mean, a 1x1 and three dilated 3x3 convolutions, side by side.
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    Args:
+        inputs: channels that come in.
+        outputs: channels of each part.
+        whole: whether the global mean is there; a batch of one image cannot normalise it.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, whole: bool = True) -> None:
         super().__init__()
+        self.whole = whole
         self.features = nn.ModuleList(
             nn.Sequential(*_conv_norm_relu(inputs, outputs, 1 if dilation == 1 else 3, dilation))
             for dilation in ASPP_DILATIONS
         )
-        self.img_conv = nn.Sequential(*_conv_norm_relu(inputs, outputs, 1))
+        if whole:
+            self.img_conv = nn.Sequential(*_conv_norm_relu(inputs, outputs, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `(B, 5 * outputs, h, w)`, the global mean first."""
-        size = (x.shape[-2], x.shape[-1])
-        everywhere = self.img_conv(x.mean((2, 3), keepdim=True))
-        return torch.cat([enlarge(everywhere, size), *(one(x) for one in self.features)], 1)
+        """Return `(B, 5 * outputs, h, w)`, the global mean first, or `(B, 4 * outputs, h, w)`."""
+        parts = [one(x) for one in self.features]
+        if self.whole:
+            everywhere = self.img_conv(x.mean((2, 3), keepdim=True))
+            parts.insert(0, enlarge(everywhere, (x.shape[-2], x.shape[-1])))
+        return torch.cat(parts, 1)
 
 
 def _norm_relu(width: int) -> nn.Sequential:

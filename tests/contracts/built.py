@@ -16,7 +16,7 @@ DRAWING = ("image_resynthesis", "synboost")
 NEEDED = ("ensemble", "flips", "fusion", "mc_dropout", *DRAWING)
 """Those that take options of their own on any network."""
 
-ON_CLASSIFIER = ("mc_dropout", "void_classifier")
+ON_CLASSIFIER = ("mc_dropout", "pebal", "rpl", "void_classifier")
 """Those that, with these options, read the map of the last layer and may ask that layer alone."""
 
 ENCODER = {
@@ -58,9 +58,14 @@ SMALL = {
     },
     "ensemble": {"members": [{}, {}], "score_by": "scores", "detector": {"name": "msp"}},
     "gmm": {"components": 3, "rounds": 3, "dimensions": 4, "vectors": 500},
+    "gmmseg": {"components": 2, "dimensions": 8, "iterations": 5, "min_vectors": 5},
     "jsrnet": ROAD,
+    "knn": {"vectors": 400, "per_frame": 60, "references": 200},
     "obsnet": {"width": 8},
     "patchcore": {"vectors": 300},
+    "uem": {"hidden": 16, "width": 8},
+    "ulre": {"hidden": [16, 8]},
+    "rpl": {"width": 8, "hold": 0.05},
     "mc_dropout": {"passes": 6, "at": "classifier", "rate": 0.1},
 }
 

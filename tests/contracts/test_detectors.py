@@ -43,7 +43,7 @@ def labelled(image: torch.Tensor) -> Batch:
 def prepare(model: Model) -> Model:
     """Fit or train for one step on noise, so that scores exist."""
     detector, batch = model.detector, labelled(images(128, 192))
-    segmentation = model.segmenter(batch.image, detector.needs)
+    segmentation = detector.look(model.segmenter, batch.image)
     frames = toy.Frames(*[batch] * 16)  # coarse maps have few pixels an image
     toy.walk(model, frames, held_out=False)
     if detector.kind in LEARNING:
@@ -235,7 +235,7 @@ def test_the_loss_is_named_finite_and_moves_what_it_says(name):
     for batch in (toy.planted(inliers, 0.2), inliers, void):
         before = batch.image.clone(), batch.label.clone()
         detector.zero_grad()
-        terms = detector.loss(segmenter(batch.image, detector.needs), batch)
+        terms = detector.loss(detector.look(segmenter, batch.image), batch)
         sum(terms.values()).backward()
         for term in terms.values():
             assert term.shape == ()

@@ -84,7 +84,7 @@ def test_three_steps_lower_the_loss(segmenter, detector):
     for _ in range(4):
         torch.manual_seed(0)
         optimiser.zero_grad()
-        segmentation = model.segmenter(batch.image, model.detector.needs)
+        segmentation = model.detector.look(model.segmenter, batch.image)
         terms = model.detector.loss(segmentation, batch)
         if model.detector.kind == "finetune":
             terms |= model.segmenter.loss(segmentation, batch.label)

@@ -182,7 +182,7 @@ def _train(segmenter: Segmenter, detector: Detector, steps: int) -> None:
         batch = planted(inliers(4, 100 + step), shade=0.1 + 0.3 * (step % 2))
         if detector.supervision == "void":
             batch.label[batch.negative] = VOID
-        segmentation = segmenter(batch.image, detector.needs)
+        segmentation = detector.look(segmenter, batch.image)
         optimiser.zero_grad()
         losses = detector.loss(segmentation, batch)
         if detector.kind == "finetune":

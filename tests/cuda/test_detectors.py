@@ -69,6 +69,9 @@ def test_a_score_is_computed_on_the_device(name, on):
     model = Model(network(on), detector(name, **SCORED_WITHOUT.get(name, {})))
     if name == "patchcore":
         model.detector.bank.add(torch.rand(8, model.detector.width))
+    if name == "knn":
+        width = model.segmenter.feature(model.detector.needs[0]).channels
+        model.detector.bank.add(torch.rand(20, width))
     with pretended.device():
         score, segmentation = pretended.on_device(model).score(pretended.batch().image)
         assert_scores(score)

@@ -25,10 +25,14 @@ CASES: dict[str, dict[str, Any]] = {
     "differnet": detector_options("differnet"),
     "fastflow": detector_options("fastflow"),
     "gmm": {**detector_options("gmm"), "condition": "rows", "bands": 2},
-    "mahalanobis": {},
     "padim": {"condition": "classes"},
     "patchcore": {"vectors": 300, "projection": 2, "reweight": 3},
     "pca": {"condition": "rows", "robust": 2},
+    "energy_oe": {},
+    "gmmseg": detector_options("gmmseg"),
+    "knn": {**detector_options("knn"), "thin": 50},
+    "mahalanobis": {},
+    "pebal": {},
     "sml": {},
     "embedding_density": {
         "dimensions": 3,
@@ -68,7 +72,7 @@ def test_passes_are_made_on_the_device(name):
         for held_out in (False, True):
             toy.walk(model, frames, held_out=held_out)
         after = any(one.held_out for one in model.detector.fit_passes)
-        if model.detector.kind == "train" and not after:
+        if model.detector.kind in ("train", "finetune") and not after:
             model.detector.ready = True  # as its first step says
         assert model.detector.ready
         image = toy.inliers(2, 9).image.to(pretended.DEVICE)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from roadanomaly.detectors.base import Detector
+from roadanomaly.detectors.losses import at_least_single
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.closed_set import labels_at
 from roadanomaly.types import NEGATIVE, Batch, Segmentation, is_known
@@ -58,8 +58,7 @@ class MaxEntropy(Detector):
         self.ready = True
         label = labels_at(batch.label, segmentation)
         known, negative = is_known(label), label == NEGATIVE
-        logits = segmentation.logits
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logits = at_least_single(segmentation.logits)
         log_p = logits.log_softmax(1)
         own = log_p.gather(1, label.masked_fill(~known, 0)[:, None])[:, 0]
         count = (known | negative).sum().clamp_min(1)

@@ -21,6 +21,7 @@ from roadanomaly.detectors.confidence.disagreement import (
 )
 from roadanomaly.errors import KindError, OptionError, nearest
 from roadanomaly.segmenters.base import Segmenter
+from roadanomaly.segmenters.last_layer import last_map
 from roadanomaly.types import Segmentation
 
 Place = Literal["network", "classifier"]
@@ -101,8 +102,8 @@ class MCDropout(Detector):
                 "add some with `at: classifier`."
             )
             raise KindError(msg)
-        if self.at == "classifier" and not segmenter.classified:
-            segmenter.classify(torch.empty(0))
+        if self.at == "classifier":
+            last_map(segmenter)
 
     def attach(self, segmenter: Segmenter) -> None:
         """Take the name of the map that dropout is added to."""

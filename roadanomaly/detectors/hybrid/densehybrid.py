@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from roadanomaly.detectors.base import Detector
+from roadanomaly.detectors.grid import at_logits
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
@@ -99,16 +100,8 @@ class DenseHybrid(Detector):
 
     def log_posterior(self, segmentation: Segmentation) -> Tensor:
         """Return `ln P(d|x)`, `(B, 2, h, w)` at the logits' grid; index 1 is "out"."""
-        size = segmentation.logits.shape[-2:]
         maps = [head(segmentation.features[name]) for name, head in self.heads.items()]
-        grown = [
-            one
-            if one.shape[-2:] == size
-            else functional.interpolate(
-                one, size=size, mode="bilinear", align_corners=segmentation.align_corners
-            )
-            for one in maps
-        ]
+        grown = [at_logits(one, segmentation) for one in maps]
         return torch.stack(grown).sum(0).float().log_softmax(1)
 
     def loss(self, segmentation: Segmentation, batch: Batch) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from roadanomaly.detectors.base import Detector
-from roadanomaly.detectors.losses import masked_mean
+from roadanomaly.detectors.losses import at_least_single, masked_mean
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.segmenters.closed_set import labels_at
 from roadanomaly.types import NEGATIVE, Batch, Segmentation
@@ -77,8 +77,7 @@ class NFlowJS(Detector):
         """Return the divergence of negatives."""
         self.ready = True
         negative = labels_at(batch.label, segmentation) == NEGATIVE
-        logits = segmentation.logits
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logits = at_least_single(segmentation.logits)
         value = jsd_to_uniform(logits) if self.divergence == "jsd" else kl_from_uniform(logits)
         if self.divergence == "ce":
             value = value + math.log(logits.shape[1])

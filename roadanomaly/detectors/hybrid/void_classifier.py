@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from roadanomaly.detectors.base import Detector
+from roadanomaly.detectors.grid import at_logits
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.segmenters.closed_set import labels_at
+from roadanomaly.segmenters.last_layer import last_map
 from roadanomaly.types import VOID, Batch, Segmentation, is_known
 
 
@@ -58,8 +60,7 @@ class VoidClassifier(Detector):
             FeatureError: there is no such map.
         """
         super().check_kind(segmenter)
-        if not segmenter.classified:
-            segmenter.classify(torch.empty(0))
+        last_map(segmenter)
 
     def attach(self, segmenter: Segmenter) -> None:
         """Build the extra class on the map that the last layer reads."""
@@ -73,16 +74,8 @@ class VoidClassifier(Detector):
 
     def all_logits(self, segmentation: Segmentation) -> Tensor:
         """Return logits of the K classes and of void, `(B, K + 1, h, w)` float32, on their grid."""
-        known = segmentation.logits.float()
-        void = self.head(segmentation.features[self.read]).float()
-        if void.shape[-2:] != known.shape[-2:]:
-            void = functional.interpolate(
-                void,
-                size=known.shape[-2:],
-                mode="bilinear",
-                align_corners=segmentation.align_corners,
-            )
-        return torch.cat([known, void], 1)
+        void = at_logits(self.head(segmentation.features[self.read]), segmentation)
+        return torch.cat([segmentation.logits.float(), void.float()], 1)
 
     def loss(self, segmentation: Segmentation, batch: Batch) -> dict[str, Tensor]:
         """Return the cross-entropy over K + 1 classes, a mean over pixels of either kind."""
