@@ -33,7 +33,9 @@ def plan_folder(board):
 
 
 def lines(written):
-    return {line["method"]: line for line in csv.DictReader(written["leaderboard.csv"].splitlines())}
+    return {
+        line["method"]: line for line in csv.DictReader(written["leaderboard.csv"].splitlines())
+    }
 
 
 def stored(board, name):

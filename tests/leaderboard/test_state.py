@@ -64,7 +64,9 @@ def changed(tmp_path):
 
 
 def test_a_changed_recipe_is_refused_before_anything_runs(made, tmp_path):
-    with pytest.raises(OptionError, match="(?s)msp_0: `false_alarms` was 0.01 and is 0.05.*retrain"):
+    with pytest.raises(
+        OptionError, match="(?s)msp_0: `false_alarms` was 0.01 and is 0.05.*retrain"
+    ):
         refuse_changed(list(changed(tmp_path).values()), retrain=False)
     assert made["msp_0"].folder.exists()
 
