@@ -1,4 +1,4 @@
-"""The whole command on drawn streets: killed in the middle and called again, and a row that fails."""
+"""The whole command on drawn streets: killed in a training, called again, and a row that fails."""
 
 import os
 import re
@@ -107,13 +107,15 @@ def test_killed_in_a_training_and_called_again_the_table_is_the_same(tmp_path):
 
     said = finish(config, killed)
     assert re.search(r"trained_0: roadanomaly train \S+ --resume \(step \d of 8\)", said)
-    assert "base_0: roadanomaly" not in said and "msp_0: roadanomaly" not in said
+    assert "base_0: roadanomaly" not in said
+    assert "msp_0: roadanomaly" not in said
     tables = [(tmp_path / one / "leaderboard.csv").read_text() for one in ("whole", "killed")]
     assert tables[0] == tables[1]
     assert tables[0].count("\nstreets,") == len(CONFIG["rows"])
 
     line = next(one for one in tables[0].splitlines() if "broken" in one)
-    assert "failed: " in line and "decoder99" in line
+    assert "failed: " in line
+    assert "decoder99" in line
 
     again = finish(config, tmp_path / "whole")
     told = [one.split(":")[0] for one in again.splitlines() if ": roadanomaly " in one]
