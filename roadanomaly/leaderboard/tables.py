@@ -177,8 +177,9 @@ def notes_of(board: Board, rows: Sequence[RowResult]) -> list[str]:
     if board.against:
         title = board.rows[board.against].title or board.against
         found.append(
-            f"Intervals (95 %) are over frames, of the first seed; the reference is {title}, by a "
-            f"paired bootstrap of {board.resamples} draws."
+            "Intervals (95 %) are over frames, their ends the mean over seeds. The reference is "
+            f"{title}; differences to it are of the first seeds, by a paired bootstrap of "
+            f"{board.resamples} draws."
         )
     return found
 

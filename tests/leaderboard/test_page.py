@@ -83,6 +83,7 @@ def test_a_difference_is_that_of_the_first_seeds(board, written):
     line = lines(written)["Trained entropy"]
     step = stored(board, "entropy_0")["ap"] - stored(board, "msp_0")["ap"]
     assert float(line["step"]) == pytest.approx(step, abs=2e-3)
+    assert float(line["ap_low"]) < float(line["ap"]) < float(line["ap_high"])
     assert float(line["step_low"]) <= float(line["step"]) <= float(line["step_high"])
     assert line["verdict"] == "better"
     assert lines(written)["msp"]["verdict"] == ""
