@@ -85,8 +85,12 @@ def _mean(found: Sequence[dict[str, Interval]]) -> dict[str, Interval]:
 
     def mean(metric: str) -> Interval:
         parts = [one[metric] for one in found]
-        ends = (np.mean([getattr(one, key) for one in parts]) for key in ("value", "low", "high"))
-        return Interval(*map(float, ends), min(one.resamples for one in parts))
+        return Interval(
+            value=float(np.mean([one.value for one in parts])),
+            low=float(np.mean([one.low for one in parts])),
+            high=float(np.mean([one.high for one in parts])),
+            resamples=min(one.resamples for one in parts),
+        )
 
     return {metric: mean(metric) for metric in found[0]}
 
