@@ -167,7 +167,7 @@ def main() -> None:
     model = build(given)
     image = torch.rand(1, 3, given.height, given.width)
     if given.memory:
-        print(peak_growth(model, image, RUNS[given.memory]))
+        print(peak_growth(model, image, RUNS[given.memory])[0])
         return
     what = "step" if given.step else "scored"
     alone, both = in_turns(model, image, given.repeats, RUNS[what])

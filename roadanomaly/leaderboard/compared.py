@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from roadanomaly.evaluation.spool import fingerprint
 from roadanomaly.leaderboard.config import Board
 from roadanomaly.leaderboard.places import read_values, write_values
@@ -19,11 +21,12 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Compared:
-    """A row's first seed on one set.
+    """A row on one set.
 
     Args:
-        intervals: of its numbers over frames, by metric.
-        differences: to the reference's first seed on the same frames, by metric; empty of itself.
+        intervals: of its numbers over frames, by metric; of several seeds, the means of their ends.
+        differences: of its first seed to the reference's on the same frames, by metric; empty of
+            the reference itself.
     """
 
     intervals: dict[str, Interval]
@@ -44,20 +47,22 @@ def compare_rows(
         set_name: of the board.
         step: called once a row.
     """
-    scored = {row.name: row.scored[set_name][0] for row in rows if row.scored[set_name]}
+    scored = {row.name: row.scored[set_name] for row in rows if row.scored[set_name]}
     reference = scored.get(board.against)
     found = {}
-    for name, one in scored.items():
-        against = None if reference is None or name == board.against else reference
-        found[name] = _kept(board, set_name, name, one, against)
+    for name, seeds in scored.items():
+        against = None if reference is None or name == board.against else reference[0]
+        found[name] = _kept(board, set_name, name, seeds, against)
         step()
     return found
 
 
-def _kept(board: Board, set_name: str, name: str, one: Scored, against: Scored | None) -> Compared:
+def _kept(
+    board: Board, set_name: str, name: str, seeds: Sequence[Scored], against: Scored | None
+) -> Compared:
     """Read a comparison that still holds, or make it."""
     path = Path(board.out) / "compared" / set_name / f"{name}.json"
-    parts = {"format": FORMAT, "of": one.key, "against": against and against.key}
+    parts = {"format": FORMAT, "of": [one.key for one in seeds], "against": against and against.key}
     key = fingerprint({**parts, "resamples": board.resamples})
     held = read_values(path)
     if held.get("key") == key:
@@ -65,14 +70,29 @@ def _kept(board: Board, set_name: str, name: str, one: Scored, against: Scored |
             {metric: Interval(**values) for metric, values in held["intervals"].items()},
             {metric: Difference(**values) for metric, values in held["differences"].items()},
         )
-    entry = Entry(name, one.folder, one.found)
-    made = Compared(intervals_of(entry, board.resamples), {})
+    entries = [Entry(name, one.folder, one.found) for one in seeds]
+    made = Compared(_mean([intervals_of(one, board.resamples) for one in entries]), {})
     if against is not None:
         before = Entry(board.against, against.folder, against.found)
-        made = Compared(made.intervals, pair_of(before, entry, board.resamples).differences)
+        made = Compared(made.intervals, pair_of(before, entries[0], board.resamples).differences)
     values = {"key": key, **{key: asdict_all(getattr(made, key)) for key in asdict(made)}}
     write_values(path, values)
     return made
+
+
+def _mean(found: Sequence[dict[str, Interval]]) -> dict[str, Interval]:
+    """Return the means of values and ends over seeds."""
+
+    def mean(metric: str) -> Interval:
+        parts = [one[metric] for one in found]
+        return Interval(
+            value=float(np.mean([one.value for one in parts])),
+            low=float(np.mean([one.low for one in parts])),
+            high=float(np.mean([one.high for one in parts])),
+            resamples=min(one.resamples for one in parts),
+        )
+
+    return {metric: mean(metric) for metric in found[0]}
 
 
 def asdict_all(values: dict[str, Interval] | dict[str, Difference]) -> dict[str, dict[str, float]]:

@@ -131,8 +131,8 @@ class Board:
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 """Of rows, members and sets: they are folders, and stand behind `@`."""
 
-GROUPS = {"rows": Member, "first": Member, "sets": TestSet}
-PARTS = {"closed_set": ClosedSet, "cost": Cost}
+GROUPS: dict[str, type] = {"rows": Member, "first": Member, "sets": TestSet}
+PARTS: dict[str, type] = {"closed_set": ClosedSet, "cost": Cost}
 
 
 def read_board(path: Path) -> Board:
@@ -174,8 +174,7 @@ def board_of(held: Any, what: str) -> Board:
             if not isinstance(name, str) or not NAME.fullmatch(name):
                 msg = f"{what}: {name!r} of `{key}` needs a name of letters, digits, _ and -."
                 raise OptionError(msg)
-        made = {name: typed(kind, one, f"{what}, `{name}`") for name, one in of_group.items()}
-        given[key] = made
+        given[key] = {name: typed(kind, one, f"{what}, `{name}`") for name, one in of_group.items()}
     for key, kind in PARTS.items():
         if given.get(key) is not None:
             given[key] = typed(kind, given[key], f"{what}, `{key}`")

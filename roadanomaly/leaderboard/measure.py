@@ -2,8 +2,7 @@
 
     python -m roadanomaly.leaderboard.measure OUT.json --model FOLDER | --segmenter JSON ...
 
-`roadanomaly leaderboard` runs this once a row. Memory is the growth of a process's peak, so each
-of the two peaks is asked of a further process.
+`roadanomaly leaderboard` runs this once a row: memory is the growth of a process's peak.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,8 +29,6 @@ from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.training.record import machine
 from roadanomaly.training.step import LEARNS, TrainingStep
 from roadanomaly.weights_hash import weights_hash
-
-DOING = {"plain": plain, "scored": scored}
 
 
 def trained_parameters(model: Model) -> int:
@@ -77,19 +73,13 @@ def _closed(model: Model, given: argparse.Namespace, before: dict[str, Any]) -> 
     return {"network": known, "miou": closed_set(model.segmenter, frames).miou}
 
 
-def _cost(model: Model, given: argparse.Namespace, words: Sequence[str]) -> dict[str, float]:
-    alone, both = in_turns(model, _image(given), given.repeats, scored)
-    memory = {}
-    for one in DOING:
-        command = [sys.executable, "-m", "roadanomaly.leaderboard.measure", *words, "--memory", one]
-        answer = subprocess.run(command, capture_output=True, text=True, check=True)
-        memory[one] = float(answer.stdout.split()[-1])
-    return {
-        "plain_ms": alone,
-        "scored_ms": both,
-        "plain_mb": memory["plain"],
-        "scored_mb": memory["scored"],
-    }
+def _cost(model: Model, given: argparse.Namespace) -> dict[str, float]:
+    """Return time and memory; memory first, while nothing else has been computed."""
+    image = _image(given)
+    memory = peak_growth(model, image, plain, scored)
+    times = in_turns(model, image, given.repeats, scored)
+    keys = ("plain_mb", "scored_mb", "plain_ms", "scored_ms")
+    return dict(zip(keys, (*memory, *times), strict=True))
 
 
 def main(words: Sequence[str]) -> None:
@@ -104,19 +94,15 @@ def main(words: Sequence[str]) -> None:
     add("--closed", default="", help="JSON: data and size")
     add("--before", default="", help="file of the bare segmenter's figures")
     add("--key", default="", help="goes into the file")
-    add("--memory", choices=list(DOING), default=None)
     given = parser.parse_args(words)
     model = _model(given)
-    if given.memory:
-        sys.stdout.write(f"{peak_growth(model, _image(given), DOING[given.memory])}\n")
-        return
     before = json.loads(Path(given.before).read_text()) if given.before else {}
     found: dict[str, Any] = {"key": given.key, "machine": machine()}
+    if given.size:
+        found |= _cost(model, given)
     found |= _closed(model, given, before)
     found["parameters"] = sum(one.numel() for one in model.networks.parameters())
     found["trained"] = trained_parameters(model)
-    if given.size:
-        found |= _cost(model, given, words)
     write_text(Path(given.out), json.dumps(without_nan(found), indent=1) + "\n")
 
 

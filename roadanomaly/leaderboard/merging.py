@@ -24,12 +24,16 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     found = dict(below)
     for key, value in above.items():
         old = found.get(key)
-        together = isinstance(old, Mapping) and isinstance(value, Mapping)
-        if together and value.get("name", old.get("name")) == old.get("name"):
-            found[key] = merged(old, value)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            found[key] = _together(old, value)
         else:
             found[key] = value
     return found
+
+
+def _together(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
+    same = above.get("name", below.get("name")) == below.get("name")
+    return merged(below, above) if same else above
 
 
 def replaced(value: Any, by: Callable[[str], str]) -> Any:

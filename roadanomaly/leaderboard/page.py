@@ -101,12 +101,14 @@ def page_text(
     """Return the page."""
     main = next(iter(board.sets))
     kinds = sorted({learned(row) for row in rows} - {""})
+    ranking = [_ranked(row, main, compared[main], kinds) for row in rows]
     return render(
         "leaderboard.html.jinja",
         title=board.title,
         about=board.about,
         sets=[_set(board, rows, name, compared[name]) for name in board.sets],
-        ranking=[_ranked(row, main, compared[main], kinds) for row in rows],
+        ranking=ranking,
+        reach=_reach(ranking),
         main=board.sets[main].title or main,
         short=in_short(rows, main),
         kinds=kinds,
@@ -146,6 +148,12 @@ def _ranked(row: RowResult, set_name: str, compared: ByRow, kinds: Sequence[str]
         time=known.get("scored_ms", math.nan) / known.get("plain_ms", math.nan),
         before="; ".join(map(in_words, row.pretraining)),
     )
+
+
+def _reach(ranking: Sequence[Ranked]) -> float:
+    """Return where the bars end: at the highest AP, or end of an interval."""
+    ends = [end for one in ranking for end in (float(one.ap), one.high) if end > 0]
+    return max(ends, default=1.0)
 
 
 def _set(board: Board, rows: Sequence[RowResult], name: str, compared: ByRow) -> dict[str, Any]:

@@ -145,6 +145,8 @@ def _missing(board: Board, run: Run) -> str:
         return f"made by another config: {told}"
     if reason := read_values(failure_file(board, run)).get("reason"):
         return f"failed: {reason}"
+    if progress == "begun":
+        return f"begun, {told}"
     return "not evaluated yet" if progress == "done" else "not made yet"
 
 

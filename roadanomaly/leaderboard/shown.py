@@ -78,6 +78,8 @@ def _map(scored: Scored, frame_id: str) -> str:
     if found is None:
         return ""
     grey = cv2.imdecode(np.frombuffer(found.grey, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if grey is None:
+        return ""
     coloured = cv2.cvtColor(heat(grey.astype(np.float32), 0, 255), cv2.COLOR_RGB2BGR)
     content = cv2.imencode(".jpg", coloured, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
     return _address(content, "jpeg")

@@ -177,8 +177,9 @@ def notes_of(board: Board, rows: Sequence[RowResult]) -> list[str]:
     if board.against:
         title = board.rows[board.against].title or board.against
         found.append(
-            f"Intervals (95 %) are over frames, of the first seed; the reference is {title}, by a "
-            f"paired bootstrap of {board.resamples} draws."
+            "Intervals (95 %) are over frames, their ends the mean over seeds. The reference is "
+            f"{title}; differences to it are of the first seeds, by a paired bootstrap of "
+            f"{board.resamples} draws."
         )
     return found
 
@@ -186,10 +187,10 @@ def notes_of(board: Board, rows: Sequence[RowResult]) -> list[str]:
 def terminal_table(rows: Sequence[RowResult], set_name: str) -> Table:
     """Return the figures of all rows on a set that fit a terminal."""
     columns = (METHOD, *(one for one in METRICS if one.key != "best_f1"), LEARNED)
-    lines = [
-        (row.title, *(mean_of(row, set_name, one.key) for one in columns[1:-1]), learned(row))
-        for row in rows
-    ]
+    lines: list[Row] = []
+    for row in rows:
+        numbers = [mean_of(row, set_name, column.key) for column in columns[1:-1]]
+        lines.append((row.title, *numbers, learned(row)))
     return Table(columns, tuple(lines))
 
 

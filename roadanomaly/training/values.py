@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import ArgumentError
 from collections.abc import Mapping
 from dataclasses import fields
-from functools import cache
 from typing import Any, TypeVar
 
 from jsonargparse import ArgumentParser
@@ -43,9 +42,13 @@ def config_of(kind: type[C], values: Mapping[str, Any], what: str) -> C:
         raise OptionError(msg) from error
 
 
-@cache
+PARSERS: dict[str, ArgumentParser] = {}
+"""By kind; they take long to build."""
+
+
 def _parser(kind: type) -> ArgumentParser:
-    """Return what reads values of a kind; it takes long to build."""
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(kind)
-    return parser
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    if name not in PARSERS:
+        PARSERS[name] = ArgumentParser(exit_on_error=False)
+        PARSERS[name].add_class_arguments(kind)
+    return PARSERS[name]

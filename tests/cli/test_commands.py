@@ -219,6 +219,22 @@ def test_fit_saves_a_model_that_evaluate_takes(command, model_folder, tmp_path):
     assert "mahalanobis" in out
 
 
+def test_fit_reads_a_config_file_and_its_record_fits_the_same_again(
+    command, model_folder, tmp_path
+):
+    data = {"name": "streets", "count": 2, "height": 64, "width": 128}
+    asked = {"run": str(model_folder), "data": data, "size": [32, 64], "out": str(tmp_path / "a")}
+    (tmp_path / "fit.yaml").write_text(json.dumps(asked))  # JSON is YAML
+    assert command("fit", tmp_path / "fit.yaml", "--seed", 3)[0] == 0
+    first = json.loads((tmp_path / "a" / "model" / "model.json").read_text())
+    config = first["record"]["config"]
+    assert (config["size"], config["seed"], config["run"]) == ([32, 64], 3, str(model_folder))
+    (tmp_path / "again.yaml").write_text(json.dumps({**config, "out": str(tmp_path / "b")}))
+    assert command("fit", tmp_path / "again.yaml")[0] == 0
+    again = json.loads((tmp_path / "b" / "model" / "model.json").read_text())
+    assert again["calibration"] == first["calibration"]
+
+
 @pytest.mark.slow
 def test_fit_at_another_size_says_so_in_the_record(command, model_folder, tmp_path):
     small = ("--data.name", "streets", "--data.count", 2, "--data.height", 64, "--data.width", 128)

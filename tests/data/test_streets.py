@@ -20,7 +20,7 @@ from roadanomaly.streets.scene import Scene
 from roadanomaly.streets.structures import Barrier, Building
 from roadanomaly.streets.textures import random_texture
 from roadanomaly.streets.traffic import Vehicle
-from roadanomaly.types import IGNORE, NEGATIVE
+from roadanomaly.types import IGNORE, NEGATIVE, VOID
 
 SMALL = {"height": 96, "width": 192}
 SPLITS = ("train", "test", "sequence")
@@ -126,6 +126,18 @@ def test_main_classes_are_common(train_frames):
         assert least < share[name] < 0.5, name
     for name, least in {"sidewalk": 0.01, "terrain": 0.01, "car": 0.02, "person": 0.002}.items():
         assert least < share[name] < 0.3, name
+
+
+def test_strange_objects_may_be_void_as_sets_label_what_is_no_class():
+    usual, void = (
+        Streets("outliers", count=2, **SMALL, strange=one) for one in ("negative", "void")
+    )
+    for one, other in zip(usual, void, strict=True):
+        assert torch.equal(one.image, other.image)
+        assert torch.equal(one.label == NEGATIVE, other.label == VOID)
+        assert torch.equal(one.label != NEGATIVE, one.label == other.label)
+    assert any((frame.label == VOID).any() for frame in void)
+    assert void.record() == {**usual.record(), "strange": "void"}
 
 
 def test_anomalies_are_in_most_strange_frames_and_cover_little(strange_frames):

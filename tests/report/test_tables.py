@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import re
+import statistics
 
 import pytest
 
@@ -17,7 +18,7 @@ from roadanomaly.report.tables.results import (
     threshold_table,
     time_table,
 )
-from roadanomaly.report.tables.table import Column, Table, find_best
+from roadanomaly.report.tables.table import Column, Spread, Table, find_best
 from tests.report.made import NAN, make_findings, make_frames, make_scores
 
 KEYS = [metric.key for metric in METRICS]
@@ -167,3 +168,17 @@ def test_files_are_written_by_their_ending(findings, tmp_path):
         write_tables(tmp_path / "table.xlsx", findings)
     with pytest.raises(UserError, match="cannot be written"):
         write_table(tmp_path / "t.md" / "x.md", results_table(findings))
+
+
+def test_a_spread_counts_as_its_mean_and_is_written_with_its_deviation():
+    columns = (Column("name", "name", "text"), Column("ap", "AP", "percent", "higher"))
+    values = [0.5, 0.7, 0.9]
+    rows = (("three", Spread(values)), ("one", Spread([0.6])), ("none", Spread([])))
+    table = Table(columns, rows, find_best(columns, rows, ["", "", ""]))
+    assert table.best == {(0, 1)}
+    shown = [line[1] for line in table.texts()]
+    assert shown == [f"70.00 ± {100 * statistics.stdev(values):.2f}", "60.00", "–"]
+    lines = list(csv.DictReader(io.StringIO(to_csv(table))))
+    assert [float(line["ap"] or "nan") for line in lines[:2]] == pytest.approx([0.7, 0.6])
+    assert float(lines[0]["ap_deviation"]) == pytest.approx(statistics.stdev(values))
+    assert (lines[1]["ap_deviation"], lines[2]["ap"], lines[2]["ap_deviation"]) == ("", "", "")

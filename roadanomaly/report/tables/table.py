@@ -135,7 +135,7 @@ def show(cell: Cell, column: Column) -> str:
 def find_best(
     columns: Sequence[Column], rows: Sequence[Sequence[Cell]], groups: Sequence[str]
 ) -> frozenset[tuple[int, int]]:
-    """Find the best cell of each column within each group of rows that has more than one.
+    """Find the best cell of each column within each group of rows that are not all alike.
 
     Args:
         columns: of the table.
@@ -151,7 +151,7 @@ def find_best(
             numbers = {
                 m: v for m, v in values.items() if isinstance(v, float) and not math.isnan(v)
             }
-            if sign and len(numbers) > 1:
+            if sign and len(set(numbers.values())) > 1:
                 best = max(sign * value for value in numbers.values())
                 found |= {(m, place) for m, value in numbers.items() if sign * value == best}
     return frozenset(found)
