@@ -117,7 +117,7 @@ def _row(
     first = own[0]
     behind = [runs[one] for one in _all_needs(runs, first)]
     trainings = [run for run in (*behind, first) if run.how == "train" and not _begins(board, run)]
-    known = [read_values(measured_file(board, run)).get("trained") for run in trainings]
+    known = [read_values(measured_file(board, run)).get("trained", math.nan) for run in trainings]
     return RowResult(
         name=name,
         title=member.title or name,
@@ -129,7 +129,7 @@ def _row(
         images=sum(_seen(board, run).images for run in trainings),
         crops=tuple(_seen(board, run) for run in trainings),
         pretraining=tuple(_seen(board, run) for run in behind if run.how in ("flow", "generator")),
-        trained=float(sum(known)) if all(one is not None for one in known) else math.nan,
+        trained=float(sum(known)),
         measured=_measured(board, first),
         published=papers.get(member.published),
     )
