@@ -89,7 +89,7 @@ def run_lengths(
         size: `(H, W)` of the image.
     """
     x, y, width, height = box
-    whole = np.zeros(size, np.uint8, order="F")
+    whole: np.ndarray = np.zeros(size, np.uint8, order="F")
     whole[y : y + height, x : x + width] = region
     encoded = coco_mask.encode(whole)
     return {"size": list(size), "counts": encoded["counts"].decode("ascii")}

@@ -101,7 +101,7 @@ def instance_colours() -> np.ndarray:
     three to the next highest, and so on.
     """
     numbers = np.arange(256)
-    colours = np.zeros((256, 3), np.int64)
+    colours: np.ndarray = np.zeros((256, 3), np.int64)
     for place in range(3):
         for channel in range(3):
             colours[:, channel] |= (numbers >> (3 * place + channel) & 1) << (7 - place)

@@ -125,7 +125,9 @@ class SegmentMeIfYouCan(Metric):
         pixel = byte = 0
         for place, (number, height, width, size) in enumerate(about.tolist()):
             area = height * width
-            score = scores[byte : byte + size * area].view(KINDS[size]).reshape(height, width)
+            score: np.ndarray = (
+                scores[byte : byte + size * area].view(KINDS[size]).reshape(height, width)
+            )
             label = labels[pixel : pixel + area].reshape(height, width)
             frames[place if number < 0 else number] = score, label
             pixel, byte = pixel + area, byte + size * area
