@@ -86,14 +86,16 @@ class Gmm(FittedDensity):
 
     def add(self, vectors: Tensor, group: Tensor) -> None:
         """Show vectors to the samples."""
-        for number, bank in enumerate(self.banks):
-            assert isinstance(bank, FeatureBank)
+        for number, bank in enumerate(self._samples()):
             bank.add(vectors if len(self.banks) == 1 else vectors[group == number])
+
+    def _samples(self) -> list[FeatureBank]:
+        return [bank for bank in self.banks if isinstance(bank, FeatureBank)]
 
     def finish(self, name: str) -> None:
         """Fit whitening and mixtures."""
         del name
-        samples = [bank.rows for bank in self.banks]  # type: ignore[union-attr]
+        samples = [bank.rows for bank in self._samples()]
         rows = torch.cat([one for one in samples if len(one)] or samples)
         least = 4 * self.components
         if len(rows) < least:
@@ -107,8 +109,8 @@ class Gmm(FittedDensity):
             assert isinstance(mixture, GaussianMixture)
             mine = sample if len(sample) >= least else rows
             mixture.fit(self.whitening(mine), self.rounds, self.shrinkage)
-        for bank in self.banks:
-            bank.clear()  # type: ignore[operator]
+        for bank in self._samples():
+            bank.clear()
         self.ready = True
 
     def cost(self, vectors: Tensor, group: Tensor) -> Tensor:

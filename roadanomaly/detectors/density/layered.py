@@ -19,7 +19,7 @@ from roadanomaly.detectors.feature_source import FeatureSource
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.refiners.smoothing import check_window, window_mean
 from roadanomaly.segmenters.base import Segmenter
-from roadanomaly.types import NEGATIVE, Batch, Segmentation, is_inlier
+from roadanomaly.types import NEGATIVE, Answer, Batch, Segmentation, is_inlier
 
 LEAST = 64
 """Vectors without which nothing can be learned."""
@@ -86,7 +86,7 @@ class LayeredDensity(Detector):
 
     kind = "train"
     fit_passes: ClassVar[tuple[Pass, ...]] = (Pass("prepare"),)
-    accepts = ("logits", "evidence")
+    accepts: ClassVar[tuple[Answer, ...]] = ("logits", "evidence")
 
     densities: nn.ModuleDict
     banks: nn.ModuleDict

@@ -1,4 +1,4 @@
-"""A mixture of Gaussians, learned by expectation maximisation."""
+"""A mixture of Gaussians with full covariances, learned by expectation maximisation."""
 
 from __future__ import annotations
 
