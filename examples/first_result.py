@@ -27,14 +27,15 @@ print(result.score.shape, result.score.dtype)
 # pixels.
 
 # %%
-for found in result.components:
-    print(found.box, f"{found.area} pixels")
+for component in result.components:
+    print(component.box, f"{component.area} pixels")
 
 # %% [markdown]
 # The street, the score of every pixel (bright is strange), and what exceeds the threshold.
 
 # %%
-Image.fromarray(row([street, heat(result.score), overlay(street, result.mask, result.components)]))
+found = overlay(street, result.mask, result.components)
+Image.fromarray(row([street, heat(result.score), found])).reduce(2)
 
 # %% [markdown]
 # Too many boxes, or too few? The model carries three thresholds by name.

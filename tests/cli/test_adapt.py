@@ -47,6 +47,7 @@ def test_a_drive_becomes_a_model_with_its_figures(
     assert command("adapt", "--out", out, "--resume")[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -78,6 +79,7 @@ def test_a_set_without_splits_sets_the_threshold_itself():
     assert held_out_part({"name": "streets"}) == {"name": "streets", "split": "val"}
 
 
+@pytest.mark.slow
 def test_fit_takes_ordinary_frames_without_labels(command, model_folder, photos, tmp_path):
     data = ("--data.name", "folder", "--data.images", photos, "--data.kind", "ordinary")
     code, said, told = command("fit", "--run", model_folder, *data, "--out", tmp_path / "mine")

@@ -170,6 +170,7 @@ def test_negatives_are_put_into_a_labelled_set_and_scored_on_its_road(
     assert any((frame.truth == 255).float().mean() > 0.3 for frame in mixed)
 
 
+@pytest.mark.slow
 def test_two_runs_with_other_weights_are_two_tables_and_a_spread(command, model_folder, tmp_path):
     torch.manual_seed(1)
     other = ra.Model(ra.segmenter("espnetv2", scale=0.5), ra.detector("energy"))
@@ -207,6 +208,7 @@ def test_stored_maps_score_as_the_model_that_made_them(command, model_folder, tm
     assert "test_0001" in err
 
 
+@pytest.mark.slow
 def test_fit_saves_a_model_that_evaluate_takes(command, model_folder, tmp_path):
     small = ("--data.name", "streets", "--data.count", 3, "--data.height", 64, "--data.width", 128)
     words = ("--detector.name", "mahalanobis", "--false_alarms", 0.1, "--out", tmp_path / "fit")
@@ -219,6 +221,7 @@ def test_fit_saves_a_model_that_evaluate_takes(command, model_folder, tmp_path):
     assert "mahalanobis" in out
 
 
+@pytest.mark.slow
 def test_fit_reads_a_config_file_and_its_record_fits_the_same_again(
     command, model_folder, tmp_path
 ):
@@ -248,6 +251,7 @@ def test_fit_at_another_size_says_so_in_the_record(command, model_folder, tmp_pa
     assert "at least 1 pixel" in err
 
 
+@pytest.mark.slow
 def test_fit_puts_negatives_in_and_says_so_in_the_record(command, model_folder, tmp_path):
     small = ("--data.name", "streets", "--data.count", 3, "--data.height", 64, "--data.width", 128)
     words = ("--detector.name", "mahalanobis", "--out", tmp_path / "fit")
@@ -260,6 +264,7 @@ def test_fit_puts_negatives_in_and_says_so_in_the_record(command, model_folder, 
     assert record["fit_data"]["negatives"]["name"] == "shapes"
 
 
+@pytest.mark.slow
 def test_fit_refuses_a_share_out_of_range_and_what_is_trained(command, model_folder, tmp_path):
     small = ("--data.name", "streets", "--data.count", 2, "--data.height", 64, "--data.width", 128)
     words = ("fit", "--run", model_folder, *small, "--out", tmp_path / "fit")
@@ -290,6 +295,7 @@ def test_data_check_reports_each_broken_frame(command, tmp_path):
     assert "1 problems" in err
 
 
+@pytest.mark.slow
 def test_a_demo_that_is_stopped_says_how_to_go_on(command, tmp_path, monkeypatch):
     def stopped(_):
         raise Interrupted
@@ -313,6 +319,7 @@ def test_demo_runs_from_end_to_end(command, tmp_path, monkeypatch):
     assert cv2.imread(str(tmp_path / "demo" / "before_and_after.png")) is not None
 
 
+@pytest.mark.slow
 def test_thresholds_are_transferred_from_another_set(command, model_folder, tmp_path):
     words = (*STREETS, "--data.width", 128, "--detectors", "none", "--pictures", 0)
     other = ("--validate_on", "folder", "--validation.images", tmp_path / "val" / "images")
@@ -330,6 +337,7 @@ def test_thresholds_are_transferred_from_another_set(command, model_folder, tmp_
     assert ("validation F1", "folder all", None) in named
 
 
+@pytest.mark.slow
 def test_fit_keeps_the_best_f1_of_validation_data_and_predict_takes_it(
     command, model_folder, photos, tmp_path
 ):

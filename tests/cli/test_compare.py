@@ -15,6 +15,7 @@ def runs(tmp_path):
     return folders
 
 
+@pytest.mark.slow
 def test_prints_and_writes_page_and_tables(command, runs, tmp_path):
     out = tmp_path / "pages" / "compare.html"
     tables = [tmp_path / f"t.{suffix}" for suffix in ("md", "tex", "csv")]

@@ -38,6 +38,7 @@ def test_predict_names_the_images_and_writes_nothing_of_them(command, diverged, 
     assert not list((tmp_path / "out").glob("*.png"))
 
 
+@pytest.mark.slow
 def test_evaluate_names_the_frame(command, diverged, tmp_path):
     size = ("--data.height", 64, "--data.width", 96, "--data.count", 2, "--pictures", 0)
     words = ("--on", "streets", *size, "--detectors", "none", "--out", tmp_path / "out")
@@ -54,6 +55,7 @@ def test_video_names_the_frame_and_ends(command, diverged, photos, tmp_path):
     assert "so they rank nothing" in err
 
 
+@pytest.mark.slow
 def test_label_names_the_image(command, diverged, photos, tmp_path):
     words = ("--segmenter.name", "espnetv2", "--segmenter.scale", 0.5, "--segmenter.weights")
     import torch

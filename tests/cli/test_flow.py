@@ -50,6 +50,7 @@ def final(folder):
     return {**last["networks"], **last["average"]["state"]}
 
 
+@pytest.mark.slow
 def test_train_then_sample(command, config, tmp_path):
     code, _, err = command("flow", "train", config())
     assert code == 0
@@ -83,6 +84,7 @@ def test_a_run_that_died_goes_on_unchanged(command, config, tmp_path, monkeypatc
         assert (tmp_path / "run" / table).read_text() == (tmp_path / "died" / table).read_text()
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_the_cheapest_validated_average(command, config, tmp_path):
     assert command("flow", "train", config())[0] == 0
     last = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")

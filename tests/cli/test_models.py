@@ -27,6 +27,7 @@ def runs(tmp_path):
     return {run: str(tmp_path / run) for run in names}
 
 
+@pytest.mark.slow
 def test_runs_of_one_detector_carry_their_folders_names(runs):
     (group,) = gather(list(runs.values()), None, ["msp", "energy"], torch.device("cpu"))
     expected = ["energy (a_0)", "energy (a_1)", "energy (a_2)", "entropy", "msp"]

@@ -48,6 +48,7 @@ def fpr95(truth, score):
     return fpr[np.argmax(tpr >= 0.95)]
 
 
+@pytest.mark.slow
 def test_half_precision_says_what_it_changed(command, model_folder, tmp_path):
     out = tmp_path / "e"
     words = ("--precision", "bf16", "--precision_check", 2, "--out", out)
@@ -86,6 +87,7 @@ def test_half_precision_says_what_it_changed(command, model_folder, tmp_path):
     assert record["batch"] == 1
 
 
+@pytest.mark.slow
 def test_exact_precision_says_nothing_of_it(command, model_folder, tmp_path):
     code, printed, _ = command("evaluate", model_folder, *WORDS, "--out", tmp_path / "e")
     assert code == 0
@@ -93,6 +95,7 @@ def test_exact_precision_says_nothing_of_it(command, model_folder, tmp_path):
     assert "precision" not in json.loads((tmp_path / "e" / "metrics.json").read_text())["streets"]
 
 
+@pytest.mark.slow
 def test_frames_of_one_precision_are_not_taken_for_another(
     command, model_folder, tmp_path, monkeypatch
 ):
@@ -115,6 +118,7 @@ def test_frames_of_one_precision_are_not_taken_for_another(
         assert "were scored before" not in err
 
 
+@pytest.mark.slow
 def test_a_batch_is_recorded_and_gives_the_numbers_of_one_by_one(command, model_folder, tmp_path):
     numbers = []
     for batch in (1, 3):
@@ -135,6 +139,7 @@ def test_predict_computes_in_half_precision(command, model_folder, photos, tmp_p
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_fit_records_precision_and_batch(command, model_folder, tmp_path):
     data = ("--data.name", "streets", "--data.count", 3, "--data.height", 64, "--data.width", 128)
     words = ("--detector.name", "mahalanobis", "--precision", "bf16", "--batch", 2)

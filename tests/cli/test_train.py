@@ -38,6 +38,7 @@ def refused(capsys, *words) -> str:
     return err
 
 
+@pytest.mark.slow
 def test_a_run_from_a_file_with_overrides(config, tmp_path):
     path = config()
     out = tmp_path / "elsewhere"

@@ -62,6 +62,7 @@ def test_video_says_what_is_missing_and_leaves_no_file_of_nothing(command, model
     assert "are missing" in told
 
 
+@pytest.mark.slow
 def test_several_sources_are_scored_together_as_each_alone(command, model_folder, tmp_path):
     sources = [
         write_clip(tmp_path / "left.mp4", 9, range(2, 8)),
@@ -168,6 +169,7 @@ def test_mine_writes_an_index_and_names_broken_clips(command, model_folder, clip
     assert "1 of them mined before" in err
 
 
+@pytest.mark.slow
 def test_mine_finds_the_same_in_several_clips_at_a_time(command, model_folder, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     for number, count in enumerate((12, 7, 9)):

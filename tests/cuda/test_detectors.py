@@ -42,7 +42,12 @@ def networks_for(name: str) -> tuple[str, str]:
     return LOGITS if "logits" in DETECTORS.get(name).accepts else MASKS
 
 
-PAIRS = [(name, network) for name in DETECTORS for network in networks_for(name)]
+PAIRS = [
+    pytest.param(name, network, marks=[pytest.mark.slow] if place else [], id=f"{name}-{network}")
+    for name in DETECTORS
+    for place, network in enumerate(networks_for(name))
+]
+"""`make test-fast` takes one network of each detector."""
 
 
 def assert_scores(score: torch.Tensor) -> None:
@@ -79,7 +84,7 @@ def test_a_score_is_computed_on_the_device(name, on):
 
 
 @pytest.mark.parametrize(
-    ("name", "on"), [pair for pair in PAIRS if DETECTORS.get(pair[0]).kind in LEARNS]
+    ("name", "on"), [pair for pair in PAIRS if DETECTORS.get(pair.values[0]).kind in LEARNS]
 )
 def test_a_training_step_is_taken_on_the_device(name, on):
     model = Model(network(on), detector(name))

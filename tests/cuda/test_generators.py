@@ -25,6 +25,7 @@ def test_every_generator_is_here():
     assert set(SMALL) == set(GENERATORS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_a_step_of_both_sides_is_taken_on_the_device(name, tmp_path):
     values = {

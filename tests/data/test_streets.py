@@ -54,6 +54,7 @@ def drawn_elsewhere():
     return dict(line.split() for line in other.stdout.splitlines())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_fresh_process_draws_the_same_bytes(split, drawn_elsewhere):
     frames = Streets(split, **SMALL)
@@ -98,6 +99,7 @@ def test_shapes_types_and_names():
     }
 
 
+@pytest.mark.slow
 def test_labels_are_class_ids(train_frames, strange_frames):
     allowed = {*range(len(CITYSCAPES)), IGNORE}
     for frame in train_frames:

@@ -18,6 +18,7 @@ from roadanomaly.detectors.density.layer_density import VectorDensity, WindowDen
 from roadanomaly.detectors.density.projection import Whitening
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.fitting import split_for
+from roadanomaly.flows.map_flow import MapFlow
 from roadanomaly.flows.vector_flow import VectorFlow
 from roadanomaly.model import Model
 from roadanomaly.segmenters.base import FeatureInfo
@@ -121,6 +122,7 @@ def two():
     return segmenter, trained(segmenter, features=["colour", "product"])
 
 
+@pytest.mark.slow
 def test_min_takes_the_least_likely_layer(two):
     segmenter, detector = two
     batch = toy.planted(toy.inliers(2, 9), 0.3)
@@ -179,6 +181,7 @@ def test_standardised_detector_scores_a_dimmed_frame_alike():
     assert score[batch.negative].mean() > score[batch.known].mean() + 0.5
 
 
+@pytest.mark.slow
 def test_held_out_inliers_have_mean_0_and_deviation_1_in_each_layer(two):
     segmenter, detector = two
     batch = toy.inliers(16, 50)
@@ -296,7 +299,7 @@ def test_windows_learn_what_single_vectors_cannot_see():
     def batch(rows, step, size):
         return rows[(torch.arange(size) + size * step) % len(rows)]
 
-    layer = WindowDensity(2, 2, couplings=4, hidden=16, side=16)
+    layer = WindowDensity(2, MapFlow(2, steps=4, hidden=16), side=16)
     rows = noisy(maps(64, striped=True))
     layer.prepare(rows)
     descend(layer.parameters(), lambda step: layer.loss(batch(rows, step, 4), 0.05), 30, 1e-2)
@@ -312,7 +315,7 @@ def test_windows_learn_what_single_vectors_cannot_see():
 
 
 def test_a_window_lies_about_its_cell_and_inside_the_map():
-    layer = WindowDensity(2, 2, couplings=2, hidden=4, side=4)
+    layer = WindowDensity(2, MapFlow(2, steps=2, hidden=4), side=4)
     feature = torch.arange(60.0).view(1, 6, 10).repeat(2, 1, 1)
     rows = layer.take(feature, torch.tensor([[3, 5], [0, 0], [5, 9]]))
     assert rows.shape == (3, 2, 4, 4)

@@ -38,9 +38,9 @@ def model():
     return made
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
-def test_a_docstring_says_how_to_start_it(path):
-    text = path.read_text()
+@pytest.mark.parametrize("name", ["mmseg_hook", "pytorch_ood_detector", "ros2_node"])
+def test_a_docstring_says_how_to_start_it(name):
+    text = (EXAMPLES / f"{name}.py").read_text()
     assert text.startswith('"""')
     assert "pip install" in text.split('"""')[1]
 

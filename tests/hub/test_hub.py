@@ -44,6 +44,7 @@ def pushed(hub, model):
     return hub
 
 
+@pytest.mark.slow
 def test_a_model_comes_back_as_it_went(pushed, model):
     assert pushed.private == {"somebody/roads": True}
     assert set(pushed.held("somebody/roads")) == {

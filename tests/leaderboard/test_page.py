@@ -44,6 +44,7 @@ def stored(board, name):
     return json.loads(next(places).read_text())["official"]
 
 
+@pytest.mark.slow
 def test_a_cell_is_the_mean_over_seeds_with_its_deviation(board, written):
     line = lines(written)["Trained entropy"]
     for metric in ("ap", "fpr95", "auroc", "siou"):
@@ -61,6 +62,7 @@ def test_rows_stand_by_their_ap(written):
     assert values == sorted(values, reverse=True)
 
 
+@pytest.mark.slow
 def test_the_rank_correlation_is_that_of_the_places(board, tmp_path):
     rows = read_rows(board, plan_of(board, tmp_path))
     papers = {row.method: row.numbers["ap"] for row in published("smiyc-anomaly")}
@@ -113,6 +115,7 @@ def test_writing_again_changes_nothing(board, written, tmp_path):
         assert (plan_folder(board) / name).read_text() == text
 
 
+@pytest.mark.slow
 def test_a_failure_is_a_row_with_its_reason(tmp_path):
     board = make_board(tmp_path)
     runs = runs_of(board)

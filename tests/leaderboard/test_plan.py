@@ -49,6 +49,7 @@ MORE = ["max_logit", "energy", "entropy", "sml", "ensemble", "dacup", "fusion"]
 BOARDS = sorted(CONFIGS.glob("leaderboard_*.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
 def test_our_boards_hold_every_row_and_name_what_there_is(path):
     board = read_board(path)
@@ -62,6 +63,7 @@ def test_our_boards_hold_every_row_and_name_what_there_is(path):
                 catalogue.check_types(part["name"], options)
 
 
+@pytest.mark.slow
 def test_rows_of_one_board_share_their_setting():
     board = read_board(CONFIGS / "leaderboard_roadanomaly.yaml")
     trained = [run for run in plan_of(board, CONFIGS) if run.how == "train"]

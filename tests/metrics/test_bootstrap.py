@@ -110,6 +110,7 @@ def test_a_run_does_not_differ_from_itself():
         assert (one.value, one.low, one.high, one.p) == (0, 0, 0, 1)
 
 
+@pytest.mark.slow
 def test_pairing_sees_a_difference_that_two_intervals_hide():
     worse, better = (
         PixelStatistic(curves(frames(12, noise=0.5))),

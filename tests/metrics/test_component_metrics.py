@@ -53,6 +53,7 @@ def test_objects_match_the_definition(seed, rule):
     assert np.allclose(np.sort(ours.ppv), np.sort(ppv), rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_many_specks_take_the_sparse_table():
     size = (60, 700)
     label, predicted = (np.zeros(size, np.uint8) for _ in range(2))

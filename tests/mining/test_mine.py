@@ -133,6 +133,7 @@ def test_clips_that_are_mined_at_a_time_have_the_records_of_one_alone(drives, tm
     assert list(mine_here(tasks, new_worker, at_once=3)) == alone
 
 
+@pytest.mark.slow
 def test_clips_that_are_broken_off_leave_no_record(drives, tmp_path):
     """What ends the mining ends every clip that is in work, and they are mined again."""
     tasks = find_clips([str(drives)], tmp_path / "out")

@@ -16,6 +16,7 @@ def source():
     return StreetObjects(streets=4)
 
 
+@pytest.mark.slow
 def test_an_object_shows_what_its_street_shows_there(source):
     for index in range(4):
         frame = source.streets[index]

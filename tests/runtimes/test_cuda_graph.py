@@ -176,6 +176,7 @@ def test_networks_answer_the_same_with_channels_last(name):
         torch.testing.assert_close(after.features[feature], wanted, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["dacup", "densehybrid", "image_resynthesis", "jsrnet", "nflowjs", "synboost"]
 )

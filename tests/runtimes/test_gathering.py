@@ -85,6 +85,7 @@ def test_batches_are_full_where_all_streams_are_fast():
     assert seats[0].about == {"frames_a_batch": 3.0}
 
 
+@pytest.mark.slow
 def test_a_slow_stream_holds_nobody_up():
     gathering = Gathering(Mean(), wait_s=0.005)
     begun = time.perf_counter()

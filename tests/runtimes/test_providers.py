@@ -176,6 +176,7 @@ def exported(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_real_processor_takes_an_export(exported):
     image = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
     named = Opened(exported, Choice(provider="cpu")).runtime(SIZE)
@@ -191,6 +192,7 @@ def test_an_export_keeps_its_engines_beside_its_graph(exported, stand_in):
     assert kept.parent == exported / "engines"
 
 
+@pytest.mark.slow
 def test_an_export_can_be_written_again_over_one_with_engines(exported, stand_in, monkeypatch):
     stand_in(TENSORRT, CUDA, CPU)
     Opened(exported, Choice(provider="tensorrt")).runtime(SIZE)

@@ -32,6 +32,7 @@ def test_it_has_the_tensors_of_the_shipped_model_and_a_decoder_of_its_own():
     assert "encoder_weights" not in segmenter.options()
 
 
+@pytest.mark.slow
 def test_a_file_of_the_library_itself_serves_too(tmp_path):
     other = roadanomaly.segmenter("smp", encoder="resnet18", architecture="unet").network
     torch.save(other.state_dict(), tmp_path / "unet.pth")

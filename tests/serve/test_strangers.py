@@ -222,6 +222,7 @@ def test_a_shared_runtime_is_fair():
     assert np.diff(mine).max() <= 3
 
 
+@pytest.mark.slow
 def test_token_from_end_to_end(clip):
     client = pytest.importorskip("websockets.sync.client", reason=WEB)
     closed = pytest.importorskip("websockets.exceptions", reason=WEB)

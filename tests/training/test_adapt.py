@@ -136,6 +136,7 @@ def test_what_is_ordinary_here_is_no_object_afterwards_and_strange_things_still_
     assert (folder / "worst.png").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(world, monkeypatch):
     whole = Trainer(config(world, steps=6, validate_every=3, checkpoint_every=2)).run()
     shorter = config(world, "stopped", steps=6, validate_every=3, checkpoint_every=2)
@@ -158,6 +159,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(world, monkeypatch):
     assert told[0]["after"] == told[1]["after"]
 
 
+@pytest.mark.slow
 def test_only_the_correction_moves_unless_more_is_asked_for(world):
     folder = Trainer(config(world, steps=2, validate_every=0)).run()
     before, after = (
@@ -168,6 +170,7 @@ def test_only_the_correction_moves_unless_more_is_asked_for(world):
     assert added <= {"scales", "projections", "last"}
 
 
+@pytest.mark.slow
 def test_a_model_that_was_adapted_before_keeps_its_correction(world):
     folder = Trainer(config(world, steps=2, validate_every=0)).run()
     model = roadanomaly.load(folder)

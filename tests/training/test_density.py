@@ -35,6 +35,7 @@ def whole(tmp_path_factory):
     return Trainer(runs.config(tmp_path_factory.mktemp("runs") / "whole", **CHANGES)).run()
 
 
+@pytest.mark.slow
 def test_it_leaves_a_model_that_scores_and_a_segmenter_as_it_was(whole):
     model = roadanomaly.load(whole)
     assert model.calibration.data == "streets val"

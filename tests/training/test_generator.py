@@ -107,6 +107,7 @@ def test_one_backward_is_what_two_would_be(tmp_path, batch):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_penalty_comes_every_so_many_passes(tmp_path, batch):
     module = task(tmp_path, r1=2.0, r1_interval=3).module.train()
     found = [module(batch)["r1"].item() for _ in range(7)]

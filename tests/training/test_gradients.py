@@ -117,6 +117,7 @@ ADVERSE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("void", [False, True])
 @pytest.mark.parametrize("kind", ADVERSE)
 def test_a_step_of_a_generator_reaches_both_sides(kind, void, tmp_path):

@@ -131,6 +131,7 @@ def whole(request, tmp_path_factory):
     return Trainer(runs.config(out, **changes)).run(), changes
 
 
+@pytest.mark.slow
 def test_a_joint_run_moves_both_and_keeps_the_flow(whole):
     folder, changes = whole
     trainer = Trainer(runs.config(folder.parent / "fresh", **changes))

@@ -46,6 +46,7 @@ def fail():
     raise RuntimeError("the plug was pulled")
 
 
+@pytest.mark.slow
 def test_a_run_leaves_what_it_promises(uninterrupted):
     names = {path.name for path in uninterrupted.iterdir()}
     assert names >= {"checkpoints", "config.yaml", "metrics.csv", "model", "record.json"}
@@ -132,6 +133,7 @@ def test_a_run_that_died_while_it_finished_is_finished(uninterrupted, tmp_path, 
     assert roadanomaly.load(config.out).calibration is not None
 
 
+@pytest.mark.slow
 def test_a_finished_run_can_be_resumed_and_changes_nothing(uninterrupted, tmp_path):
     before = (uninterrupted / "model" / "weights.safetensors").read_bytes()
     Trainer(runs.config(uninterrupted), resume=True).run()
@@ -384,6 +386,7 @@ def test_two_processes_of_one_crop_equal_one_process_of_two(tmp_path):
             torch.testing.assert_close(two[key], one[key], rtol=1e-3, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_a_pass_that_fails_on_spoilt_weights_is_told_as_divergence(tmp_path, monkeypatch):
     forward = TrainingStep.forward
 

@@ -49,6 +49,7 @@ def test_a_share_may_be_empty(tmp_path):
     assert validator.sum_up(parts).values == validator.run(model).values
 
 
+@pytest.mark.slow
 def test_half_precision_in_validations_is_told_at_the_end(tmp_path, capsys):
     folder = trainer(tmp_path / "run", steps=1, validate_every=0, val_precision="bf16").run()
     told = capsys.readouterr().err

@@ -80,6 +80,7 @@ def test_float32_is_rounded_where_no_density_is_trained(tmp_path, tf32):
         assert tf32() == (rounded, rounded)
 
 
+@pytest.mark.slow
 def test_weights_with_channels_last_give_the_same_loss_and_are_saved_as_ever(tmp_path, tf32):
     one = Trainer(runs.config(tmp_path / "a", steps=2))
     other = Trainer(runs.config(tmp_path / "b", steps=2))

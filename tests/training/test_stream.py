@@ -115,6 +115,7 @@ def test_an_empty_set_is_refused():
         stream(frames=Empty(count=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [None, Shapes(look={"side": (12, 30)})])
 def test_workers_change_nothing(source):
     batches = [

@@ -86,6 +86,7 @@ def test_one_that_fails_leaves_the_others_alone(clips):
         raise_first(faults)
 
 
+@pytest.mark.slow
 def test_live_streams_of_which_one_is_slow(clips):
     """Were the other to wait for each frame of the slow one, it would have three of its thirty."""
     gathering = Gathering(Red())

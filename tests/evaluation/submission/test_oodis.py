@@ -180,6 +180,7 @@ def test_the_whole_submission_has_2751_frames(export, tmp_path):
         check_as_the_benchmark(archive, texts_of([*laf[0], *laf[1]], anomaly, sets.obstacle_ids()))
 
 
+@pytest.mark.slow
 def test_a_model_brings_its_own_threshold(export, part_root, run_folder, tmp_path):
     words = (run_folder, "--for", "oodis", "--root", part_root, "--track", "roadanomaly")
     for name, extra in (("own", ()), ("strict", ("--false_alarms", "0.01"))):

@@ -209,6 +209,7 @@ def test_files_that_were_changed_since_are_named_and_put_back(words, export, tmp
     assert "it was whole already" in export(*words, "--out", out)[1]
 
 
+@pytest.mark.slow
 def test_two_exports_into_one_folder_are_kept_apart(words, export, tmp_path):
     from tests.keeping.test_locks import HOLD, start
 
