@@ -57,7 +57,7 @@ def test_a_dynamic_graph_takes_any_size(to, tmp_path):
 def test_espnetv2_pools_to_its_own_sizes_at_every_size(to, tmp_path):
     model = small_model()
     assert written(model, to, tmp_path)["dynamic"] == {"least": 64}
-    assert_equal_to_eager(model, tmp_path, SIZES)
+    assert_equal_to_eager(model, tmp_path, SIZES[-2:])
 
 
 @pytest.mark.slow

@@ -14,6 +14,10 @@ ONE_PASS = [name for name in DETECTORS if set(DETECTORS.get(name).asks) <= {"ans
 """Those that ask for one pass; the others are refused by the export."""
 
 
+OFF = {"autoencoder": 1e-4}
+"""How far last digits carry: SSIM subtracts moments that are nearly equal."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_PASS)
 def test_graph_of_every_detector_is_the_model(name):
@@ -22,7 +26,8 @@ def test_graph_of_every_detector_is_the_model(name):
     score, classes = eager(model, image)
     with torch.inference_mode():
         found = ScoringGraph(model)(torch.from_numpy(image)[None])
-    torch.testing.assert_close(found[1][0], torch.from_numpy(score), rtol=1e-5, atol=1e-5)
+    off = OFF.get(name, 1e-5)
+    torch.testing.assert_close(found[1][0], torch.from_numpy(score), rtol=off, atol=off)
     assert (found[0][0].numpy() == classes).all()
 
 
