@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jupytext
 from nbclient import NotebookClient
@@ -48,7 +49,10 @@ def main() -> None:
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     for name in SCRIPTS:
-        write_notebook(executed(HERE / f"{name}.py", HERE.parent), out / f"{name}.ipynb")
+        with TemporaryDirectory() as folder:
+            (Path(folder) / "configs").symlink_to(HERE.parent / "configs")
+            notebook = executed(HERE / f"{name}.py", Path(folder))
+        write_notebook(notebook, out / f"{name}.ipynb")
         print(f"{name}.ipynb", flush=True)
 
 
