@@ -59,8 +59,13 @@ class RoadAnomaly(Detector):  # type: ignore[misc]
         return self.model.score(x.to(self.model.device))[0]
 
     def predict_features(self, x: Tensor) -> Tensor:
-        """Refused: these detectors read images, their features are a network's own."""
-        raise NotImplementedError("give images to `predict`")
+        """Refuse: these detectors read images, and their features are a network's own.
+
+        Raises:
+            TypeError: always.
+        """
+        msg = f"roadanomaly scores images, not features {tuple(x.shape)}: give them to `predict`."
+        raise TypeError(msg)
 
 
 def ood_labels(truth: Tensor) -> Tensor:

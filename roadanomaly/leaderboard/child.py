@@ -17,9 +17,9 @@ LEFT_ALONE = 75
 
 
 def _watch() -> None:
-    while os.read(sys.stdin.fileno(), 1024):
-        pass
-    os._exit(LEFT_ALONE)
+    while True:
+        if not os.read(sys.stdin.fileno(), 1024):
+            os._exit(LEFT_ALONE)
 
 
 if __name__ == "__main__":

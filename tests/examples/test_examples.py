@@ -112,6 +112,8 @@ def test_pytorch_ood_s_methods_give_the_model_s_scores(model, monkeypatch):
     detector = ood.RoadAnomaly(model)
     batch = torch.from_numpy(IMAGE).permute(2, 0, 1)[None].float() / 255
     assert detector.fit([]) is detector.fit_features(batch, batch) is detector
+    with pytest.raises(TypeError, match=r"not features \(2, 3\): give them to `predict`"):
+        detector.predict_features(torch.zeros(2, 3))
     np.testing.assert_array_equal(detector(batch)[0].detach().numpy(), model(IMAGE).score)
     labels = ood.ood_labels(torch.tensor([0, 1, 255], dtype=torch.uint8))
     assert [value < 0 for value in labels.tolist()] == [False, True, False]

@@ -32,7 +32,7 @@ class Hub:
 def handler(hub):
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_):
-            pass
+            """Keep the tests' output free of requests."""
 
         def answer(self, code, body=b"", headers=None):
             content = body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -42,10 +42,12 @@ def filled(given, track="obstacle", mode="official", batch=2, numbered=False):
     return metric
 
 
-def same(found, expected):
-    assert list(found) == list(expected)
-    for name, value in expected.items():
-        assert found[name].item() == pytest.approx(value, rel=1e-6, nan_ok=True), name
+def plain(metric):
+    return {name: value.item() for name, value in metric.compute().items()}
+
+
+def close_to(expected):
+    return pytest.approx(expected, rel=1e-6, nan_ok=True)
 
 
 @pytest.mark.parametrize("mode", ["official", "exact"])
@@ -53,16 +55,18 @@ def same(found, expected):
 def test_batches_give_what_the_frames_give(track, mode):
     given = frames()
     metric = filled(given, track, mode)
-    same(metric.compute(), score_frames(given, track, mode))
+    expected = score_frames(given, track, mode)
+    assert plain(metric) == close_to(expected)
+    assert list(metric.compute()) == list(expected)
     metric.reset()
     metric.update(*(torch.from_numpy(one)[None] for one in given[3]))
-    same(metric.compute(), score_frames(given[3:4], track, mode))
+    assert plain(metric) == close_to(score_frames(given[3:4], track, mode))
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float64])
 def test_scores_keep_their_type(kind):
     given = frames(kind=kind)
-    same(filled(given).compute(), score_frames(given, "obstacle"))
+    assert plain(filled(given)) == close_to(score_frames(given, "obstacle"))
 
 
 def test_average_precision_is_scikit_learn_s():
@@ -79,14 +83,14 @@ def test_sizes_may_differ_and_frames_may_come_twice_and_in_any_order():
     for place in (2, 0, 1, 0):
         parts = (torch.from_numpy(one)[None] for one in given[place])
         numbered.update(*parts, torch.tensor([place]))
-    same(numbered.compute(), score_frames(given, "obstacle"))
+    assert plain(numbered) == close_to(score_frames(given, "obstacle"))
 
 
 def test_it_is_pickled_cloned_and_moved_with_its_frames():
     metric = filled(frames())
-    expected = {name: value.item() for name, value in metric.compute().items()}
+    expected = plain(metric)
     for copy in (pickle.loads(pickle.dumps(metric)), metric.clone().to("cpu")):
-        same(copy.compute(), expected)
+        assert plain(copy) == close_to(expected)
 
 
 def test_before_the_first_frame_all_is_nan():

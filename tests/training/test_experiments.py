@@ -195,7 +195,7 @@ def test_a_tracker_that_cannot_be_opened_is_a_sentence(mlflow, tmp_path, monkeyp
 
 
 def test_mlflow_itself_keeps_numbers_and_pictures_in_a_local_store(tmp_path, monkeypatch):
-    real = pytest.importorskip("mlflow")
+    real = pytest.importorskip("mlflow", reason='pip install "roadanomaly[mlflow]"')
     store = (tmp_path / "store").as_uri()
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)

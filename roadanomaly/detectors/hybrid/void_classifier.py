@@ -64,7 +64,7 @@ class VoidClassifier(Detector):
 
     def attach(self, segmenter: Segmenter) -> None:
         """Build the extra class on the map that the last layer reads."""
-        self.read = segmenter.classified
+        self.read = last_map(segmenter)
         self.head = nn.Conv2d(segmenter.feature(self.read).channels, 1, 1)
 
     @property
