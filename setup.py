@@ -32,6 +32,7 @@ EXTRAS = {
     "mine": ["pyarrow>=15"],
     "ray": ["ray[data]>=2.30"],
     "supervision": ["supervision>=0.25"],
+    "torchmetrics": ["torchmetrics>=1.4"],
     "transformers": ["transformers>=4.56"],
     "wandb": ["wandb>=0.18"],
 }
@@ -81,7 +82,7 @@ setup(
     install_requires=[
         "torch>=2.6",
         "torchvision",
-        "lightning>=2.4,!=2.6.2,!=2.6.3",
+        "lightning-fabric>=2.4,!=2.6.2,!=2.6.3",
         "jsonargparse[signatures]>=4.40",
         "jinja2>=3.1",
         "av>=14",

@@ -26,6 +26,7 @@ EXTRAS = {
     "ray": "ray",
     "regex": "mmseg",
     "supervision": "supervision",
+    "torchmetrics": "torchmetrics",
     "transformers": "transformers",
     "uvicorn": "serve",
     "wandb": "wandb",

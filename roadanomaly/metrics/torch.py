@@ -8,12 +8,17 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from roadanomaly.errors import DataError
+from roadanomaly.extras import missing_extra
 from roadanomaly.metrics.checks import MODES, check_name
 from roadanomaly.metrics.component import SIZE_RULES
 from roadanomaly.metrics.frames import score_frames
+
+try:
+    from torchmetrics import Metric
+except ModuleNotFoundError as error:
+    raise (missing_extra(error, "the metric SegmentMeIfYouCan") or error) from error
 
 KINDS = {2: np.float16, 4: np.float32, 8: np.float64}
 """Bytes of a score to its type."""

@@ -11,11 +11,10 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from torch import nn
 
 from roadanomaly.errors import OptionError, UserError
+from roadanomaly.training.fabric import Fabric, TorchElasticEnvironment
 from roadanomaly.training.run_config import RunConfig
 
 T = TypeVar("T")

@@ -14,7 +14,10 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("roadanomaly", "torch", "torchvision", "lightning", "numpy", "opencv-python-headless")
+PACKAGES = (
+    *("roadanomaly", "torch", "torchvision", "lightning-fabric", "numpy"),
+    "opencv-python-headless",
+)
 
 
 def run_record(**parts: Any) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lightning.fabric.plugins.precision import Precision
-from lightning.fabric.wrappers import _FabricOptimizer
 from torch.optim import Optimizer
+
+from roadanomaly.training.fabric import FabricOptimizer, Precision
 
 
 def take_step(precision: Precision, optimisers: Iterable[Optimizer]) -> None:
@@ -25,7 +25,7 @@ def take_step(precision: Precision, optimisers: Iterable[Optimizer]) -> None:
         if scaler is None:
             one.step()
         else:
-            assert isinstance(one, _FabricOptimizer)
+            assert isinstance(one, FabricOptimizer)
             scaler.step(one.optimizer)
     if scaler is not None:
         scaler.update()

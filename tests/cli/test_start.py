@@ -11,7 +11,7 @@ import roadanomaly
 from roadanomaly.cli.main import main
 
 HEAVY = {
-    *("cv2", "h5py", "jsonargparse", "lightning", "numpy", "PIL", "scipy", "yaml"),
+    *("cv2", "h5py", "jsonargparse", "lightning_fabric", "numpy", "PIL", "scipy", "yaml"),
     *("mmcv", "mmengine", "mmseg", "onnx", "onnxruntime", "segmentation_models_pytorch"),
     *("sklearn", "timm", "torch", "torchvision", "transformers"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from lightning.fabric.plugins.precision.amp import MixedPrecision
+from lightning_fabric.plugins.precision.amp import MixedPrecision
 from safetensors.torch import load_file
 from torch import nn
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins.precision.amp import MixedPrecision
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision.amp import MixedPrecision
 from torch import nn
 
 from roadanomaly.training import loop
