@@ -20,6 +20,8 @@ class TrainConfig(RunConfig):
             instead of `segmenter`.
         detector: what is trained. A `posthoc` detector trains the segmenter alone, with
             cross-entropy. Without it the detector of `start` learns on, with its refiners.
+        keep_start: share of the weights of `start` in the saved model, which otherwise are those
+            of the best step; its validation figures are those of that step.
         refiners: of the detector's score, in order.
         negatives: source of negatives in training; none where the detector needs none.
         val_negatives: source of the validation's negatives: other content than `negatives`.
@@ -51,6 +53,7 @@ class TrainConfig(RunConfig):
     detector: Part | None = None
     segmenter: Part | None = None
     start: str | None = None
+    keep_start: float = 0.0
     refiners: tuple[Part, ...] = ()
     negatives: Part | None = None
     val_negatives: Part | None = None
@@ -91,6 +94,13 @@ class TrainConfig(RunConfig):
             raise OptionError(msg)
         if self.detector is None and (self.start is None or self.refiners):
             msg = "config: give `detector`; only a run from `start` can go on with the one of that."
+            raise OptionError(msg)
+        self._require("keep_start", 0 <= self.keep_start < 1, "from 0 up to, not including, 1")
+        if self.keep_start and (self.start is None or self.detector is not None):
+            msg = (
+                f"config: `keep_start` is {self.keep_start:g}, but the run does not go on with the "
+                "detector of a `start`: give `start` and no `detector`, or leave it out."
+            )
             raise OptionError(msg)
         self._require("val_precision", self.val_precision in PRECISIONS, ", ".join(PRECISIONS))
         self._require("held_out", 0 < self.held_out < 1, "between 0 and 1")

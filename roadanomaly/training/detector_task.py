@@ -21,6 +21,7 @@ from roadanomaly.inliers import inlier_scores
 from roadanomaly.model import Model, load
 from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.segmenters import Segmenter
+from roadanomaly.training.blend import blend
 from roadanomaly.training.config import TrainConfig
 from roadanomaly.training.log import RunLog
 from roadanomaly.training.optimiser import Plan, build_plans
@@ -31,6 +32,9 @@ from roadanomaly.training.step import LEARNS, TrainingStep
 from roadanomaly.training.task import Task, Trial
 from roadanomaly.training.validation import Examined, Validation
 from roadanomaly.types import Batch
+
+KEPT = "keep_start"
+"""What tells in a model's record that its weights are blended, so that it happens once."""
 
 
 class DetectorTask(Task):
@@ -164,6 +168,12 @@ class DetectorTask(Task):
     def finish(self, log: RunLog | None, best_step: int, device: torch.device) -> None:
         """Calibrate the best model on inlier validation frames, and say where it is."""
         best = load(self.folder.model, device)
+        saved = json.loads((standing(self.folder.model) / "model.json").read_text())["record"]
+        if self.config.keep_start and KEPT not in saved:
+            assert self.config.start is not None
+            begun = load(self.config.start, device)
+            blend(best.networks, begun.networks, self.config.keep_start)
+            saved[KEPT] = self.config.keep_start
         title = self.parts.validator.title
         scores = inlier_scores(best, self.parts.validator.inliers)
         best.calibration = calibrate(scores, self.config.false_alarms, title)
@@ -175,7 +185,6 @@ class DetectorTask(Task):
             if found.positives:
                 name = f"{best.calibration.data} with held-out negatives"
                 best.calibration = best.calibration.with_f1(found.best_f1_threshold, name)
-        saved = json.loads((standing(self.folder.model) / "model.json").read_text())["record"]
         best.save(self.folder.model, saved)
         if log:
             log.say(f"best at step {best_step}; the model is in {self.folder.model}")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,8 +92,6 @@ def is_alive(pid: int) -> bool:
 def test_killed_in_a_training_and_called_again_the_table_is_the_same(tmp_path):
     config = tmp_path / "board.yaml"
     config.write_text(yaml.safe_dump(CONFIG))
-    finish(config, tmp_path / "whole")
-
     killed = tmp_path / "killed"
     process = start(config, killed)
     run = killed / "runs" / "trained_0"
@@ -104,12 +103,16 @@ def test_killed_in_a_training_and_called_again_the_table_is_the_same(tmp_path):
     while is_alive(child):
         assert time.monotonic() < end, "the child outlived the leaderboard"
         time.sleep(0.02)
+    whole = tmp_path / "whole"
+    shutil.copytree(killed, whole)
+    shutil.rmtree(whole / "runs" / "trained_0")
 
     said = finish(config, killed)
     assert re.search(r"trained_0: roadanomaly train \S+ --resume \(step \d of 8\)", said)
     assert "base_0: roadanomaly" not in said
     assert "msp_0: roadanomaly" not in said
-    tables = [(tmp_path / one / "leaderboard.csv").read_text() for one in ("whole", "killed")]
+    finish(config, whole)
+    tables = [(one / "leaderboard.csv").read_text() for one in (whole, killed)]
     assert tables[0] == tables[1]
     assert tables[0].count("\nstreets,") == len(CONFIG["rows"])
 
@@ -117,7 +120,7 @@ def test_killed_in_a_training_and_called_again_the_table_is_the_same(tmp_path):
     assert "failed: " in line
     assert "decoder99" in line
 
-    again = finish(config, tmp_path / "whole")
+    again = finish(config, whole)
     told = [one.split(":")[0] for one in again.splitlines() if ": roadanomaly " in one]
     assert told == ["broken_0"]
-    assert (tmp_path / "whole" / "leaderboard.csv").read_text() == tables[0]
+    assert (whole / "leaderboard.csv").read_text() == tables[0]

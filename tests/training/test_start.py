@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import nn
 
 from roadanomaly.errors import OptionError
 from roadanomaly.model import load
+from roadanomaly.training.blend import blend
 from roadanomaly.training.loop import Trainer
 from roadanomaly.training.pace import seconds_a_step, steps_within
 from roadanomaly.training.parts import build_parts
 from tests.training import runs
 
+WEIGHTS = Path("model") / "weights.safetensors"
 ONE_STEP = {"steps": 1, "validate_every": 0}
 
 
@@ -41,6 +46,41 @@ def test_a_run_without_a_detector_needs_a_start(tmp_path):
         runs.config(tmp_path, detector=None)
     with pytest.raises(OptionError, match="`teacher` teaches by the weight `distill`"):
         runs.config(tmp_path, teacher={"name": "espnetv2", "scale": 0.5})
+    with pytest.raises(OptionError, match=r"`keep_start` is 0\.5, but the run does not go on"):
+        runs.config(tmp_path, keep_start=0.5)
+
+
+def test_half_way_between_two_layers():
+    learned, begun = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    with torch.no_grad():
+        learned.weight.copy_(torch.tensor([1.0, 5.0]))
+        begun.weight.copy_(torch.tensor([3.0, -3.0]))
+        learned.running_mean.fill_(8.0)
+        learned.num_batches_tracked.fill_(7)
+    blend(learned, begun, 0.25)
+    assert learned.weight.tolist() == [1.5, 3.0]
+    assert learned.running_mean.tolist() == [6.0, 6.0]
+    assert learned.num_batches_tracked == 7
+    assert begun.weight.tolist() == [3.0, -3.0]
+
+
+@pytest.mark.slow
+def test_a_run_keeps_a_share_of_its_start_once(tmp_path):
+    begun = load_file(Trainer(runs.config(tmp_path / "first", **ONE_STEP)).run() / WEIGHTS)
+    onwards = {"segmenter": None, "start": str(tmp_path / "first"), "detector": None, **ONE_STEP}
+    learned = load_file(Trainer(runs.config(tmp_path / "all", **onwards)).run() / WEIGHTS)
+    trainer = Trainer(runs.config(tmp_path / "half", **onwards, keep_start=0.25))
+    folder = trainer.run()
+    kept = load_file(folder / WEIGHTS)
+    moved = [name for name, value in begun.items() if not torch.equal(value, learned[name])]
+    assert len(moved) > 20
+    for name in moved:
+        if kept[name].is_floating_point():
+            wanted = 0.75 * learned[name] + 0.25 * begun[name]
+            assert torch.allclose(kept[name], wanted, rtol=1e-6, atol=1e-7), name
+    trainer.task.finish(None, 1, torch.device("cpu"))
+    again = load_file(folder / WEIGHTS)
+    assert all(torch.equal(again[name], value) for name, value in kept.items())
 
 
 @pytest.mark.slow
