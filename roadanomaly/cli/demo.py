@@ -58,6 +58,8 @@ roadanomaly demo --out runs/demo --seed 1 --minutes 3
 ROADANOMALY_DATA=/data roadanomaly demo
 """
 FIT_FRAMES = 60
+QUICK_FRAMES = 8
+"""Frames to score, and to fit on, where `--quick` asks only whether it runs."""
 EXHIBITS = 6
 STREETS_TEST = {"name": "streets", "split": "test", "count": 40}
 """What is scored where there is no data; tests/test_worlds_apart.py keeps it out of all else."""
@@ -144,12 +146,14 @@ def _streets(out: Path, given: Namespace) -> Shown:
     before = load(DEFAULT)
     say("2/3  it learns the streets; strange objects and textured shapes are its negatives")
     trained = _train(_config(out / "training", given))
+    test = {**STREETS_TEST, "count": QUICK_FRAMES} if given.quick else STREETS_TEST
+    inliers = DATASETS.from_spec({"name": "streets", "split": "train"})
     return Shown(
         before,
         DETECTORS.name_of(before.detector),
         load(trained),
-        DATASETS.from_spec(STREETS_TEST),
-        DATASETS.from_spec({"name": "streets", "split": "train"}),
+        DATASETS.from_spec(test),
+        Subset(inliers, QUICK_FRAMES if given.quick else FIT_FRAMES),
         ("image", "score as it comes", "after learning streets", "found at 1 % false alarms"),
     )
 
@@ -194,7 +198,7 @@ def _real() -> Shown:
         "max_logit",
         after,
         DATASETS.from_spec({"name": "roadanomaly"}),
-        DATASETS.from_spec({"name": "camvid", "split": "train"}),
+        Subset(DATASETS.from_spec({"name": "camvid", "split": "train"}), FIT_FRAMES),
         ("image", "max logit", "the package's detector", "found at its threshold"),
     )
 
@@ -202,7 +206,7 @@ def _real() -> Shown:
 def _compare(out: Path, shown: Shown, device: torch.device) -> None:
     """Score all detectors on both segmenters, print both tables and draw the gallery."""
     say("3/3  every detector on both")
-    test, inliers = shown.test, Subset(shown.inliers, FIT_FRAMES)
+    test, inliers = shown.test, shown.inliers
     kept: dict[str, dict[str, np.ndarray]] = {}
     wanted = set(_shown(test))
 

@@ -181,6 +181,7 @@ def test_help_shows_every_key_and_examples(capsys):
         assert f"--{key}" in out
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_how_to_go_on(capsys, config, monkeypatch):
     from roadanomaly.training.loop import Trainer
 

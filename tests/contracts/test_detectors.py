@@ -24,6 +24,7 @@ LEARNING = ("train", "finetune")
 KINDS = {name: DETECTORS.get(name).kind for name in DETECTORS}
 
 every = pytest.mark.parametrize("name", DETECTORS)
+sizes = pytest.mark.parametrize("size", [pytest.param((64, 96), marks=pytest.mark.slow), (37, 53)])
 those_that_prepare = pytest.mark.parametrize("name", [n for n in KINDS if KINDS[n] != "posthoc"])
 those_that_learn = pytest.mark.parametrize("name", [n for n in KINDS if KINDS[n] in LEARNING])
 
@@ -67,7 +68,7 @@ def model(name):
 
 
 @every
-@pytest.mark.parametrize("size", [(64, 96), (37, 53)])
+@sizes
 def test_scores_are_float32_at_image_size(model, size):
     score, segmentation = model.score(images(*size))
     assert score.shape == (2, *size)
@@ -81,7 +82,7 @@ OFF = {"fusion": 0.1, "knn": 1e-3}
 
 
 @every
-@pytest.mark.parametrize("size", [(64, 96), (37, 53)])
+@sizes
 def test_frames_score_alone_as_together(model, name, size):
     batch = images(*size, count=3)
     torch.manual_seed(0)
@@ -179,7 +180,9 @@ def test_unprepared_it_says_so(name):
 
 
 @every
-@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "value", [0.0, *(pytest.param(x, marks=pytest.mark.slow) for x in (0.5, 1.0))]
+)
 def test_a_constant_image_has_finite_scores(model, value):
     score, _ = model.score(torch.full((1, 3, 32, 32), value))
     assert torch.isfinite(score).all()
@@ -192,7 +195,9 @@ def _large(segmentation, scale):
 
 @every
 @pytest.mark.parametrize("scale", [1e4, -1e4])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)]
+)
 def test_large_and_coarse_logits_have_finite_scores(model, scale, dtype):
     image = images(32, 32)
     segmentation = model.head.look(model.segmenter, image)
@@ -208,6 +213,7 @@ def test_large_and_coarse_logits_have_finite_scores(model, scale, dtype):
     assert torch.isfinite(score).all()
 
 
+@pytest.mark.slow
 @every
 def test_a_planted_outlier_scores_higher(name):
     """Prepared on three colours, a patch that is none of them scores above its surroundings."""

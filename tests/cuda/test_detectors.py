@@ -83,6 +83,7 @@ def test_a_score_is_computed_on_the_device(name, on):
         assert segmentation.classes().device == pretended.DEVICE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "on"), [pair for pair in PAIRS if DETECTORS.get(pair.values[0]).kind in LEARNS]
 )

@@ -83,6 +83,7 @@ STEPS = [
 """With `rba` the segmenter learns alone, by its own loss; with `densehybrid` by both."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("on", "name"), STEPS)
 def test_a_training_step_is_taken_on_the_device(on, name):
     found = model(on, name)

@@ -121,6 +121,7 @@ def test_every_class_occurs():
     assert set(range(len(CITYSCAPES))) <= seen
 
 
+@pytest.mark.slow
 def test_main_classes_are_common(train_frames):
     label = torch.stack([frame.label for frame in train_frames])
     share = {name: (label == i).float().mean().item() for i, name in enumerate(CITYSCAPES)}
@@ -142,6 +143,7 @@ def test_strange_objects_may_be_void_as_sets_label_what_is_no_class():
     assert void.record() == {**usual.record(), "strange": "void"}
 
 
+@pytest.mark.slow
 def test_anomalies_are_in_most_strange_frames_and_cover_little(strange_frames):
     share = np.array([(frame.label == NEGATIVE).float().mean().item() for frame in strange_frames])
     assert 0.05 <= (share == 0).mean() <= 0.3

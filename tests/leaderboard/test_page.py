@@ -57,6 +57,7 @@ def test_a_cell_is_the_mean_over_seeds_with_its_deviation(board, written):
     assert lines(written)["odin"]["ap_deviation"] == ""
 
 
+@pytest.mark.slow
 def test_rows_stand_by_their_ap(written):
     values = [float(line["ap"]) for line in lines(written).values()]
     assert values == sorted(values, reverse=True)

@@ -70,6 +70,7 @@ def test_void_stays_void():
     assert (mixed.label == IGNORE).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [[0.0, 0.0], [0.25, 0.25], [0.5, 0.5], [0.0, 1.0], [1.0, 1.0]])
 def test_the_share_of_swapped_objects(share):
     """The mean over many crops of one object is the middle of the share."""

@@ -125,6 +125,7 @@ def test_a_stored_calibration_is_read(tmp_path):
     assert model.detector.learned_from == entry["detector_trained_on"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names("layout"))
 def test_a_stored_model_of_every_network_gives_its_scores(name, tmp_path):
     assert_scores(name, roadanomaly.load(put_together(name, tmp_path / "model")))

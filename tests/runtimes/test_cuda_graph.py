@@ -163,6 +163,7 @@ def test_a_graph_asked_for_by_name_is_refused_instead(unrecordable):
         PyTorch(toy_model("energy"), SIZE, mode="cuda_graph")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_answer_the_same_with_channels_last(name):
     """A view that needs channels first would raise here as on a GPU."""

@@ -185,6 +185,7 @@ def test_the_real_processor_takes_an_export(exported):
     np.testing.assert_allclose(named(image).score, best(image).score, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_export_keeps_its_engines_beside_its_graph(exported, stand_in):
     module = stand_in(TENSORRT, CUDA, CPU)
     Opened(exported, Choice(provider="tensorrt")).runtime(SIZE)

@@ -50,6 +50,7 @@ def gradients(path, precision, out):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 def test_the_first_gradient_points_where_that_of_single_precision_does(path, tmp_path):
     exact = gradients(path, "32-true", tmp_path / "exact")

@@ -154,6 +154,7 @@ def test_a_joint_run_moves_both_and_keeps_the_flow(whole):
     assert one["parameters"] == sum(p.numel() for p in kept.parameters())
 
 
+@pytest.mark.slow
 def test_pictures_and_likelihoods_are_in_tensorboard(whole):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

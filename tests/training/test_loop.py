@@ -107,6 +107,7 @@ def test_a_run_that_died_goes_on_unchanged(uninterrupted, tmp_path, monkeypatch,
     runs.assert_equal_runs(uninterrupted, Trainer(config, resume=True).run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )
