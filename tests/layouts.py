@@ -268,8 +268,12 @@ def validation_dataset(root: Path) -> Path:
 
 
 def __getattr__(name: str) -> Any:
-    """Find a layout by its name in the catalogue, which has hyphens."""
-    found = globals().get(name.replace("-", "_")) if "-" in name else None
+    """Find a layout by its name in the catalogue, which has hyphens; also a labelled set's."""
+    from tests import labelled_layouts
+
+    written = name.replace("-", "_")
+    found = globals().get(written) if "-" in name else None
+    found = found or vars(labelled_layouts).get(written)
     if found is None:
         raise AttributeError(name)
     return found

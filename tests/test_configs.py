@@ -42,6 +42,7 @@ KINDS = {"flow": FlowConfig, "generator": GeneratorConfig}
 
 
 RECIPES = [path for path in sorted(FOLDER.glob("*.yaml")) if "leaderboard" not in path.name]
+RECIPES += sorted(FOLDER.glob("published/*.yaml"))
 
 
 @pytest.mark.parametrize("path", [*RECIPES, *MODELS], ids=lambda path: path.stem)

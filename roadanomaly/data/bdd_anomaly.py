@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from roadanomaly.data.benchmark import BenchmarkSet, Files, id_table, named, pair
+from roadanomaly.data.bdd100k import NEW, OLD, TOPS, frames, release
+from roadanomaly.data.benchmark import BenchmarkSet, Files, id_table
 from roadanomaly.data.cards import Card, Split
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.data.images import read_label
@@ -19,7 +20,6 @@ ANOMALIES = (16, 17, 18)
 """Train ids of train, motorcycle and bicycle."""
 
 _LISTS = {"train": ("train.odgt",), "val": ("validation.odgt",), "test": ("test.odgt", "anom.odgt")}
-_OLD, _NEW = "seg", "images/10k"
 
 
 class BddAnomaly(BenchmarkSet):
@@ -46,8 +46,8 @@ class BddAnomaly(BenchmarkSet):
         "images/10k/<train|val>/<id>.jpg, labels/sem_seg/masks/<train|val>/<id>.png",
         coding="Cityscapes train ids: 0 to 15 inlier, 16 train, 17 motorcycle and 18 bicycle "
         "anomaly, 255 ignore",
-        tops=("bdd100k", "BDD100K", "BDDAnomaly", "BddAnomaly", "bdd100k_seg/bdd100k"),
-        markers=("seg/images", _NEW),
+        tops=(*TOPS[:2], "BDDAnomaly", "BddAnomaly", TOPS[2]),
+        markers=(f"{OLD}/images", NEW),
         splits={
             "train": Split(6280, True, "of the train folder, no anomaly"),
             "val": Split(910, True, "of the val folder, no anomaly"),
@@ -70,15 +70,7 @@ class BddAnomaly(BenchmarkSet):
     @classmethod
     def scan(cls, root: Path) -> dict[str, Files]:
         """Find the frames of both folders, and tell the test frames by list or label."""
-        found: dict[str, Files] = {}
-        for part in ("train", "val"):
-            if (root / _OLD / "images").is_dir():
-                images = named(root / _OLD / "images" / part)
-                labels = named(root / _OLD / "labels" / part, "_train_id")
-            else:
-                images = named(root / _NEW / part)
-                labels = named(root / "labels" / "sem_seg" / "masks" / part)
-            found |= pair(images, labels, part)
+        found = frames(root, ("train", "val"))
         listed = _listed(root)
         return {
             key: replace(one, part=listed.get(key, "") if listed else _part(one))
@@ -88,8 +80,7 @@ class BddAnomaly(BenchmarkSet):
     @classmethod
     def version(cls, root: Path) -> str:
         """Say which release of BDD100K it is, and what decides the splits."""
-        release = "seg/ (2018)" if (root / _OLD / "images").is_dir() else "images/10k/"
-        return f"{release}, splits by {'.odgt lists' if _listed(root) else 'the labels'}"
+        return f"{release(root)}, splits by {'.odgt lists' if _listed(root) else 'the labels'}"
 
     @classmethod
     def members(cls, split: str, found: Mapping[str, Files]) -> dict[str, Files]:

@@ -17,6 +17,7 @@ from roadanomaly.data.cards import Card, find_top
 from roadanomaly.data.check import PROBLEM, check
 from roadanomaly.data.handed_round import VERSION, is_handed_round
 from roadanomaly.data.images import read_label
+from roadanomaly.data.labelled import LabelledSet
 from roadanomaly.data.roots import shorten
 from roadanomaly.errors import DataError, OptionError, nearest
 
@@ -159,7 +160,9 @@ def _contents(frames: BenchmarkSet, wanted: set[str], limit: int | None) -> list
     count = len(frames) if limit is None else max(0, min(limit, len(frames)))
     places = np.linspace(0, len(frames) - 1, count).round().astype(int).tolist()
     read = [frames.files[frames.ids[place]] for place in places]
-    lines = [line for line in check(frames, limit) if not line.startswith("classes: ")]
+    lines = check(frames, limit)
+    if not isinstance(frames, LabelledSet):
+        lines = [line for line in lines if not line.startswith("classes: ")]
     return lines + _sizes(frames.card, read) + _stray_ids(frames.card, read)
 
 

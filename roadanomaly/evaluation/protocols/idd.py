@@ -1,0 +1,8 @@
+"""IDD mapped to Cityscapes' classes: closed mIoU, and what inliers score."""
+
+from roadanomaly.evaluation.protocols.base import Protocol
+
+PROTOCOL = Protocol(
+    name="idd",
+    source="closed mIoU over the classes that are labelled",
+)
