@@ -53,7 +53,9 @@ def _leave() -> None:
             del sys.modules[name]
 
 
-def _disable(function: Callable, recursive: bool = True, **options: Any) -> Callable:
+def _disable(
+    function: Callable[..., Any], recursive: bool = True, **options: Any
+) -> Callable[..., Any]:
     """Keep a function out of compiled graphs once there is a compiler."""
 
     @functools.wraps(function)

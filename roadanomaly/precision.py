@@ -18,7 +18,7 @@ AUTOCAST = {"bf16": torch.bfloat16, "f16": torch.float16}
 PRECISIONS = ("f32", *AUTOCAST)
 
 
-def autocast(precision: str, device: torch.device) -> AbstractContextManager:
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
     """Return what a network is asked in; what stays float32 there is exact, also on a GPU.
 
     Args:
@@ -73,6 +73,6 @@ def exact_float32() -> Iterator[None]:
 
 
 @contextmanager
-def _exact_beside(half: AbstractContextManager) -> Iterator[None]:
+def _exact_beside(half: AbstractContextManager[None]) -> Iterator[None]:
     with exact_float32(), half:
         yield

@@ -23,7 +23,7 @@ from roadanomaly.published import PUBLISHED
 from roadanomaly.saved_model import read_description
 from roadanomaly.segmenters import SEGMENTERS
 
-CATALOGUES: dict[str, Catalogue] = {
+CATALOGUES: dict[str, Catalogue[Any]] = {
     "segmenters": SEGMENTERS,
     "detectors": DETECTORS,
     "negatives": NEGATIVES,
@@ -93,7 +93,7 @@ def describe_published() -> str:
     return "\n".join(lines) + "\n"
 
 
-def describe(catalogue: Catalogue) -> str:
+def describe(catalogue: Catalogue[Any]) -> str:
     """Return a paragraph for each entry: name, summary, options with their defaults."""
     lines = []
     for name in catalogue:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -57,7 +58,7 @@ def pick_device(name: str) -> torch.device:
 
 def gather(
     runs: Sequence[str],
-    segmenter: dict | None,
+    segmenter: dict[str, Any] | None,
     names: Sequence[str] | None,
     device: torch.device,
 ) -> list[Group]:

@@ -21,7 +21,8 @@ from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.cli.predict_formats import Findings, formats_of, require_threshold
 from roadanomaly.cli.thresholds import add_thresholds, check_thresholds, with_threshold
 from roadanomaly.cli.which_model import Inputs, add_model
-from roadanomaly.data.images import SUFFIXES, read_image, to_array, write_image
+from roadanomaly.data.image_arrays import SUFFIXES
+from roadanomaly.data.images import read_image, to_array, write_image
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.detectors.explanation import explanation
 from roadanomaly.errors import DataError, OptionError

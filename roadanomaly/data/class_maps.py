@@ -74,7 +74,9 @@ def _ranges(ids: list[int]) -> str:
     return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
-def _by_name(pairs: Mapping[str, str], source: tuple[str, ...], target: tuple[str, ...]) -> dict:
+def _by_name(
+    pairs: Mapping[str, str], source: tuple[str, ...], target: tuple[str, ...]
+) -> dict[int, int]:
     return {source.index(a): target.index(b) for a, b in pairs.items()}
 
 

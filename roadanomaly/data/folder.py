@@ -15,8 +15,8 @@ from torch import Tensor
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.class_maps import CITYSCAPES_LABEL_IDS, remap, table
 from roadanomaly.data.class_names import CITYSCAPES
+from roadanomaly.data.image_arrays import SUFFIXES
 from roadanomaly.data.images import (
-    SUFFIXES,
     check_same_size,
     list_images,
     read_image,

@@ -58,7 +58,7 @@ class Head:
         found = [self.detector.learned_from, *(one.supervision for one in self.refiners)]
         return next((one for one in found if one != "none"), "none")
 
-    def inference(self) -> AbstractContextManager:
+    def inference(self) -> AbstractContextManager[None]:
         """Return the mode to look and score in: inference mode, unless gradients are asked for."""
         return torch.inference_mode("gradients" not in self.detector.asks)
 

@@ -100,7 +100,7 @@ def gathered_team(workers: int, command: Sequence[str]) -> Iterator[Team]:
         command: words after `python -m roadanomaly` that a worker runs.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    started: list[subprocess.Popen] = []
+    started: list[subprocess.Popen[bytes]] = []
     if size > 1:
         team = Team(int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_RANK", "0")))
         address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
@@ -128,7 +128,7 @@ def gathered_team(workers: int, command: Sequence[str]) -> Iterator[Team]:
             dist.destroy_process_group()
 
 
-def _start(rank: int, size: int, address: str, command: Sequence[str]) -> subprocess.Popen:
+def _start(rank: int, size: int, address: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
     host, _, port = address.partition(":")
     package = str(Path(__file__).resolve().parents[2])
     own = {

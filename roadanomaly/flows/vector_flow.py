@@ -15,7 +15,7 @@ from zuko.transforms import ComposedTransform, CouplingTransform
 from roadanomaly.errors import OptionError
 
 
-class _Coupling(CouplingTransform):
+class _Coupling(CouplingTransform):  # type: ignore[misc]
     """zuko's coupling, told which places stay and which move.
 
     zuko reads them off a mask in every pass, and a GPU has to be waited for each time.

@@ -107,10 +107,10 @@ class SegmentMeIfYouCan(Metric):
 
     def sync(
         self,
-        dist_sync_fn: Callable | None = None,
+        dist_sync_fn: Callable[..., Any] | None = None,
         process_group: Any | None = None,
         should_sync: bool = True,
-        distributed_available: Callable | None = None,
+        distributed_available: Callable[..., Any] | None = None,
     ) -> None:
         """Take in the frames of all processes; one that saw none takes part with nothing."""
         if not self.about:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import transformers
+from transformers.utils.hub import cached_file
 
 from roadanomaly.errors import DataError, OptionError
 
@@ -91,7 +92,7 @@ def normalisation(model: str | None) -> tuple[Triple, Triple]:
     if model is None:
         return IMAGENET
     try:
-        path = transformers.utils.cached_file(model, "preprocessor_config.json")
+        path = cached_file(model, "preprocessor_config.json")
     except OSError:
         return IMAGENET
     known = json.loads(Path(path).read_text()) if path else {}

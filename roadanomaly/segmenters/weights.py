@@ -125,7 +125,7 @@ def load_network(segmenter: nn.Module, weights: str | Path, left_out: tuple[str,
     load_strictly(network, kept, path)
 
 
-class Inert(list):
+class Inert(list[Any]):
     """Stands for whatever a file holds beside tensors: it takes anything and does nothing."""
 
     def __init__(self, *values: object) -> None:
@@ -135,7 +135,7 @@ class Inert(list):
         """Forget what the file says of it."""
 
 
-def _no_entries(*values: object) -> dict:
+def _no_entries(*values: object) -> dict[Any, Any]:
     """Stand for a kind of dictionary, such as `collections.defaultdict`."""
     return {}
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from fastapi import Body, FastAPI, Request, WebSocket, WebSocketDisconnect
 from fastapi.exceptions import RequestValidationError
@@ -136,23 +137,23 @@ def _add_controls(app: FastAPI, live: Live) -> None:
         rate: float | None = Body(None),
         opacity: float | None = Body(None),
         paused: bool | None = Body(None),
-    ) -> dict:
+    ) -> dict[str, Any]:
         given = {"rate": rate, "opacity": opacity, "paused": paused}
         live.change(**{key: value for key, value in given.items() if value is not None})
         return live.status()
 
     @app.post("/api/turn")
-    def turn() -> dict:
+    def turn() -> dict[str, Any]:
         live.turn()
         return live.status()
 
     @app.post("/api/seek")
-    def seek(time_s: float = Body(embed=True)) -> dict:
+    def seek(time_s: float = Body(embed=True)) -> dict[str, Any]:
         live.seek(time_s)
         return {"time_s": time_s}
 
     @app.get("/api/status")
-    def status() -> dict:
+    def status() -> dict[str, Any]:
         return live.status()
 
     @app.websocket("/ws")
@@ -166,7 +167,7 @@ def _add_controls(app: FastAPI, live: Live) -> None:
 
 def _add_uploads(app: FastAPI, uploads: Uploads) -> None:
     @app.post(UPLOAD)
-    async def upload(request: Request) -> dict:
+    async def upload(request: Request) -> dict[str, Any]:
         with uploads.place():  # before anything of it is read
             path = await _store(request, uploads)
             found = await uploads.scored(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +49,7 @@ class WeightAverage:
         """Return what `load_state_dict` restores."""
         return {"count": self.count, "state": self.state}
 
-    def load_state_dict(self, saved: dict) -> None:
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Restore the average."""
         self.count = saved["count"]
         for key, value in saved["state"].items():

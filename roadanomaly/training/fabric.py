@@ -37,7 +37,7 @@ def only_its_version(package: str) -> Iterator[None]:
 
 with only_its_version("torchmetrics"):
     from lightning_fabric import Fabric
-    from lightning_fabric.plugins.environments import TorchElasticEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
     from lightning_fabric.plugins.precision import Precision
     from lightning_fabric.wrappers import _FabricOptimizer as FabricOptimizer
 

@@ -256,7 +256,7 @@ class AvSource(Source):
                 f"about {frames} frame(s) of {self.word} are missing, by its time stamps and length"
             )
 
-    def _packets(self, container: InputContainer) -> Iterator[Packet]:
+    def _packets(self, container: InputContainer) -> Iterator[Packet[Any]]:
         """Read packets; damaged ones are counted and left out."""
         damaged = 0
         while not self.stop.is_set() and damaged < MOST_DAMAGED:

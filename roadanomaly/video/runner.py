@@ -170,7 +170,7 @@ class Runner:
             "notes": list(mishaps.notes),
         }
 
-    def _guard(self, stage: Callable[[], None], lane: Lane | None) -> None:
+    def _guard(self, stage: Callable[[], None], lane: Lane[Any] | None) -> None:
         """Run a stage; keep what it raises and close what it fills."""
         try:
             with suppress(Closed):
