@@ -24,7 +24,7 @@ def norms_of(network: nn.Module) -> list[Norm]:
 
 
 @torch.no_grad()
-def divergence(norms: Sequence[Norm], run: Callable[[], object]) -> float:
+def divergence(norms: Sequence[Norm], run: Callable[[], object]) -> Tensor:
     """Sum over layers and channels how far a batch is from what the layers have kept, in nats.
 
     Of each channel, the Kullback-Leibler divergence of the normal distribution with the batch's
@@ -34,6 +34,9 @@ def divergence(norms: Sequence[Norm], run: Callable[[], object]) -> float:
     Args:
         norms: in inference mode.
         run: passes the batch through the network.
+
+    Returns:
+        a float32 scalar, where the layers are.
     """
     sums: list[Tensor] = []
 
@@ -46,11 +49,11 @@ def divergence(norms: Sequence[Norm], run: Callable[[], object]) -> float:
 
     with _watched(norms, measure):
         run()
-    return float(torch.stack(sums).sum()) if sums else 0.0
+    return torch.stack(sums).sum() if sums else torch.zeros(())
 
 
 @contextmanager
-def mixing(norms: Sequence[Norm], share: float) -> Iterator[None]:
+def mixing(norms: Sequence[Norm], share: Tensor) -> Iterator[None]:
     """Let every layer move its statistics towards the batch's before it normalises with them.
 
     Layer after layer, so that each sees what those before it have made of the batch. What they
@@ -58,12 +61,12 @@ def mixing(norms: Sequence[Norm], share: float) -> Iterator[None]:
 
     Args:
         norms: in inference mode.
-        share: of the batch's statistics in what each layer takes, 0..1.
+        share: of the batch's statistics in what each layer takes, a scalar in 0..1.
     """
 
     def mix(norm: Norm, entering: Tensor) -> None:
         for kept, found in zip(_kept(norm), _moments(entering), strict=True):
-            kept.lerp_(found.to(kept.dtype), share)
+            kept.lerp_(found.to(kept.dtype), share.to(kept.dtype))
 
     with _watched(norms, mix):
         yield

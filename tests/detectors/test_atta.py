@@ -61,23 +61,23 @@ def test_the_divergence_is_that_of_torch_distributions(layers):
         was = torch.distributions.Normal(norm.running_mean, norm.running_var.sqrt())
         expected += float(torch.distributions.kl_divergence(batch, was).sum())
     found = divergence(norms_of(layers), lambda: layers(image))
-    assert found == pytest.approx(expected, rel=1e-4)
+    assert found.item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_whole_share_normalises_by_the_batch_alone(layers):
     image, norms = images(2), norms_of(layers)
     plain = layers(image)
-    with kept(norms), mixing(norms, 1.0):
+    with kept(norms), mixing(norms, torch.tensor(1.0)):
         found = layers(image)
     torch.testing.assert_close(found, copy.deepcopy(layers).train()(image), rtol=1e-3, atol=1e-4)
-    with kept(norms), mixing(norms, 0.0):
+    with kept(norms), mixing(norms, torch.tensor(0.0)):
         assert torch.equal(layers(image), plain)
 
 
 def test_statistics_come_back_to_the_bit_also_after_a_failure(layers):
     before = {key: value.clone() for key, value in layers.state_dict().items()}
     norms = norms_of(layers)
-    with pytest.raises(RuntimeError), kept(norms), mixing(norms, 0.7):
+    with pytest.raises(RuntimeError), kept(norms), mixing(norms, torch.tensor(0.7)):
         layers(images(1)[:, :2])
     assert all(torch.equal(value, before[key]) for key, value in layers.state_dict().items())
     assert not any(module._forward_pre_hooks for module in layers.modules())
@@ -131,16 +131,17 @@ def test_two_clear_groups_are_parted_between_them():
     rng = np.random.default_rng(0)
     score = torch.from_numpy(np.concatenate([rng.normal(0, 1, 20000), rng.normal(12, 1, 1000)]))
     odds = odds_of(score.float())
-    assert 3 < odds.middle < 9
-    assert odds.spread == pytest.approx(float(score.std()), rel=0.05)
-    assert odds_of(torch.full((8, 8), 3.0)) is None
+    assert 3 < odds.middle.item() < 9
+    assert odds.spread.item() == pytest.approx(float(score.std()), rel=0.05)
+    alike = torch.full((8, 8), 3.0)
+    assert (odds_of(alike).chance(alike) == 0.5).all()
 
 
 def test_the_loss_is_that_of_the_paper_and_pulls_both_apart():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(1, 3, 6, 5, generator=generator).requires_grad_()
     score = (4 * torch.randn(1, 6, 5, generator=generator)).requires_grad_()
-    loss = self_training_loss(score, logits, Odds(0.5, 2.0), (0.3, 0.6))
+    loss = self_training_loss(score, logits, Odds(torch.tensor(0.5), torch.tensor(2.0)), (0.3, 0.6))
     g = torch.sigmoid((score.detach().double() - 0.5) / 2)
     p = logits.detach().double().softmax(1)
     ordinary, strange = g < 0.3, g > 0.6
@@ -153,7 +154,8 @@ def test_the_loss_is_that_of_the_paper_and_pulls_both_apart():
     loss.backward()
     assert (score.grad[ordinary] > 0).all()
     assert (score.grad[strange] < 0).all()
-    assert self_training_loss(score, logits, Odds(0.5, 1e9), (0.3, 0.6)) is None
+    unsure = Odds(torch.tensor(0.5), torch.tensor(1e9))
+    assert self_training_loss(score, logits, unsure, (0.3, 0.6)).item() == 0
 
 
 @pytest.mark.parametrize(

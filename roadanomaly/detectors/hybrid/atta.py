@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -194,10 +193,10 @@ class Atta(Detector):
                 found = replace(found, logits=logits)
         return _beside(found, SHIFT, share)
 
-    def shift(self, off: float) -> float:
+    def shift(self, off: Tensor) -> Tensor:
         """Return the chance, 0..1, that a frame of some divergence is of another domain."""
-        standard = (off - float(self.usual)) / float(self.deviation)
-        return 1 / (1 + math.exp(min(-self.slope * (standard - self.threshold), 700.0)))
+        standard = (off - self.usual) / self.deviation
+        return (self.slope * (standard - self.threshold)).sigmoid()
 
     def _self_trained(self, segmenter: Segmenter, found: Segmentation, image: Tensor) -> Tensor:
         """Return the logits of the last layer after its steps; the layer itself stays."""
@@ -217,10 +216,7 @@ class Atta(Detector):
                 seen = replace(found, logits=logits)
                 score = self.head.score(seen, image)
                 odds = odds_of(score)
-                full = seen.image_logits()
-                loss = odds and self_training_loss(score, full, odds, self.sure)
-            if loss is None:
-                break
+                loss = self_training_loss(score, seen.image_logits(), odds, self.sure)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -273,10 +269,9 @@ class _LastLayer(nn.Module):
         return self.segmenter.classify(feature)
 
 
-def _beside(found: Segmentation, name: str, value: float) -> Segmentation:
+def _beside(found: Segmentation, name: str, value: Tensor) -> Segmentation:
     """Put a number of one frame beside its features."""
-    as_map = found.logits.new_full((1, 1, 1, 1), value, dtype=torch.float32)
-    return replace(found, features={**found.features, name: as_map})
+    return replace(found, features={**found.features, name: value.float().view(1, 1, 1, 1)})
 
 
 def _joined(found: Sequence[Segmentation]) -> Segmentation:
