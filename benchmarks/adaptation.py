@@ -139,7 +139,7 @@ def main() -> None:
                     score, found = model.score(image)
                     curves[part].update(str(number), score[0].detach().numpy(), frame.truth.numpy())
                 shifts.append(found.features[SHIFT].item())
-            values = [f"{100 * curve.compute()['ap']:.1f}" for curve in curves.values()]
+            values = [f"{100 * curve.compute().ap:.1f}" for curve in curves.values()]
             off = [standard(one, usual) for one in shifts]
             row = [name, change.__name__, f"{np.mean(off):.1f}", f"{np.mean(shifts):.2f}", *values]
             print("| " + " | ".join(row) + " |", flush=True)

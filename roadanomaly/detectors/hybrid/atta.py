@@ -221,7 +221,8 @@ class Atta(Detector):
             loss.backward()
             optimiser.step()
         with torch.no_grad():
-            return torch.func.functional_call(layer, moved, (feature,))
+            last: Tensor = torch.func.functional_call(layer, moved, (feature,))
+        return last
 
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Take the divergences of some frames."""
