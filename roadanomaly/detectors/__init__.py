@@ -6,6 +6,7 @@ from roadanomaly.detectors.base import Detector
 DETECTORS: Catalogue[Detector] = Catalogue(
     "detector",
     {
+        "atta": "roadanomaly.detectors.hybrid.atta:Atta",
         "autoencoder": "roadanomaly.detectors.reconstruction.autoencoder:Autoencoder",
         "cflow": "roadanomaly.detectors.density.cflow:CFlow",
         "csflow": "roadanomaly.detectors.density.csflow:CSFlow",

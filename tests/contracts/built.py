@@ -13,11 +13,14 @@ from roadanomaly.detectors import DETECTORS, Detector
 DRAWING = ("image_resynthesis", "synboost")
 """Those that cannot be built by their names alone."""
 
-NEEDED = ("ensemble", "flips", "fusion", "mc_dropout", *DRAWING)
+NEEDED = ("atta", "ensemble", "flips", "fusion", "mc_dropout", *DRAWING)
 """Those that take options of their own on any network."""
 
-ON_CLASSIFIER = ("mc_dropout", "pebal", "rpl", "void_classifier")
+ON_CLASSIFIER = ("atta", "mc_dropout", "pebal", "rpl", "void_classifier")
 """Those that, with these options, read the map of the last layer and may ask that layer alone."""
+
+ON_NORMS = ("atta",)
+"""Those that need a network with BatchNorm."""
 
 ENCODER = {
     "name": "timm",
@@ -27,6 +30,7 @@ ENCODER = {
 }
 ROAD = {"width": 16, "widths": [16, 16, 16, 8]}
 JOINING: dict[str, dict[str, Any]] = {
+    "atta": {"head": {"detector": {"name": "energy"}, "refiners": [{"name": "smooth"}]}},
     "flips": {"head": {"detector": {"name": "energy"}, "refiners": [{"name": "smooth"}]}},
     "fusion": {"heads": [{"detector": {"name": one}} for one in ("energy", "msp")]},
 }

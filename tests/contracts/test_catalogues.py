@@ -26,6 +26,7 @@ CATALOGUES = (
 )
 ENTRIES = [(catalogue, base, name) for catalogue, base in CATALOGUES for name in catalogue]
 REQUIRED = {
+    ("atta", "head"),
     ("ensemble", "members"),
     ("folder", "images"),
     ("flips", "head"),

@@ -18,7 +18,7 @@ from roadanomaly.model import Model
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
 from roadanomaly.segmenters.closed_set import closed_set_cross_entropy
 from roadanomaly.types import IGNORE, NEGATIVE, VOID, Batch, Frame, Masks
-from tests.contracts.built import build_detector
+from tests.contracts.built import ON_NORMS, build_detector
 
 CLASSES = ("road", "sidewalk", "pavement")
 """Of red, green and blue; all are ground, so that detectors of the road judge every inlier."""
@@ -56,6 +56,19 @@ class ToySegmenter(Segmenter):
         return {"classes": self.classes}
 
 
+class ToyNormed(ToySegmenter):
+    """The same with a BatchNorm layer that leaves its map nearly as it is."""
+
+    def __init__(self, classes=CLASSES):
+        super().__init__(classes)
+        self.norm = nn.BatchNorm2d(4)
+
+    def maps(self, image, features):
+        half = functional.avg_pool2d(image, 2)
+        colour = self.norm(torch.cat([half, half.mean(1, keepdim=True)], 1))
+        return self.classifier(colour), dict.fromkeys(features, colour)
+
+
 class ToyMasks(Segmenter):
     """The same as a mask network: a query a colour, which knows its class and where it is."""
 
@@ -79,6 +92,8 @@ class ToyMasks(Segmenter):
 
 def segmenter_for(name: str) -> Segmenter:
     """Return the toy network that a detector can read."""
+    if name in ON_NORMS:
+        return ToyNormed()
     return ToySegmenter() if "logits" in DETECTORS.get(name).accepts else ToyMasks()
 
 

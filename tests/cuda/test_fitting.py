@@ -19,6 +19,7 @@ from tests.cuda import pretended
 pytestmark = pretended.tried
 
 CASES: dict[str, dict[str, Any]] = {
+    "atta": detector_options("atta"),
     "fusion": {**detector_options("fusion"), "rule": "learned"},
     "cflow": {**detector_options("cflow"), "condition": "position"},
     "csflow": detector_options("csflow"),
@@ -66,7 +67,7 @@ def test_refiners_are_fitted_on_the_device(name):
 @pytest.mark.parametrize("name", CASES)
 def test_passes_are_made_on_the_device(name):
     frames = toy.Frames(*(toy.planted(toy.inliers(4, seed), 0.25) for seed in range(2)))
-    made = Model(toy.ToySegmenter(), DETECTORS.build(name, CASES[name]))
+    made = Model(toy.segmenter_for(name), DETECTORS.build(name, CASES[name]))
     with pretended.device(waits=True):
         model = pretended.on_device(made)
         for held_out in (False, True):
