@@ -65,8 +65,8 @@ class Uno(MaskTuning):
         super().check_kind(segmenter)
         if not segmenter.query_width:
             msg = (
-                f"uno: {type(segmenter).__name__} does not tell what it names the classes of its "
-                "masks from, so no class can be added: take `transformers` with Mask2Former or EoMT."
+                f"uno: {type(segmenter).__name__} does not tell what it names its masks' classes "
+                "from, so none can be added: take `transformers` with Mask2Former or EoMT."
             )
             raise KindError(msg)
 
