@@ -87,10 +87,17 @@ class Detector(Prepared, ABC):
     closed_set: ClassVar[bool] = True
     trained_on: str | None = None
 
-    def __init__(self, kind: Kind | None = None) -> None:
-        super().__init__(ready=(kind or self.kind) == "posthoc")
-        if kind is not None:
-            self.kind = kind
+    def __init__(self) -> None:
+        super().__init__(ready=self.kind == "posthoc")
+
+    def be(self, kind: Kind) -> None:
+        """Be of a kind that has to be prepared, where options of a `posthoc` detector ask for it.
+
+        Called by constructors.
+        """
+        if kind != self.kind:
+            self.kind, self.ready = kind, False
+            self.keep_plain("ready")
 
     @property
     def learned_from(self) -> str:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 import roadanomaly
 from roadanomaly.cli.fit import refuse_test
+from roadanomaly.data.streets import Streets
 from roadanomaly.detectors.masks.maskomaly import joined
 from roadanomaly.detectors.masks.query_choice import average_precision, choose_queries
 from roadanomaly.errors import DataError, KindError, NotFitted, OptionError
@@ -134,8 +135,8 @@ def firing(negative, known, unlike):
     """Masks of six queries: 2 fires on negatives, 4 on much that is known, others anywhere."""
     generator = torch.Generator().manual_seed(0)
     masks = torch.randn(2, 6, *SIZE, generator=generator)
-    masks[:, 2] += 3 * negative
-    masks[:, 4] += 6 * (known & unlike) - 3
+    masks[:, 2] += 2 * negative
+    masks[:, 4] = 12.0 * (known & unlike) - 6
     classes = torch.zeros(2, 6, CLASSES + 1)
     classes[..., CLASSES] = 3
     found = Masks(classes, masks)
@@ -193,8 +194,8 @@ def test_maskomaly_chooses_nothing_without_negatives_or_on_a_test_set():
     with pytest.raises(DataError, match=r"--negatives\.name"):
         detector.finish("queries")
     with pytest.raises(OptionError, match="is a set to test on"):
-        refuse_test(roadanomaly.DATASETS.build("streets", {"split": "test", "count": 1}))
-    refuse_test(roadanomaly.DATASETS.build("streets", {"split": "val", "count": 1}))
+        refuse_test(Streets("test", count=1))
+    refuse_test(Streets("val", count=1))
 
 
 def test_classes_are_those_of_the_evidence_at_image_size(segmentation):

@@ -40,7 +40,9 @@ class MaskTuning(Detector):
             name = type(self).__name__.lower()
             msg = f"{name}: `moves` {moves!r} is unknown; {nearest(moves, MOVES)}"
             raise OptionError(msg)
-        super().__init__("posthoc" if moves == "nothing" else "finetune")
+        super().__init__()
+        if moves != "nothing":
+            self.be("finetune")
         self.moved = moves
         self.rejects = rejects
 

@@ -62,7 +62,7 @@ class Maskomaly(Detector):
         if len(choose) != 2 or min(choose) < 0:
             msg = f"maskomaly: `choose` are two numbers, as [4, 2], not {list(choose)}."
             raise OptionError(msg)
-        super().__init__("fit" if any(choose) else "posthoc")
+        super().__init__()
         if not 0 <= sure <= 1:
             msg = f"maskomaly: `sure` must be in 0..1, not {sure}."
             raise OptionError(msg)
@@ -71,6 +71,7 @@ class Maskomaly(Detector):
         self.sure = sure
         self.choose = tuple(choose)
         if any(choose):
+            self.be("fit")
             self.fit_passes = (Pass("queries"),)  # type: ignore[misc]
             self.inliers, self.strange = (FeatureBank(PIXELS, saved=False) for _ in range(2))
             self.shown = [0, 0]
