@@ -81,12 +81,12 @@ def for_classes(criterion: Any, classes: int) -> nn.Module:
     All of them weigh 1, and "no object" what the network's config says.
     """
     if classes == criterion.num_labels:
-        return criterion  # type: ignore[no-any-return]
+        return criterion
     grown = copy.deepcopy(criterion)
     grown.num_labels = classes
     weights: Tensor = criterion.empty_weight
     grown.empty_weight = torch.cat([weights.new_ones(classes), weights[-1:]])
-    return grown  # type: ignore[no-any-return]
+    return grown
 
 
 def stand_ins(known: Tensor) -> Tensor:
