@@ -155,6 +155,7 @@ def test_unlearned_the_unknown_class_of_uno_is_a_logit_of_zero():
     torch.testing.assert_close(sum(parts.values()), score, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_uno_learns_a_class_of_negatives():
     """A few steps on one batch: where the negatives lie the unknown class gains on the rest."""
     model = attached("uno")
@@ -180,6 +181,7 @@ def test_uno_learns_a_class_of_negatives():
     assert lead() > before + 0.02
 
 
+@pytest.mark.slow
 def test_the_gradient_of_uno_reaches_the_flow():
     """Through the sample that is pasted, against a finite difference of the whole step."""
     model = attached("uno", "transformers eomt")  # whose attention has no masks that jump
