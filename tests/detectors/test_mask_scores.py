@@ -194,8 +194,8 @@ def test_maskomaly_chooses_nothing_without_negatives_or_on_a_test_set():
     with pytest.raises(DataError, match=r"--negatives\.name"):
         detector.finish("queries")
     with pytest.raises(OptionError, match="is a set to test on"):
-        refuse_test(Streets("test", count=1))
-    refuse_test(Streets("val", count=1))
+        refuse_test(Streets("test", count=1, height=32, width=64))
+    refuse_test(Streets("val", count=1, height=32, width=64))
 
 
 def test_classes_are_those_of_the_evidence_at_image_size(segmentation):
