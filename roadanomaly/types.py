@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from roadanomaly.errors import KindError
+from roadanomaly.masks import Masks as Masks
+from roadanomaly.masks import single
 
 IGNORE = 255
 """Label of a pixel that counts for nothing: border, padding, and void unless a set is asked."""
@@ -190,43 +192,6 @@ def _as_float(image: Tensor) -> Tensor:
     return image.float() / 255 if image.dtype == torch.uint8 else image
 
 
-def _single(values: Tensor) -> Tensor:
-    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
-
-
-@dataclass(frozen=True)
-class Masks:
-    """What a mask network answers: of each of Q queries, which class it is and where.
-
-    Args:
-        classes: `(B, Q, K + 1)` class logits before softmax; the last is "no object".
-        masks: `(B, Q, h, w)` mask logits before the sigmoid.
-        layers: what the network's earlier layers answered, for its loss alone; empty where no
-            gradients are recorded.
-    """
-
-    classes: Tensor
-    masks: Tensor
-    layers: tuple[Masks, ...] = ()
-
-    @property
-    def probabilities(self) -> Tensor:
-        """`P`, `(B, Q, K)`: softmax over the K classes and "no object", which is then left out."""
-        return self.classes.float().softmax(2)[..., :-1]
-
-    def weighted(self, weights: Tensor) -> Tensor:
-        """Return `sum_q w_qc sigmoid(M_q)`, `(B, C, h, w)`, at the masks' own stride.
-
-        Args:
-            weights: `(B, Q, C)`.
-        """
-        return torch.einsum("bqc,bqhw->bchw", weights, self.masks.float().sigmoid())
-
-    def in_float32(self) -> Masks:
-        """Return the same numbers as float32, without the earlier layers."""
-        return Masks(_single(self.classes), _single(self.masks))
-
-
 @dataclass(frozen=True)
 class Segmentation:
     """All that a detector sees of a segmenter.
@@ -270,10 +235,10 @@ class Segmentation:
         """Return the same numbers, those in half precision as float32."""
         return replace(
             self,
-            logits=_single(self.logits),
-            features={name: _single(one) for name, one in self.features.items()},
+            logits=single(self.logits),
+            features={name: single(one) for name, one in self.features.items()},
             masks=self.masks and self.masks.in_float32(),
-            extra=None if self.extra is None else _single(self.extra),
+            extra=None if self.extra is None else single(self.extra),
         )
 
     def to_image(self, values: Tensor) -> Tensor:
@@ -324,7 +289,8 @@ class Segmentation:
     @cached_property
     def _image_logits(self) -> Tensor:
         if self.masks is not None:
-            return self.weighted_masks(self.masks.probabilities)
+            known = self.masks.probabilities[..., : self.logits.shape[1]]
+            return self.weighted_masks(known)
         return self.to_image(self.logits)
 
     def image_logits(self) -> Tensor:

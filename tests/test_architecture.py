@@ -51,6 +51,7 @@ LEVELS = (
         "extras",
         "files",
         "late_compiler",
+        "masks",
         "progress",
         "reservoir",
         "weights_hash",

@@ -84,6 +84,8 @@ def _fit(given: Namespace) -> None:
     if given.refiners is not None:
         model.refine([REFINERS.from_spec(one) for one in given.refiners])
     frames = _frames(given.data, given.size)
+    if given.detector and model.detector.supervision == "negatives":
+        refuse_test(frames)
     if given.negatives:
         frames = MixedFrames(frames, NEGATIVES.from_spec(given.negatives))
         model.detector.trained_on = frames.negatives.content
@@ -159,6 +161,22 @@ def _require_ready(model: Model) -> Model:
         msg = "this detector is trained, not fitted: `roadanomaly train CONFIG`."
         raise OptionError(msg)
     return model
+
+
+def refuse_test(frames: FrameSet) -> None:
+    """Refuse to learn what is anomalous from frames that models are compared on.
+
+    Raises:
+        OptionError: the split `test` of a set, or a set with anomalies of its own in place of
+            classes.
+    """
+    first = frames[0]
+    if frames.record().get("split") == "test" or first.anomaly is not None:
+        msg = (
+            f"{title(frames)} is a set to test on, and this detector learns from negatives: give "
+            "validation frames with class labels, and put negatives in by `--negatives.name`."
+        )
+        raise OptionError(msg)
 
 
 def title(frames: FrameSet) -> str:

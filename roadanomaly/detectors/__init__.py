@@ -51,6 +51,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "synboost": "roadanomaly.detectors.resynthesis.synboost:SynBoost",
         "uem": "roadanomaly.detectors.hybrid.uem:UEM",
         "ulre": "roadanomaly.detectors.hybrid.ulre:ULRE",
+        "uno": "roadanomaly.detectors.masks.uno:Uno",
         "vae": "roadanomaly.detectors.reconstruction.vae:VAE",
         "void_classifier": "roadanomaly.detectors.hybrid.void_classifier:VoidClassifier",
     },

@@ -45,7 +45,7 @@ class Detector(Prepared, ABC):
     Class facts:
         kind: what must happen before scoring: `posthoc` nothing; `fit` the `fit_passes` over inlier
             images; `train` its own networks learn on a frozen segmenter; `finetune` its loss
-            moves the segmenter too.
+            moves the segmenter too. Where options decide, the constructor says it of one detector.
         fit_passes: walks over inlier frames, in order: in each `update` with every batch, then
             `finish`. A detector that learns by a loss may have some too: those over held-in
             frames come before its first step, those over held-out ones before each validation,
@@ -75,7 +75,7 @@ class Detector(Prepared, ABC):
         ready: whether it has been prepared as its kind needs.
     """
 
-    kind: ClassVar[Kind] = "posthoc"
+    kind: Kind = "posthoc"
     fit_passes: ClassVar[tuple[Pass, ...]] = ()
     supervision: ClassVar[str] = "none"
     needs_source: ClassVar[bool] = False
@@ -89,6 +89,15 @@ class Detector(Prepared, ABC):
 
     def __init__(self) -> None:
         super().__init__(ready=self.kind == "posthoc")
+
+    def be(self, kind: Kind) -> None:
+        """Be of a kind that has to be prepared, where options of a `posthoc` detector ask for it.
+
+        Called by constructors.
+        """
+        if kind != self.kind:
+            self.kind, self.ready = kind, False
+            self.keep_plain("ready")
 
     @property
     def learned_from(self) -> str:
@@ -248,6 +257,14 @@ class Detector(Prepared, ABC):
         Each is a finite scalar, zero where the batch holds nothing that it applies to.
         """
         raise TypeError(f"{type(self).__name__} is of kind {self.kind!r}: there is no loss.")
+
+    def taught(self, segmentation: Segmentation, batch: Batch) -> tuple[Segmentation, Tensor]:
+        """Return what `Segmenter.loss` learns from beside this detector's own (`closed_set`).
+
+        By default the answer as it is and the batch's labels, of which negatives count for
+        nothing. For detectors that teach a mask network what negatives are through its own loss.
+        """
+        return segmentation, batch.label
 
     def require(self) -> None:
         """Refuse to score before the preparation that this kind needs.

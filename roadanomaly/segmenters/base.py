@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from roadanomaly.errors import FeatureError, OptionError, nearest
+from roadanomaly.errors import FeatureError, KindError, OptionError, nearest
 from roadanomaly.segmenters.closed_set import closed_set_cross_entropy
 from roadanomaly.types import Answer, Masks, Segmentation
 
@@ -53,6 +53,7 @@ class Segmenter(nn.Module, ABC):
         features: the maps that it offers, by name.
         on_request: further maps from inside it, which only those who name them get: "all
             features" does not mean them.
+        query_width: of `Masks.queries`; 0 where the network does not tell these.
     """
 
     answers: tuple[Answer, ...] = ("logits",)
@@ -65,6 +66,7 @@ class Segmenter(nn.Module, ABC):
     """Name of the map that a detector takes when it is told nothing: late and semantic."""
     classified: str = ""
     """Name of the map that `classify` reads; "" where there is none."""
+    query_width: int = 0
 
     def __init__(
         self,
@@ -171,13 +173,27 @@ class Segmenter(nn.Module, ABC):
 
         Args:
             segmentation: what it said of the images, with gradients.
-            label: `(B, H, W)` uint8: class index; 252 and above count for nothing.
+            label: `(B, H, W)` uint8: class index; 252 and above count for nothing. For a mask
+                network `Masks.no_object` is content that belongs to no mask.
 
         Returns:
             finite scalars by name, each 0 with a gradient of 0 where no pixel has a class. Here
             the mean cross-entropy over pixels with a class, in nats.
         """
         return {"cross_entropy": closed_set_cross_entropy(segmentation, label)}
+
+    def part(self, name: str) -> list[nn.Parameter]:
+        """Return the parameters of a part of a mask network.
+
+        Args:
+            name: `heads`, the layers that turn queries into classes and masks; or `decoder`, all
+                that learns of queries, the heads among it.
+
+        Raises:
+            KindError: this network does not tell its parts.
+        """
+        msg = f"{type(self).__name__} does not tell its {name} from the rest: take `moves: all`."
+        raise KindError(msg)
 
     def _fit(self, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Bring images to a size that the network takes; also return the size its maps cover."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from roadanomaly.types import Masks, is_known
 
@@ -17,13 +18,14 @@ TERMS = {
 """What transformers calls the three terms, and what they are called here."""
 
 
-def matching_loss(network: Any, masks: Masks, label: Tensor) -> dict[str, Tensor]:
+def matching_loss(criterion: Any, masks: Masks, label: Tensor) -> dict[str, Tensor]:
     """Return the terms of Mask2Former's loss, summed over the layers that answered.
 
     Each class of an image is one binary mask. It is matched with one query, which learns this
     class and this mask (cross-entropy and dice at random points, most of them where the mask is
     unsure); the other queries learn "no object". Matching, points and weights are those of
-    transformers, from the network's config; the points come from PyTorch's random numbers.
+    transformers, from the network's config; the points come from PyTorch's random numbers. A cell
+    labelled "no object" belongs to none of the masks and teaches them to stay away.
 
     What differs: the authors let void pixels teach every mask to stay away from them. Here a cell
     without a class counts for nothing: a known cell stands in for it, both in the masks and in
@@ -31,10 +33,10 @@ def matching_loss(network: Any, masks: Masks, label: Tensor) -> dict[str, Tensor
     that waits for a GPU once, for the labels, beside the matching itself.
 
     Args:
-        network: of transformers, with `get_loss_dict`.
-        masks: what it answered, with gradients.
-        label: `(B, h, w)` int64 at the masks' stride: class index; 252 and above count for
-            nothing.
+        criterion: of the network of transformers. It is told how many classes `masks` has.
+        masks: what the network answered, with gradients.
+        label: `(B, h, w)` int64 at the masks' stride: class index, or `masks.no_object`; 252 and
+            above count for nothing, as does an image without a class.
 
     Returns:
         three finite scalars; 0, with gradients of 0, where no cell has a class.
@@ -46,18 +48,18 @@ def matching_loss(network: Any, masks: Masks, label: Tensor) -> dict[str, Tensor
     layers = [*masks.layers, masks]
     device, label = label.device, label.cpu()
     known = is_known(label)
-    images = known.flatten(1).any(1).nonzero()[:, 0].tolist()
+    images = (label < masks.no_object).flatten(1).any(1).nonzero()[:, 0].tolist()
     if not images:
         nothing = sum(0 * (one.classes.sum() + one.masks.sum()) for one in layers)
         return dict.fromkeys(TERMS.values(), torch.as_tensor(nothing))
     cells = torch.stack([stand_ins(known[image]) for image in images])
     target = label[images].flatten(1).gather(1, cells).unflatten(1, label.shape[1:])
-    present = [one.unique() for one in target]
+    present = [one[one != masks.no_object].unique() for one in target]
     cells, target = (one.to(device, non_blocking=True) for one in (cells, target))
     present = [one.to(device, non_blocking=True) for one in present]
     asked = [_answer_at(one, images, cells) for one in layers]
     with torch.autocast(device.type, enabled=False):
-        found = network.get_loss_dict(
+        found = for_classes(criterion, masks.no_object)(
             **asked[-1],
             mask_labels=[
                 (one == classes[:, None, None]).float()
@@ -67,9 +69,24 @@ def matching_loss(network: Any, masks: Masks, label: Tensor) -> dict[str, Tensor
             auxiliary_predictions=asked[:-1],
         )
     return {
-        name: torch.stack([one for key, one in found.items() if key.startswith(term)]).sum()
+        name: criterion.weight_dict[term]
+        * torch.stack([one for key, one in found.items() if key.startswith(term)]).sum()
         for term, name in TERMS.items()
     }
+
+
+def for_classes(criterion: Any, classes: int) -> nn.Module:
+    """Return transformers' criterion for a number of classes, of which the network may know fewer.
+
+    All of them weigh 1, and "no object" what the network's config says.
+    """
+    if classes == criterion.num_labels:
+        return criterion
+    grown = copy.deepcopy(criterion)
+    grown.num_labels = classes
+    weights: Tensor = criterion.empty_weight
+    grown.empty_weight = torch.cat([weights.new_ones(classes), weights[-1:]])
+    return grown
 
 
 def stand_ins(known: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.errors import UnknownName, nearest
@@ -101,6 +101,7 @@ class TransformersSegmenter(ProbedSegmenter):
         self.features = self.probe()
         self.on_request = offered_inside(family.blocks(self.network))
         self.classified = "decoder" if family.classifier else ""
+        self.query_width = self.network.class_predictor.in_features if family.masks else 0
         if weights is not None:
             path = find_weights(weights)
             load_strictly(self, read_weights(path), path)
@@ -138,7 +139,14 @@ class TransformersSegmenter(ProbedSegmenter):
         if masks is None:
             return super().loss(segmentation, label)
         at_masks = labels_at(label, replace(segmentation, logits=masks.masks))
-        return matching_loss(self.network, masks, at_masks)
+        return matching_loss(self.network.criterion, masks, at_masks)
+
+    def part(self, name: str) -> list[nn.Parameter]:
+        """Return the parameters of a mask network's `heads` or whole `decoder`."""
+        modules = self._family.parts.get(name)
+        if not modules:
+            return super().part(name)
+        return [one for key in modules for one in self.network.get_submodule(key).parameters()]
 
 
 def _family(settings: Any) -> Family:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -78,13 +78,14 @@ def _read_upernet(network: Any, image: Tensor) -> Answered:
 def _read_mask2former(network: Any, image: Tensor) -> Answered:
     pixels = network.model.pixel_level_module
     learning = torch.is_grad_enabled()
-    with input_of(pixels.decoder) as seen:
+    with input_of(pixels.decoder) as seen, input_of(network.class_predictor) as queries:
         found = network(image, return_dict=True, output_auxiliary_logits=learning)
+    earlier = zip(found.auxiliary_logits or (), queries[:-1], strict=True) if learning else ()
     layers = tuple(
-        Masks(one["class_queries_logits"], one["masks_queries_logits"])
-        for one in (found.auxiliary_logits or () if learning else ())
+        Masks(one["class_queries_logits"], one["masks_queries_logits"], queries=read)
+        for one, read in earlier
     )
-    answer = Masks(found.class_queries_logits, found.masks_queries_logits, layers)
+    answer = Masks(found.class_queries_logits, found.masks_queries_logits, layers, queries[-1])
     decoder = found.pixel_decoder_last_hidden_state
     return answer, {**by_stride(image, seen[0]), "decoder": decoder}
 
@@ -92,14 +93,18 @@ def _read_mask2former(network: Any, image: Tensor) -> Answered:
 def _read_eomt(network: Any, image: Tensor) -> Answered:
     """Read EoMT; what its earlier layers answer is put together from their heads' outputs."""
     heads = (network.class_predictor, network.mask_head, network.upscale_block)
-    with input_of(network.upscale_block) as seen, outputs_of(heads) as answers:
+    with (
+        input_of(network.upscale_block) as seen,
+        input_of(network.class_predictor) as queries,
+        outputs_of(heads) as answers,
+    ):
         found = network(image)
-    earlier = list(zip(*answers, strict=True))[:-1] if torch.is_grad_enabled() else []
+    earlier = list(zip(*answers, queries, strict=True))[:-1] if torch.is_grad_enabled() else []
     layers = tuple(
-        Masks(classes, torch.einsum("bqc,bchw->bqhw", queries, cells))
-        for classes, queries, cells in earlier
+        Masks(classes, torch.einsum("bqc,bchw->bqhw", masks, cells), queries=read)
+        for classes, masks, cells, read in earlier
     )
-    answer = Masks(found.class_queries_logits, found.masks_queries_logits, layers)
+    answer = Masks(found.class_queries_logits, found.masks_queries_logits, layers, queries[-1])
     return answer, {"decoder": seen[-1]}
 
 
@@ -132,6 +137,7 @@ class Family:
         backbone: it has no classifier of its own.
         fixed_size: it takes images of one size.
         divisor: of an image's sides, from the config.
+        parts: of a mask network, by `Segmenter.part`'s names, its modules.
     """
 
     def __init__(
@@ -144,6 +150,7 @@ class Family:
         backbone: bool = False,
         fixed_size: bool = False,
         divisor: Callable[[Any], int] = _thirty_two,
+        parts: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self.auto = auto
         self.read = read
@@ -152,6 +159,7 @@ class Family:
         self.backbone = backbone
         self.fixed_size = fixed_size
         self.divisor = divisor
+        self.parts = parts or {}
 
     @property
     def masks(self) -> bool:
@@ -202,13 +210,24 @@ def _inside_eomt(network: Any) -> list[Block]:
 
 SEMANTIC, UNIVERSAL = "AutoModelForSemanticSegmentation", "AutoModelForUniversalSegmentation"
 
+PARTS_EOMT = {
+    "heads": ("class_predictor", "mask_head"),
+    "decoder": ("class_predictor", "mask_head", "upscale_block", "query"),
+}
+PARTS_MASK2FORMER = {
+    "heads": ("class_predictor", "model.transformer_module.decoder.mask_predictor"),
+    "decoder": ("class_predictor", "model.transformer_module"),
+}
+
 FAMILIES = {
     "dinov2": _vit(_inside, _patch),
     "dinov2_with_registers": _vit(_inside, _patch),
     "dinov3_convnext": _vit(_no_blocks, _thirty_two),
     "dinov3_vit": _vit(_inside, _patch),
-    "eomt": Family(UNIVERSAL, _read_eomt, blocks=_inside_eomt, fixed_size=True),
-    "mask2former": Family(UNIVERSAL, _read_mask2former, blocks=_inside_mask2former),
+    "eomt": Family(UNIVERSAL, _read_eomt, blocks=_inside_eomt, fixed_size=True, parts=PARTS_EOMT),
+    "mask2former": Family(
+        UNIVERSAL, _read_mask2former, blocks=_inside_mask2former, parts=PARTS_MASK2FORMER
+    ),
     "segformer": Family(SEMANTIC, _read_segformer, "decode_head.classifier", blocks_of_segformer),
     "upernet": Family(SEMANTIC, _read_upernet, "decode_head.classifier", _inside),
 }

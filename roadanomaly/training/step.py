@@ -94,7 +94,8 @@ class TrainingStep(nn.Module):
             losses = self.detector.loss(segmentation, batch)
         if self.moving and self.detector.closed_set:
             # computed last and added first: gradients are then summed as in version 0.1, to the bit
-            losses = {**self.segmenter.loss(segmentation, batch.label), **losses}
+            taught = self.detector.taught(segmentation, batch)
+            losses = {**self.segmenter.loss(*taught), **losses}
         if self.teacher is not None:
             losses["distill"] = self.distill * self._distance(segmentation, batch)
         if self.source is not None:

@@ -16,6 +16,9 @@ DRAWING = ("image_resynthesis", "synboost")
 NEEDED = ("atta", "ensemble", "flips", "fusion", "mc_dropout", *DRAWING)
 """Those that take options of their own on any network."""
 
+TUNED = ("eam", "mask2anomaly", "rba")
+"""Those of kind `posthoc` that options make `finetune`; these options do."""
+
 ON_CLASSIFIER = ("atta", "mc_dropout", "pebal", "rpl", "void_classifier")
 """Those that, with these options, read the map of the last layer and may ask that layer alone."""
 
@@ -67,11 +70,17 @@ SMALL = {
     "knn": {"vectors": 400, "per_frame": 60, "references": 200},
     "obsnet": {"width": 8},
     "patchcore": {"vectors": 300},
+    **{name: {"moves": "all"} for name in TUNED},
     "uem": {"hidden": 16, "width": 8},
     "ulre": {"hidden": [16, 8]},
     "rpl": {"width": 8, "hold": 0.05},
     "mc_dropout": {"passes": 6, "at": "classifier", "rate": 0.1},
 }
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of a detector as it is built here."""
+    return "finetune" if name in TUNED else DETECTORS.get(name).kind
 
 
 def detector_options(name: str, classes: int = 19) -> dict[str, Any]:

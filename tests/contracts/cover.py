@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from roadanomaly.detectors import DETECTORS
+from tests.contracts.built import kind_of
 from tests.contracts.tiny import NETWORKS
 
 TWICE = 2
@@ -18,8 +19,8 @@ def role(network: str, detector: str) -> tuple[str, str]:
     """Return a detector's kind and what it reads of a network: masks, evidence or logits."""
     kind = DETECTORS.get(detector)
     if not NETWORKS[network].masks:
-        return kind.kind, "logits"
-    return kind.kind, "masks" if "masks" in kind.accepts else "evidence"
+        return kind_of(detector), "logits"
+    return kind_of(detector), "masks" if "masks" in kind.accepts else "evidence"
 
 
 def chosen_pairs(pairs: Sequence[Pair]) -> list[Pair]:

@@ -9,7 +9,7 @@ import roadanomaly
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import FeatureError, KindError
 from roadanomaly.model import Model
-from tests.contracts.built import build_detector
+from tests.contracts.built import build_detector, kind_of
 from tests.contracts.cover import chosen_pairs, role
 from tests.contracts.test_detectors import LEARNING, OFF, images, labelled, prepare
 from tests.contracts.tiny import CLASSES, NETWORKS, fit_together, network
@@ -69,7 +69,7 @@ def test_scores_are_finite_independent_and_saved(segmenter, detector, tmp_path):
 
 @pytest.mark.parametrize(
     ("segmenter", "detector"),
-    named([pair for pair in COVER if DETECTORS.get(pair[1]).kind in LEARNING]),
+    named([pair for pair in COVER if kind_of(pair[1]) in LEARNING]),
 )
 def test_three_steps_lower_the_loss(segmenter, detector):
     """In inference mode, so that dropout and batch statistics do not blur the comparison."""
@@ -87,7 +87,7 @@ def test_three_steps_lower_the_loss(segmenter, detector):
         segmentation = model.detector.look(model.segmenter, batch.image)
         terms = model.detector.loss(segmentation, batch)
         if model.detector.kind == "finetune":
-            terms |= model.segmenter.loss(segmentation, batch.label)
+            terms |= model.segmenter.loss(*model.detector.taught(segmentation, batch))
         loss = sum(terms.values())
         loss.backward()
         optimiser.step()

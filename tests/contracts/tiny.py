@@ -17,7 +17,7 @@ import torch
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from tests.contracts import toy
-from tests.contracts.built import ON_CLASSIFIER, build_detector
+from tests.contracts.built import ON_CLASSIFIER, build_detector, kind_of
 
 CLASSES = ("road", "sidewalk", "building", "sky", "car")
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
@@ -223,7 +223,7 @@ def fit_together(network: str, detector: str) -> bool:
     """Tell whether a detector can read a network, by what their tables say."""
     tiny, kind = NETWORKS[network], DETECTORS.get(detector)
     answers = {"evidence", "masks"} if tiny.masks else {"logits"}
-    by_gradients = kind.kind == "finetune" or "gradients" in kind.asks
+    by_gradients = kind_of(detector) == "finetune" or "gradients" in kind.asks
     if not answers & set(kind.accepts) or (by_gradients and not tiny.trainable):
         return False
     if detector in ON_CLASSIFIER:

@@ -13,11 +13,12 @@ from torch.nn import functional
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.detectors import DETECTORS, Detector
+from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.fitting import run_passes, split_for
 from roadanomaly.model import Model
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
-from roadanomaly.segmenters.closed_set import closed_set_cross_entropy
-from roadanomaly.types import IGNORE, NEGATIVE, VOID, Batch, Frame, Masks
+from roadanomaly.segmenters.closed_set import closed_set_cross_entropy, labels_at
+from roadanomaly.types import IGNORE, NEGATIVE, VOID, Batch, Frame, Masks, is_known
 from tests.contracts.built import ON_NORMS, build_detector
 
 CLASSES = ("road", "sidewalk", "pavement")
@@ -79,12 +80,26 @@ class ToyMasks(Segmenter):
         super().__init__(classes, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), divisor=4)
         self.features = {"colour": FeatureInfo(4, 2)}
         self.queries = nn.Parameter(8 * torch.eye(3, len(classes) + 1))
+        self.query_width = len(classes) + 1
 
     def maps(self, image, features):
         half = functional.avg_pool2d(image, 2)
         colour = torch.cat([half, half.mean(1, keepdim=True)], 1)
         classes = self.queries.expand(len(image), -1, -1)
-        return Masks(classes, 12 * half - 6), dict.fromkeys(features, colour)
+        masks = Masks(classes, 12 * half - 6, queries=classes)
+        return masks, dict.fromkeys(features, colour)
+
+    def loss(self, segmentation, label):
+        """Each query is matched with its colour's class, and its mask with where this lies."""
+        masks = segmentation.masks
+        cells = labels_at(label, segmentation)
+        lies = torch.stack([cells == index for index in range(3)], 1).float()
+        off = functional.binary_cross_entropy_with_logits(masks.masks, lies, reduction="none")
+        named = torch.arange(3, device=label.device).expand(len(label), 3)
+        return {
+            "query_classes": functional.cross_entropy(masks.classes.transpose(1, 2), named),
+            "masks": masked_mean(off.mean(1), is_known(cells)),
+        }
 
     def options(self):
         return {"classes": self.classes}
@@ -201,6 +216,6 @@ def _train(segmenter: Segmenter, detector: Detector, steps: int) -> None:
         optimiser.zero_grad()
         losses = detector.loss(segmentation, batch)
         if detector.kind == "finetune":
-            losses["cross_entropy"] = closed_set_cross_entropy(segmentation, batch.label)
+            losses |= segmenter.loss(*detector.taught(segmentation, batch))
         sum(losses.values()).backward()
         optimiser.step()

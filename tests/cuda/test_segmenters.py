@@ -80,7 +80,7 @@ STEPS = [
     for pair in PAIRS
     if (name := pair[1]) == "rba" or DETECTORS.get(name).kind in LEARNS
 ]
-"""With `rba` the segmenter learns alone, by its own loss; with `densehybrid` by both."""
+"""With each the segmenter learns by its own loss and by the detector's."""
 
 
 @pytest.mark.slow

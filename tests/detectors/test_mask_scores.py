@@ -6,13 +6,18 @@ import math
 
 import pytest
 import torch
+from sklearn.metrics import average_precision_score
 from torch.nn import functional
 
 import roadanomaly
-from roadanomaly.errors import KindError, OptionError
+from roadanomaly.cli.fit import refuse_test
+from roadanomaly.data.streets import Streets
+from roadanomaly.detectors.masks.maskomaly import joined
+from roadanomaly.detectors.masks.query_choice import average_precision, choose_queries
+from roadanomaly.errors import DataError, KindError, NotFitted, OptionError
 from roadanomaly.model import Model
 from roadanomaly.segmenters.base import Segmenter
-from roadanomaly.types import Masks, Segmentation
+from roadanomaly.types import IGNORE, NEGATIVE, Batch, Masks, Segmentation
 from tests.contracts import toy
 
 CLASSES, QUERIES, SIZE = 4, 11, (9, 13)
@@ -124,6 +129,73 @@ def test_a_score_is_its_formula_at_every_pixel(segmentation, case):
     detector.attach(FourClasses())
     score = detector.score(segmentation, torch.zeros(2, 3, *SIZE))
     torch.testing.assert_close(score, pixels(function, segmentation), rtol=1e-4, atol=1e-5)
+
+
+def firing(negative, known, unlike):
+    """Masks of six queries: 2 fires on negatives, 4 on much that is known, others anywhere."""
+    generator = torch.Generator().manual_seed(0)
+    masks = torch.randn(2, 6, *SIZE, generator=generator)
+    masks[:, 2] += 2 * negative
+    masks[:, 4] = 12.0 * (known & unlike) - 6
+    classes = torch.zeros(2, 6, CLASSES + 1)
+    classes[..., CLASSES] = 3
+    found = Masks(classes, masks)
+    evidence = found.weighted(found.probabilities)
+    return Segmentation(evidence, SIZE, SIZE, kind="evidence", masks=found)
+
+
+def test_maskomaly_chooses_the_queries_that_fire_on_negatives():
+    generator = torch.Generator().manual_seed(1)
+    draw = torch.rand(2, *SIZE, generator=generator)
+    label = torch.zeros(2, *SIZE, dtype=torch.uint8)
+    label[draw < 0.1], label[draw > 0.95] = NEGATIVE, IGNORE
+    segmentation = firing(label == NEGATIVE, label == 0, draw < 0.7)
+    batch = Batch(torch.zeros(2, 3, *SIZE), label, ("a", "b"))
+    detector = roadanomaly.detector("maskomaly", choose=[3, 1])
+    assert (detector.kind, detector.supervision) == ("fit", "negatives")
+    with pytest.raises(NotFitted):
+        detector.score(segmentation, batch.image)
+    detector.update(segmentation, batch, "queries")
+    detector.finish("queries")
+    assert detector.anomaly_queries[0] == 2
+    assert detector.inlier_queries == (4,)
+    again = roadanomaly.detector("maskomaly", **detector.options())
+    again.load_state_dict(detector.state_dict())
+    score = again.score(segmentation, batch.image)
+    plain = roadanomaly.detector("maskomaly").score(segmentation, batch.image)
+    assert precision(score, label) > precision(plain, label) + 0.2
+
+
+def precision(score, label):
+    counted = label != IGNORE
+    return average_precision_score(label[counted] == NEGATIVE, score[counted])
+
+
+def test_the_choice_counts_as_scikit_learn_does():
+    """With weights and equal scores; and each step of the choice is the best of all."""
+    generator = torch.Generator().manual_seed(2)
+    score = torch.randint(0, 9, (200,), generator=generator).float()
+    strange = torch.rand(200, generator=generator) < 0.2
+    weights = torch.where(strange, 1.5, 7.0)
+    expected = average_precision_score(strange, score, sample_weight=weights)
+    assert average_precision(score, strange, weights) == pytest.approx(expected)
+    masks = torch.rand(200, 5, generator=generator)
+    masks[:, 3] += 0.5 * strange
+    anomalies, known = choose_queries(score / 20, masks, strange, weights, (1, 0), joined)
+    by_one = [
+        average_precision_score(strange, score / 20 + 0.4 * one, sample_weight=weights)
+        for one in masks.unbind(1)
+    ]
+    assert (anomalies, known) == ([by_one.index(max(by_one))], [])
+
+
+def test_maskomaly_chooses_nothing_without_negatives_or_on_a_test_set():
+    detector = roadanomaly.detector("maskomaly", choose=[1, 0])
+    with pytest.raises(DataError, match=r"--negatives\.name"):
+        detector.finish("queries")
+    with pytest.raises(OptionError, match="is a set to test on"):
+        refuse_test(Streets("test", count=1, height=32, width=64))
+    refuse_test(Streets("val", count=1, height=32, width=64))
 
 
 def test_classes_are_those_of_the_evidence_at_image_size(segmentation):

@@ -24,7 +24,7 @@ from roadanomaly.training.generator_task import GeneratorTask
 from roadanomaly.training.run_folder import RunFolder
 from roadanomaly.training.step import LEARNS, TrainingStep
 from roadanomaly.types import IGNORE, VOID, Batch
-from tests.contracts.built import ENCODER, build_detector
+from tests.contracts.built import ENCODER, build_detector, kind_of
 from tests.contracts.test_detectors import images, labelled
 from tests.contracts.tiny import CLASSES, fit_together, network
 from tests.training import test_generator
@@ -35,7 +35,7 @@ PAIRS = [
     (on, name)
     for name in DETECTORS
     for on in NETWORKS
-    if DETECTORS.get(name).kind in LEARNS and fit_together(on, name)
+    if kind_of(name) in LEARNS and fit_together(on, name)
 ]
 
 
