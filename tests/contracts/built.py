@@ -61,8 +61,13 @@ SMALL = {
     "gmmseg": {"components": 2, "dimensions": 8, "iterations": 5, "min_vectors": 5},
     "jsrnet": ROAD,
     "knn": {"vectors": 400, "per_frame": 60, "references": 200},
+    "likelihood": {
+        "flow": {"name": "glow", "levels": 1, "steps": 4, "hidden": 16},
+        "cell": 4,
+    },
     "obsnet": {"width": 8},
     "patchcore": {"vectors": 300},
+    "pixelcnn": {"width": 8, "blocks": 1, "mixture": 2, "cell": 4, "overlap": 2},
     "uem": {"hidden": 16, "width": 8},
     "ulre": {"hidden": [16, 8]},
     "rpl": {"width": 8, "hold": 0.05},
