@@ -63,8 +63,9 @@ class Detector(Prepared, ABC):
         asks: what `look` does beyond one plain pass of the network: `"answer"` it changes the
             answer of that pass or adds to it, `"passes"` several, `"gradients"` of the input or of
             weights, `"state"` something is kept from frame to frame, or the network is changed
-            until `reset`, `"coder"` a coder of images runs on the CPU. Empty where one pass is all, which detectors then share. A detector
-            that asks for more than `"answer"` cannot be exported as a graph.
+            until `reset`; or `"coder"`, a coder of images runs on the CPU in `score`. Empty where
+            one pass is all, which detectors then share. A detector that asks for more than
+            `"answer"` cannot be exported as a graph.
         reads_segmentation: whether it reads what the segmenter says. Where not, the segmenter is
             not run, and nothing is known of the classes.
         closed_set: whether training adds the segmenter's own loss on known classes to this

@@ -47,6 +47,8 @@ SMALL = {
     "vae": {"widths": [16], "bottleneck": 1, "smooth": 3},
     "cflow": {**FLOW, "couplings": 2, "hidden": 32},
     "csflow": {**FLOW, "steps": 1, "window": 4},
+    "ddpm": {"widths": [16], "steps": 50, "terms": 4, "cell": 2},
+    "diffusion_density": {"hidden": 16, "levels": 1, "steps": 50, "judged": 5, "per_frame": 100},
     "differnet": {**FLOW, "couplings": 2, "window": 2, "blur": 3},
     "fastflow": {**FLOW, "steps": 2, "window": 4},
     "dacup": {**ROAD, "embedding_width": 16, "encoder": ENCODER},

@@ -162,3 +162,18 @@ def test_complexity_is_subtracted_and_cannot_be_exported():
 def test_values_that_cannot_work_are_refused(name, options, word):
     with pytest.raises(OptionError, match=word):
         DETECTORS.build(name, options)
+
+
+def test_the_bound_of_all_terms_is_the_sum_of_its_parts():
+    detector = built("ddpm", widths=[4, 4], steps=12, terms=11, cell=4)
+    squares = images(2, 3, 4, 4)
+    x = (255 * squares).round() / 127.5 - 1
+    first, *others = detector.noise
+    nats = detector.grey_term(x, first.expand_as(x)) + detector.schedule.last_term(x)
+    assert (nats > 0).all()
+    weights = detector.schedule.bound_weights()
+    for step, (weight, noise) in enumerate(zip(weights, others, strict=True), start=2):
+        term = weight * detector.error(x, torch.full((2,), step), noise.expand_as(x))
+        assert (term > 0).all()
+        nats = nats + term
+    torch.testing.assert_close(detector.bits(squares), nats / (48 * np.log(2)))
