@@ -55,7 +55,7 @@ def test_terms_are_divergences_positive_and_above_the_denoising_bounds(steps):
 
 
 def test_the_bound_of_normal_data_lies_above_their_entropy_and_the_denoising_bound_at_it():
-    """`-E ln p(x) = n/2 ln(2 pi e)`; the gap of the sum of divergences is that of its 1000 steps."""
+    """`-E ln p(x) = n/2 ln(2 pi e)`; divergences of 1000 steps have a gap."""
     schedule = Schedule(1000)
     torch.manual_seed(0)
     x = torch.randn(4000, 2)

@@ -1,4 +1,4 @@
-"""Diffusion density: how badly a denoiser tells the noise in a feature, at the least noisy steps."""
+"""Diffusion density: how badly a denoiser tells the noise in a feature."""
 
 from __future__ import annotations
 
