@@ -232,7 +232,11 @@ def write(out: Path, given: argparse.Namespace, crops: dict, scores: dict) -> No
     own = scores["inliers"]
     table = ["| score | mean of inliers | " + " | ".join(k for k in crops if k != "inliers") + " |"]
     table.append("| --- " * (len(crops) + 1) + "|")
-    figures: dict = {"machine": machine(), "run": given.run, "crops": len(crops["inliers"])}
+    figures: dict = {
+        "machine": machine(),
+        "run": given.run,
+        "crops": {kind: len(some) for kind, some in crops.items()},
+    }
     for name, values in own.items():
         areas = {k: auroc(values, one[name]) for k, one in scores.items() if k != "inliers"}
         figures[name] = {"mean": float(values.mean()), "auroc": areas}
@@ -241,6 +245,8 @@ def write(out: Path, given: argparse.Namespace, crops: dict, scores: dict) -> No
     rank = float(spearmanr(own["bits"], own["PNG"]).statistic)
     figures["rank correlation of bits and PNG"] = rank
     table.append("")
+    counts = ", ".join(f"{len(some)} of {kind}" for kind, some in crops.items())
+    table.append(f"Crops: {counts}.")
     table.append(f"Rank correlation of bits and PNG over inliers: {rank:.3f}.")
     assert math.isfinite(rank)
     print("\n".join(table))
