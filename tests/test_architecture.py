@@ -28,7 +28,7 @@ LEVELS = (
         "published",
     ),
     ("detectors", "negatives", "refiners"),
-    ("segmenters", "flows", "encoders", "generators", "data", "store", "image_input"),
+    ("segmenters", "flows", "encoders", "generators", "diffusion", "data", "store", "image_input"),
     ("streets",),
     (
         "calibration",

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from roadanomaly.detectors.learner import Learner
 from roadanomaly.errors import KindError, NotFitted
+from roadanomaly.flows.image_flow import ImageFlow
 from roadanomaly.prepared import Prepared
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Answer, Batch, Segmentation
 
 Kind = Literal["posthoc", "fit", "train", "finetune"]
 
-Ask = Literal["answer", "passes", "gradients", "state"]
+Ask = Literal["answer", "passes", "gradients", "state", "coder"]
 
 Region = Literal["image", "road"]
 """Where a score means something: everywhere, or on drivable ground (road and sidewalk) alone."""
@@ -62,8 +63,9 @@ class Detector(Prepared, ABC):
         asks: what `look` does beyond one plain pass of the network: `"answer"` it changes the
             answer of that pass or adds to it, `"passes"` several, `"gradients"` of the input or of
             weights, `"state"` something is kept from frame to frame, or the network is changed
-            until `reset`. Empty where one pass is all, which detectors then share. A detector
-            that asks for more than `"answer"` cannot be exported as a graph.
+            until `reset`; or `"coder"`, a coder of images runs on the CPU in `score`. Empty where
+            one pass is all, which detectors then share. A detector that asks for more than
+            `"answer"` cannot be exported as a graph.
         reads_segmentation: whether it reads what the segmenter says. Where not, the segmenter is
             not run, and nothing is known of the classes.
         closed_set: whether training adds the segmenter's own loss on known classes to this
@@ -181,6 +183,10 @@ class Detector(Prepared, ABC):
         The others learn by the run's optimiser at `head_lr`.
         """
         return {}
+
+    def learned_flow(self) -> ImageFlow | None:
+        """Return the flow of images that learns in this detector, or None."""
+        return None
 
     def after_step(self, mean: Callable[[Tensor], Tensor]) -> None:
         """Let statistics follow the training, after each optimiser step.

@@ -38,7 +38,14 @@ class Head:
     @property
     def shares_pass(self) -> bool:
         """Whether one plain pass of the network is all that is asked."""
-        return not self.detector.asks and self.detector.reads_segmentation
+        return not self.detector.asks and self.reads_segmentation
+
+    @property
+    def reads_segmentation(self) -> bool:
+        """Whether the detector or a refiner reads what the segmenter says."""
+        return self.detector.reads_segmentation or any(
+            one.reads_segmentation for one in self.refiners
+        )
 
     @property
     def one_by_one(self) -> bool:
@@ -81,7 +88,8 @@ class Head:
             segmenter: the one that the head is attached to.
             image: `(B, 3, H, W)` float in 0..1, on the network's device.
         """
-        if self.shares_pass:
+        blind = not self.detector.reads_segmentation
+        if self.shares_pass or (blind and self.reads_segmentation):
             return segmenter(image, self.needs)
         return self.detector.look(segmenter, image)
 

@@ -93,9 +93,9 @@ class DenseFlow(ImageFlow):
         """Return the constructor options."""
         return dict(self._options)
 
-    def encode(
+    def encode_levels(
         self, x: Tensor, noise: Sequence[Sequence[Tensor]] | None = None
-    ) -> tuple[list[Tensor], Tensor]:
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Map images to the latents of each block, the finest first.
 
         Args:
@@ -104,16 +104,15 @@ class DenseFlow(ImageFlow):
         """
         noise = self.draw_noise(x) if noise is None else noise
         x, _ = self.squeeze(self.shift(x)[0])
-        total = x.new_zeros(len(x))
-        latents = []
+        latents, parts = [], []
         for number, (block, ones) in enumerate(zip(self.blocks, noise, strict=True)):
             if number:
                 x, _ = self.squeeze(x)
                 x, finished = x.chunk(2, 1)
                 latents.append(finished)
             x, gain = block(x, ones)
-            total = total + gain
-        return [*latents, x], total
+            parts.append(gain)
+        return [*latents, x], parts
 
     def decode(self, latents: Sequence[Tensor]) -> Tensor:
         """Map latents, the finest first, to images."""

@@ -38,8 +38,17 @@ class ImageFlow(nn.Module, ABC):
         self.dequantiser = build_dequantiser(dequantise, channels)
 
     @abstractmethod
+    def encode_levels(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Map checked images to latents, and say what each level stretches.
+
+        Returns:
+            the latents, one a level, and as many parts of the log-determinant, `(B,)` nats each.
+        """
+
     def encode(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """Map checked images to latents; see `transform`."""
+        latents, parts = self.encode_levels(x)
+        return latents, torch.stack(parts).sum(0)
 
     @abstractmethod
     def decode(self, latents: Sequence[Tensor]) -> Tensor:
@@ -85,6 +94,22 @@ class ImageFlow(nn.Module, ABC):
         """
         latents, log_det = self.transform(x)
         return torch.stack([normal_log_density(one) for one in latents]).sum(0) + log_det
+
+    def level_log_probs(self, x: Tensor) -> Tensor:
+        """Return what each level adds to `ln p(x)`, `(B, L)` nats, the finest first.
+
+        A level adds its part of the log-determinant and the log-density of the latents that leave
+        the flow after it; the sum is `log_prob`. The last one says how unusual the coarse content
+        is (Schirrmeister et al., 2020).
+
+        Args:
+            x: as `log_prob` takes it.
+        """
+        x = self._checked(x)
+        with torch.autocast(x.device.type, enabled=False):
+            latents, parts = self.encode_levels(x)
+            pairs = zip(latents, parts, strict=True)
+            return torch.stack([normal_log_density(one) + part for one, part in pairs], 1)
 
     def bits_per_dim(self, image: Tensor) -> Tensor:
         """Return the bits that a channel of a pixel costs, `(B,)`: an upper bound, one sample.

@@ -32,18 +32,18 @@ class MultiScale(ImageFlow):
         widths = level_widths(channels, len(levels))
         self.splits = nn.ModuleList(FactorOut(width) for width in widths[:-1])
 
-    def encode(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+    def encode_levels(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Map images to the latents of each level, the finest first."""
-        x, total = self.before(x)
-        latents = []
+        x, before = self.before(x)
+        latents, parts = [], []
         for number, level in enumerate(self.levels):
-            x, log_det = level(x)
-            total = total + log_det
+            x, part = level(x)
             if number < len(self.splits):
                 x, finished, log_det = self.splits[number](x)
-                total = total + log_det
+                part = part + log_det
                 latents.append(finished)
-        return [*latents, x], total
+            parts.append(part)
+        return [*latents, x], [before + parts[0], *parts[1:]]
 
     def decode(self, latents: Sequence[Tensor]) -> Tensor:
         """Map latents, the finest first, to images."""

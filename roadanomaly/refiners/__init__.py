@@ -12,6 +12,7 @@ REFINERS: Catalogue[Refiner] = Catalogue(
         "dilated_smoothing": "roadanomaly.refiners.dilated_smoothing:DilatedSmoothing",
         "guided": "roadanomaly.refiners.guided:Guided",
         "meta_classification": "roadanomaly.refiners.meta_classification:MetaClassification",
+        "p_value": "roadanomaly.refiners.p_value:PValue",
         "segments": "roadanomaly.refiners.segment_mean:SegmentMean",
         "smooth": "roadanomaly.refiners.smoothing:Smooth",
     },

@@ -26,12 +26,15 @@ class Refiner(Prepared, ABC):
         learns: whether it must be fitted, by `update` with each frame and then `finish`.
         supervision: what it is fitted on beside inliers, as `Detector.supervision`.
         exports: whether it can be a part of an exported graph.
+        reads_segmentation: whether it must have what the segmenter says, so that the segmenter is
+            run for it behind a detector that reads the image alone.
     """
 
     grid: ClassVar[Grid] = "image"
     learns: ClassVar[bool] = False
     supervision: ClassVar[str] = "none"
     exports: ClassVar[bool] = True
+    reads_segmentation: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__(ready=not self.learns)

@@ -97,6 +97,7 @@ def _require_one_graph(model: Model) -> None:
         "passes": "it takes several passes of the network, each after looking at the last",
         "gradients": "it takes gradients of the network, which a graph does not hold",
         "state": "its score depends on earlier frames, which a graph does not keep",
+        "coder": "it runs a lossless coder of images, which a graph does not hold",
     }
     if detector.beyond_one_graph:
         reason = "; ".join(reasons[one] for one in detector.beyond_one_graph)

@@ -103,8 +103,8 @@ class DetectorTask(Task):
         return self.model.networks
 
     def learned_flow(self) -> ImageFlow | None:
-        """Return the source's flow, where it has one."""
-        return self.flow
+        """Return the flow that learns in the source or in the detector, where one has one."""
+        return self.flow or self.model.detector.learned_flow()
 
     def compilable(self) -> list[tuple[nn.Module, Trial]]:
         """Return the segmenter, if it learns or is asked by what learns."""

@@ -83,7 +83,7 @@ def test_scores_are_float32_at_image_size(model, size):
     assert segmentation.classes().shape == score.shape
 
 
-OFF = {"fusion": 0.1, "knn": 1e-3}
+OFF = {"diffusion_density": 1e-3, "fusion": 0.1, "knn": 1e-3}
 """How far last digits carry: the unit of these is the spread of inlier scores, tiny on noise."""
 
 

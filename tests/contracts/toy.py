@@ -17,7 +17,7 @@ from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.fitting import run_passes, split_for
 from roadanomaly.model import Model
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
-from roadanomaly.segmenters.closed_set import closed_set_cross_entropy, labels_at
+from roadanomaly.segmenters.closed_set import labels_at
 from roadanomaly.types import IGNORE, NEGATIVE, VOID, Batch, Frame, Masks, is_known
 from tests.contracts.built import ON_NORMS, build_detector
 
@@ -165,11 +165,14 @@ STEPS = {
     "autoencoder": 40,
     "csflow": 12,
     "dacup": 30,
+    "ddpm": 40,
     "differnet": 12,
     "draem": 30,
     "fastflow": 6,
     "image_resynthesis": 30,
     "jsrnet": 40,
+    "likelihood": 30,
+    "pixelcnn": 30,
     "riad": 30,
     "synboost": 30,
 }

@@ -222,3 +222,15 @@ def test_a_checkerboard_moves_every_other_pixel():
     assert board.tolist() == [[0, 1, 0], [1, 0, 1]]
     halves = mask("horizontal", 2, 0).moving(torch.zeros(1, 2, 3, 1))[0, 0]
     assert halves[:, 0].tolist() == [1, 1, 0]
+
+
+@flows
+def test_what_the_levels_add_is_the_density(name):
+    flow = small.build(name, torch.float64)
+    x = small.images(flow)
+    torch.manual_seed(0)
+    expected = flow.log_prob(x)
+    torch.manual_seed(0)
+    parts = flow.level_log_probs(x)
+    assert parts.shape == (2, len(flow.latent_shapes(*x.shape[-2:])))
+    torch.testing.assert_close(parts.sum(1), expected)

@@ -82,9 +82,13 @@ class LayeredDensity(Detector):
     Args:
         name: in the catalogue.
         plan: options, checked here.
+
+    Class facts:
+        term: what each layer's loss is called in logs, before the layer's name.
     """
 
     kind = "train"
+    term: ClassVar[str] = "nll"
     fit_passes: ClassVar[tuple[Pass, ...]] = (Pass("prepare"),)
     accepts: ClassVar[tuple[Answer, ...]] = ("logits", "evidence")
 
@@ -164,20 +168,26 @@ class LayeredDensity(Detector):
             self._bank(key).clear()
 
     def loss(self, segmentation: Segmentation, batch: Batch) -> dict[str, Tensor]:
-        """Return the negative log-likelihood of drawn vectors, in nats a location, by layer."""
+        """Return what drawn vectors cost, by layer: `-ln p` in nats a location, but for `term`."""
         self.ready = self.ready or all(one.name == "prepare" for one in self.fit_passes)
         drawn = self.drawn(segmentation, batch)
         noise = self.plan.noise
-        return {f"nll_{key}": self._layer(key).loss(rows, noise) for key, rows in drawn.items()}
+        return {
+            f"{self.term}_{key}": self._layer(key).loss(rows, noise) for key, rows in drawn.items()
+        }
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return the aggregated cost of the layers, `(B, H, W)`."""
         self.require()
+        return self.aggregated(self.cost_maps(segmentation, image))
+
+    def cost_maps(self, segmentation: Segmentation, image: Tensor) -> Tensor:
+        """Return the smoothed cost of each layer at image size, `(B, H, W, L)`."""
         maps = []
         for key, layer in self.layers(segmentation, image).items():
             cost = window_mean(self._layer(key).cost(layer), self.plan.smooth)
             maps.append(self.source.to_image(segmentation, cost))
-        return self.aggregated(torch.stack(maps, -1))
+        return torch.stack(maps, -1)
 
     def drawn(
         self, segmentation: Segmentation, batch: Batch, *, anomalies: bool = False

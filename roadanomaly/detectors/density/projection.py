@@ -33,12 +33,23 @@ class Whitening(nn.Module):
         values, columns = torch.linalg.eigh((double - mean).T @ (double - mean) / len(double))
         count = len(self.matrix)
         values, columns = values.flip(0)[:count], columns.flip(1)[:, :count]
-        deviations = values.clamp_min(FLOOR * values[0].clamp_min(1e-12)).sqrt()
-        matrix = (columns / deviations).T
+        matrix = (columns / self.divisors(values)).T
         self.matrix.copy_(matrix)
         self.offset.copy_(-matrix @ mean)
+
+    def divisors(self, values: Tensor) -> Tensor:
+        """Return what components are divided by, given their variances, the largest first."""
+        return values.clamp_min(FLOOR * values[0].clamp_min(1e-12)).sqrt()
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Project `(..., C)` to `(..., dimensions)`, float32."""
         with torch.autocast(vectors.device.type, enabled=False):
             return functional.linear(vectors.float(), self.matrix, self.offset)
+
+
+class Scaling(Whitening):
+    """The same, all components divided by the largest deviation: their proportions stay."""
+
+    def divisors(self, values: Tensor) -> Tensor:
+        """Return the largest deviation for all."""
+        return values[:1].clamp_min(1e-12).sqrt().expand_as(values)

@@ -1,0 +1,1 @@
+"""Densities of pixels: what a square of the image costs in bits."""

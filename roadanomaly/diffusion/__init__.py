@@ -1,0 +1,1 @@
+"""Denoisers and the densities that they bound."""
