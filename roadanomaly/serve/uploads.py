@@ -222,9 +222,9 @@ class Uploads:
 
 
 def plain_stem(name: str) -> str:
-    """Return a visitor's name of a file without folders, ending and invisible characters.
+    r"""Return a visitor's name of a file without folders, ending and invisible characters.
 
-    >>> plain_stem("C:\\\\bilder\\\\Straße_Öl.jpg")
+    >>> plain_stem("C:\\bilder\\Straße_Öl.jpg")
     'Straße_Öl'
     """
     stem = Path(name.replace("\\", "/")).stem

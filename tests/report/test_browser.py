@@ -23,7 +23,16 @@ from tests.report.made import make_findings, make_frames
 pytestmark = pytest.mark.slow
 SITE = Path(__file__).parents[2] / "site"
 SITE_PAGES = ("start", "video", "made/methods/cflow", "made/commands/predict", "search")
-NAMES = ("Straße_Öl", "طريق", "two words", "quo\"te's", "<b>&amp; bold", "a#b?c", "50%25", "طريق (2)")
+NAMES = (
+    "Straße_Öl",
+    "طريق",
+    "two words",
+    "quo\"te's",
+    "<b>&amp; bold",
+    "a#b?c",
+    "50%25",
+    "طريق (2)",
+)
 PAPER = 1032
 """Width of a landscape A4 sheet less its margins, CSS pixels."""
 FIRST_MASK = "document.querySelector('#worst .four figure:nth-child(3) canvas')"
