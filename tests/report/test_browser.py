@@ -169,7 +169,12 @@ def test_focus_stays_where_keys_redraw(report, driver):
 
 @pytest.mark.parametrize("page", ["report", "comparison", "leaderboard"])
 def test_paper_is_light_holds_all_and_no_controls(page, driver, request):
-    Visit(driver, request.getfixturevalue(page), PAPER, dark=True)
+    visit = Visit(driver, request.getfixturevalue(page), PAPER, dark=True)
+    if page == "report":  # pictures that nobody has scrolled to are on paper too
+        visit.until(
+            "[...document.querySelectorAll('#worst figure:nth-child(3) canvas')]"
+            ".every(one => one.dataset.called)"
+        )
     scheme = {"name": "prefers-color-scheme", "value": "dark"}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": [scheme]})
     run = driver.execute_script

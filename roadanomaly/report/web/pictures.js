@@ -2,6 +2,7 @@
 const HEAT = Array.from({ length: 256 }, (_, i) => [0, 2, 4].map(at => parseInt(DATA.heat.substr(6 * i + at, 2), 16)));
 const HIT = [0, 205, 150], FALSE_ALARM = [255, 64, 32], MISSED = [255, 208, 0], TRUTH = [0, 200, 235];
 const decoded = new WeakMap();
+const WAITS = { timeout: 1000 };
 
 function load(kind, base64) {
   return new Promise((done, fail) => {
@@ -135,5 +136,5 @@ const waiting = new IntersectionObserver(entries => {
 function whenSeen(element, draw, soon = false) {
   element.show = () => { waiting.unobserve(element); element.show = () => {}; draw(); };
   waiting.observe(element);
-  if (soon) (window.requestIdleCallback || setTimeout)(() => element.show());
+  if (soon) (window.requestIdleCallback || setTimeout)(() => element.show(), WAITS);
 }
