@@ -71,8 +71,10 @@ def _difference_view(pair: Pair) -> dict[str, Any]:
         table = table.without(key)
     ends = [abs(end) for step in pair.differences.values() for end in (step.low, step.high)]
     return {
-        "title": f"{pair.second.name} against {pair.first.name}",
-        "about": f"{pair.first.found.title}, {len(pair.shared)} shared frames",
+        "first": pair.first.name,
+        "second": pair.second.name,
+        "set": pair.first.found.title,
+        "frames": len(pair.shared),
         "table": table,
         "keys": [column.key for column in table.columns],
         "reach": max([end for end in ends if not math.isnan(end)], default=0.0) or 1.0,

@@ -176,7 +176,10 @@ def _add_uploads(app: FastAPI, uploads: Uploads) -> None:
     @app.get("/results/{number}/{name}")
     def result(number: str, name: str) -> Response:
         path = uploads.result(number, name)
-        return FileResponse(path) if path is not None else Response(status_code=404)
+        if path is None:
+            return Response(status_code=404)
+        name = uploads.saved_name(path)  # the header encodes it: any language, no line breaks
+        return FileResponse(path, filename=name, content_disposition_type="inline")
 
 
 async def _store(request: Request, uploads: Uploads) -> Path:

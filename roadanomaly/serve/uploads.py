@@ -26,6 +26,8 @@ from roadanomaly.video.sources import open_source
 CLIPS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".mpg")
 MOST_BYTES = 64 << 20
 MOST_SECONDS = 90
+MOST_LETTERS = 80
+"""Of a visitor's name of a file that its result is saved under."""
 MOST_AT_ONCE = 4
 """Uploads that may be on their way, waiting or in work; they are scored one after the other."""
 
@@ -55,6 +57,7 @@ class Uploads:
         self._count = 0
         self._taken = 0
         self._kept: list[Path] = []
+        self._names: dict[str, str] = {}
         self._scorer = ThreadPoolExecutor(1, "uploads")
         self._stop: Callable[[], None] | None = None
         self._closed = False
@@ -92,6 +95,7 @@ class Uploads:
         self._count += 1
         folder = Path(self._root.name) / f"{self._count:06d}"
         folder.mkdir()
+        self._names[folder.name] = plain_stem(name)
         path, size = folder / f"upload{suffix}", 0
         try:
             with path.open("wb") as file:
@@ -102,7 +106,7 @@ class Uploads:
                         raise TooLarge(msg)
                     file.write(chunk)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            self._forget(folder)
             raise
         return path
 
@@ -122,12 +126,16 @@ class Uploads:
             path.unlink()
             found = self._image(folder) or self._clip(folder)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            self._forget(folder)
             raise
         self._kept.append(folder)
         while len(self._kept) > KEPT:
-            shutil.rmtree(self._kept.pop(0), ignore_errors=True)
-        return {"id": folder.name, **found}
+            self._forget(self._kept.pop(0))
+        return {"id": folder.name, "name": self.saved_name(folder / found["file"]), **found}
+
+    def _forget(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        self._names.pop(folder.name, None)
 
     def _image(self, folder: Path) -> dict[str, Any] | None:
         if not (folder / "image.png").exists():
@@ -164,6 +172,11 @@ class Uploads:
         path = Path(self._root.name) / number / name
         allowed = number.isdigit() and name in ("overlay.png", "overlay.mp4")
         return path if allowed and path.exists() else None
+
+    def saved_name(self, path: Path) -> str:
+        """Return what a result's file is called when a visitor saves it, after the upload."""
+        stem = self._names.get(path.parent.name, "")
+        return f"{stem}_{path.name}" if stem else path.name
 
     def close(self) -> None:
         """Break off what is in work and remove everything."""
@@ -206,6 +219,16 @@ class Uploads:
             reason = lines[-1] if worker.returncode == 1 and lines else "the decoder broke down"
             msg = f"this file cannot be used: {reason}"
             raise UserError(msg)
+
+
+def plain_stem(name: str) -> str:
+    r"""Return a visitor's name of a file without folders, ending and invisible characters.
+
+    >>> plain_stem("C:\\bilder\\Straße_Öl.jpg")
+    'Straße_Öl'
+    """
+    stem = Path(name.replace("\\", "/")).stem
+    return "".join(letter for letter in stem if letter.isprintable())[:MOST_LETTERS].strip()
 
 
 class _Events:

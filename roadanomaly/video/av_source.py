@@ -7,6 +7,7 @@ import itertools
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import av
@@ -149,6 +150,8 @@ class AvSource(Source):
             target, kind = f"/dev/video{self.word.removeprefix('camera:')}", "v4l2"
         elif self.word.startswith("/dev/video"):
             kind = "v4l2"
+        elif "://" not in self.word:
+            target = str(Path(self.word).absolute())  # `a:b.mp4` would be taken for an address
         if self.word.startswith("rtsp://"):
             options = {"rtsp_transport": "tcp"}
         if self.reading.sealed:

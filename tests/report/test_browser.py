@@ -1,18 +1,40 @@
 """The pages in headless Chromium: they load alone, fit the screen, and answer clicks and keys."""
 
+import base64
+from dataclasses import replace
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from roadanomaly.evaluation.findings import save_findings
+from roadanomaly.leaderboard.page import write_board
+from roadanomaly.leaderboard.plan import plan_of
 from roadanomaly.report.compare_page import write_comparison
 from roadanomaly.report.comparison import compare, read_runs
 from roadanomaly.report.page import write_report
 from roadanomaly.report.thumbnails import write_thumbnails
+from tests.leaderboard.made import make_all
+from tests.report.axe import axe_script, grave_findings
 from tests.report.browser import Visit, open_browser
 from tests.report.made import make_findings, make_frames
 
 pytestmark = pytest.mark.slow
+SITE = Path(__file__).parents[2] / "site"
+SITE_PAGES = ("start", "video", "made/methods/cflow", "made/commands/predict", "search")
+NAMES = (
+    "Straße_Öl",
+    "طريق",
+    "two words",
+    "quo\"te's",
+    "<b>&amp; bold",
+    "a#b?c",
+    "50%25",
+    "طريق (2)",
+)
+PAPER = 1032
+"""Width of a landscape A4 sheet less its margins, CSS pixels."""
 FIRST_MASK = "document.querySelector('#worst .four figure:nth-child(3) canvas')"
 
 
@@ -35,9 +57,10 @@ def driver():
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    frames = make_frames(8, 180, 320)
+    made = make_frames(8, 180, 320)
+    frames = [replace(frame, id=name) for frame, name in zip(made, NAMES, strict=True)]
     folders, kept = [], {}
-    for place, name in enumerate(("first", "second")):
+    for place, name in enumerate(("Läufe <b>&", "تجربة #1 %")):
         folder = tmp_path_factory.mktemp("pages") / name
         scores = {
             detector: smooth_scores(frames, 1.5 + place, seed)
@@ -81,6 +104,90 @@ def test_page_loads_alone_and_fits(page, width, dark, driver, request):
     assert visit.run("return document.body.scrollWidth") <= width
     assert visit.errors() == []
     assert visit.requests() == []
+
+
+@pytest.fixture(scope="module")
+def leaderboard(tmp_path_factory):
+    board = make_all(tmp_path_factory.mktemp("board"))
+    write_board(board, plan_of(board, tmp_path_factory.mktemp("recipes")))
+    return Path(board.out) / "leaderboard.html"
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("page", ["report", "comparison", "leaderboard"])
+def test_page_has_no_grave_fault_for_anybody(page, dark, driver, request):
+    script = axe_script()
+    visit = Visit(driver, request.getfixturevalue(page), 1280, dark=dark)
+    visit.run(
+        "document.querySelectorAll('details').forEach(one => { one.open = true; });"
+        "document.querySelector('#legend button')?.click()"
+    )
+    assert grave_findings(driver, script) == []
+
+
+def test_frame_in_the_open_has_no_grave_fault(report, driver):
+    script = axe_script()
+    visit = Visit(driver, report, 1280)
+    visit.click("#frame-table button.frame")
+    assert grave_findings(driver, script) == []
+
+
+@pytest.mark.parametrize("page", SITE_PAGES)
+def test_site_has_no_grave_fault_for_anybody(page, driver):
+    script, path = axe_script(), SITE / f"{page}.html"
+    if not path.exists():
+        pytest.skip("the site is not built: run `make docs`")
+    found = []
+    for dark in (False, True):
+        Visit(driver, path, 1280, dark=dark)
+        found += grave_findings(driver, script)
+    assert found == []
+
+
+def test_names_of_any_script_are_shown_as_they_are(report, comparison, driver):
+    visit = Visit(driver, report, 1280)
+    assert sorted(visit.texts("#frame-table button.frame")) == sorted(NAMES)
+    assert set(visit.texts("#worst h3 bdi")) <= set(NAMES)
+    assert visit.run("return document.querySelectorAll('main b').length") == 0
+    visit = Visit(driver, comparison, 1280)
+    assert visit.texts("h1 bdi") == ["Läufe <b>&", "تجربة #1 %"]
+    assert any("\u2068تجربة #1 %: energy\u2069" in text for text in visit.texts("#pair option"))
+    assert visit.texts("#frame-table td:first-child bdi")
+
+
+def test_focus_stays_where_keys_redraw(report, driver):
+    visit = Visit(driver, report, 1280)
+    visit.press("#legend button:last-child", "\n")
+    assert visit.run("return document.activeElement.getAttribute('aria-pressed')") == "false"
+    visit.press("#f1 svg", "\ue014", "\ue014")
+    told = visit.texts("#tip")[0]
+    visit.press("#f1 svg", "\n")
+    assert visit.run("return document.activeElement.closest('.chart')?.id") == "f1"
+    chosen = float(visit.texts("#threshold-value")[0])
+    assert told.splitlines()[1] == f"threshold {chosen:g}"
+
+
+@pytest.mark.parametrize("page", ["report", "comparison", "leaderboard"])
+def test_paper_is_light_holds_all_and_no_controls(page, driver, request):
+    visit = Visit(driver, request.getfixturevalue(page), PAPER, dark=True)
+    if page == "report":  # pictures that nobody has scrolled to are on paper too
+        visit.until(
+            "[...document.querySelectorAll('#worst figure:nth-child(3) canvas')]"
+            ".every(one => one.dataset.called)"
+        )
+    scheme = {"name": "prefers-color-scheme", "value": "dark"}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": [scheme]})
+    run = driver.execute_script
+    assert run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert run("return document.documentElement.scrollWidth") <= PAPER
+    cut = "[...document.querySelectorAll('table')].filter(one => one.offsetWidth > innerWidth)"
+    assert run(f"return {cut}.length") == 0
+    kept = "#legend button, th button, button.frame"
+    shown = "one.checkVisibility() && !one.matches(arguments[0])"
+    controls = "[...document.querySelectorAll('button, input, select, nav, dialog')]"
+    assert run(f"return {controls}.filter(one => {shown}).length", kept) == 0
+    paper = driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
+    assert base64.b64decode(paper["data"]).count(b"/Type /Page\n") >= 1
 
 
 def test_errors_and_requests_of_a_page_are_noticed(driver, tmp_path):

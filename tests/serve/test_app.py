@@ -1,5 +1,7 @@
 """What the server answers: pictures, settings at once, seeking, uploads with limits, tokens."""
 
+from email.message import Message
+
 import cv2
 import httpx
 import numpy as np
@@ -90,6 +92,21 @@ def test_uploaded_image_and_clip_are_scored(web, tmp_path):
     found = upload(web, "c.mp4", clip.read_bytes()).json()
     assert (found["frames"], len(found["events"])) == (40, 1)
     assert web.get(found["address"]).content[4:8] == b"ftyp"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["Straße_Öl", 'طريق "a" <b>&#1; %2F\n', "\u202egnp"])
+def test_a_result_is_saved_under_the_name_of_its_upload(web, tmp_path, name):
+    write_image(tmp_path / "a.png", picture(30))
+    found = upload(web, f"{name}.png", (tmp_path / "a.png").read_bytes()).json()
+    answer = web.get(found["address"])
+    header = answer.headers["content-disposition"]
+    assert header.isascii()
+    told = Message()
+    told["content-disposition"] = header
+    assert told.get_filename() == found["name"]
+    assert found["name"] == f"{name.strip().lstrip(chr(0x202E))}_overlay.png"
+    assert told.get_content_disposition() == "inline"
 
 
 @pytest.mark.parametrize(

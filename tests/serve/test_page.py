@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from roadanomaly.data.images import write_image
+from tests.report.axe import axe_script, grave_findings
 from tests.video.clips import picture
 
 webdriver = pytest.importorskip(
@@ -95,7 +96,7 @@ def test_upload_gives_a_result_and_a_broken_one_an_error(browser, served, tmp_pa
     for name, expected in (("a.png", "1 objects found"), ("broken.mp4", "cannot be used")):
         find(browser, "file").send_keys(str(tmp_path / name))
         browser.execute_script("document.querySelector('#upload button').click()")
-        assert served.becomes(lambda: expected in find(browser, "result").text, 60)  # noqa: B023
+        assert served.becomes(lambda: expected in find(browser, "said").text, 60)  # noqa: B023
 
 
 def test_events_lead_to_their_moment(browser, served):
@@ -118,3 +119,63 @@ def test_page_fits_phones_and_desks_in_light_and_dark(browser, width, scheme):
     back = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     shade = sum(int(part) for part in back.strip("rgb()").split(","))
     assert (shade < 200) == (scheme == "dark")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_has_no_grave_fault_for_anybody(browser, served, scheme):
+    script = axe_script()
+    assert served.becomes(lambda: find(browser, "source").text)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    assert grave_findings(browser, script) == []
+
+
+def focused(browser):
+    return browser.execute_script("return document.activeElement.id")
+
+
+def tab_to(browser, name):
+    """Press Tab until an element has the focus, which must be seen."""
+    for _ in range(60):
+        browser.switch_to.active_element.send_keys("\ue004")
+        if focused(browser) == name:
+            break
+    assert focused(browser) == name
+    style = "return getComputedStyle(document.activeElement)"
+    assert browser.execute_script(f"{style}.outlineStyle") != "none"
+
+
+def test_page_is_worked_by_keys_alone(browser, served):
+    served.live.change(paused=False)
+    assert served.becomes(lambda: find(browser, "pause").text == "Pause")
+    browser.execute_script("document.activeElement.blur(); scrollTo(0, 0)")
+    tab_to(browser, "view-heat")
+    browser.switch_to.active_element.send_keys("\n")
+    assert served.becomes(lambda: "/stream/heat" in find(browser, "picture").get_attribute("src"))
+    tab_to(browser, "pause")
+    browser.switch_to.active_element.send_keys(" ")
+    assert served.becomes(lambda: served.live.settings.paused)
+    assert served.becomes(lambda: find(browser, "state").text == "paused")
+    tab_to(browser, "rate")
+    before = served.live.settings.rate
+    browser.switch_to.active_element.send_keys("\ue012")
+    assert served.becomes(lambda: served.live.settings.rate < before)
+    spoken = find(browser, "rate").get_attribute("aria-valuetext")
+    assert spoken == find(browser, "rate-text").text
+    tab_to(browser, "keys")
+    browser.switch_to.active_element.send_keys(" ")
+    browser.find_element("tag name", "body").send_keys("h")
+    assert "/stream/heat" in find(browser, "picture").get_attribute("src")
+    find(browser, "keys").send_keys(" ")
+    tab_to(browser, "file")
+    served.live.change(paused=False)
+
+
+def test_an_upload_keeps_its_name_in_any_script(browser, served, tmp_path):
+    name = "طريق <b>& #1 %.png"
+    write_image(tmp_path / name, picture(30))
+    find(browser, "file").send_keys(str(tmp_path / name))
+    browser.execute_script("document.querySelector('#upload button').click()")
+    assert served.becomes(lambda: f"{name}: 1 objects found" in find(browser, "said").text, 60)
+    link = browser.find_element("css selector", "#result a")
+    assert link.get_attribute("download") == "طريق <b>& #1 %_overlay.png"

@@ -51,7 +51,7 @@ function redraw(host) {
   };
   const x = scale(chart.x, inner.left, inner.right);
   const y = scale(chart.y, inner.bottom, inner.top);
-  const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, height, tabindex: 0, role: "img", "aria-label": `${chart.about}. Arrow keys step through its points.` });
+  const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, height, tabindex: 0, role: "application", "aria-roledescription": "chart", "aria-label": `${chart.about}. Arrow keys step through its points.` });
   drawAxes(svg, chart, x, y, inner, width);
   const clip = `clip-${host.id}`;
   svg.append(shape("clipPath", { id: clip }));
@@ -63,8 +63,8 @@ function redraw(host) {
   for (const mark of chart.marks || []) drawMark(body, mark, x, y, inner);
   const ring = shape("circle", { r: 5, class: "ring", visibility: "hidden" });
   body.append(ring);
-  listen(svg, chart, x, y, ring);
-  host.replaceChildren(svg);
+  listen(svg, host, x, y, ring);
+  replaceIn(host, svg);
 }
 
 function drawAxes(svg, chart, x, y, inner, width) {
@@ -113,17 +113,20 @@ function drawMark(body, mark, x, y, inner) {
   if (mark.name) body.append(shape("text", { class: "label", x: x(mark.x) + (right ? -10 : 10), y: y(mark.y) + (mark.below ? 17 : -9), "text-anchor": right ? "end" : "start" }, mark.name));
 }
 
-function listen(svg, chart, x, y, ring) {
-  let at = null;
-  const show = (series, i) => {
+function listen(svg, host, x, y, ring) {
+  const chart = host.chart;
+  const [place, point] = host.at || [];
+  let at = host.contains(document.activeElement) && chart.series[place] ? [chart.series[place], point] : null;
+  const show = (series, i, spoken) => {
     at = [series, i];
+    host.at = [chart.series.indexOf(series), i];
     const middle = series.kind === "steps" ? (series.x[i] + (i + 1 < series.x.length ? series.x[i + 1] : series.end)) / 2 : series.x[i];
     ring.setAttribute("cx", x(middle));
     ring.setAttribute("cy", y(series.y[i]));
     ring.setAttribute("visibility", "visible");
     ring.style.stroke = series.colour;
     const box = svg.getBoundingClientRect();
-    showTip(`${series.name}\n${series.say(i)}`, scrollX + box.left + x(middle), scrollY + box.top + y(series.y[i]));
+    showTip(`${series.name}\n${series.say(i)}`, scrollX + box.left + x(middle), scrollY + box.top + y(series.y[i]), spoken);
   };
   const hide = () => { ring.setAttribute("visibility", "hidden"); hideTip(); };
   const nearest = event => {
@@ -155,7 +158,7 @@ function listen(svg, chart, x, y, ring) {
     let i = at && !turn ? at[1] + jump : Math.min(at ? at[1] : 0, series.x.length - 1);
     while (i > 0 && i < series.x.length - 1 && !(known(series.x[i]) && known(series.y[i]))) i += step || 1;
     i = Math.max(0, Math.min(series.x.length - 1, i));
-    if (known(series.x[i]) && known(series.y[i])) show(series, i); else at = [series, i];
+    if (known(series.x[i]) && known(series.y[i])) show(series, i, true); else at = [series, i];
   });
 }
 

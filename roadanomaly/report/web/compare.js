@@ -5,8 +5,8 @@ const TITLES = { ap: "AP", fpr95: "FPR95", f1: "F1", siou: "sIoU" };
 const entriesOfSet = () => DATA.entries.filter(entry => entry.set === view.set);
 
 function drawLegend() {
-  find("legend").replaceChildren(...entriesOfSet().map((entry, i) => {
-    const button = make("button", { type: "button", title: `learned from ${entry.learned}` }, make("i", { style: `background:${colour(i)}` }), entry.name);
+  replaceIn(find("legend"), ...entriesOfSet().map((entry, i) => {
+    const button = make("button", { type: "button", title: `learned from ${entry.learned}` }, make("i", { style: `background:${colour(i)}` }), make("bdi", { textContent: entry.name }));
     button.setAttribute("aria-pressed", !view.hidden.has(entry.name));
     button.onclick = () => { if (!view.hidden.delete(entry.name)) view.hidden.add(entry.name); drawCurves(); };
     return button;
@@ -31,7 +31,7 @@ function drawPair() {
   const frames = sharedFrames(), key = find("by").value, sign = key === "fpr95" ? -1 : 1;
   const moved = frames.filter(frame => change(frame, key) !== null).sort((a, b) => sign * (change(b, key) - change(a, key)));
   const better = moved.filter(frame => sign * change(frame, key) > 0).length, worse = moved.filter(frame => sign * change(frame, key) < 0).length;
-  find("frames-about").textContent = `${second.name} against ${first.name} on ${first.title}: ${TITLES[key]} of ${better} frames is better, of ${worse} worse, of ${moved.length - better - worse} the same.`;
+  find("frames-about").textContent = `${isolated(second.name)} against ${isolated(first.name)} on ${isolated(first.title)}: ${TITLES[key]} of ${better} frames is better, of ${worse} worse, of ${moved.length - better - worse} the same.`;
   const steps = moved.map(frame => change(frame, key)), reach = Math.max(0.01, ...steps.map(Math.abs)) * 1.1;
   drawChart(find("changes"), {
     about: `Change of ${TITLES[key]} of each frame`, height: 240, x: { domain: [0.5, Math.max(1, moved.length) + 0.5], show: plain, label: "frames, largest gain first" }, y: { domain: [-reach, reach], show: inPercent, label: `${TITLES[key]}, points` },
@@ -52,7 +52,7 @@ function drawChanged(pair, first, second, frames) {
     });
     if (picture.truth) parts.push({ caption: "truth", draw: drawTruth });
     const step = make("span", { className: change(frame, "ap") > 0 ? "up" : "down", textContent: `${points(change(frame, "ap"))} points` });
-    return make("div", { className: "shot" }, make("h3", {}, frame.id, make("span", { textContent: `AP ${percent(frame.first.ap)} → ${percent(frame.second.ap)}` }), step), pictureRow(frame.id, picture, parts));
+    return make("div", { className: "shot" }, make("h3", {}, make("bdi", { textContent: frame.id }), make("span", { textContent: `AP ${percent(frame.first.ap)} → ${percent(frame.second.ap)}` }), step), pictureRow(frame.id, picture, parts));
   }));
   if (!shown.length) find("changed").replaceChildren(make("p", { className: "muted", textContent: "These runs kept no pictures of their frames." }));
 }
@@ -66,15 +66,15 @@ function drawTable(frames) {
     if (known(value)) made.dataset.value = value;
     return made;
   };
-  const rows = frames.map(frame => make("tr", {}, make("td", { textContent: frame.id }), ...keys.flatMap(key => [cell(frame.first[key], percent), cell(frame.second[key], percent), cell(change(frame, key), points)])));
+  const rows = frames.map(frame => make("tr", {}, make("td", {}, make("bdi", { textContent: frame.id })), ...keys.flatMap(key => [cell(frame.first[key], percent), cell(frame.second[key], percent), cell(change(frame, key), points)])));
   find("frame-table").replaceChildren(make("thead", {}, head), make("tbody", {}, ...rows));
   makeSortable(find("frame-table"));
   sortBy(find("frame-table"), 3, false);
 }
 
 const titles = new Map(DATA.entries.map(entry => [entry.set, entry.title]));
-find("set").replaceChildren(...[...titles].map(([value, textContent]) => make("option", { value, textContent })));
-find("pair").replaceChildren(...DATA.pairs.map((pair, value) => make("option", { value, textContent: `${DATA.entries[pair.second].name} against ${DATA.entries[pair.first].name}${titles.size > 1 ? ` on ${DATA.entries[pair.first].title}` : ""}` })));
+find("set").replaceChildren(...[...titles].map(([value, textContent]) => make("option", { value, textContent: isolated(textContent) })));
+find("pair").replaceChildren(...DATA.pairs.map((pair, value) => make("option", { value, textContent: `${isolated(DATA.entries[pair.second].name)} against ${isolated(DATA.entries[pair.first].name)}${titles.size > 1 ? ` on ${isolated(DATA.entries[pair.first].title)}` : ""}` })));
 find("set").onchange = event => { view.set = event.target.value; view.hidden.clear(); drawCurves(); };
 find("pair").onchange = event => { view.pair = Number(event.target.value); drawPair(); };
 find("by").onchange = drawPair;

@@ -2,6 +2,7 @@
 const HEAT = Array.from({ length: 256 }, (_, i) => [0, 2, 4].map(at => parseInt(DATA.heat.substr(6 * i + at, 2), 16)));
 const HIT = [0, 205, 150], FALSE_ALARM = [255, 64, 32], MISSED = [255, 208, 0], TRUTH = [0, 200, 235];
 const decoded = new WeakMap();
+const WAITS = { timeout: 1000 };
 
 function load(kind, base64) {
   return new Promise((done, fail) => {
@@ -120,15 +121,20 @@ function pictureRow(id, picture, parts) {
   const canvases = parts.map(({ caption }) => {
     const canvas = make("canvas", { width: 480, height: 270, role: "img" });
     canvas.setAttribute("aria-label", `${caption} of ${id}`);
-    holder.append(make("figure", {}, canvas, make("figcaption", { textContent: caption })));
+    holder.append(make("figure", {}, canvas, make("figcaption", { textContent: caption, dir: "auto" })));
     return canvas;
   });
-  whenSeen(holder, () => parts.forEach(async (part, i) => part.draw(canvases[i], await decode(picture, part.score))));
+  whenSeen(holder, () => parts.forEach(async (part, i) => part.draw(canvases[i], await decode(picture, part.score))), true);
   return holder;
 }
 
-// Calls `draw` when an element first comes near the view.
+// Calls `draw` when an element first comes near the view, or with `soon` when nothing else is to
+// do: what a reader prints must be there before it is seen.
 const waiting = new IntersectionObserver(entries => {
-  for (const entry of entries) if (entry.isIntersecting) { waiting.unobserve(entry.target); entry.target.show(); }
+  for (const entry of entries) if (entry.isIntersecting) entry.target.show();
 }, { rootMargin: "300px" });
-function whenSeen(element, draw) { element.show = draw; waiting.observe(element); }
+function whenSeen(element, draw, soon = false) {
+  element.show = () => { waiting.unobserve(element); element.show = () => {}; draw(); };
+  waiting.observe(element);
+  if (soon) (window.requestIdleCallback || setTimeout)(() => element.show(), WAITS);
+}

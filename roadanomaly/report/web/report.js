@@ -3,7 +3,7 @@ const state = { set: DATA.sets[0], detector: null, mode: "official", threshold: 
 
 function chooseSet(place) {
   state.set = DATA.sets[place];
-  find("detector").replaceChildren(...state.set.detectors.map((one, i) => make("option", { value: i, textContent: one.name })));
+  find("detector").replaceChildren(...state.set.detectors.map((one, i) => make("option", { value: i, textContent: isolated(one.name) })));
   const modes = ["official", "exact"].filter(mode => state.set.detectors.some(one => one.curves[mode]));
   find("mode").hidden = modes.length < 2;
   if (!modes.includes(state.mode)) state.mode = modes[0];
@@ -98,8 +98,8 @@ function drawFigures() {
 }
 
 function drawLegend() {
-  find("legend").replaceChildren(...state.set.detectors.map((one, i) => {
-    const button = make("button", { type: "button" }, make("i", { style: `background:${colour(i)}` }), one.name);
+  replaceIn(find("legend"), ...state.set.detectors.map((one, i) => {
+    const button = make("button", { type: "button" }, make("i", { style: `background:${colour(i)}` }), make("bdi", { textContent: one.name }));
     button.setAttribute("aria-pressed", !state.hidden.has(one.name));
     button.title = `learned from ${one.learned}`;
     button.onclick = () => {
@@ -199,7 +199,7 @@ function worstFrames() {
 
 function drawWorst() {
   const frames = worstFrames();
-  find("worst").replaceChildren(...frames.map(frame => make("div", { className: "shot" }, make("h3", {}, frame.id, ...about(frame).map(text => make("span", { textContent: text }))), fourPictures(frame.id))));
+  find("worst").replaceChildren(...frames.map(frame => make("div", { className: "shot" }, make("h3", {}, make("bdi", { textContent: frame.id }), ...about(frame).map(text => make("span", { textContent: text }))), fourPictures(frame.id))));
   if (!frames.length) find("worst").textContent = "No frame has this number.";
 }
 
@@ -209,12 +209,12 @@ function drawFrameTable() {
   const table = find("frame-table"), frames = state.detector.frames;
   const withPictures = Object.keys(state.set.images).length > 0;
   const columns = COLUMNS.filter(([key]) => frames.some(frame => known(frame[key])));
-  find("frames-about").textContent = `${state.detector.name} on ${state.set.title}; each number is of its frame alone, F1 at the set's best threshold.` + (state.set.left_out ? ` To keep the page small, ${state.set.left_out} frames are without a picture.` : "");
+  find("frames-about").textContent = `${isolated(state.detector.name)} on ${isolated(state.set.title)}; each number is of its frame alone, F1 at the set's best threshold.` + (state.set.left_out ? ` To keep the page small, ${state.set.left_out} frames are without a picture.` : "");
   const head = make("tr", {}, ...(withPictures ? [make("th", { textContent: "image, score" })] : []), make("th", { textContent: "frame" }), ...columns.map(([, title]) => make("th", { className: "n", textContent: title })));
   if (withPictures) head.cells[0].dataset.fixed = "";
   [...head.cells].forEach(cell => { cell.scope = "col"; });
   const body = make("tbody", {}, ...frames.map(frame => {
-    const opener = make("button", { type: "button", className: "frame", textContent: frame.id, onclick: () => openViewer(frame.id) });
+    const opener = make("button", { type: "button", className: "frame", dir: "auto", textContent: frame.id, onclick: () => openViewer(frame.id) });
     const row = make("tr", {}, ...(withPictures ? [make("td", {}, thumbs(frame.id))] : []), make("td", {}, opener));
     for (const [key, , show] of columns) {
       const cell = make("td", { className: "n", textContent: show(frame[key]) });
@@ -246,7 +246,7 @@ function openViewer(id) {
   const frame = state.detector.frames.find(one => one.id === id);
   find("viewer").frame = id;
   find("viewer-title").textContent = id;
-  find("viewer-body").replaceChildren(make("p", { className: "muted", textContent: `${state.detector.name}: ${about(frame).join(" · ")}` }), fourPictures(id));
+  find("viewer-body").replaceChildren(make("p", { className: "muted", textContent: `${isolated(state.detector.name)}: ${about(frame).join(" · ")}` }), fourPictures(id));
   if (!find("viewer").open) find("viewer").showModal();
 }
 
@@ -255,7 +255,7 @@ function stepViewer(step) {
   openViewer(order[(order.indexOf(find("viewer").frame) + step + order.length) % order.length]);
 }
 
-find("set").replaceChildren(...DATA.sets.map((one, i) => make("option", { value: i, textContent: one.title })));
+find("set").replaceChildren(...DATA.sets.map((one, i) => make("option", { value: i, textContent: isolated(one.title) })));
 find("set").onchange = event => chooseSet(event.target.value);
 find("detector").onchange = event => chooseDetector(event.target.value);
 document.querySelectorAll("[name=mode]").forEach(input => { input.onchange = () => { state.mode = input.value; drawCurves(); drawFigures(); }; });

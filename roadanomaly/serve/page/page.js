@@ -3,6 +3,8 @@ const $ = (id) => document.getElementById(id);
 const history = { latency: [], fps: [] };
 const POINTS = 120;
 let status = null, view = "overlay", sliding = false, lastFrames = null, asked = 0;
+let told = null, toldAt = -Infinity;
+const QUIET_MS = 10000;  // between two announcements of events
 
 async function post(path, body) {
   const answer = await fetch(path, {
@@ -14,7 +16,7 @@ async function post(path, body) {
 }
 
 function say(text, fault = false) {
-  $("state").textContent = text;
+  if ($("state").textContent !== text) $("state").textContent = text;  // read aloud when it changes
   $("state").classList.toggle("fault", fault);
 }
 
@@ -22,7 +24,7 @@ function show(kind) {
   view = kind;
   $("picture").src = `/stream/${kind}`;
   for (const name of ["overlay", "heat"])
-    $(`view-${name}`).setAttribute("aria-selected", String(name === kind));
+    $(`view-${name}`).setAttribute("aria-pressed", String(name === kind));
 }
 
 function percent(rate) { return `${(100 * rate).toPrecision(2)} %`; }
@@ -65,17 +67,20 @@ function render(found) {
   status = found;
   const figures = found.figures;
   if (found.fault) say(found.fault, true);
-  else if (figures.frames)
-    say(`${figures.source.split("/").pop()} · ${figures.size} · ${figures.backend} ${figures.precision}` +
-      ` · ${figures.dropped} dropped`);
+  else if (figures.frames) {
+    say(found.settings.paused ? "paused" : "playing");
+    const name = document.createElement("bdi");
+    name.textContent = figures.source.split("/").pop();
+    const about = ` · ${figures.size} · ${figures.backend} ${figures.precision} · ${figures.dropped} dropped`;
+    if ($("source").textContent !== name.textContent + about) $("source").replaceChildren(name, about);
+  }
   $("clock").textContent = `${found.time_s.toFixed(1)} s`;
   if (!sliding) {
     $("rate").value = Math.log10(found.settings.rate);
     $("opacity").value = found.settings.opacity;
   }
-  $("rate-text").textContent = `${percent(found.settings.rate)} of ordinary pixels`;
-  $("opacity-text").textContent = percent(found.settings.opacity);
-  $("pause").setAttribute("aria-pressed", String(found.settings.paused));
+  write("rate", `${percent(found.settings.rate)} of ordinary pixels`);
+  write("opacity", percent(found.settings.opacity));
   $("pause").textContent = found.settings.paused ? "Go on" : "Pause";
   $("back").disabled = $("forward").disabled = !found.seekable;
   if (figures.frames && figures.frames !== lastFrames) {
@@ -91,8 +96,22 @@ function render(found) {
   list(found.events);
 }
 
+function write(id, text) {
+  $(`${id}-text`).textContent = text;
+  $(id).setAttribute("aria-valuetext", text);
+}
+
+function announce(events) {
+  const last = events.reduce((most, event) => Math.max(most, event.id), 0);
+  if (told === null) told = last;
+  if (last <= told || performance.now() - toldAt < QUIET_MS) return;
+  told = last; toldAt = performance.now();
+  $("news").textContent = `event ${last}, ${events.length} in the list`;
+}
+
 function list(events) {
   $("count").textContent = events.length || "none yet";
+  announce(events);
   const known = new Map([...$("events").children].map((item) => [item.dataset.key, item]));
   const items = events.map((event) => {
     const item = known.get(event.key) || entry(event);
@@ -104,8 +123,11 @@ function list(events) {
     if (image.getAttribute("src") !== address) image.src = address;
     return item;
   });
-  if (items.some((item, i) => $("events").children[i] !== item) ||
-      items.length !== $("events").children.length) $("events").replaceChildren(...items);
+  for (const item of known.values()) if (!items.includes(item)) item.remove();
+  items.forEach((item, i) => {  // what is in its place stays untouched, with the focus in it
+    const there = $("events").children[i];
+    if (there !== item) $("events").insertBefore(item, there || null);
+  });
 }
 
 function entry(event) {
@@ -125,8 +147,8 @@ function entry(event) {
 async function upload(event) {
   event.preventDefault();
   const file = $("file").files[0], place = $("result");
-  if (!file) return;
-  place.className = ""; place.textContent = "scoring …";
+  if (!file) { report("choose an image or a clip first", true); return; }
+  place.replaceChildren(); report("scoring …");
   const body = new FormData();
   body.append("file", file);
   let found;
@@ -135,17 +157,26 @@ async function upload(event) {
     found = await answer.json();
     if (!answer.ok) throw new Error(found.error || "refused");
   } catch (error) {
-    place.className = "error"; place.textContent = error.message;
+    report(error.message, true);
     return;
   }
   const media = document.createElement(found.kind === "image" ? "img" : "video");
   media.src = found.address;
   if (found.kind === "image") media.alt = "the uploaded image with what was found";
-  else { media.controls = true; media.muted = true; media.autoplay = true; media.loop = true; }
+  else { media.controls = true; media.muted = true; media.loop = true;
+    media.autoplay = !matchMedia("(prefers-reduced-motion: reduce)").matches; }
   const many = found.kind === "image" ? found.components.length : found.events.length;
-  const text = document.createElement("p");
-  text.textContent = `${many} ${found.kind === "image" ? "objects" : "events"} found`;
-  place.replaceChildren(media, text);
+  const name = document.createElement("bdi"), link = document.createElement("a");
+  name.textContent = file.name;
+  report(name, false, `: ${many} ${found.kind === "image" ? "objects" : "events"} found`);
+  link.href = found.address; link.download = found.name; link.dir = "auto";
+  link.textContent = `Save ${found.name}`;
+  place.replaceChildren(media, link);
+}
+
+function report(text, fault = false, more = "") {
+  $("said").replaceChildren(text, more);
+  $("said").classList.toggle("fault", fault);
 }
 
 function slider(id, send) {
@@ -159,7 +190,8 @@ function slider(id, send) {
 }
 
 function keys(event) {
-  if (event.target.matches("input:not([type=range])") || event.ctrlKey || event.metaKey) return;
+  if (event.target.matches("input:not([type=range]), video") || event.ctrlKey || event.metaKey) return;
+  if (!$("keys").checked || !status) return;
   const rate = status ? Math.log10(status.settings.rate) : -2;
   const opacity = status ? status.settings.opacity : 0.45;
   const act = {
@@ -174,7 +206,7 @@ function keys(event) {
     u: () => $("file").click(),
   }[event.key];
   if (!act || (event.target.type === "range" && event.key.startsWith("Arrow"))) return;
-  if (event.target.matches("button") && event.key === " ") return;
+  if (event.target.matches("button, a") && event.key === " ") return;
   event.preventDefault();
   act();
 }

@@ -1,0 +1,53 @@
+"""Files whose names hold umlauts, another script, spaces, quotes and what addresses escape."""
+
+import json
+import zipfile
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from roadanomaly.data.images import write_image
+from roadanomaly.video.sources import open_source
+from tests.video.clips import write_clip
+
+NAMES = ("Straße_Öl", "طريق", "two words", "quo\"te's", "<b>&amp;", "a#b?c", "50%25 %d")
+
+
+@pytest.fixture
+def named(tmp_path):
+    folder = tmp_path / "Bilder طريق & #1 %"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in NAMES:
+        write_image(folder / f"{name}.png", rng.integers(0, 255, (32, 64, 3), dtype=np.uint8))
+    return folder
+
+
+def test_predict_keeps_names_in_files_and_in_what_other_tools_read(
+    command, model_folder, named, tmp_path
+):
+    out = tmp_path / "Ergebnis <b>"
+    code, _, err = command("predict", model_folder, named, "--out", out, "--format", "coco,cvat")
+    assert code == 0, err
+    for name in NAMES:
+        assert np.load(out / f"{name}_score.npy").shape == (32, 64)
+        assert json.loads((out / f"{name}_components.json").read_text())["image"] == name
+    images = json.loads((out / "coco.json").read_text())["images"]
+    assert sorted(one["file_name"] for one in images) == sorted(f"{name}.png" for name in NAMES)
+    with zipfile.ZipFile(out / "cvat.zip") as archive:
+        listed = " ".join(archive.namelist())
+        for entry in archive.namelist():
+            if entry.endswith(".xml"):
+                text = ElementTree.fromstring(archive.read(entry))
+                listed += " ".join(one.get("name", "") for one in text.iter("image"))
+    assert all(name in listed for name in NAMES)
+
+
+def test_a_clip_is_a_file_though_its_name_looks_like_an_address(tmp_path, monkeypatch):
+    name = "طريق:50%d #1.mp4"
+    write_clip(tmp_path / "clip.mp4", 5, range(1, 3)).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    source = open_source(name)
+    assert len(list(source.frames((96, 128)))) == 5
+    source.close()
