@@ -69,9 +69,9 @@ class PixelCNN(CellDensity):
         self.first = Causal(COLOURS + 1, width, 5, own=False)
         self.blocks = nn.ModuleList(Gated(width) for _ in range(blocks))
         outputs = mixture * (1 + 2 * COLOURS + 3)
-        self.last = nn.Sequential(nn.ELU(), nn.Conv2d(width, outputs, 1))
+        self.last = nn.Conv2d(width, outputs, 1)
         with torch.no_grad():
-            self.last[1].weight.mul_(0.1)
+            self.last.weight.mul_(0.1)
 
     def options(self) -> dict[str, Any]:
         """Return the constructor options."""
@@ -86,7 +86,7 @@ class PixelCNN(CellDensity):
     def steps(self, squares: Tensor) -> Tensor:
         """Return the level of each value of images in 0..1, as a float in -1..1."""
         top = self.levels - 1
-        shown = as_grey_levels(squares).to(self.last[1].weight.dtype) / 255
+        shown = as_grey_levels(squares).to(self.last.weight.dtype) / 255
         return (shown * top).round() * (2 / top) - 1
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ class PixelCNN(CellDensity):
         hidden = self.first(torch.cat([x, inside], 1))
         for block in self.blocks:
             hidden = block(hidden)
-        raw = self.last(hidden).unflatten(1, (self.mixture, -1)).permute(0, 3, 4, 1, 2)
+        raw = self.last(functional.elu(hidden)).unflatten(1, (self.mixture, -1)).permute(0, 3, 4, 1, 2)
         return Told(
             raw[..., 0].log_softmax(-1), raw[..., 1:4], raw[..., 4:7] - 2, raw[..., 7:].tanh()
         )
@@ -129,7 +129,7 @@ class PixelCNN(CellDensity):
     @torch.no_grad()
     def draw(self, count: int, side: int) -> Tensor:
         """Draw squares pixel by pixel, `(count, 3, side, side)` in 0..1; a pass for each pixel."""
-        x = self.last[1].weight.new_zeros(count, COLOURS, side, side)
+        x = self.last.weight.new_zeros(count, COLOURS, side, side)
         top = self.levels - 1
         for row in range(side):
             for column in range(side):
