@@ -52,13 +52,22 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     try:
         given = parser.parse_args(list(arguments))
     except ArgumentError as error:
-        msg = (
-            f"{_in_a_line(error.message)} See --help." if hasattr(error, "message") else str(error)
-        )
-        raise OptionError(msg) from error
+        raise OptionError(_refusal(parser, error)) from error
     for action in parser._actions:
         _check_value(action, given.get(action.dest))
     return given
+
+
+def _refusal(parser: ArgumentParser, error: ArgumentError) -> str:
+    if not hasattr(error, "message"):
+        return str(error)
+    lacking = re.search(r"arguments are required: (.+)", error.message)
+    if lacking is None:
+        return f"{_in_a_line(error.message)} See --help."
+    names = lacking[1].split(", ")
+    wanted = [one for one in parser._actions if one.dest in names]
+    told = [f"`{(one.option_strings or [one.dest.upper()])[-1]}`, {str(one.help).rstrip('.')}" for one in wanted]
+    return f"{'; '.join(told or names)}, must be given. --help has examples."
 
 
 def _in_a_line(message: str) -> str:
