@@ -66,7 +66,10 @@ def _refusal(parser: ArgumentParser, error: ArgumentError) -> str:
         return f"{_in_a_line(error.message)} See --help."
     names = lacking[1].split(", ")
     wanted = [one for one in parser._actions if one.dest in names]
-    told = [f"`{(one.option_strings or [one.dest.upper()])[-1]}`, {str(one.help).rstrip('.')}" for one in wanted]
+    told = [
+        f"`{(one.option_strings or [one.dest.upper()])[-1]}`, {str(one.help).rstrip('.')}"
+        for one in wanted
+    ]
     return f"{'; '.join(told or names)}, must be given. --help has examples."
 
 

@@ -197,7 +197,8 @@ NETWORKS = {
 
 @cache
 def _built(network: str) -> Segmenter:
-    return NETWORKS[network].build()
+    with torch.inference_mode(False):  # whoever asks first: others train it
+        return NETWORKS[network].build()
 
 
 def network(name: str) -> Segmenter:

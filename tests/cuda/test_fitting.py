@@ -24,6 +24,7 @@ CASES: dict[str, dict[str, Any]] = {
     "cflow": {**detector_options("cflow"), "condition": "position"},
     "csflow": detector_options("csflow"),
     "differnet": detector_options("differnet"),
+    "diffusion_density": detector_options("diffusion_density"),
     "fastflow": detector_options("fastflow"),
     "gmm": {**detector_options("gmm"), "condition": "rows", "bands": 2},
     "padim": {"condition": "classes"},

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.special import ndtr
 
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.detectors.pixels.cell_density import CellDensity
 from roadanomaly.detectors.pixels.cells import Cells
-from roadanomaly.detectors.reconstruction.networks import check_widths
+from roadanomaly.detectors.widths import check_widths
 from roadanomaly.diffusion.image_denoiser import GROUPS, ImageDenoiser
 from roadanomaly.diffusion.schedule import Schedule
 from roadanomaly.errors import OptionError
@@ -101,10 +102,9 @@ class DDPM(CellDensity):
         one = torch.ones(len(x), dtype=torch.int64, device=x.device)
         noisy = self.schedule.noised(x, one, noise)
         mean, deviation = self.schedule.first_mean(noisy, self.denoiser(noisy, one).float())
-        normal = torch.distributions.Normal(mean, deviation, validate_args=False)
         half = 1 / GREYS
-        above = torch.where(x > 1 - half, 1.0, normal.cdf(x + half))
-        below = torch.where(x < -1 + half, 0.0, normal.cdf(x - half))
+        above = torch.where(x > 1 - half, 1.0, ndtr((x + half - mean) / deviation))
+        below = torch.where(x < -1 + half, 0.0, ndtr((x - half - mean) / deviation))
         return -(above - below).clamp_min(1e-12).log().flatten(1).sum(1)
 
     def bits(self, squares: Tensor) -> Tensor:

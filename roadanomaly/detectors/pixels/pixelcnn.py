@@ -112,7 +112,11 @@ class PixelCNN(CellDensity):
         hidden = self.first(torch.cat([x, inside], 1))
         for block in self.blocks:
             hidden = block(hidden)
-        raw = self.last(functional.elu(hidden)).unflatten(1, (self.mixture, -1)).permute(0, 3, 4, 1, 2)
+        raw = (
+            self.last(functional.elu(hidden))
+            .unflatten(1, (self.mixture, -1))
+            .permute(0, 3, 4, 1, 2)
+        )
         return Told(
             raw[..., 0].log_softmax(-1), raw[..., 1:4], raw[..., 4:7] - 2, raw[..., 7:].tanh()
         )

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.detectors.reconstruction.image_detector import ImageDetector
-from roadanomaly.detectors.reconstruction.networks import Down, Up, check_widths
+from roadanomaly.detectors.reconstruction.networks import Down, Up
 from roadanomaly.detectors.reconstruction.similarity import dissimilarity, squared_error
+from roadanomaly.detectors.widths import check_widths
 from roadanomaly.errors import OptionError
 from roadanomaly.refiners.smoothing import check_window, window_mean
 from roadanomaly.types import Batch, Segmentation

@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.detectors.reconstruction.image_detector import ImageDetector
-from roadanomaly.detectors.reconstruction.networks import Down, UNet, Up, check_widths
+from roadanomaly.detectors.reconstruction.networks import Down, UNet, Up
 from roadanomaly.detectors.reconstruction.similarity import dissimilarity, squared_error
+from roadanomaly.detectors.widths import check_widths
 from roadanomaly.errors import OptionError
 from roadanomaly.types import NEGATIVE, Batch, Segmentation, is_inlier
 

@@ -12,7 +12,8 @@ from torch.nn import functional
 from roadanomaly.detectors.learner import Learner
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.detectors.reconstruction.image_detector import ImageDetector
-from roadanomaly.detectors.reconstruction.networks import Down, Up, check_widths
+from roadanomaly.detectors.reconstruction.networks import Down, Up
+from roadanomaly.detectors.widths import check_widths
 from roadanomaly.errors import OptionError
 from roadanomaly.generators.discriminators import PatchDiscriminator
 from roadanomaly.generators.losses import discriminator_loss, feature_matching

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from roadanomaly.errors import OptionError
-
 SLOPE = 0.2
 
 
@@ -98,14 +96,3 @@ def _convolved(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
         nn.BatchNorm2d(outputs),
         nn.LeakyReLU(SLOPE),
     )
-
-
-def check_widths(detector: str, widths: Sequence[int], least: int = 1) -> None:
-    """Refuse levels without channels, or too few of them.
-
-    Raises:
-        OptionError: says what is allowed.
-    """
-    if len(widths) < least or min(widths, default=0) < 1:
-        msg = f"{detector}: `widths` is {list(widths)}; give {least} or more numbers from 1 on."
-        raise OptionError(msg)

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.detectors.reconstruction.image_detector import ImageDetector
-from roadanomaly.detectors.reconstruction.networks import UNet, check_widths
+from roadanomaly.detectors.reconstruction.networks import UNet
 from roadanomaly.detectors.reconstruction.similarity import (
     dissimilarity,
     gradient_difference,
     squared_error,
 )
+from roadanomaly.detectors.widths import check_widths
 from roadanomaly.errors import OptionError
 from roadanomaly.refiners.smoothing import check_window, window_mean
 from roadanomaly.types import Batch, Segmentation

@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.detectors.reconstruction.image_detector import ImageDetector
-from roadanomaly.detectors.reconstruction.networks import Down, Up, check_widths
+from roadanomaly.detectors.reconstruction.networks import Down, Up
+from roadanomaly.detectors.widths import check_widths
 from roadanomaly.errors import OptionError
 from roadanomaly.flows.layer import LOG_TWO_PI
 from roadanomaly.refiners.smoothing import check_window, window_mean
