@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,8 +16,6 @@ from roadanomaly.types import Segmentation
 
 MIRRORED = "flips.mirrored"
 """Name of the map with the score of the mirror image, already turned back."""
-
-log = logging.getLogger(__name__)
 
 
 class Flips(Detector):
@@ -85,13 +82,7 @@ class Flips(Detector):
         """Put the head on the segmenter, and load its weights where it was saved."""
         self.head.attach(segmenter)
         if self.saved is not None:
-            self.saved.fill(self.head)
-            if not self.saved.is_of(segmenter):
-                log.warning(
-                    "flips: the head of %s was saved with another segmenter's weights; on this one "
-                    "its scores may mean something else.",
-                    self.saved.folder,
-                )
+            self.saved.continue_in(self.head, segmenter, "flips")
         self.saved = None
 
     @property

@@ -5,6 +5,7 @@ Its network can be built beside it, for who takes the whole model.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from roadanomaly.formats import upgrade_model
 from roadanomaly.saved_model import read_saved
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 
+log = logging.getLogger(__name__)
 SEGMENTER = "segmenter."
 """Begins the names of a network's weights in a saved model."""
 
@@ -70,6 +72,23 @@ class SavedHead:
     def _weights_of_segmenter(self) -> dict[str, Tensor]:
         named = self.weights.items()
         return {k.removeprefix(SEGMENTER): v for k, v in named if k.startswith(SEGMENTER)}
+
+    def continue_in(self, head: Head, segmenter: Segmenter, detector: str) -> None:
+        """Fill a head that was attached to a segmenter, and warn if that is another than its own.
+
+        Args:
+            head: as `build` returned it.
+            segmenter: that it is on.
+            detector: that holds the head, for the message.
+        """
+        self.fill(head)
+        if not self.is_of(segmenter):
+            log.warning(
+                "%s: the head of %s was saved with another segmenter's weights; on this one "
+                "its scores may mean something else.",
+                detector,
+                self.folder,
+            )
 
     def fill(self, head: Head) -> None:
         """Load the weights into a head that was attached.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from roadanomaly.detectors.density.layer_density import LayerDensity
+from roadanomaly.detectors.density.layer_density import LayerDensity, LocationDensity
 from roadanomaly.detectors.density.layered import HeldOutDensity, LayerOptions
 from roadanomaly.detectors.density.projection import Scaling
 from roadanomaly.diffusion.schedule import Schedule
@@ -135,7 +135,7 @@ class DiffusionDensity(HeldOutDensity):
         return standard[..., :levels].mean(-1) + standard[..., levels:].sum(-1)
 
 
-class Denoised(LayerDensity):
+class Denoised(LocationDensity):
     """A denoiser of the vector at each location.
 
     Args:
@@ -165,18 +165,6 @@ class Denoised(LayerDensity):
         chance = torch.Generator().manual_seed(0)
         drawn = torch.randn(judged, dimensions, generator=chance)
         self.register_buffer("noise", drawn, persistent=False)
-
-    def take(self, feature: Tensor, cells: Tensor) -> Tensor:
-        """Return `(N, C)`."""
-        return feature[:, cells[:, 0], cells[:, 1]].T
-
-    def prepare(self, rows: Tensor) -> None:
-        """Take mean and covariance from `(N, C)`."""
-        self.whitening.fit(rows)
-
-    def whitened(self, rows: Tensor) -> Tensor:
-        """Return `(..., dimensions)` of `(..., C)`."""
-        return self.whitening(rows)
 
     def loss(self, rows: Tensor, noise: float) -> Tensor:
         """Return the mean squared error of the noise at steps that are drawn; 0 without rows."""

@@ -77,14 +77,8 @@ class LayerDensity(nn.Module, ABC):
         """Return the cost of each location of `(B, C, h, w)`, `(B, h, w)` nats."""
 
 
-class VectorDensity(LayerDensity):
-    """Of the vector at each location (1x1 windows): Real NVP; `-ln p`."""
-
-    flow: VectorFlow
-
-    def __init__(self, width: int, dimensions: int, couplings: int, hidden: int) -> None:
-        super().__init__(width, dimensions)
-        self.flow = VectorFlow(dimensions, couplings, hidden)
+class LocationDensity(LayerDensity):
+    """Of the vector at each location, `C` channels of it."""
 
     def take(self, feature: Tensor, cells: Tensor) -> Tensor:
         """Return `(N, C)`."""
@@ -97,6 +91,16 @@ class VectorDensity(LayerDensity):
     def whitened(self, rows: Tensor) -> Tensor:
         """Return `(..., dimensions)` of `(..., C)`."""
         return self.whitening(rows)
+
+
+class VectorDensity(LocationDensity):
+    """Of the vector at each location (1x1 windows): Real NVP; `-ln p`."""
+
+    flow: VectorFlow
+
+    def __init__(self, width: int, dimensions: int, couplings: int, hidden: int) -> None:
+        super().__init__(width, dimensions)
+        self.flow = VectorFlow(dimensions, couplings, hidden)
 
     def row_cost(self, rows: Tensor) -> Tensor:
         """Return `-ln p`, `(...)`, of `(..., C)`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,8 +22,6 @@ DIVERGENCE = "atta.divergence"
 SHIFT = "atta.shift"
 """Features: how far a frame's statistics are from the kept ones, and the chance that its domain is
 another, `(B, 1, 1, 1)`."""
-
-log = logging.getLogger(__name__)
 
 
 class Atta(Detector):
@@ -148,13 +145,7 @@ class Atta(Detector):
         """Put the head on the segmenter, and load its weights where it was saved."""
         self.head.attach(segmenter)
         if self.saved is not None:
-            self.saved.fill(self.head)
-            if not self.saved.is_of(segmenter):
-                log.warning(
-                    "atta: the head of %s was saved with another segmenter's weights; on this one "
-                    "its scores may mean something else.",
-                    self.saved.folder,
-                )
+            self.saved.continue_in(self.head, segmenter, "atta")
         self.saved = None
         self.head.networks.requires_grad_(False)
 
