@@ -82,10 +82,13 @@ def for_classes(criterion: Any, classes: int) -> nn.Module:
     """
     if classes == criterion.num_labels:
         return criterion
-    grown = copy.deepcopy(criterion)
-    grown.num_labels = classes
+    grown: nn.Module = copy.copy(criterion)
     weights: Tensor = criterion.empty_weight
-    grown.empty_weight = torch.cat([weights.new_ones(classes), weights[-1:]])
+    grown.__dict__["num_labels"] = classes
+    grown.__dict__["_buffers"] = {
+        **criterion._buffers,
+        "empty_weight": torch.cat([weights.new_ones(classes), weights[-1:]]),
+    }
     return grown
 
 

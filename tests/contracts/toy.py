@@ -171,7 +171,6 @@ STEPS = {
     "fastflow": 6,
     "image_resynthesis": 30,
     "jsrnet": 40,
-    "likelihood": 30,
     "pixelcnn": 30,
     "riad": 30,
     "synboost": 30,

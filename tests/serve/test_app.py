@@ -95,7 +95,7 @@ def test_uploaded_image_and_clip_are_scored(web, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["Straße_Öl", 'طريق "a" <b>&#1; %2F\n', "\u202egnp"])
+@pytest.mark.parametrize("name", ["Straße_Öl", "طريق 'a' <b>&#1; %2F", "\u202egnp"])
 def test_a_result_is_saved_under_the_name_of_its_upload(web, tmp_path, name):
     write_image(tmp_path / "a.png", picture(30))
     found = upload(web, f"{name}.png", (tmp_path / "a.png").read_bytes()).json()
