@@ -1,7 +1,7 @@
 """Lightning Fabric, imported without torchmetrics, of which it reads the version alone.
 
 Where torchmetrics is installed, Fabric imports all of it for that one number, and with it SciPy's
-signal processing and transformers: about half of the time in which a training starts.
+signal processing and transformers, for which every start of a training would wait.
 """
 
 from __future__ import annotations
