@@ -12,9 +12,10 @@ TEST_DATA := ROADANOMALY_DATA=$(SHARED)
 endif
 endif
 
-# two processes; `make test PROCESSES=0` for one, where a debugger is wanted
+# two processes; `make test PROCESSES=0` for one, where a debugger is wanted; they keep compiled files
+# even where the environment says otherwise: all tests would be compiled again at every start
 PROCESSES ?= 2
-PYTEST := $(TEST_DATA) $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal --durations 20
+PYTEST := $(TEST_DATA) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal --durations 20
 
 .PHONY: demo test test-fast lint docs axe clean
 

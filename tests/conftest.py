@@ -1,6 +1,8 @@
-"""What every test starts from: one thread and a fixed torch seed."""
+"""What every test starts from: one thread, a fixed torch seed, and a garbage collector with rest."""
 
 from __future__ import annotations
+
+import gc
 
 import cv2
 import pytest
@@ -8,6 +10,20 @@ import torch
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Leave modules and tests out of the garbage collection, for they stay to the end.
+
+    Otherwise it walks over their million objects again and again.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)

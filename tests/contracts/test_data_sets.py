@@ -20,12 +20,13 @@ OPTIONS = {
 }
 """How an entry is pointed to its files; others take `root`. `tests.layouts` makes the files."""
 
-pytestmark = pytest.mark.parametrize("name", DATASETS)
+pytestmark = pytest.mark.parametrize("name", DATASETS, scope="module")
 
 
-@pytest.fixture
-def frames(name, tmp_path):
-    root = tmp_path / "made"
+@pytest.fixture(scope="module")
+def frames(name, tmp_path_factory):
+    """Make a set's files once; the tests only read them."""
+    root = tmp_path_factory.mktemp(name) / "made"
     if hasattr(layouts, name):
         getattr(layouts, name)(root)
     point = OPTIONS.get(name, lambda root: {"root": str(root)})
@@ -71,10 +72,10 @@ def test_it_can_be_sent_to_a_process_that_is_not_forked(frames):
     assert torch.equal(sent[0].image, frames[0].image)
 
 
-def test_the_record_is_plain_and_the_origin_stated(frames, name, tmp_path):
+def test_the_record_is_plain_and_the_origin_stated(frames, name, tmp_path_factory):
     record = json.loads(json.dumps(frames.record()))
     assert record["name"] == name
     assert record["count"] == len(frames)
-    assert str(tmp_path) not in str(record)
+    assert str(tmp_path_factory.getbasetemp()) not in str(record)
     assert frames.source
     assert frames.licence

@@ -26,12 +26,14 @@ CONTENT = {
 }
 """What an entry needs on disk or by option; others are built as they are."""
 
-pytestmark = pytest.mark.parametrize("name", NEGATIVES)
+pytestmark = pytest.mark.parametrize("name", NEGATIVES, scope="module")
 
 
-@pytest.fixture
-def source(name, tmp_path):
-    source = NEGATIVES.build(name, CONTENT.get(name, lambda _: {})(tmp_path / "content"))
+@pytest.fixture(scope="module")
+def source(name, tmp_path_factory):
+    """Build a source once, as one serves a whole training."""
+    root = tmp_path_factory.mktemp(name) / "content"
+    source = NEGATIVES.build(name, CONTENT.get(name, lambda _: {})(root))
     source.attach(ToySegmenter(CITYSCAPES))
     return source
 

@@ -48,7 +48,7 @@ def exact_ap(scored):
 @pytest.mark.parametrize("rare", [1.0, 0.1], ids=["usual", "rare"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_ap_is_kept(change, rare):
-    before = frames(rare)
+    before = frames(rare, (144, 192))  # more pixels than there are halves
     changed = [CHANGES[change](score) for score, _ in before]
     mapped = fit(changed)
     after = [(mapped(c), label) for c, (_, label) in zip(changed, before, strict=True)]
