@@ -1,4 +1,4 @@
-"""What every test starts from: one thread, a fixed torch seed, and a garbage collector with rest."""
+"""What every test starts from: one thread, a fixed torch seed, no garbage of what stays."""
 
 from __future__ import annotations
 

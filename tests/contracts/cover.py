@@ -23,11 +23,11 @@ def role(network: str, detector: str) -> tuple[str, str]:
     return kind_of(detector), "masks" if "masks" in kind.accepts else "evidence"
 
 
-def chosen_pairs(pairs: Sequence[Pair]) -> list[Pair]:
+def chosen_pairs(pairs: Sequence[Pair], least: int = TWICE) -> list[Pair]:
     """Return some of the pairs, in their order.
 
     In them every network meets each role once, with the detector that was tried least so far; then
-    every detector meets a network of each answer that it reads, and two in all.
+    every detector meets a network of each answer that it reads, and `least` in all.
     """
     tried: Counter[str] = Counter()
     chosen: set[Pair] = set()
@@ -37,11 +37,12 @@ def chosen_pairs(pairs: Sequence[Pair]) -> list[Pair]:
         tried[detector] += 1
         chosen.add((network, detector))
     for detector in dict.fromkeys(d for _, d in pairs):
-        chosen.update(_missing([pair for pair in pairs if pair[1] == detector], chosen))
+        own = [pair for pair in pairs if pair[1] == detector]
+        chosen.update(_missing(own, chosen, least))
     return [pair for pair in pairs if pair in chosen]
 
 
-def _missing(own: Sequence[Pair], chosen: set[Pair]) -> list[Pair]:
+def _missing(own: Sequence[Pair], chosen: set[Pair], least: int) -> list[Pair]:
     """Return what a detector, of whose pairs some are chosen, lacks."""
     met = [pair for pair in own if pair in chosen]
     lacking: list[Pair] = []
@@ -49,4 +50,4 @@ def _missing(own: Sequence[Pair], chosen: set[Pair]) -> list[Pair]:
         if role(*pair) not in {role(*one) for one in met + lacking}:
             lacking.append(pair)
     left = [pair for pair in own if pair not in met + lacking]
-    return lacking + left[: max(0, TWICE - len(met + lacking))]
+    return lacking + left[: max(0, least - len(met + lacking))]

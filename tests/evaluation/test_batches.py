@@ -16,8 +16,10 @@ from roadanomaly.errors import DataError
 from roadanomaly.evaluation.evaluate import evaluate, scored_before
 from roadanomaly.evaluation.sources import NetworkScores
 from roadanomaly.evaluation.spool import FrameSpool
+from roadanomaly.model import Model
 from roadanomaly.types import Frame, Segmentation
 from tests.contracts import toy
+from tests.contracts.built import build_detector
 from tests.contracts.toy import segmenter_for
 from tests.evaluation.scenes import Scenes, job
 
@@ -116,8 +118,10 @@ def seen_of(source, frames, batch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_together_as_alone(name):
-    segmenter = segmenter_for(name).eval()
-    source = NetworkScores(segmenter, {name: Head(toy.prepared(name, segmenter))})
+    segmenter = segmenter_for(name)
+    model = Model(segmenter, build_detector(name, len(segmenter.classes)))
+    toy.prepare(model, steps=3)
+    source = NetworkScores(segmenter.eval(), {name: Head(model.detector.eval())})
     frames = TwoSizes(7)
     alone, one = seen_of(source, frames, 1)
     together, other = seen_of(source, frames, 3)

@@ -25,18 +25,21 @@ from roadanomaly.training.run_folder import RunFolder
 from roadanomaly.training.step import LEARNS, TrainingStep
 from roadanomaly.types import IGNORE, VOID, Batch
 from tests.contracts.built import ENCODER, build_detector, kind_of
+from tests.contracts.cover import chosen_pairs, role
 from tests.contracts.test_detectors import images, labelled
 from tests.contracts.tiny import CLASSES, fit_together, network
 from tests.training import test_generator
 from tests.training.test_joint import GLOW
 
 NETWORKS = ("mmseg", "transformers mask2former", "transformers segformer")
-PAIRS = [
+FIT = [
     (on, name)
     for name in DETECTORS
     for on in NETWORKS
     if kind_of(name) in LEARNS and fit_together(on, name)
 ]
+PAIRS = chosen_pairs(FIT, 1)
+"""A detector's terms reach what they reach on any network whose answer is of the same kind."""
 
 
 def batch(void: bool) -> Batch:
@@ -62,6 +65,12 @@ def step(on: str, detector: Any, source: Any = None) -> TrainingStep:
     model = Model(network(on), detector)
     settings = {"freeze_batch_norm": True, "supervise": "logits", "distill": 0.0}
     return TrainingStep(model.segmenter, model.detector, source, **settings).train()
+
+
+def test_every_detector_and_every_network_is_here_in_each_role():
+    chosen, fit = ({(on, role(on, name)) for on, name in pairs} for pairs in (PAIRS, FIT))
+    assert chosen == fit
+    assert {name for _, name in PAIRS} == {name for _, name in FIT}
 
 
 @pytest.mark.parametrize("void", [False, True])

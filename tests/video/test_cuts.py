@@ -9,7 +9,8 @@ from roadanomaly.video.cuts import CutFinder
 
 
 def test_frames_of_a_drive_are_one_scene_and_another_street_is_another():
-    streets = [frame.image.permute(1, 2, 0).numpy() for frame in Streets("test", count=6)]
+    drawn = Streets("test", count=6, height=192, width=384)
+    streets = [frame.image.permute(1, 2, 0).numpy() for frame in drawn]
     finder = CutFinder()
     assert finder(streets[0])
     rng = np.random.default_rng(0)
