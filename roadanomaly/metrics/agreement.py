@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import spearmanr
 
 PER_FRAME = 20_000
 """Pixels of a frame that the rank correlation is taken from."""
@@ -44,4 +43,6 @@ class Agreement:
         one, other = np.concatenate(self._drawn, axis=1)
         if min(np.ptp(one), np.ptp(other)) == 0:
             return None
+        from scipy.stats import spearmanr  # takes longer to import than a picture to judge
+
         return float(spearmanr(one, other).statistic)

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,12 @@ def run_record(**parts: Any) -> dict[str, Any]:
     }
 
 
+@cache
 def git_revision() -> str | None:
-    """Return the commit of the code that runs, with `+` for uncommitted changes, or None."""
+    """Return the commit of the code that runs, with `+` for uncommitted changes, or None.
+
+    Asked once a process, when its code has just been read: later changes do not run in it.
+    """
     folder = Path(__file__).resolve().parents[2]
 
     def git(*words: str) -> str:
@@ -64,6 +69,7 @@ def machine() -> str:
     return text
 
 
+@cache
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
