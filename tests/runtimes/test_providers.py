@@ -202,11 +202,15 @@ def test_an_export_can_be_written_again_over_one_with_engines(exported, stand_in
     assert Opened(exported).runtime(SIZE).about["provider"]
 
 
-def test_a_provider_needs_onnx_runtime(exported, tmp_path):
+def test_a_provider_needs_onnx_runtime(tmp_path):
     model = toy_model("energy")
     prepare(model, SIZE, Choice("torch"))
     export(model, "torchscript", SIZE, tmp_path / "pt", street_frames, "streets")
     with pytest.raises(OptionError, match="is run by torch: add --backend onnxruntime"):
         Opened(tmp_path / "pt", Choice(provider="cpu"))
+
+
+@pytest.mark.slow
+def test_an_unknown_provider_of_an_export_names_the_nearest(exported):
     with pytest.raises(OptionError, match="did you mean `cuda`"):
         Opened(exported, Choice(provider="coda"))

@@ -160,6 +160,7 @@ def test_an_earlier_export_survives_what_is_refused(places, export, tmp_path):
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_a_folder_without_permission(places, tmp_path):
     """As root, too: the command then runs without the right to write everywhere."""
     closed = tmp_path / "closed"
