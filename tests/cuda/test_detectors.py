@@ -18,7 +18,7 @@ from tests.cuda import pretended
 
 pytestmark = pretended.tried
 
-LOGITS = ("espnetv2", "transformers segformer")
+LOGITS = ("transformers segformer", "espnetv2")
 MASKS = ("transformers eomt", "transformers mask2former")
 OPTIONS: dict[str, dict[str, Any]] = {"mask2anomaly": {"refine": ["sky"]}}
 SCORED_WITHOUT = {"dacup": {"inpaint": False}}
@@ -47,7 +47,7 @@ PAIRS = [
     for name in DETECTORS
     for place, network in enumerate(networks_for(name))
 ]
-"""`make test-fast` takes one network of each detector."""
+"""`make test-fast` takes one network of each detector, the quicker one."""
 
 
 def assert_scores(score: torch.Tensor) -> None:

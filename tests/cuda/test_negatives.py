@@ -73,7 +73,9 @@ def test_every_flow_and_every_source_of_the_step_is_here():
     assert used == IN_STEP
 
 
-@pytest.mark.parametrize("detector", ["nflowjs", "densehybrid"])
+@pytest.mark.parametrize(
+    "detector", ["nflowjs", pytest.param("densehybrid", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_step_is_taken_on_the_device(name, detector):
     """A fresh flow too: its normalisation starts in this step."""

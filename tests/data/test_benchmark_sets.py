@@ -171,6 +171,7 @@ def test_lost_and_found_without_unlabelled_and_known(tmp_path: Path):
     assert len(LostAndFound("trainValid", root)) == 2
 
 
+@pytest.mark.slow
 def test_lost_and_found_whole_test_takes_the_official_places(tmp_path: Path):
     early = [f"02_Hanns_Klemm_Str_44_000000_{i:06d}" for i in range(1060)]
     late = [f"15_Rechbergstr_Deckenpfronn_000000_{i:06d}" for i in range(143)]

@@ -98,6 +98,7 @@ def test_every_frame_meets_the_network_as_it_was(segmenter, steps):
     assert all(one.grad is None for one in model.networks.parameters())
 
 
+@pytest.mark.slow
 def test_it_adapts_where_the_domain_is_another_and_nowhere_else(segmenter):
     plain = Model(segmenter, roadanomaly.detector("energy"))
     usual, other = 0.2 * images(1, 9), images(1, 9)

@@ -273,6 +273,7 @@ def test_logistic_regression_uses_labelled_anomalies_and_says_so():
         trained(segmenter, steps=0, **options)
 
 
+@pytest.mark.slow
 def test_half_precision_leaves_the_sum_of_the_layers_as_it_is(two, monkeypatch):
     detector, costs = two[1], 100 * torch.randn(50, 2)
     monkeypatch.setattr(detector, "aggregate", "mean")
@@ -281,6 +282,7 @@ def test_half_precision_leaves_the_sum_of_the_layers_as_it_is(two, monkeypatch):
         assert torch.equal(detector.aggregated(costs), exact)
 
 
+@pytest.mark.slow
 def test_windows_learn_what_single_vectors_cannot_see():
     """Stripes of two values, each as frequent as in noise: only their order is strange."""
     torch.manual_seed(0)

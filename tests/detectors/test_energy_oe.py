@@ -40,6 +40,7 @@ def test_the_hinge_is_the_one_worked_out_by_hand():
     assert terms["energy_negatives"].item() == pytest.approx(0.1 * (0 + 1) / 2, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_its_gradient_is_that_of_finite_differences():
     logits = case()[0].requires_grad_()
     assert torch.autograd.gradcheck(lambda s: sum(hinge(s, [-3.0, -1.0]).values()), (logits,))

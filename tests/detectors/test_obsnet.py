@@ -72,6 +72,7 @@ def confused(seed, count=4):
     return Batch(torch.where(tinted[:, None], colour, image), batch.label, batch.ids)
 
 
+@pytest.mark.slow
 def test_it_learns_constructed_errors():
     detector, segmenter = observer()
     segmenter.requires_grad_(False)

@@ -54,6 +54,7 @@ def test_the_loss_is_that_of_numpy():
     assert found["hold"] == pytest.approx(0.5 * moved.mean())
 
 
+@pytest.mark.slow
 def test_its_gradient_is_that_of_finite_differences():
     frozen, corrected = drawn()
     assert torch.autograd.gradcheck(

@@ -17,6 +17,7 @@ from roadanomaly.flows.layer import normal_log_density
 from tests.flows import small
 
 
+@pytest.mark.slow
 def test_denseflow_25_6_has_its_size():
     """25 couplings and 35.7 million parameters, its dequantiser aside."""
     flow = DenseFlow(dequantise="uniform")
@@ -53,6 +54,7 @@ def test_with_its_noise_it_is_a_bijection_with_the_determinant_of_the_jacobian()
     assert (log_det + own).item() == pytest.approx(expected.item())
 
 
+@pytest.mark.slow
 def test_the_bound_lies_below_the_density_and_averages_to_it():
     """exp(log_prob) over many draws of noise is unbiased: its mean does not depend on the seed."""
     flow = small.build("denseflow", torch.float64, spread=0.05)

@@ -62,6 +62,7 @@ def test_a_second_process_is_told_who_holds_it_and_a_killed_one_is_taken_over(tm
     assert not (tmp_path / "out" / LOCK).exists()
 
 
+@pytest.mark.slow
 def test_of_several_that_start_at_the_same_time_one_is_in_at_a_time(tmp_path):
     (tmp_path / "out").mkdir()
     racers = [start(RACE, tmp_path / "out") for _ in range(3)]

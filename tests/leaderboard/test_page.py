@@ -74,6 +74,7 @@ def test_the_rank_correlation_is_that_of_the_places(board, tmp_path):
     assert order_of(rows, "streets").correlation == pytest.approx(1 - 6 * steps / (3 * (9 - 1)))
 
 
+@pytest.mark.slow
 def test_images_and_parameters_are_those_of_the_rows_own_trainings(written):
     assert float(lines(written)["Trained entropy"]["images"]) == 4 * 2
     assert float(lines(written)["Trained entropy"]["trained"]) == 1_500_000

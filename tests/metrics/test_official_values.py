@@ -17,6 +17,11 @@ SCALARS = ("ap", "auroc", "fpr95", "best_f1", "best_f1_threshold")
 TIED_ONLY_AS_HALVES = {"c18_overflow_half"}
 
 
+CASE_NAMES = [
+    pytest.param(name, marks=[pytest.mark.slow] if name == "c20_large" else []) for name in VALUES
+]
+
+
 def load(name, precision):
     with np.errstate(over="ignore"):
         return [(score.astype(precision), label) for score, label in CASES[name]()]
@@ -41,7 +46,7 @@ def test_the_case_has_the_bytes_that_the_official_tool_saw(name):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("name", CASE_NAMES)
 def test_pixel_metrics_equal_the_official_tool(name, precision):
     ours = accumulate(PixelOfficial(), load(name, precision))
     theirs = VALUES[name][precision]["official"]
@@ -59,7 +64,7 @@ def test_pixel_metrics_equal_the_official_tool(name, precision):
 
 @pytest.mark.parametrize("track", ["anomaly", "obstacle"])
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("name", CASE_NAMES)
 def test_component_metrics_equal_the_official_tool(name, precision, track):
     threshold = VALUES[name][precision]["official"]["best_f1_threshold"]
     ours = accumulate(Components(track, threshold), load(name, precision))
@@ -71,7 +76,7 @@ def test_component_metrics_equal_the_official_tool(name, precision, track):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("name", CASE_NAMES)
 def test_exact_metrics_equal_the_stored_ones(name, precision):
     ours = accumulate(PixelExact(), load(name, precision))
     for key in SCALARS:

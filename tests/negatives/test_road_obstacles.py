@@ -70,6 +70,7 @@ def test_textures_come_from_the_image_and_not_from_its_road():
     assert any((one.image[0, 1][one.label[0] == NEGATIVE] > 0).any() for one in plain)
 
 
+@pytest.mark.slow
 def test_size_follows_the_place_as_far_as_perspective_says():
     def spread(perspective):
         """Correlation of an obstacle's lowest row with its longest side."""

@@ -110,6 +110,7 @@ def test_a_network_of_fixed_sizes_is_refused_in_plain_words(to, tmp_path):
     assert not (tmp_path / "export.json").exists()
 
 
+@pytest.mark.slow
 def test_wrong_sizes_and_int8_are_refused_before_the_work(tmp_path):
     model = toy_model("energy")
     with pytest.raises(OptionError, match="from 64 pixels"):

@@ -43,6 +43,7 @@ class Flat:
         return Scores(found.classes, np.zeros_like(found.score), found.rarity)
 
 
+@pytest.mark.slow
 def test_equal_scores_have_no_ranks():
     runtime = prepare(toy_model("energy"), SIZE, Choice("torch"))
     parity = compare(runtime, Flat(runtime), street_frames(), "streets")

@@ -13,6 +13,7 @@ from roadanomaly.errors import DataError
 from roadanomaly.serve import decode_worker
 
 
+@pytest.mark.slow
 def test_it_starts_without_a_network_library():
     code = (
         "import sys, roadanomaly.serve.decode_worker; "

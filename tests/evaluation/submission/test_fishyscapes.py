@@ -78,6 +78,7 @@ def definition(path):
     return sections
 
 
+@pytest.mark.slow
 def test_the_definition_names_files_that_are_there(words, export, tmp_path):
     assert export(*words, "--out", tmp_path / "out")[0] == 0
     container = tmp_path / "out" / "container"
