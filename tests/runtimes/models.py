@@ -1,5 +1,8 @@
 """Small calibrated models to be given to runtimes."""
 
+import copy
+from functools import cache
+
 import numpy as np
 import torch
 
@@ -7,6 +10,7 @@ import roadanomaly as ra
 from roadanomaly.calibration import calibrate
 from roadanomaly.data.streets import Streets
 from roadanomaly.detectors.head import Head
+from tests.contracts.built import build_detector
 from tests.contracts.toy import prepared, segmenter_for
 
 SIZE = (96, 128)
@@ -23,12 +27,30 @@ def small_model(detector="densehybrid", segmenter="espnetv2", **options):
 
 
 def toy_model(detector):
+    """Return a model of its own on the toy network, prepared once for all."""
+    return copy.deepcopy(_toy_model(detector))
+
+
+@cache
+def _toy_model(detector):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return _prepared(detector)
+
+
+def _prepared(detector):
     segmenter = segmenter_for(detector)
     part = prepared(detector, segmenter)
     model = ra.Model.__new__(ra.Model)
     model.segmenter, model.head, model.min_area = segmenter.eval(), Head(part), 10
     model.calibration = None
     return calibrated(model)
+
+
+def toy_head(detector):
+    """Return a detector on the toy network that has learned nothing."""
+    segmenter = segmenter_for(detector)
+    return ra.Model(segmenter, build_detector(detector, len(segmenter.classes))).head
 
 
 def calibrated(model):

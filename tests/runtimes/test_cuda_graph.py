@@ -18,7 +18,7 @@ from roadanomaly.runtimes.graph import ScoringGraph
 from roadanomaly.runtimes.pytorch import PyTorch, choose_mode
 from roadanomaly.runtimes.transfer import Transfer, pack, unpack
 from tests.contracts.tiny import NETWORKS, network
-from tests.runtimes.models import SIZE, toy_model
+from tests.runtimes.models import SIZE, toy_head, toy_model
 
 CUDA, PROCESSOR = torch.device("cuda"), torch.device("cpu")
 
@@ -72,7 +72,7 @@ def test_memory_on_the_way_is_used_again_and_results_are_not():
     ],
 )
 def test_auto_is_a_graph_where_one_can_be(detector, asked, device, taken):
-    assert choose_mode(asked, device, toy_model(detector).head) == taken
+    assert choose_mode(asked, device, toy_head(detector)) == taken
 
 
 def test_auto_is_eager_for_what_takes_more_than_a_pass(monkeypatch):
