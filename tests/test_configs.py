@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
 from roadanomaly.cli.parsing import new_parser
-from roadanomaly.cli.runs import read_run
+from roadanomaly.cli.runs import add_keys, parse_run, read_run
 from roadanomaly.data import DATASETS
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.encoders import ENCODERS
@@ -45,6 +46,11 @@ RECIPES = [path for path in sorted(FOLDER.glob("*.yaml")) if "leaderboard" not i
 RECIPES += sorted(FOLDER.glob("published/*.yaml"))
 
 
+@cache
+def parser_of(kind):
+    return add_keys(new_parser("train", "", ""), kind)
+
+
 @pytest.mark.parametrize("path", [*RECIPES, *MODELS], ids=lambda path: path.stem)
 def test_a_recipe_names_what_there_is(path):
     keys = yaml.safe_load(path.read_text())
@@ -52,7 +58,7 @@ def test_a_recipe_names_what_there_is(path):
     if "data" in keys:
         config = FitConfig(**keys)
     else:
-        config, _ = read_run(new_parser("train", "", ""), kind, [str(path)])
+        config, _ = parse_run(parser_of(kind), kind, [str(path)])
     assert Path(config.out).name == path.stem
     assert path.read_text().startswith("# ")
     for key, catalogue in PARTS.items():

@@ -46,11 +46,25 @@ def read_run(parser: ArgumentParser, kind: type[C], arguments: Sequence[str]) ->
     Raises:
         OptionError: no config, an unknown key or option, or a value out of range.
     """
+    return parse_run(add_keys(parser, kind), kind, arguments)
+
+
+def add_keys(parser: ArgumentParser, kind: type[RunConfig]) -> ArgumentParser:
+    """Let a parser take a config file and every key of a kind of config; return it."""
     parser.usage = f"{parser.prog} CONFIG [--KEY VALUE ...] [--resume]"
     parser.add_argument("--config", action="config", help="YAML file; the same as CONFIG")
     parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint")
     parser.add_argument("--device", default=None, help="same as --accelerator: cpu, gpu, auto")
     parser.add_class_arguments(kind)
+    return parser
+
+
+def parse_run(parser: ArgumentParser, kind: type[C], arguments: Sequence[str]) -> tuple[C, bool]:
+    """Return what `read_run` does, by a parser that `add_keys` has made ready.
+
+    Raises:
+        OptionError: as `read_run` says.
+    """
     names = [field.name for field in fields(kind)]
     words: list[str] = list(arguments)
     if words and not words[0].startswith("-"):
