@@ -114,7 +114,7 @@ class MAE(ImageDetector):
         shown = order[part * count : (part + 1) * count]
         rows = torch.arange(height, device=cells.device).repeat_interleave(width)
         columns = torch.arange(width, device=cells.device).repeat(height)
-        places = torch.stack([rows, columns], 1).float()
+        places = torch.stack([rows - height // 2, columns - width // 2], 1).float()
         seen = tokens[:, shown]
         for block in self.encoder:
             seen = block(seen, places[shown])
@@ -186,15 +186,16 @@ class Block(nn.Module):
         far = (slopes * places.square()).sum(2, keepdim=True)
         query = _joined(scale * query, [2 * slopes * places, -torch.ones_like(far)])
         key = _joined(key, [places.expand(self.heads, -1, -1), far])
-        seen = functional.scaled_dot_product_attention(query, key, value, scale=1.0)
+        with torch.autocast(tokens.device.type, enabled=False):  # distances need all digits
+            seen = functional.scaled_dot_product_attention(query, key, value.float(), scale=1.0)
         tokens = tokens + self.join(seen.transpose(1, 2).flatten(2))
         return tokens + self.think(self.between(tokens))
 
 
 def _joined(tokens: Tensor, more: list[Tensor]) -> Tensor:
-    """Append `(heads, N, c)` to each of `(B, heads, N, C)`."""
-    grown = torch.cat(more, 2).to(tokens.dtype).expand(len(tokens), -1, -1, -1)
-    return torch.cat([tokens, grown], 3)
+    """Append `(heads, N, c)` to each of `(B, heads, N, C)`, in float32."""
+    grown = torch.cat(more, 2).expand(len(tokens), -1, -1, -1)
+    return torch.cat([tokens.float(), grown], 3)
 
 
 def mixed_order(count: int, seed: int, device: torch.device) -> Tensor:
