@@ -38,6 +38,10 @@ CUT = {
     "workers": 0,
 }
 FIT_CUT = {"size": [56, 56]}
+FLOW = {"name": "denseflow", "units": [1], "modules": [1], "width": 4, "depth": 1}
+FLOW |= {"network_growth": 4}
+FLOW_CUT = {key: value for key, value in CUT.items() if not key.startswith("val_")}
+FLOW_CUT |= {"crop": [16, 16], "val_crops": 2}
 OBJECTS = {"coco": labelled_layouts.coco, "ADEChallengeData2016": labelled_layouts.ade20k}
 
 
@@ -53,24 +57,39 @@ def tiny(path: Path, folder: Path) -> dict[str, Any]:
     """
     keys = yaml.safe_load(path.read_text())
     small = dict(keys)
-    if "start" in keys:
-        start = yaml.safe_load((FOLDER / f"{Path(small.pop('start')).name}.yaml").read_text())
-        small["segmenter"] = start["segmenter"]
-    small["segmenter"] = _network(small["segmenter"])
-    small["detector"] = _narrow(small["detector"])
+    for key in ("start", "run"):
+        if key in keys:
+            small["segmenter"] = recipe_of(small.pop(key))["segmenter"]
+    if "flow" in keys:
+        small["flow"] = _flow(keys["flow"])
+    else:
+        small["segmenter"] = _network(small["segmenter"])
+        small["detector"] = _narrow(small["detector"])
     for key in ("train_data", "val_data", "data", "calibration_data"):
         if key in keys:
             small[key] = _data(keys[key], folder)
     for key in ("negatives", "val_negatives"):
         if key in keys:
             small[key] = _source(keys[key], folder)
-    cut = FIT_CUT if "data" in keys else CUT
+    cut = next((cut for key, cut in (("data", FIT_CUT), ("flow", FLOW_CUT)) if key in keys), CUT)
     return {**small, **cut, "out": str(folder / path.stem)}
+
+
+def recipe_of(run: str) -> dict[str, Any]:
+    """Return the recipe that makes a run folder."""
+    recipe: dict[str, Any] = yaml.safe_load((FOLDER / f"{Path(run).name}.yaml").read_text())
+    return recipe
+
+
+def _flow(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the flow with one narrow module."""
+    return {**spec, **FLOW}
 
 
 def _network(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the small network of the same kind, with the options that are not of its size."""
-    options = {key: value for key, value in spec.items() if key not in ("weights", "model")}
+    fetched = ("weights", "model", "encoder_weights")
+    options = {key: value for key, value in spec.items() if key not in fetched}
     name = spec["name"]
     if "model" in spec:
         kind = next(kind for part, kind in HUB.items() if part in spec["model"])
@@ -111,6 +130,8 @@ def _source(spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if "sources" in spec:
         return {**spec, "sources": [_source(one, folder) for one in spec["sources"]]}
     small = dict(spec)
+    if "start" in spec:
+        small |= {"start": None, "side": [8, 16], "flow": _flow(recipe_of(spec["start"])["flow"])}
     if "root" in spec:
         root = folder / spec["root"]
         if not root.is_dir():

@@ -32,6 +32,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "jsrnet": "roadanomaly.detectors.road.jsrnet:JSRNet",
         "knn": "roadanomaly.detectors.density.knn:Knn",
         "likelihood": "roadanomaly.detectors.pixels.likelihood:Likelihood",
+        "mae": "roadanomaly.detectors.reconstruction.mae:MAE",
         "mahalanobis": "roadanomaly.detectors.density.mahalanobis:Mahalanobis",
         "mask2anomaly": "roadanomaly.detectors.masks.mask2anomaly:Mask2Anomaly",
         "maskomaly": "roadanomaly.detectors.masks.maskomaly:Maskomaly",

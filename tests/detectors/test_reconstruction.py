@@ -12,6 +12,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.reconstruction.ganomaly import encoded
+from roadanomaly.detectors.reconstruction.mae import Block, mixed_order
 from roadanomaly.detectors.reconstruction.riad import set_numbers
 from roadanomaly.detectors.reconstruction.similarity import (
     CONTRAST,
@@ -230,7 +231,52 @@ def test_ganomaly_scores_the_distance_of_the_codes_and_both_sides_learn_apart():
     torch.testing.assert_close(score, expected)
 
 
-@pytest.mark.parametrize("name", ["autoencoder", "vae", "riad"])
+def test_mae_paints_hidden_patches_from_the_seen_ones_alone():
+    detector = built("mae").eval()
+    image = images(1)
+    found, known = detector.painted(image, seed=3, part=1)
+    changed = torch.where(known == 1, image, 1 - image)
+    torch.testing.assert_close(detector.painted(changed, seed=3, part=1)[0], found)
+    assert not torch.allclose(detector.painted(1 - image, seed=3, part=1)[0], found)
+    both = sum(detector.painted(image, seed=3, part=part)[1] for part in range(2))
+    assert (both == 1).all()
+
+
+def test_mae_averages_what_each_patch_was_painted_as():
+    detector = built("mae", parts=3).eval()
+    image = images(1)
+    painted = [detector.painted(image, 0, part) for part in range(3)]
+    hidden = torch.stack([(1 - known) * found for found, known in painted]).sum(0) / 2
+    torch.testing.assert_close(detector.judge(image)[0], hidden)
+
+
+def test_attention_falls_with_the_squared_distance_of_patches():
+    torch.manual_seed(0)
+    block = Block(8, 2)
+    torch.nn.init.normal_(block.slopes, std=0.1)
+    tokens = torch.randn(1, 6, 8)
+    places = torch.tensor([[row, column] for row in range(2) for column in range(3)]).float()
+    query, key, value = block.mix(block.before(tokens)).chunk(3, 2)
+    mixed = []
+    for head in range(2):
+        part = slice(4 * head, 4 * head + 4)
+        alike = query[0, :, part] @ key[0, :, part].T / 2
+        slopes = torch.nn.functional.softplus(10 * block.slopes[head, 0])
+        far = (places[:, None] - places[None]).square() @ slopes
+        mixed.append((alike - far).softmax(1) @ value[0, :, part])
+    joined = tokens + block.join(torch.cat(mixed, 1))
+    torch.testing.assert_close(block(tokens, places), joined + block.think(block.between(joined)))
+
+
+@pytest.mark.parametrize("count", [1, 35, 320, 20_000])
+def test_a_mixed_order_holds_every_number_once(count):
+    orders = [mixed_order(count, seed, torch.device("cpu")) for seed in (0, 7)]
+    for order in orders:
+        assert torch.equal(order.sort().values, torch.arange(count))
+    assert count == 1 or not torch.equal(*orders)
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "mae", "vae", "riad"])
 def test_what_no_inlier_shows_is_no_loss(name):
     """Content of negatives and void changes nothing but what the networks see around it."""
     batch = unlabelled(images())
@@ -248,6 +294,8 @@ def test_what_no_inlier_shows_is_no_loss(name):
         ("riad", {"sets": 1}, "sets"),
         ("ganomaly", {"context": -1.0}, "weight"),
         ("ganomaly", {"discriminator_lr": 0.0}, "discriminator_lr"),
+        ("mae", {"parts": 1}, "parts"),
+        ("mae", {"width": 30}, "multiple"),
         ("draem", {"focus": -1.0}, "focus"),
         ("reverse_distillation", {"width": 0}, "width"),
         ("reverse_distillation", {"sigma": -1.0}, "sigma"),

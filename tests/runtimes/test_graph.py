@@ -14,7 +14,7 @@ ONE_PASS = [name for name in DETECTORS if set(DETECTORS.get(name).asks) <= {"ans
 """Those that ask for one pass; the others are refused by the export."""
 
 
-OFF = {"autoencoder": 1e-4}
+OFF = {"autoencoder": 1e-4, "mae": 1e-4}
 """How far last digits carry: SSIM subtracts moments that are nearly equal."""
 
 

@@ -11,8 +11,10 @@ import yaml
 
 import roadanomaly
 from roadanomaly.cli.main import main
+from roadanomaly.flows.store import load_flow
 from tests import published
 
+GREY = torch.full((1, 3, 16, 16), 0.5)
 FACTS = ("Source: ", "Expected", "Data: ", "Cost (estimate, not measured): ", "Differs: ")
 
 
@@ -39,11 +41,15 @@ def test_a_recipe_runs_to_a_model_that_scores(path, tmp_path):
     config = published.tiny(path, tmp_path)
     file = tmp_path / "recipe.yaml"
     file.write_text(yaml.safe_dump(config))
-    command = "fit" if "data" in config else "train"
-    assert main([command, str(file)]) == 0
-    if command == "train":
+    kinds = {"data": ["fit"], "flow": ["flow", "train"]}
+    command = next((words for key, words in kinds.items() if key in config), ["train"])
+    assert main([*command, str(file)]) == 0
+    if command != ["fit"]:
         record = json.loads((tmp_path / path.stem / "record.json").read_text())
         assert record["config"]["steps"] == 2
+    if "flow" in config:
+        assert load_flow(str(tmp_path / path.stem)).log_prob(GREY).isfinite().all()
+        return
     model = roadanomaly.load(str(tmp_path / path.stem))
     score = model(torch.randint(0, 256, (3, 56, 56), dtype=torch.uint8)).score
     assert torch.as_tensor(score).isfinite().all()

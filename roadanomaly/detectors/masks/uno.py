@@ -30,10 +30,10 @@ class Uno(MaskTuning):
 
     Source: Delic, Grcic, Segvic, 2024, section 3: the score is the probability of the unknown class
     plus the uncertainty `-max_k P_k`, aggregated over masks. As published the class starts at
-    weights of 0. "No object" weighs what the network's config says (`no_object_weight`; the authors
-    set 1). Negatives are pasted, or samples of the source `flow`, which learns with it: the
-    gradient of the matching loss reaches the flow through the image (the authors' code rounds the
-    samples, which cuts it).
+    weights of 0 and weighs 1 in the matching loss, like a known one; "no object" weighs what the
+    network's config says (`no_object_weight`, as published 0.1). Negatives are pasted, or samples
+    of the source `flow`, which learns with it: the gradient of the matching loss reaches the flow
+    through the image (the authors' code rounds the samples, which cuts it).
     """
 
     asks = ("answer",)
