@@ -18,6 +18,7 @@ from roadanomaly.extras import require
 from roadanomaly.model import Model
 from roadanomaly.runtimes.graph import HEIGHT, INPUT, OUTPUTS, WIDTH, AnySize, ScoringGraph
 from roadanomaly.runtimes.sizes import check_size, least_side
+from roadanomaly.segmenters.base import Segmenter
 
 OPSET = 18
 
@@ -115,6 +116,10 @@ def _require_one_graph(model: Model) -> None:
 def _prepared(model: Model, size: tuple[int, int], dynamic: bool) -> tuple[nn.Module, torch.Tensor]:
     _require_one_graph(model)
     graph = ScoringGraph(model)
+    for part in graph.modules():
+        if isinstance(part, Segmenter):
+            part.settle()
+    graph.requires_grad_(False)
     if dynamic:
         check_size(size, least_side(model.segmenter))
     example = torch.zeros(1, *size, 3, dtype=torch.uint8, device=model.device)

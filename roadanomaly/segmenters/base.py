@@ -207,6 +207,12 @@ class Segmenter(nn.Module, ABC):
             image = functional.pad(image, (0, right, 0, bottom), mode="replicate")
         return image, (height + bottom, width + right)
 
+    def settle(self) -> None:
+        """Put into the weights what follows from them, in a copy that only scores from now on.
+
+        Graphs for other runtimes are made of such a copy. Here there is nothing to do.
+        """
+
     @property
     def device(self) -> torch.device:
         """Where the network is."""

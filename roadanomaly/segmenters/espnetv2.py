@@ -19,6 +19,7 @@ from roadanomaly.segmenters.espnetv2_blocks import (
     ConvNormAct,
     DownSampler,
     Eesp,
+    Folding,
     GatedProjection,
     NormAct,
     PyramidPooling,
@@ -207,6 +208,12 @@ class ESPNetv2(Segmenter):
             `(B, outputs, H / 2, W / 2)`.
         """
         return self.classifier(self._decode(image, ())[0])
+
+    def settle(self) -> None:
+        """Fold every batch normalisation that follows a convolution."""
+        for part in self.modules():
+            if isinstance(part, Folding):
+                part.settle()
 
     def _encode(self, image: Tensor) -> list[Tensor]:
         """Return the four levels, at strides 16, 8, 4 and 2."""

@@ -39,14 +39,30 @@ def folded(conv: nn.Conv2d, norm: Norm) -> tuple[Tensor, Tensor]:
     """Return weight and bias that do what `norm`, with fixed statistics, does after `conv`.
 
     Gradients pass through to both. Between the two there may be any linear map of each channel
-    that leaves constants alone, as resizing is.
+    that leaves constants alone, as resizing is. Where `settle` has put them into `conv`, they are
+    its own.
     """
+    if conv.bias is not None:
+        return conv.weight, conv.bias
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     weight = conv.weight * scale.view(-1, 1, 1, 1)
     return weight, norm.bias - norm.running_mean * scale
 
 
-class ConvNorm(nn.Module):
+class Folding(nn.Module):
+    """A convolution without bias whose batch normalisation is folded into it at inference."""
+
+    conv: nn.Conv2d
+    norm: Norm
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Fold it for good, with the statistics as they are; the layer learns no more."""
+        weight, bias = folded(self.conv, self.norm)
+        self.conv.weight, self.conv.bias = nn.Parameter(weight), nn.Parameter(bias)
+
+
+class ConvNorm(Folding):
     """Convolution without bias that keeps the size (at stride 1), then batch normalisation.
 
     Args:
@@ -199,7 +215,7 @@ class GatedProjection(nn.Module):
         return self.project(x) * weight
 
 
-class PyramidSize(nn.Module):
+class PyramidSize(Folding):
     """One size of pyramid pooling: resize, convolve each channel, resize back, normalise.
 
     Args:

@@ -81,6 +81,11 @@ def test_folding_fixed_statistics_changes_nothing():
     assert_same_with_gradients(
         layer, lambda x: layer.norm(layer.conv(x)), values(2, 4, 8, 9), parameters
     )
+    with torch.no_grad():
+        x = values(2, 4, 8, 9)
+        expected = layer(x)
+        layer.settle()
+        assert torch.equal(layer(x), expected)
 
 
 def test_a_pyramid_is_the_same_with_statistics_folded():
