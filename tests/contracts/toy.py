@@ -182,11 +182,18 @@ RATES = {"mae": 5e-3}
 """Learning rates of those that 0.02 is too high for."""
 
 
-def prepared(name: str, segmenter: Segmenter | None = None) -> Detector:
-    """Build a detector on a toy segmenter and do what its kind asks for."""
+def prepared(name: str, segmenter: Segmenter | None = None, steps: int | None = None) -> Detector:
+    """Build a detector on a toy segmenter and do what its kind asks for.
+
+    Args:
+        name: in the catalogue.
+        segmenter: a toy one; None takes the one that it reads.
+        steps: of training; None takes as many as it needs to find a patch.
+    """
     segmenter = segmenter or segmenter_for(name)
     model = Model(segmenter, build_detector(name, len(segmenter.classes)))
-    prepare(model, STEPS.get(name, 60), rate=RATES.get(name, 0.02))
+    own = STEPS.get(name, 60) if steps is None else steps
+    prepare(model, own, rate=RATES.get(name, 0.02))
     return model.detector.eval()
 
 

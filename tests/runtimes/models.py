@@ -1,6 +1,7 @@
 """Small calibrated models to be given to runtimes."""
 
 import copy
+import itertools
 from functools import cache
 
 import numpy as np
@@ -27,7 +28,7 @@ def small_model(detector="densehybrid", segmenter="espnetv2", **options):
 
 
 def toy_model(detector):
-    """Return a model of its own on the toy network, prepared once for all."""
+    """Return a model of its own on the toy network, prepared once for all in two steps."""
     return copy.deepcopy(_toy_model(detector))
 
 
@@ -40,7 +41,7 @@ def _toy_model(detector):
 
 def _prepared(detector):
     segmenter = segmenter_for(detector)
-    part = prepared(detector, segmenter)
+    part = prepared(detector, segmenter, steps=2)
     model = ra.Model.__new__(ra.Model)
     model.segmenter, model.head, model.min_area = segmenter.eval(), Head(part), 10
     model.calibration = None
@@ -59,9 +60,10 @@ def calibrated(model):
     return model
 
 
+@cache
 def street_frames(size=SIZE, count=2):
     streets = Streets("test", count=8, height=size[0], width=size[1])
-    shown = [frame for frame in streets if (frame.truth == 1).any()][:count]
+    shown = itertools.islice((frame for frame in streets if (frame.truth == 1).any()), count)
     return [(np.ascontiguousarray(f.image.permute(1, 2, 0)), f.truth.numpy()) for f in shown]
 
 

@@ -31,28 +31,39 @@ def test_graph_of_every_detector_is_the_model(name):
     assert (found[0][0].numpy() == classes).all()
 
 
+@pytest.fixture(scope="module")
+def toy():
+    return toy_model("densehybrid")
+
+
+@pytest.fixture(scope="module")
+def whole_network():
+    return small_model()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])
+@pytest.mark.usefixtures("one_onnx")
 @pytest.mark.parametrize("size", [SIZE, (90, 130)])
-def test_runtimes_score_as_pytorch_does(backend, size):
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])
+def test_runtimes_score_as_pytorch_does(backend, size, toy):
     pytest.importorskip(backend)
-    model = toy_model("densehybrid")
     image = np.random.default_rng(1).integers(0, 255, (*size, 3), dtype=np.uint8)
-    score, classes = eager(model, image)
-    found = prepare(model, size, Choice(backend))(image)
+    score, classes = eager(toy, image)
+    found = prepare(toy, size, Choice(backend))(image)
     np.testing.assert_allclose(found.score, score, rtol=1e-4, atol=1e-4)
     assert (found.classes == classes).mean() > 0.9999
-    rare = -np.log10(model.calibration.p_value(score))
+    rare = -np.log10(toy.calibration.p_value(score))
     assert np.abs(found.rarity - rare).max() < 0.03
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_onnx")
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_runtimes_run_the_whole_network(backend):
+def test_runtimes_run_the_whole_network(backend, whole_network):
     pytest.importorskip(backend)
-    model, image = small_model(), street_frames(count=1)[0][0]
-    found = prepare(model, SIZE, Choice(backend))(image)
-    np.testing.assert_allclose(found.score, eager(model, image)[0], rtol=1e-4, atol=1e-4)
+    image = street_frames(count=1)[0][0]
+    found = prepare(whole_network, SIZE, Choice(backend))(image)
+    np.testing.assert_allclose(found.score, eager(whole_network, image)[0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.slow
