@@ -24,7 +24,7 @@ LEARNING = ("train", "finetune")
 KINDS = {name: kind_of(name) for name in DETECTORS}
 
 every = pytest.mark.parametrize("name", DETECTORS)
-sizes = pytest.mark.parametrize("size", [pytest.param((64, 96), marks=pytest.mark.slow), (37, 53)])
+sizes = pytest.mark.parametrize("size", [(37, 53)])
 those_that_prepare = pytest.mark.parametrize("name", [n for n in KINDS if KINDS[n] != "posthoc"])
 those_that_learn = pytest.mark.parametrize("name", [n for n in KINDS if KINDS[n] in LEARNING])
 

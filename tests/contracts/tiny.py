@@ -175,7 +175,7 @@ NETWORKS = {
     "onnx": Tiny("onnx", lambda: file_network("onnx"), features=False, trainable=False),
     "sliding": Tiny(
         "sliding",
-        {"segmenter": {"name": "espnetv2", "scale": 0.5}, "window": [64, 64]},
+        {"segmenter": {"name": "espnetv2", "scale": 0.5}, "window": [64, 64], "overlap": 0.0},
         single=False,
     ),
     "smp": Tiny("smp", {"encoder": "tu-mobilenetv3_small_050"}),

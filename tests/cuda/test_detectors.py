@@ -42,12 +42,15 @@ def networks_for(name: str) -> tuple[str, str]:
     return LOGITS if "logits" in DETECTORS.get(name).accepts else MASKS
 
 
-PAIRS = [
-    pytest.param(name, network, marks=[pytest.mark.slow] if place else [], id=f"{name}-{network}")
-    for name in DETECTORS
-    for place, network in enumerate(networks_for(name))
-]
-"""`make test-fast` takes one network of each detector, the quicker one."""
+SCORED, TRAINED = (
+    [
+        pytest.param(name, networks_for(name)[place], id=f"{name}-{networks_for(name)[place]}")
+        for name in DETECTORS
+    ]
+    for place in (0, 1)
+)
+"""Each detector is scored on one network, the quicker one, and trained on the other;
+test_segmenters.py has all."""
 
 
 def assert_scores(score: torch.Tensor) -> None:
@@ -69,7 +72,7 @@ def step_of(model: Model, source: Any = None) -> TrainingStep:
     return TrainingStep(model.segmenter, model.detector, source, **settings)
 
 
-@pytest.mark.parametrize(("name", "on"), PAIRS)
+@pytest.mark.parametrize(("name", "on"), SCORED)
 def test_a_score_is_computed_on_the_device(name, on):
     model = Model(network(on), detector(name, **SCORED_WITHOUT.get(name, {})))
     if name == "patchcore":
@@ -85,7 +88,7 @@ def test_a_score_is_computed_on_the_device(name, on):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "on"), [pair for pair in PAIRS if kind_of(pair.values[0]) in LEARNS]
+    ("name", "on"), [pair for pair in TRAINED if kind_of(pair.values[0]) in LEARNS]
 )
 def test_a_training_step_is_taken_on_the_device(name, on):
     model = Model(network(on), detector(name))
