@@ -58,7 +58,7 @@ roadanomaly demo --out runs/demo --seed 1 --minutes 3
 ROADANOMALY_DATA=/data roadanomaly demo
 """
 FIT_FRAMES = 60
-QUICK_FRAMES = 8
+QUICK_FRAMES = 3
 """Frames to score, and to fit on, where `--quick` asks only whether it runs."""
 EXHIBITS = 6
 STREETS_TEST = {"name": "streets", "split": "test", "count": 40}
@@ -169,7 +169,7 @@ def _config(out: Path, given: Namespace) -> RunConfig:
     if begun.is_file():
         return config
     if given.quick:
-        return replace(config, steps=4)
+        return replace(config, steps=2)
     seconds = seconds_a_step(config)
     steps = steps_within(config.steps, seconds, given.minutes)
     say(
