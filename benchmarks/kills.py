@@ -66,7 +66,7 @@ class Trial:
     again: Callable[[Path], list[str]] = lambda _: []
 
 
-def start(words: list[str]) -> subprocess.Popen:
+def start(words: list[str]) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "roadanomaly", *words]
     return subprocess.Popen(
@@ -75,15 +75,20 @@ def start(words: list[str]) -> subprocess.Popen:
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # some runners ignore it
     )
 
 
-def finish(words: list[str]) -> None:
-    process = start(words)
+Begin = Callable[[list[str]], subprocess.Popen[str]]
+"""How a command is started; tests start one more cheaply."""
+
+
+def finish(words: list[str], begin: Begin) -> None:
+    process = begin(words)
     _, err = process.communicate(timeout=PATIENCE_S)
     if process.returncode:
-        raise SystemExit(f"{' '.join(words)}\nends with {process.returncode}: {err.decode()}")
+        raise SystemExit(f"{' '.join(words)}\nends with {process.returncode}: {err}")
 
 
 def first_change(process: subprocess.Popen, place: Path) -> float:
@@ -93,14 +98,14 @@ def first_change(process: subprocess.Popen, place: Path) -> float:
     return time.monotonic()
 
 
-def undisturbed(trial: Trial, place: Path) -> tuple[dict[str, object], float]:
+def undisturbed(trial: Trial, place: Path, begin: Begin = start) -> tuple[dict[str, object], float]:
     """Return what a command leaves, and the seconds from its first change to its end."""
     place.mkdir(parents=True)
-    process = start(trial.words(place))
+    process = begin(trial.words(place))
     begun = first_change(process, place)
     _, err = process.communicate(timeout=PATIENCE_S)
     if process.returncode:
-        raise SystemExit(f"{' '.join(trial.words(place))}\n{err.decode()}")
+        raise SystemExit(f"{' '.join(trial.words(place))}\n{err}")
     return trial.look(place), time.monotonic() - begun
 
 
@@ -110,6 +115,7 @@ def killed(
     whole: tuple[dict[str, object], float],
     rng: random.Random,
     signals: Sequence[signal.Signals] = (signal.SIGKILL,),
+    begin: Begin = start,
 ) -> tuple[int, list[str]]:
     """Run a command to its end through one signal or two.
 
@@ -119,6 +125,7 @@ def killed(
         whole: what `undisturbed` returned of it.
         rng: draws the moments and signals.
         signals: to draw from.
+        begin: starts it.
 
     Returns:
         how many hit it at work, and what was wrong with how it ended.
@@ -127,7 +134,7 @@ def killed(
     hits, wrong = 0, []
     expected, seconds = whole
     for _ in range(rng.choice((1, 1, 2))):
-        process = start(trial.words(place) + (trial.again(place) if hits else []))
+        process = begin(trial.words(place) + (trial.again(place) if hits else []))
         if not hits:
             first_change(process, place)
         time.sleep(rng.uniform(0, seconds))
@@ -138,9 +145,9 @@ def killed(
         _, err = process.communicate(timeout=PATIENCE_S)
         late = process.returncode == -sent and finished(trial, place, expected)
         if sent != signal.SIGKILL and not late:
-            wrong += badly_ended(process.returncode, err.decode())
+            wrong += badly_ended(process.returncode, err)
     if hits:
-        finish(trial.words(place) + trial.again(place))
+        finish(trial.words(place) + trial.again(place), begin)
     return hits, wrong
 
 
@@ -287,6 +294,7 @@ def main(
     seed: int,
     only: Sequence[str] = (),
     signals: Sequence[signal.Signals] = (signal.SIGKILL,),
+    begin: Begin = start,
 ) -> int:
     """Run the trials in turn; return how many left something else than an undisturbed run."""
     rng = random.Random(seed)
@@ -294,11 +302,13 @@ def main(
     base = Path(tempfile.mkdtemp(prefix="kills-"))
     try:
         known = {name: one for name, one in trials(base).items() if not only or name in only}
-        whole = {name: undisturbed(one, base / "whole" / name) for name, one in known.items()}
+        whole = {
+            name: undisturbed(one, base / "whole" / name, begin) for name, one in known.items()
+        }
         for number in range(count):
             name = list(known)[number % len(known)]
             place = base / str(number)
-            hits, ends = killed(known[name], place, whole[name], rng, signals)
+            hits, ends = killed(known[name], place, whole[name], rng, signals, begin)
             kills += hits
             found = ends + differing(whole[name][0], known[name].look(place))
             wrong += bool(found)

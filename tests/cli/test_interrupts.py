@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from roadanomaly.cli import main
+from tests.processes import command
 from tests.video.clips import write_clip
 
 
@@ -92,13 +93,8 @@ def test_a_reader_who_leaves_is_no_error(many):
 def test_serve_ends_in_peace_with_open_connections(model_folder, tmp_path, number):
     pytest.importorskip("fastapi")
     clip = write_clip(tmp_path / "clip.mp4", 50)
-    words = ["serve", str(model_folder), "--source", str(clip), "--port", "0"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "roadanomaly", *words],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # some runners ignore it
-    )  # fmt: skip
-    address = process.stdout.readline().split()[1]
+    process = command(["serve", model_folder, "--source", clip, "--port", "0"])
+    address = process.first_line().split()[1]
     half = socket.create_connection(("127.0.0.1", int(address.strip("/").rsplit(":", 1)[1])))
     with httpx.Client(timeout=60) as web, web.stream("GET", f"{address}stream/heat") as endless:
         next(endless.iter_raw())

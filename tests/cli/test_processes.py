@@ -13,22 +13,11 @@ from pathlib import Path
 import pytest
 
 from roadanomaly.cli.main import main
+from tests import processes
 
 ROOT = Path(__file__).parents[2]
 SET = ("--on", "streets", "--data.split", "test", "--data.height", "64", "--data.width", "96")
 OPTIONS = (*SET, "--data.count", "6", "--detectors", "msp", "--pictures", "2")
-
-
-def start(words, out, before=("-m", "roadanomaly")):
-    command = [sys.executable, *before, "evaluate", *map(str, words), "--out", str(out)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process):
-    _, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err
-    return err
 
 
 def results(out):
@@ -37,13 +26,11 @@ def results(out):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    def run(model):
-        out = tmp_path_factory.mktemp("alone")
-        assert main(["evaluate", str(model), *OPTIONS, "--out", str(out)]) == 0
-        return out
-
-    return run
+def alone(model_folder, tmp_path_factory):
+    """The folder of an evaluation by one process; tests only read it."""
+    out = tmp_path_factory.mktemp("alone")
+    assert main(["evaluate", str(model_folder), *OPTIONS, "--out", str(out)]) == 0
+    return out
 
 
 def without_times(out):
@@ -60,19 +47,26 @@ def without_times(out):
 def test_two_workers_give_the_bits_of_one_process(alone, command, model_folder, tmp_path):
     words = ("evaluate", model_folder, *OPTIONS, "--workers", 2, "--out", tmp_path / "two")
     assert command(*words)[0] == 0
-    one = alone(model_folder)
-    assert results(tmp_path / "two") == results(one)
-    assert repr(without_times(tmp_path / "two")) == repr(without_times(one))
+    assert results(tmp_path / "two") == results(alone)
+    assert repr(without_times(tmp_path / "two")) == repr(without_times(alone))
     assert len(list((tmp_path / "two" / "pictures" / "streets" / "run").iterdir())) == 2
     assert not (tmp_path / "two" / ".partial").exists()
 
 
 @pytest.mark.slow
 def test_torchrun_gives_the_bits_of_one_process(alone, model_folder, tmp_path):
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
     out = tmp_path / "two"
-    finish(start((model_folder, *OPTIONS), out, (*launcher, "-m", "roadanomaly")))
-    assert results(out) == results(alone(model_folder))
+    launcher = ("torch.distributed.run", "--nproc-per-node", "2", "--standalone")
+    words = ("roadanomaly", "evaluate", str(model_folder), *OPTIONS, "--out", str(out))
+    done = subprocess.run(
+        [sys.executable, "-m", *launcher, "-m", *words],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert results(out) == results(alone)
 
 
 @pytest.mark.slow
@@ -87,11 +81,12 @@ def test_a_mistake_in_any_process_ends_all_with_one_message(model_folder, tmp_pa
 
 @pytest.mark.slow
 def test_a_killed_evaluation_goes_on_from_the_frames_that_were_scored(
-    alone, model_folder, tmp_path
+    command, model_folder, tmp_path
 ):
     out = tmp_path / "killed"
-    many = (*SET, "--data.count", "60", "--detectors", "msp", "--pictures", "2")
-    process = start((model_folder, *many), out)
+    many = (*SET, "--data.count", "40", "--detectors", "msp", "--pictures", "2")
+    words = ("evaluate", model_folder, *many, "--out", out)
+    process = processes.command(words)
     deadline = time.monotonic() + 200
     while len(list(out.glob(".partial/*/*.npz"))) < 5:
         assert process.poll() is None
@@ -100,11 +95,12 @@ def test_a_killed_evaluation_goes_on_from_the_frames_that_were_scored(
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (out / "metrics.json").exists()
-    err = finish(start((model_folder, *many), out))
-    assert "of 60 frames were scored before; going on" in err
-    finish(start((model_folder, *many), tmp_path / "whole"))
+    code, _, err = command(*words)
+    assert code == 0, err
+    assert "of 40 frames were scored before; going on" in err
+    assert command(*words[:-1], tmp_path / "whole")[0] == 0
     assert results(out) == results(tmp_path / "whole")
-    assert json.loads((out / "metrics.json").read_text())["streets"]["frames"] == 60
+    assert json.loads((out / "metrics.json").read_text())["streets"]["frames"] == 40
 
 
 @pytest.mark.slow

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import jupytext
 import nbformat
 import pytest
+
+from tests.processes import Begun
 
 ROOT = Path(__file__).parents[2]
 TUTORIALS = ("first_result", "own_detector", "train_and_evaluate")
@@ -29,13 +30,15 @@ def test_the_notebook_is_the_script_with_its_output(name):
     assert str(Path.home()) not in (ROOT / "examples" / f"{name}.ipynb").read_text()
 
 
+def run(script, folder):
+    os.chdir(folder)
+    runpy.run_path(str(script), run_name="__main__")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TUTORIALS)
 def test_the_script_runs(name, tmp_path):
     (tmp_path / "configs").symlink_to(ROOT / "configs")
-    script = ROOT / "examples" / f"{name}.py"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
+    done = Begun(run, ROOT / "examples" / f"{name}.py", tmp_path)
+    said = done.communicate()
+    assert done.returncode == 0, said

@@ -3,14 +3,14 @@
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.leaderboard.forked import leaderboard
+from tests.processes import Begun
 
 STREETS = {"name": "streets", "count": 2, "height": 64, "width": 128}
 SPLIT = {name: {**STREETS, "split": name} for name in ("train", "val", "test")}
@@ -54,23 +54,20 @@ PATIENCE_S = 900
 
 
 def start(config, out):
-    words = [sys.executable, "-m", "roadanomaly", "leaderboard", str(config), "--out", str(out)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
-    )
+    return Begun(leaderboard, str(config), "--out", str(out))
 
 
 def finish(config, out):
     process = start(config, out)
-    said = process.communicate(timeout=PATIENCE_S)[0].decode()
+    said = "".join(process.communicate(timeout=PATIENCE_S))
     assert process.returncode == 0, said
     return said
 
 
-def wait_for(path: Path, *, there: bool = True):
+def wait_for(path: Path, process: Begun):
     end = time.monotonic() + PATIENCE_S
-    while path.exists() != there:
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
         assert time.monotonic() < end, path
         time.sleep(0.02)
 
@@ -95,9 +92,9 @@ def test_killed_in_a_training_and_called_again_the_table_is_the_same(tmp_path):
     killed = tmp_path / "killed"
     process = start(config, killed)
     run = killed / "runs" / "trained_0"
-    wait_for(run / "checkpoints" / "last.pt")
+    wait_for(run / "checkpoints" / "last.pt", process)
     child = holder(run)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.communicate()
     end = time.monotonic() + PATIENCE_S
     while is_alive(child):

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from scipy import ndimage
 from sklearn.metrics import average_precision_score
 
 from roadanomaly.errors import DataError, UnknownName
 from roadanomaly.metrics import score_frames
 from roadanomaly.metrics.torch import SegmentMeIfYouCan
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import Begun
 
 
 def frames(count=5, shape=(60, 80), kind=np.float32):
@@ -129,40 +127,28 @@ def test_labels_that_are_no_ids_and_names_that_are_none_are_refused():
         metric.compute()
 
 
-PROCESS = """
-import sys, torch, torch.distributed as dist
-from tests.metrics.test_torch_metric import SegmentMeIfYouCan, frames
-rank, meeting, case = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-torch.set_num_threads(1)
-dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
-given = frames()
-metric = SegmentMeIfYouCan("obstacle")
-mine = {"shared": [[0, 2, 4], [1, 3, 0]], "one has all": [range(5), []]}[case][rank]
-for number in mine:
-    parts = (torch.from_numpy(one)[None] for one in given[number])
-    metric.update(*parts, torch.tensor([number]))
-found = metric.compute()
-print([value.item() for value in found.values()])
-metric.reset()
-dist.destroy_process_group()
-"""
+SHARES = {"shared": ([0, 2, 4], [1, 3, 0]), "one has all": (range(5), [])}
+
+
+def one_of_two(rank, meeting, case):
+    """Judge a share of the frames, and print what both find together."""
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+    given = frames()
+    metric = SegmentMeIfYouCan("obstacle")
+    for number in SHARES[case][rank]:
+        parts = (torch.from_numpy(one)[None] for one in given[number])
+        metric.update(*parts, torch.tensor([number]))
+    found = metric.compute()
+    sys.stdout.write(str([value.item() for value in found.values()]))
+    metric.reset()
+    dist.destroy_process_group()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["shared", "one has all"])
+@pytest.mark.parametrize("case", SHARES)
 def test_two_processes_give_what_one_gives(case, tmp_path):
-    words = [sys.executable, "-c", PROCESS]
-    running = [
-        subprocess.Popen(
-            [*words, str(rank), str(tmp_path / "meeting"), case],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    answers = [process.communicate(timeout=240) for process in running]
+    running = [Begun(one_of_two, rank, str(tmp_path / "meeting"), case) for rank in range(2)]
+    answers = [process.communicate() for process in running]
     assert [process.returncode for process in running] == [0, 0], answers
     expected = [value.item() for value in filled(frames()).compute().values()]
     for out, _ in answers:

@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 
@@ -17,6 +15,7 @@ from roadanomaly.mining.clip import mine_clip
 from roadanomaly.mining.index import write_index
 from roadanomaly.mining.spread import find_clips, mine_here, mine_on_ray
 from roadanomaly.video.sources import open_source
+from tests.processes import Begun
 from tests.video.clips import RedIsStrange, judge, write_clip
 
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -95,14 +94,10 @@ def test_done_clips_are_not_mined_again(drives, tmp_path):
     assert len({task.key for task in changed} - {task.key for task in tasks}) == 1
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from roadanomaly.mining.spread import find_clips, mine_here
-from tests.mining.test_mine import new_worker
-for record in mine_here(find_clips([sys.argv[1]], Path(sys.argv[2])), lambda: new_worker(0.02)):
-    print(record["clip"], flush=True)
-"""
+def mine_slowly(drives, out):
+    for record in mine_here(find_clips([str(drives)], out), lambda: new_worker(0.02)):
+        sys.stdout.write(f"{record['clip']}\n")
+        sys.stdout.flush()
 
 
 @pytest.mark.slow
@@ -111,12 +106,11 @@ def test_kill_9_and_restart_loses_nothing_and_does_nothing_twice(tmp_path):
     drives.mkdir()
     for number in range(4):
         write_clip(drives / f"{number}.mp4", 50, range(10, 40))
-    words = [sys.executable, "-c", KILLED, str(drives), str(out)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    process.stdout.readline()
+    process = Begun(mine_slowly, drives, out)
+    process.first_line()
     time.sleep(0.3)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.communicate()
     done = {path.name: path.stat().st_mtime_ns for path in (out / "clips").glob("[!.]*.json")}
     assert 1 <= len(done) < 4
     for path in (out / "clips").glob("[!.]*.json"):

@@ -1,12 +1,8 @@
-"""`roadanomaly train CONFIG` with a validation that takes longer than a step may, or a fault.
-
-torchrun --nproc-per-node 2 -m tests.training.disturbed_run slow CONFIG
-"""
+"""`roadanomaly train CONFIG` with a validation that takes longer than a step may, or a fault."""
 
 from __future__ import annotations
 
 import os
-import sys
 import time
 from datetime import timedelta
 
@@ -19,8 +15,8 @@ from roadanomaly.training.loop import Trainer
 from roadanomaly.training.step import TrainingStep
 from roadanomaly.training.stream import CropStream
 
-STEP_LIMIT = timedelta(seconds=15)
-VALIDATION = 25
+STEP_LIMIT = timedelta(seconds=10)
+VALIDATION = 12
 """Seconds."""
 
 TORN = 6
@@ -57,6 +53,7 @@ def disturb(how: str) -> None:
     CropStream.__getitem__, TrainingStep.forward = torn, diverging
 
 
-if __name__ == "__main__":
-    disturb(sys.argv[1])
-    sys.exit(main(["train", sys.argv[2]]))
+def train(how: str, config: str) -> int:
+    """Run it, disturbed."""
+    disturb(how)
+    return main(["train", config])

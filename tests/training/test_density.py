@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -17,6 +14,7 @@ from roadanomaly.errors import DataError
 from roadanomaly.training.checkpoint import load_checkpoint
 from roadanomaly.training.loop import Trainer
 from tests.training import runs
+from tests.training.pair import trained
 
 DENSITY = {"name": "embedding_density", "dimensions": 4, "hidden": 8, "couplings": 2}
 CHANGES = {
@@ -108,11 +106,6 @@ def test_two_processes_prepare_alike_and_end_alike(tmp_path):
     changes = {**CHANGES, "steps": 2, "devices": "auto", "crop": [32, 48]}
     config = {**runs.SMALLEST, **changes, "out": str(tmp_path / "run")}
     path.write_text(yaml.safe_dump(json.loads(json.dumps(config))))
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    found = subprocess.run(
-        [sys.executable, *launcher, "-m", "roadanomaly", "train", str(path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
-    assert found.returncode == 0, found.stdout
+    (first, said), (second, told) = trained(path)
+    assert (first, second) == (0, 0), said + told
     assert roadanomaly.load(tmp_path / "run").detector.ready

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from roadanomaly.flows import FLOWS
 from roadanomaly.negatives.flow import FlowSamples
+from roadanomaly.training.config import TrainConfig
+from roadanomaly.training.flow_config import FlowConfig
 from roadanomaly.training.flow_start import is_started, start_flow
-from roadanomaly.training.loop import STEP_MIX
+from roadanomaly.training.loop import STEP_MIX, Trainer
 from roadanomaly.types import REPLACED, Batch
 from tests.cli import test_flow
 from tests.training import runs
@@ -25,18 +24,16 @@ RUNS = {
     "joint": {**runs.SMALLEST, **JOINT, "negatives": RARE, **SHORT},
     "flow": {**test_flow.SMALLEST, **SHORT},
 }
-SCRIPT = """
-import sys, torch
-from roadanomaly.training.loop import Trainer
-from roadanomaly.training.{kind} import {name}
-import yaml
-values = yaml.safe_load(open(sys.argv[1]))
-trainer = Trainer({name}(**{{**values, "crop": tuple(values["crop"])}}))
-trainer.run()
-state = trainer.task.learned_flow().state_dict()
-torch.save(state, f"{{sys.argv[1]}}.{{trainer.fabric.global_rank}}")
-"""
-KINDS = {"joint": ("config", "TrainConfig"), "flow": ("flow_config", "FlowConfig")}
+KINDS = {"joint": TrainConfig, "flow": FlowConfig}
+
+
+def train(kind: str, out: str) -> None:
+    """Train, and leave the flow that this process ends with."""
+    values = {**RUNS[kind], "crop": tuple(RUNS[kind]["crop"]), "out": f"{out}/run"}
+    trainer = Trainer(KINDS[kind](**values))
+    trainer.run()
+    state = trainer.task.learned_flow().state_dict()
+    torch.save(state, f"{out}/{trainer.fabric.global_rank}.pt")
 
 
 def test_the_start_is_that_of_the_inlier_images():
@@ -68,12 +65,8 @@ def test_one_process_gets_a_sample_and_the_other_none():
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", RUNS)
 def test_the_flow_starts_alike_in_both(kind, tmp_path):
-    path, script = tmp_path / "config.yaml", tmp_path / "train.py"
-    values = {**RUNS[kind], "out": str(tmp_path / "run")}
-    path.write_text(yaml.safe_dump(json.loads(json.dumps(values))))
-    script.write_text(SCRIPT.format(kind=KINDS[kind][0], name=KINDS[kind][1]))
-    ends = pair(script, path)
+    ends = pair(train, kind, str(tmp_path))
     assert [code for code, _ in ends] == [0, 0], ends
-    one, two = (torch.load(f"{path}.{rank}", weights_only=True) for rank in (0, 1))
+    one, two = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert all(torch.equal(one[key], two[key]) for key in one)
     assert all(value for key, value in one.items() if key.endswith("started"))

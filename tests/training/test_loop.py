@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,7 +19,9 @@ from roadanomaly.errors import DataError, OptionError, TrainingDiverged, UserErr
 from roadanomaly.training.checkpoint import load_checkpoint
 from roadanomaly.training.loop import Interrupted, Trainer
 from roadanomaly.training.step import TrainingStep
+from tests.processes import command
 from tests.training import runs
+from tests.training.pair import trained
 
 
 @pytest.fixture(scope="module")
@@ -331,28 +331,21 @@ def write_config(folder: Path, **changes) -> Path:
     return path
 
 
-def command(*words):
-    return subprocess.Popen(
-        [sys.executable, "-m", *words], env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-
-
 @pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_unchanged(tmp_path):
-    changes = {"steps": 24, "checkpoint_every": 2, "validate_every": 8, "workers": 1}
+    changes = {"steps": 12, "checkpoint_every": 1, "validate_every": 6, "workers": 1}
     whole = Trainer(runs.config(tmp_path / "whole", **changes)).run()
     path = write_config(tmp_path, **changes)
     last = tmp_path / "run" / "checkpoints" / "last.pt"
-    process = command("roadanomaly", "train", str(path))
-    while not (last.exists() and load_checkpoint(last)["step"] >= 4):
-        assert process.poll() is None, process.stdout.read()
+    process = command(["train", path])
+    while not (last.exists() and load_checkpoint(last)["step"] >= 2):
+        assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     process.kill()
-    process.wait()
-    assert load_checkpoint(last)["step"] < 24
-    resumed = command("roadanomaly", "train", str(path), "--resume")
-    output = resumed.communicate()[0]
+    process.communicate()
+    assert load_checkpoint(last)["step"] < 12
+    resumed = command(["train", path, "--resume"])
+    output = resumed.communicate()
     assert resumed.returncode == 0, output
     runs.assert_equal_runs(whole, tmp_path / "run")
 
@@ -372,12 +365,8 @@ def test_two_processes_of_one_crop_equal_one_process_of_two(tmp_path):
         "devices": "auto",
     }
     path = write_config(tmp_path, **changes, batch_size=1)
-    process = command(
-        "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-        "-m", "roadanomaly", "train", str(path),
-    )  # fmt: skip
-    output = process.communicate()[0]
-    assert process.returncode == 0, output
+    (first, said), (second, told) = trained(path)
+    assert (first, second) == (0, 0), said + told
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     assert record["processes"] == 2
     alone = Trainer(runs.config(tmp_path / "alone", **changes, batch_size=2)).run()

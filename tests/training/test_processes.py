@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import yaml
 
 from roadanomaly.training import engine
 from roadanomaly.training.config import TrainConfig
-from tests.training import runs
+from tests.training import disturbed_run, runs
 from tests.training.pair import pair
 
 
@@ -25,15 +21,8 @@ def written(folder):
 
 
 def disturbed(how, folder):
-    """Return the exit code and the output of two processes."""
-    path = written(folder)
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    found = subprocess.run(
-        [sys.executable, *launcher, "-m", "tests.training.disturbed_run", how, str(path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
-    return found.returncode, found.stdout
+    """Return the exit codes and the outputs of two processes."""
+    return zip(*pair(disturbed_run.train, how, str(written(folder))), strict=True)
 
 
 @pytest.mark.parametrize(
@@ -49,18 +38,18 @@ def test_a_run_takes_one_device_unless_told(given, taken, tmp_path, monkeypatch)
 
 @pytest.mark.slow
 def test_a_validation_may_take_longer_than_a_step_may(tmp_path):
-    code, output = disturbed("slow", tmp_path)
-    assert code == 0, output
+    codes, outputs = disturbed("slow", tmp_path)
+    assert codes == (0, 0), outputs
     table = np.genfromtxt(tmp_path / "run" / "validation.csv", delimiter=",", names=True)
     assert table["step"].tolist() == [0, 1, 2]
 
 
 @pytest.mark.slow
 def test_a_validation_that_fails_ends_the_process_that_waits_for_it(tmp_path):
-    code, output = disturbed("fails", tmp_path)
-    assert code != 0
-    assert "roadanomaly train: a validation frame cannot be read." in output
-    assert "RuntimeError" not in output
+    codes, outputs = disturbed("fails", tmp_path)
+    assert 0 not in codes
+    assert "roadanomaly train: a validation frame cannot be read." in outputs[0]
+    assert "RuntimeError" not in "".join(outputs)
 
 
 @pytest.mark.slow
@@ -69,10 +58,8 @@ def test_a_validation_that_fails_ends_the_process_that_waits_for_it(tmp_path):
     [("data", "torn.png cannot be read."), ("loss", "the loss became nan at step 1")],
 )
 def test_a_fault_of_one_process_ends_both_with_its_message(how, message, tmp_path):
-    (first, said), (second, told) = pair(
-        "-m", "tests.training.disturbed_run", how, written(tmp_path)
-    )
-    assert (first, second) == (2, 2), said + told
+    codes, (said, told) = disturbed(how, tmp_path)
+    assert codes == (2, 2), said + told
     assert f"process 1 of this run could not go on: {message}" in said
     assert f"roadanomaly train: {message}" in told
     assert "Traceback" not in said + told

@@ -15,7 +15,7 @@ from roadanomaly.training import detector_task, engine
 from roadanomaly.training.engine import MeetingPoint, build_fabric
 from roadanomaly.training.loop import Trainer
 from tests.training import runs
-from tests.training.pair import pair
+from tests.training.pair import trained
 
 FIVE = {**runs.STREETS, "split": "val", "count": 5}
 
@@ -68,7 +68,7 @@ def test_two_processes_find_what_one_finds_of_their_model(tmp_path):
     changes = {"crop": [32, 48], "steps": 1, "validate_every": 1, "val_data": FIVE}
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump({**runs.SMALLEST, **changes, "out": str(tmp_path / "run")}))
-    (first, said), (second, told) = pair("-m", "roadanomaly", "train", path)
+    (first, said), (second, told) = trained(path)
     assert (first, second) == (0, 0), said + told
     table = np.genfromtxt(tmp_path / "run" / "validation.csv", delimiter=",", names=True)
     validator = trainer(tmp_path / "other").task.parts.validator

@@ -14,8 +14,10 @@ import pytest
 from roadanomaly.errors import DataError, UserError
 from roadanomaly.video import sinks, writer
 from roadanomaly.video.runner import Runner
+from roadanomaly.video.signals import stop_on_signals
 from roadanomaly.video.source import Reading
 from roadanomaly.video.sources import open_source
+from tests.processes import Begun
 from tests.video.clips import (
     SIZE,
     Collector,
@@ -232,33 +234,26 @@ def test_stage_that_raises_ends_the_run_with_its_error(tmp_path):
     assert len(seen.events) == 1
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from roadanomaly.video import sinks
-from roadanomaly.video.runner import Runner
-from roadanomaly.video.signals import stop_on_signals
-from roadanomaly.video.source import Reading
-from roadanomaly.video.sources import open_source
-from tests.video.clips import SIZE, RedIsStrange, judge
-out = sys.argv[2]
-source = open_source(sys.argv[1], Reading(loop=0, realtime=True))
-found = [sinks.EventFile(Path(out + "/events.jsonl")),
-         sinks.OverlayVideo(Path(out + "/out.mp4"), SIZE, 25, lambda j: "")]
-runner = Runner(source, RedIsStrange(), judge(), found)
-with stop_on_signals(runner.stop):
-    print("begun", flush=True)
-    print(runner.run()["ended"], flush=True)
-"""
+def run_for_ever(clip, out):
+    """Play a clip again and again, and write what is found."""
+    source = open_source(str(clip), Reading(loop=0, realtime=True))
+    found = [
+        sinks.EventFile(out / "events.jsonl"),
+        sinks.OverlayVideo(out / "out.mp4", SIZE, 25, lambda _: ""),
+    ]
+    runner = Runner(source, RedIsStrange(), judge(), found)
+    with stop_on_signals(runner.stop):
+        sys.stdout.write("begun\n")
+        sys.stdout.flush()
+        sys.stdout.write(f"{runner.run()['ended']}\n")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_signals_leave_a_playable_file(tmp_path, number):
     clip = write_clip(tmp_path / "clip.mp4", 50, range(5, 40))
-    words = [sys.executable, "-c", KILLED, str(clip), str(tmp_path)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "begun\n"
+    process = Begun(run_for_ever, clip, tmp_path)
+    assert process.first_line() == "begun"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and (tmp_path / "out.mp4").stat().st_size < 6000:
         time.sleep(0.1)
@@ -266,7 +261,7 @@ def test_signals_leave_a_playable_file(tmp_path, number):
     out, _ = process.communicate(timeout=60)
     assert len(frames_of(tmp_path / "out.mp4")) >= 20
     if number != signal.SIGKILL:
-        assert out == "stopped\n"
+        assert out == "begun\nstopped\n"
         lines = (tmp_path / "events.jsonl").read_text().splitlines()
         assert [json.loads(line)["id"] for line in lines] == list(range(1, len(lines) + 1))
         assert lines

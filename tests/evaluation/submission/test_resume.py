@@ -3,30 +3,30 @@
 import json
 import os
 import signal
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
+from roadanomaly.cli.main import main
 from roadanomaly.evaluation.submission import source
 from tests.evaluation.submission import sets
+from tests.processes import Begun
 
 FRAMES = 14
-DYING = """
-import os, pathlib, signal, sys
-import torch
-torch.set_num_threads(1)
-rename, left = pathlib.Path.replace, [int(sys.argv[1])]
-def dying(self, target):
-    left[0] -= 1
-    if left[0] == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return rename(self, target)
-pathlib.Path.replace = dying
-from roadanomaly.cli.main import main
-main(sys.argv[2:])
-"""
-"""Kills itself when it has written the n-th file, but not yet given it its name."""
+
+
+def dying(at, words):
+    """Kill this process when it has written the n-th file, but not yet given it its name."""
+    rename, left = Path.replace, [at]
+
+    def replace(self, target):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rename(self, target)
+
+    Path.replace = replace
+    return main(words)
 
 
 def tree(out):
@@ -68,9 +68,9 @@ def test_killed_and_continued_equals_uninterrupted(
     whole, out = tmp_path / "whole", tmp_path / "out"
     assert export(*words, "--out", whole)[0] == 0
     counted.clear()
-    command = [sys.executable, "-c", DYING, str(at), "export", "submission", *map(str, words)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    died = subprocess.run([*command, "--out", str(out)], env=environment, check=False)
+    given = ["export", "submission", *map(str, words), "--out", str(out)]
+    died = Begun(dying, at, given)
+    died.communicate()
     assert died.returncode == -signal.SIGKILL
     assert len(list((out / ".export").glob("*/[!.]*.npy"))) == kept
     finished = [path for path in out.rglob("*.hdf5") if not path.name.startswith(".")]
