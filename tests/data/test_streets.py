@@ -118,6 +118,8 @@ def test_every_class_occurs():
     seen = set()
     for frame in Streets("train", count=150, **SMALL):
         seen |= set(frame.label.unique().tolist())
+        if set(range(len(CITYSCAPES))) <= seen:
+            break
     assert set(range(len(CITYSCAPES))) <= seen
 
 

@@ -57,12 +57,19 @@ def test_a_kill_before_the_new_name_leaves_the_older_checkpoint(tmp_path, monkey
     assert load_checkpoint(path)["step"] == 1
 
 
+EACH = {"checkpoint_every": 1, "validate_every": 2}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run from start to end; tests only read it."""
+    return Trainer(runs.config(tmp_path_factory.mktemp("runs") / "whole", **EACH)).run()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("at", "share"), [(2, 0.3), (4, 0.9)])
-def test_the_run_goes_on_to_the_same_end(at, share, tmp_path, monkeypatch):
-    changes = {"checkpoint_every": 1, "validate_every": 2}
-    whole = Trainer(runs.config(tmp_path / "whole", **changes)).run()
-    torn = runs.config(tmp_path / "torn", **changes)
+def test_the_run_goes_on_to_the_same_end(at, share, whole, tmp_path, monkeypatch):
+    torn = runs.config(tmp_path / "torn", **EACH)
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint.torch, "save", Torn(share, at))
         with pytest.raises(Killed):

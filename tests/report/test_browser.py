@@ -89,8 +89,7 @@ def comparison(runs, tmp_path_factory):
 
 
 @pytest.mark.parametrize("page", ["report", "comparison"])
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
 def test_page_loads_alone_and_fits(page, width, dark, driver, request):
     visit = Visit(driver, request.getfixturevalue(page), width, dark=dark)
     assert visit.run("return document.documentElement.dataset.theme") == ["light", "dark"][dark]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from roadanomaly.cli.train import read_config
 from roadanomaly.detectors.hybrid.nflowjs import NFlowJS
 from roadanomaly.errors import OptionError
 from roadanomaly.flows.store import load_flow
@@ -22,6 +20,7 @@ from roadanomaly.training.loop import Trainer
 from roadanomaly.training.step import TrainingStep
 from tests.contracts import toy
 from tests.training import runs
+from tests.training.pair import pair
 from tests.training.test_loop import at_step, fail
 
 GLOW = {"name": "glow", "levels": 1, "steps": 2, "hidden": 4}
@@ -34,6 +33,7 @@ HALF = {
     **JOINT,
     "negatives": {"name": "mixture", "sources": [JOINT["negatives"], runs.SHAPES]},
 }
+BRIEF = {"steps": 1, "validate_every": 0}
 
 
 def joint_step(**options) -> TrainingStep:
@@ -199,8 +199,8 @@ def test_each_optimiser_clips_and_schedules_on_its_own(tmp_path, monkeypatch):
 def test_detaching_changes_what_the_flow_becomes(tmp_path):
     def final(**options):
         negatives = {**JOINT["negatives"], **options}
-        config = runs.config(tmp_path / str(len(options)), **{**JOINT, "negatives": negatives})
-        folder = Trainer(config).run()
+        changes = {**JOINT, "negatives": negatives, **BRIEF}
+        folder = Trainer(runs.config(tmp_path / str(len(options)), **changes)).run()
         return load_checkpoint(folder / "checkpoints" / "last.pt")["task"]["source"]
 
     joint, apart = final(), final(detach_source=True)
@@ -212,30 +212,24 @@ def test_a_flow_cannot_judge(tmp_path):
         Trainer(runs.config(tmp_path / "run", val_negatives=JOINT["negatives"]))
 
 
+def train_jointly(path: str) -> None:
+    """Train, and leave the flow that this process ends with."""
+    trainer = Trainer(read_config([path])[0])
+    trainer.run()
+    flow = trainer.task.flow.state_dict()
+    torch.save(flow, f"{path}.{trainer.fabric.global_rank}")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [JOINT, HALF], ids=["joint", "half"])
 def test_two_processes_train_jointly(tmp_path, changes):
     """The flow starts and stays equal on both: gradients and first moments are shared."""
     path = tmp_path / "config.yaml"
-    values = {**runs.SMALLEST, **changes, "out": str(tmp_path / "run"), "devices": "auto"}
+    brief = {**runs.SMALLEST, **changes, **BRIEF, "steps": 2}
+    values = {**brief, "out": str(tmp_path / "run"), "devices": "auto"}
     path.write_text(yaml.safe_dump(json.loads(json.dumps(values))))
-    script = tmp_path / "train.py"
-    script.write_text(
-        "import sys, torch\n"
-        "from roadanomaly.cli.train import read_config\n"
-        "from roadanomaly.training.loop import Trainer\n"
-        "trainer = Trainer(read_config([sys.argv[1]])[0])\n"
-        "trainer.run()\n"
-        "flow = trainer.task.flow.state_dict()\n"
-        "torch.save(flow, f'{sys.argv[1]}.{trainer.fabric.global_rank}')\n"
-    )
-    command = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [sys.executable, "-m", *command, str(script), str(path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()},  # noqa: PTH109
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    (first, said), (second, told) = pair(train_jointly, str(path))
+    assert (first, second) == (0, 0), said + told
     one, two = (torch.load(f"{path}.{rank}", weights_only=True) for rank in (0, 1))
     assert all(torch.equal(one[key], two[key]) for key in one)
     fresh = Trainer(runs.config(tmp_path / "fresh", **changes)).task.flow.state_dict()

@@ -24,7 +24,8 @@ ONE_STEP = {"steps": 1, "validate_every": 0}
 
 @pytest.mark.slow
 def test_a_run_goes_on_with_the_detector_of_its_start(tmp_path):
-    first = Trainer(runs.config(tmp_path / "first", refiners=({"name": "smooth", "window": 3},)))
+    refiners = ({"name": "smooth", "window": 3},)
+    first = Trainer(runs.config(tmp_path / "first", refiners=refiners, **ONE_STEP))
     begun = load(first.run())
     changes = {"segmenter": None, "start": str(tmp_path / "first")}
     onwards = build_parts(runs.config(tmp_path / "second", **changes, detector=None)).model
