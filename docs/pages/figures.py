@@ -25,11 +25,11 @@ COMMAND = "python benchmarks/method_pictures.py"
 ON_STREETS = {
     "ap": "AP",
     "fpr95": "FPR95",
-    "plain_ms": "segmenter alone, ms",
+    "plain_ms": "without, ms",
     "scored_ms": "with it, ms",
-    "trained": "trained parameters",
+    "trained": "parameters trained",
     "steps": "steps",
-    "seconds": "preparing it, s",
+    "seconds": "making it, s",
     "seed": "seed",
 }
 ON_ROADS = {

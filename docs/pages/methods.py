@@ -57,7 +57,7 @@ def write(folder: Path) -> None:
 
 def overview() -> str:
     """Return the table of all detectors."""
-    titles = ("detector", "scores", "family", "learns from", "streets", "RoadAnomaly", "source")
+    titles = ("detector", "scores", "family", "learns from", "streets", "RoadAnomaly")
     return figures.lines(titles, (_line(name, DETECTORS.get(name)) for name in sorted(DETECTORS)))
 
 
@@ -72,7 +72,6 @@ def _line(name: str, kind: type[Detector]) -> list[str]:
         from_what(name, kind),
         ours.get("ap", ""),
         real[-1]["ap"] if real else "",
-        kind.paper,
     ]
 
 
@@ -105,10 +104,11 @@ def page(name: str, kind: type[Detector]) -> str:
 
 def facts(name: str, kind: type[Detector]) -> str:
     """Return what the class declares, as a list."""
+    of_segmenter = ", as the segmenter did" if kind.kind == "posthoc" else ""
     told = [
         f"- **Score**: {formula(kind)}.",
         f"- **Learns**: {KINDS[kind.kind]}.",
-        f"- **Learns from**: {from_what(name, kind)}.",
+        f"- **Learns from**: {from_what(name, kind)}{of_segmenter}.",
         f"- **Reads**: {', '.join(f'`{one}`' for one in kind.accepts)} of the segmenter.",
         f"- **Asks**: {', '.join(ASKS[one] for one in kind.asks) or 'one pass'}.",
         f"- **Source**: {kind.paper}.",
@@ -131,13 +131,14 @@ def picture(name: str) -> str:
     """Return the frames, the score maps and how to read them; or why there are none."""
     row = figures.on_streets().get(name)
     if row and row["reason"]:
-        return f"It has no picture: {row['reason'].rstrip('.')}.\n"
+        again = f"`{figures.COMMAND} --only {name}` tries it again."
+        return f"It has no picture: {row['reason'].rstrip('.')}. {again}\n"
     if not row or not _drawn(name):
         return f"It has no picture yet; `{figures.COMMAND} --only {name}` makes it.\n"
     maps = f"Score maps of {name} on these frames; AP {row['ap']} on the twelve test frames."
     images = ((FRAMES, "frames"), (maps, name), (SCALE, "scale"))
     shown = "\n\n".join(f"![{text}](../../methods/{file}.webp)" for text, file in images)
-    read = HOW_TO_READ.format(name=name, steps=_prepared(row), command=figures.COMMAND)
+    read = HOW_TO_READ.format(name=name, steps=_prepared(name, row), command=figures.COMMAND)
     note = f"\n\n{row['note']}" if row["note"] else ""
     return f":::{{container}} score-maps\n{shown}\n:::\n\n{read}{note}\n"
 
@@ -172,8 +173,10 @@ def _drawn(name: str) -> bool:
     return (figures.PICTURES / f"{name}.webp").exists()
 
 
-def _prepared(row: dict[str, str]) -> str:
-    return f"{row['steps']} steps" if row["steps"] != "0" else "fitted on 30 frames"
+def _prepared(name: str, row: dict[str, str]) -> str:
+    if row["steps"] != "0":
+        return f"{row['steps']} steps"
+    return "nothing learned" if DETECTORS.get(name).kind == "posthoc" else "fitted on 30 frames"
 
 
 def _setting(row: dict[str, str]) -> str:
