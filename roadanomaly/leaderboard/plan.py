@@ -120,16 +120,16 @@ def _run(board: Board, recipes: Path, name: str, member: Member, seed: int) -> R
 def _shared(board: Board, member: Member) -> Mapping[str, Any]:
     """Return what the board says of every run of a kind, its segmenter too.
 
-    A member that says itself what to begin with keeps that.
+    A member that says itself what to begin with keeps that, over what its recipe says of it.
     """
     if member.how not in ("train", "fit"):
         return {}
     shared = dict(board.training if member.how == "train" else board.fitting)
     key, value = network(board)
-    taken = {"start": "run"}.get(key, key) if member.how == "fit" else key
-    own = {"segmenter", "start", "run"} & member.options.keys()
-    begin: dict[str, Any] = {"segmenter": None}
-    begin |= {"start": None} if member.how == "train" else {"run": None}
+    network_keys = ("segmenter", "start") if member.how == "train" else ("segmenter", "run")
+    taken = network_keys[1] if key == "start" else key
+    own = member.options.keys() & set(network_keys)
+    begin: dict[str, Any] = {one: None for one in network_keys if one not in own}
     return shared | begin | ({} if own else {taken: value})
 
 

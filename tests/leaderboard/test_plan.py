@@ -102,6 +102,17 @@ def test_options_lie_over_the_boards_and_these_over_the_recipe(tmp_path):
     assert (run.values["lr"], run.values["steps"], run.values["crop"]) == (0.5, 4, [48, 48])
 
 
+def test_a_network_of_its_own_lies_over_the_recipes(tmp_path):
+    recipe = {"segmenter": {"name": "espnetv2", "scale": 0.5}, "detector": {"name": "entropy"}}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    own = {"recipe": "recipe.yaml", "options": {"segmenter": {"name": "espnetv2"}}}
+    rows = {"own": own, "boards": {"recipe": "recipe.yaml"}}
+    changes = {"segmenter": {"name": "espnetv2", "scale": 2.0}, "against": ""}
+    of_own, of_board = plan_of(make_board(tmp_path, rows=rows, **changes), tmp_path)
+    assert of_own.values["segmenter"]["scale"] == 0.5
+    assert of_board.values["segmenter"]["scale"] == 2.0
+
+
 def test_a_run_comes_after_what_it_names(tmp_path):
     rows = {
         "pair": {

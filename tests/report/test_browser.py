@@ -22,7 +22,8 @@ from tests.report.made import make_findings, make_frames
 
 pytestmark = pytest.mark.slow
 SITE = Path(__file__).parents[2] / "site"
-SITE_PAGES = ("start", "video", "made/methods/cflow", "made/commands/predict", "search")
+METHODS = ("made/methods/index", "made/methods/densehybrid")
+SITE_PAGES = ("start", "video", *METHODS, "made/commands/predict", "search")
 NAMES = (
     "Straße_Öl",
     "طريق",
