@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
 
 from roadanomaly.detectors import DETECTORS
 from tests.contracts.built import kind_of
@@ -13,6 +16,20 @@ TWICE = 2
 """How many networks every detector meets at least."""
 
 Pair = tuple[str, str]
+
+
+def family(detector: str) -> tuple[str, str]:
+    """Return a detector's room and kind: `("density", "fit")`."""
+    return DETECTORS.get(detector).__module__.split(".")[2], kind_of(detector)
+
+
+FIRST = set({family(name): name for name in reversed(list(DETECTORS))}.values())
+"""The first detector of each family: `make test-fast` tries these alone where a try takes long."""
+
+
+def firsts_fast(names: Iterable[str]) -> list[Any]:
+    """Return detectors as parameters; those that are not the first of their family are slow."""
+    return [pytest.param(name, marks=[] if name in FIRST else [pytest.mark.slow]) for name in names]
 
 
 def role(network: str, detector: str) -> tuple[str, str]:

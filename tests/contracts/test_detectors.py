@@ -17,6 +17,7 @@ from roadanomaly.model import Model
 from roadanomaly.types import IGNORE, VOID, Batch
 from tests.contracts import toy
 from tests.contracts.built import DRAWING, NEEDED, build_detector, detector_options, kind_of
+from tests.contracts.cover import firsts_fast
 from tests.contracts.tiny import CLASSES, network, network_for
 
 LEARNING = ("train", "finetune")
@@ -24,9 +25,12 @@ LEARNING = ("train", "finetune")
 KINDS = {name: kind_of(name) for name in DETECTORS}
 
 every = pytest.mark.parametrize("name", DETECTORS)
+each = pytest.mark.parametrize("name", firsts_fast(DETECTORS))
 sizes = pytest.mark.parametrize("size", [(37, 53)])
 those_that_prepare = pytest.mark.parametrize("name", [n for n in KINDS if KINDS[n] != "posthoc"])
-those_that_learn = pytest.mark.parametrize("name", [n for n in KINDS if KINDS[n] in LEARNING])
+those_that_learn = pytest.mark.parametrize(
+    "name", firsts_fast(n for n in KINDS if KINDS[n] in LEARNING)
+)
 
 
 def images(*size, count=2, seed=0):
@@ -84,7 +88,7 @@ OFF = {"diffusion_density": 1e-3, "fusion": 0.1, "knn": 1e-3}
 """How far last digits carry: the unit of these is the spread of inlier scores, tiny on noise."""
 
 
-@every
+@each
 @sizes
 def test_frames_score_at_their_size_and_alone_as_together(model, name, size):
     batch = images(*size, count=2)
@@ -99,7 +103,7 @@ def test_frames_score_at_their_size_and_alone_as_together(model, name, size):
     torch.testing.assert_close(alone, together, rtol=off, atol=off)
 
 
-@every
+@each
 def test_saved_and_loaded_it_gives_equal_scores(model, tmp_path):
     image = images(37, 53)
     torch.manual_seed(0)
@@ -111,7 +115,7 @@ def test_saved_and_loaded_it_gives_equal_scores(model, tmp_path):
     assert again.detector.options() == model.detector.options()
 
 
-@every
+@each
 def test_all_that_it_learned_is_in_its_state(model, name):
     """A fresh detector with the state of another gives its scores: nothing hides elsewhere."""
     image = images(64, 96)
@@ -128,7 +132,7 @@ def test_all_that_it_learned_is_in_its_state(model, name):
     assert all(tensor.device == model.device for tensor in tensors)
 
 
-@every
+@each
 def test_it_moves_as_a_whole(model):
     """Every tensor follows `.to`, told by a device that holds no data."""
     moved = model.detector.to("meta")
@@ -185,7 +189,7 @@ def test_unprepared_it_says_so(name):
         detector.score(detector.look(segmenter, image), image)
 
 
-@every
+@each
 @pytest.mark.parametrize(
     "value", [0.0, *(pytest.param(x, marks=pytest.mark.slow) for x in (0.5, 1.0))]
 )
@@ -199,7 +203,7 @@ def _large(segmentation, scale):
     return masks and replace(masks, classes=masks.classes * scale, masks=masks.masks * scale)
 
 
-@every
+@each
 @pytest.mark.parametrize(
     "dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)]
 )

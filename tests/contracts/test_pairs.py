@@ -28,8 +28,7 @@ SCORED = {
     )
     for segmenter in AWAY
 }
-TRAINED = {next(one for one in COVER if one[0] == segmenter) for segmenter in AWAY}
-"""Those of `make test-fast`: each segmenter once; test_detectors.py has each detector."""
+"""Those of `make test-fast`: each segmenter once; test_detectors.py has detectors."""
 SIZES = [(64, 96), (45, 70), (128, 64)]
 """The middle one is divided by no stride."""
 
@@ -79,9 +78,10 @@ def test_scores_are_finite_independent_and_saved(segmenter, detector, tmp_path):
     assert torch.equal(again.score(batch)[0], together)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("segmenter", "detector"),
-    named([pair for pair in COVER if kind_of(pair[1]) in LEARNING], TRAINED),
+    named([pair for pair in COVER if kind_of(pair[1]) in LEARNING], COVER),
 )
 def test_three_steps_lower_the_loss(segmenter, detector):
     """In inference mode, so that dropout and batch statistics do not blur the comparison."""

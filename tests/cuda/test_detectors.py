@@ -13,6 +13,7 @@ from roadanomaly.model import Model
 from roadanomaly.prepared import Prepared
 from roadanomaly.training.step import LEARNS, TrainingStep
 from tests.contracts.built import detector_options, kind_of
+from tests.contracts.cover import FIRST
 from tests.contracts.tiny import CLASSES, network
 from tests.cuda import pretended
 
@@ -44,7 +45,12 @@ def networks_for(name: str) -> tuple[str, str]:
 
 SCORED, TRAINED = (
     [
-        pytest.param(name, networks_for(name)[place], id=f"{name}-{networks_for(name)[place]}")
+        pytest.param(
+            name,
+            networks_for(name)[place],
+            id=f"{name}-{networks_for(name)[place]}",
+            marks=[] if name in FIRST else [pytest.mark.slow],
+        )
         for name in DETECTORS
     ]
     for place in (0, 1)

@@ -53,9 +53,17 @@ MODULES = (
     outputs,
 )
 CASES = [one for module in MODULES for one in cases(module)]
+FAST = 3
+"""`make test-fast` tries one mistake of so many."""
 
 
-@pytest.mark.parametrize("one", CASES, ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "one",
+    [
+        pytest.param(one, id=one.name, marks=[pytest.mark.slow] if place % FAST else [])
+        for place, one in enumerate(CASES)
+    ],
+)
 def test_a_mistake_is_explained_and_costs_nothing(one, bench, capsys):
     words = one.spoil(bench)
     base = bench.root.parent

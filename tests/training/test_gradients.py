@@ -25,7 +25,7 @@ from roadanomaly.training.run_folder import RunFolder
 from roadanomaly.training.step import LEARNS, TrainingStep
 from roadanomaly.types import IGNORE, VOID, Batch
 from tests.contracts.built import ENCODER, build_detector, kind_of
-from tests.contracts.cover import chosen_pairs, role
+from tests.contracts.cover import FIRST, chosen_pairs, role
 from tests.contracts.test_detectors import images, labelled
 from tests.contracts.tiny import CLASSES, fit_together, network
 from tests.training import test_generator
@@ -74,7 +74,10 @@ def test_every_detector_and_every_network_is_here_in_each_role():
 
 
 @pytest.mark.parametrize("void", [False, True])
-@pytest.mark.parametrize(("on", "name"), PAIRS)
+@pytest.mark.parametrize(
+    ("on", "name"),
+    [pytest.param(*one, marks=[] if one[1] in FIRST else [pytest.mark.slow]) for one in PAIRS],
+)
 def test_a_step_of_a_detector_reaches_all_that_learns(on, name, void):
     module = step(on, build_detector(name, len(CLASSES)))
     assert without_gradient(module, module(batch(void))) == []
