@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import pickle
 import re
@@ -50,7 +51,8 @@ def find_weights(weights: str | Path) -> Path:
     try:
         if given.is_file():
             return given
-        named = {one: [p for p in one.rglob(given.name) if p.is_file()] for one in folders}
+        name = glob.escape(given.name)
+        named = {one: [p for p in one.rglob(name) if p.is_file()] for one in folders}
     except (OSError, ValueError, NotImplementedError):  # no name of a file
         named = {}
     for found in map(sorted, named.values()):

@@ -112,6 +112,16 @@ def test_two_files_of_one_name_are_refused(tmp_path, monkeypatch):
         find_weights("w.pth")
 
 
+def test_a_name_is_no_pattern(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROADANOMALY_DATA", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    for name in ("best[1].pth", "best1.pth"):
+        (tmp_path / "weights" / name).touch()
+    assert find_weights("best[1].pth") == tmp_path / "weights" / "best[1].pth"
+    with pytest.raises(DataError, match=r"no weight file '\*\.pth'"):
+        find_weights("*.pth")
+
+
 def test_strict_loading_names_what_differs(tmp_path):
     network = nn.Linear(3, 2)
     before = network.weight.clone()
