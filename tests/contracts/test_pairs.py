@@ -19,30 +19,13 @@ FIT = [pair for pair in PAIRS if fit_together(*pair)]
 HOME = {(network_for(detector), detector) for detector in DETECTORS}
 """Those that test_detectors.py has."""
 COVER = chosen_pairs([pair for pair in FIT if pair not in HOME], least=1)
-AWAY = tuple(dict.fromkeys(segmenter for segmenter, _ in COVER))
-QUICK_FIRST = ("posthoc", "fit", "train", "finetune")
-SCORED = {
-    min(
-        (one for one in COVER if one[0] == segmenter),
-        key=lambda one: QUICK_FIRST.index(kind_of(one[1])),
-    )
-    for segmenter in AWAY
-}
-"""Those of `make test-fast`: each segmenter once; test_detectors.py has detectors."""
 SIZES = [(64, 96), (45, 70), (128, 64)]
 """The middle one is divided by no stride."""
 
 
-def named(pairs, core):
-    """Return the pairs as parameters; those beyond the core are slow."""
-    return [
-        pytest.param(
-            *one,
-            id="-".join(one).replace(" ", "-"),
-            marks=[] if one in core else [pytest.mark.slow],
-        )
-        for one in pairs
-    ]
+def named(pairs):
+    """Return the pairs as parameters."""
+    return [pytest.param(*one, id="-".join(one).replace(" ", "-")) for one in pairs]
 
 
 def test_every_segmenter_meets_each_role_that_a_detector_can_have_on_it():
@@ -57,7 +40,8 @@ def test_every_detector_meets_each_answer_that_it_reads_and_two_segmenters(detec
     assert len(met) >= 2
 
 
-@pytest.mark.parametrize(("segmenter", "detector"), named(COVER, SCORED))
+@pytest.mark.slow
+@pytest.mark.parametrize(("segmenter", "detector"), named(COVER))
 def test_scores_are_finite_independent_and_saved(segmenter, detector, tmp_path):
     model = prepare(Model(network(segmenter), build_detector(detector, len(CLASSES))))
     for size in SIZES:
@@ -81,7 +65,7 @@ def test_scores_are_finite_independent_and_saved(segmenter, detector, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("segmenter", "detector"),
-    named([pair for pair in COVER if kind_of(pair[1]) in LEARNING], COVER),
+    named([pair for pair in COVER if kind_of(pair[1]) in LEARNING]),
 )
 def test_three_steps_lower_the_loss(segmenter, detector):
     """In inference mode, so that dropout and batch statistics do not blur the comparison."""

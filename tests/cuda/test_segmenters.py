@@ -55,6 +55,7 @@ def test_the_six_are_of_each_kind_and_answer():
 NETWORKS_THERE = [on for on in NETWORKS if on not in LEFT_OUT]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on", NETWORKS_THERE)
 def test_scores_are_computed_on_the_device(on):
     """Of one pass, which gives all maps."""

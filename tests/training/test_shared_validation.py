@@ -31,6 +31,7 @@ def parts_of(path):
     return one.task.parts.validator, one.task.model.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scored", [True, False])
 def test_parts_together_are_the_whole(scored, tmp_path):
     validator, model = parts_of(tmp_path / "run")

@@ -108,6 +108,7 @@ def test_the_printed_proof_is_what_scikit_learn_says(export, anomaly_root, anoma
     assert abs(proof["change"]["ap"]) < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_order_of_all_frames_together_is_never_reversed(change, export, anomaly_root, tmp_path):
     maps = tmp_path / "maps"
