@@ -91,6 +91,7 @@ def test_three_steps_lower_the_loss(segmenter, detector):
     assert losses[3] < losses[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("segmenter", NETWORKS)
 def test_what_does_not_fit_is_refused_at_once(segmenter):
     """By a check that changes no network, so that one serves all."""

@@ -316,6 +316,7 @@ def test_textures_have_the_size_that_was_asked_for_and_vary():
     assert np.array_equal(again, random_texture(1, 17, np.random.default_rng(8)))
 
 
+@pytest.mark.slow
 def test_chosen_kinds_are_another_set_and_stand_in_the_record():
     usual, balls = (
         Streets("test", count=6, **SMALL),

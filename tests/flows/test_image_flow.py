@@ -17,6 +17,7 @@ from tests.flows import small
 flows = pytest.mark.parametrize("name", small.SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FLOWS)
 def test_the_defaults_build_a_flow_of_colour_images(name):
     flow = FLOWS.build(name)

@@ -53,7 +53,7 @@ MODULES = (
     outputs,
 )
 CASES = [one for module in MODULES for one in cases(module)]
-FAST = 3
+FAST = 5
 """`make test-fast` tries one mistake of so many."""
 
 

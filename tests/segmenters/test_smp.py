@@ -18,13 +18,17 @@ PAIRS = [
     ("unet", "tu-mobilenetv3_small_050"),
     ("pspnet", "resnet18"),
 ]
+SEGMENTERS_TRIED = [
+    pytest.param(pair, marks=[pytest.mark.slow] if place > 1 else [], id="-".join(pair))
+    for place, pair in enumerate(PAIRS)
+]
 
 
 def images(*size, count=1):
     return torch.rand(count, 3, *size, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.fixture(scope="module", params=PAIRS, ids="-".join)
+@pytest.fixture(scope="module", params=SEGMENTERS_TRIED)
 def segmenter(request):
     torch.manual_seed(0)
     return SmpSegmenter(*request.param, classes=CLASSES).eval()

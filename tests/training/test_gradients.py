@@ -73,7 +73,7 @@ def test_every_detector_and_every_network_is_here_in_each_role():
     assert {name for _, name in PAIRS} == {name for _, name in FIT}
 
 
-@pytest.mark.parametrize("void", [False, True])
+@pytest.mark.parametrize("void", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize(
     ("on", "name"),
     [pytest.param(*one, marks=[] if one[1] in FIRST else [pytest.mark.slow]) for one in PAIRS],
