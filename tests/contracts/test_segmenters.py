@@ -87,6 +87,7 @@ def test_features_are_those_asked_for(segmenter):
         segmenter(images(64, 64), [first + "xy"])
 
 
+@pytest.mark.slow
 @every
 @torch.inference_mode()
 def test_plain_options_rebuild_it(segmenter, name):

@@ -73,6 +73,7 @@ def test_every_flow_and_every_source_of_the_step_is_here():
     assert used == IN_STEP
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "detector", ["nflowjs", pytest.param("densehybrid", marks=pytest.mark.slow)]
 )

@@ -67,6 +67,7 @@ def test_the_others_see_what_the_smallest_sees(name):
     assert agree.float().mean() >= 0.5
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_a_segmenter_starts_from_them(network):
     name = network.default_cfg["architecture"]

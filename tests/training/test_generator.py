@@ -76,6 +76,7 @@ def gradients(module):
     return [p.grad for p in module.parameters() if p.grad is not None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spectral", [True, False])
 @pytest.mark.parametrize("adversarial", ["hinge", "lsgan"])
 def test_neither_side_moves_the_other(tmp_path, batch, spectral, adversarial):

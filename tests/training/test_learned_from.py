@@ -34,6 +34,7 @@ def textures(tmp_path):
     return str(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("negatives", "words"),
     [

@@ -44,6 +44,7 @@ def test_parts_together_are_the_whole(scored, tmp_path):
         assert np.array_equal(again.curve.precision, whole.curve.precision)
 
 
+@pytest.mark.slow
 def test_a_share_may_be_empty(tmp_path):
     validator, model = parts_of(tmp_path / "run")
     parts = [validator.examine(model, range(rank, 5, 7)) for rank in range(7)]

@@ -142,6 +142,7 @@ class TinyTask:
         return [(self.network, lambda network, batch: network(batch.image).mean().backward())]
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_compiled_runs_as_it_is(tmp_path):
     def broken(*_):
         msg = "no compiler here\nand more"
