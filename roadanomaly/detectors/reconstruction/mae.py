@@ -112,9 +112,7 @@ class MAE(ImageDetector):
         order = mixed_order(height * width, seed, cells.device)
         count = -(-height * width // self.parts)
         shown = order[part * count : (part + 1) * count]
-        rows = torch.arange(height, device=cells.device).repeat_interleave(width)
-        columns = torch.arange(width, device=cells.device).repeat(height)
-        places = torch.stack([rows - height // 2, columns - width // 2], 1).float()
+        places = places_of(cells)
         seen = tokens[:, shown]
         for block in self.encoder:
             seen = block(seen, places[shown])
@@ -126,8 +124,9 @@ class MAE(ImageDetector):
         pixels = self.paint(whole).transpose(1, 2).unflatten(2, (height, width))
         known = torch.zeros_like(place[0, :, 0]).index_fill(0, shown, 1.0)
         known = known.view(height, 1, width, 1).expand(-1, self.patch, -1, self.patch)
-        known = known.reshape(height * self.patch, width * self.patch)
-        return functional.pixel_shuffle(pixels, self.patch).sigmoid(), known
+        return functional.pixel_shuffle(pixels, self.patch).sigmoid(), known.flatten(2).flatten(
+            0, 1
+        )
 
     def judge(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean of what each patch was painted as, and its differences."""
@@ -196,6 +195,14 @@ def _joined(tokens: Tensor, more: list[Tensor]) -> Tensor:
     """Append `(heads, N, c)` to each of `(B, heads, N, C)`, in float32."""
     grown = torch.cat(more, 2).expand(len(tokens), -1, -1, -1)
     return torch.cat([tokens.float(), grown], 3)
+
+
+def places_of(cells: Tensor) -> Tensor:
+    """Return row and column of each cell of `(B, C, h, w)`, from the middle, `(h w, 2)` float32."""
+    height, width = cells.shape[-2:]
+    rows = torch.arange(height, device=cells.device).repeat_interleave(width)
+    columns = torch.arange(width, device=cells.device).repeat(height)
+    return torch.stack([rows - height // 2, columns - width // 2], 1).float()
 
 
 def mixed_order(count: int, seed: int, device: torch.device) -> Tensor:
