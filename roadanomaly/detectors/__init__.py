@@ -22,6 +22,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "energy_oe": "roadanomaly.detectors.hybrid.energy_oe:EnergyOE",
         "ensemble": "roadanomaly.detectors.confidence.ensemble:Ensemble",
         "entropy": "roadanomaly.detectors.confidence.entropy:Entropy",
+        "fanogan": "roadanomaly.detectors.reconstruction.fanogan:FAnoGAN",
         "fastflow": "roadanomaly.detectors.density.fastflow:FastFlow",
         "flips": "roadanomaly.detectors.flips:Flips",
         "fusion": "roadanomaly.detectors.fusion:Fusion",

@@ -42,6 +42,15 @@ FLOW = {"dimensions": 8, "hidden": 16, "per_frame": 100}
 SMALL = {
     "autoencoder": {"widths": [16], "bottleneck": 1, "smooth": 3},
     "draem": {"widths": [8], "bottleneck": 4, "judge_widths": [8, 8]},
+    "fanogan": {
+        "widths": [16],
+        "bottleneck": 3,
+        "gan": 0.7,
+        "smooth": 3,
+        "critic_width": 8,
+        "critic_lr": 0.01,
+        "generator_lr": 0.005,
+    },
     "ganomaly": {
         "widths": [8],
         "bottleneck": 8,

@@ -168,6 +168,7 @@ STEPS = {
     "ddpm": 40,
     "differnet": 12,
     "draem": 30,
+    "fanogan": 320,
     "fastflow": 6,
     "image_resynthesis": 30,
     "jsrnet": 40,
@@ -177,7 +178,8 @@ STEPS = {
     "synboost": 30,
 }
 """Of training, for those whose steps are slow, for flows of windows, which the toy world's few
-windows overfit soon, and for a transformer at its low rate; others take 60."""
+windows overfit soon, for a transformer at its low rate, and for a generator that learns against a
+critic; others take 60."""
 RATES = {"mae": 5e-3}
 """Learning rates of those that 0.02 is too high for."""
 
@@ -217,10 +219,14 @@ def prepare(model: Model, steps: int = 60, shade: float | None = None, rate: flo
 
 def _train(segmenter: Segmenter, detector: Detector, steps: int, rate: float) -> None:
     detector.train()
-    moved = [*detector.parameters()]
+    detector.expect(steps)
+    paces = detector.learners().values()
+    own = {id(parameter) for pace in paces for parameter in pace.parameters}
+    moved = [one for one in detector.parameters() if id(one) not in own]
     if detector.kind == "finetune":
         moved += segmenter.parameters()
-    optimiser = torch.optim.Adam(moved, lr=rate)
+    groups = [{"params": one.parameters, "lr": one.lr, "betas": one.betas} for one in paces]
+    optimiser = torch.optim.Adam([{"params": moved}, *groups], lr=rate)
     for step in range(steps):
         batch = planted(inliers(4, 100 + step), shade=0.1 + 0.3 * (step % 2))
         if detector.supervision == "void":
