@@ -80,8 +80,8 @@ class FAnoGAN(ImageDetector):
             raise OptionError(msg)
         if not 0 <= gan <= 1 or min(features, penalty) < 0 or min(critic_lr, generator_lr) <= 0:
             msg = (
-                "fanogan: `gan` must lie in 0..1, `features` and `penalty` not be negative, rates be "
-                f"above 0, not {gan:g}, {features:g}, {penalty:g}, {critic_lr:g} and "
+                "fanogan: `gan` must lie in 0..1, `features` and `penalty` not be negative, rates "
+                f"be above 0, not {gan:g}, {features:g}, {penalty:g}, {critic_lr:g} and "
                 f"{generator_lr:g}."
             )
             raise OptionError(msg)
