@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,15 @@ FLOW = {"name": "denseflow", "units": [1], "modules": [1], "width": 4, "depth": 
 FLOW |= {"network_growth": 4}
 FLOW_CUT = {key: value for key, value in CUT.items() if not key.startswith("val_")}
 FLOW_CUT |= {"crop": [16, 16], "val_crops": 2}
+GENERATORS = {
+    "pix2pixhd": {"width": 4, "downs": 2, "blocks": 1},
+    "spade": {"width": 4, "ups": 3, "middle": 0, "hidden": 4},
+}
+GENERATOR_CUT = {**CUT, "scale": [1.0, 1.0], "judge_size": None, "discriminator_width": 4}
+CUTS = {"data": FIT_CUT, "flow": FLOW_CUT, "generator": GENERATOR_CUT}
+"""What a recipe names, to what makes it short; any other trains a detector."""
+NARROW = {"size": [32, 64], "generator_size": [32, 64], "passes": 2}
+NARROW |= dict.fromkeys(("width", "hidden", "vectors", "embedding_width"), 8)
 OBJECTS = {"coco": labelled_layouts.coco, "ADEChallengeData2016": labelled_layouts.ade20k}
 
 
@@ -62,6 +72,10 @@ def tiny(path: Path, folder: Path) -> dict[str, Any]:
             small["segmenter"] = recipe_of(small.pop(key))["segmenter"]
     if "flow" in keys:
         small["flow"] = _flow(keys["flow"])
+    elif "generator" in keys:
+        small["generator"] = _generator(keys["generator"])
+        small["encoder"] = _encoder(keys["encoder"])
+        small["judge"] = _network(keys["judge"])
     else:
         small["segmenter"] = _network(small["segmenter"])
         small["detector"] = _narrow(small["detector"])
@@ -71,7 +85,7 @@ def tiny(path: Path, folder: Path) -> dict[str, Any]:
     for key in ("negatives", "val_negatives"):
         if key in keys:
             small[key] = _source(keys[key], folder)
-    cut = next((cut for key, cut in (("data", FIT_CUT), ("flow", FLOW_CUT)) if key in keys), CUT)
+    cut = next((cut for key, cut in CUTS.items() if key in keys), CUT)
     return {**small, **cut, "out": str(folder / path.stem)}
 
 
@@ -99,15 +113,41 @@ def _network(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {**options, **small}
 
 
+def _generator(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {**spec, **GENERATORS[spec["name"]]}
+
+
+def _encoder(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {**spec, "weights": "none"}
+
+
 def _narrow(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a detector with layers of 8 channels, of a block that small transformers have."""
+    """Return a detector with layers of 8 channels, of a block that small transformers have.
+
+    What it takes from another run is made anew: a generator, or for a head the energy.
+    """
     narrow: dict[str, Any] = dict(spec)
-    for key in ("width", "hidden", "vectors"):
+    for key in NARROW.keys() & spec.keys():
+        wide = isinstance(spec[key], list) and isinstance(NARROW[key], int)
+        narrow[key] = [NARROW[key] for _ in spec[key]] if wide else NARROW[key]
+    if "feature" in spec:
+        narrow["feature"] = _shallow(spec["feature"])
+    if "features" in spec:
+        narrow["features"] = [_shallow(one) for one in spec["features"]]
+    for key in ("encoder", "perceptual"):
         if key in spec:
-            narrow[key] = [8 for _ in spec[key]] if isinstance(spec[key], list) else 8
-    if str(spec.get("feature", "")).startswith("block"):
-        narrow["feature"] = f"block{BLOCK}"
+            narrow[key] = _encoder(spec[key])
+    if "start" in spec:
+        narrow["generator"] = _generator(recipe_of(narrow.pop("start"))["generator"])
+    if "head" in spec:
+        refiners = recipe_of(spec["head"]["run"])["refiners"]
+        narrow["head"] = {"detector": {"name": "energy"}, "refiners": refiners}
     return narrow
+
+
+def _shallow(feature: str) -> str:
+    """Return the map of the same kind of the small transformers' last block."""
+    return re.sub(r"^(block|keys)\d+$", rf"\g<1>{BLOCK}", feature)
 
 
 def _data(spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -120,7 +160,7 @@ def _data(spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _make_set(name: str, root: Path) -> None:
-    getattr(layouts, name)(root)
+    getattr(labelled_layouts if name == "bdd100k" else layouts, name)(root)
     if name == "cityscapes":
         for part in ("leftImg8bit", "gtFine"):
             (root / part / "val").symlink_to(root / part / "train")

@@ -12,6 +12,7 @@ import yaml
 import roadanomaly
 from roadanomaly.cli.main import main
 from roadanomaly.flows.store import load_flow
+from roadanomaly.generators.store import load_generator
 from tests import published
 
 GREY = torch.full((1, 3, 16, 16), 0.5)
@@ -41,7 +42,7 @@ def test_a_recipe_runs_to_a_model_that_scores(path, tmp_path):
     config = published.tiny(path, tmp_path)
     file = tmp_path / "recipe.yaml"
     file.write_text(yaml.safe_dump(config))
-    kinds = {"data": ["fit"], "flow": ["flow", "train"]}
+    kinds = {"data": ["fit"], "flow": ["flow", "train"], "generator": ["train", "generator"]}
     command = next((words for key, words in kinds.items() if key in config), ["train"])
     assert main([*command, str(file)]) == 0
     if command != ["fit"]:
@@ -49,6 +50,10 @@ def test_a_recipe_runs_to_a_model_that_scores(path, tmp_path):
         assert record["config"]["steps"] == 2
     if "flow" in config:
         assert load_flow(str(tmp_path / path.stem)).log_prob(GREY).isfinite().all()
+        return
+    if "generator" in config:
+        drawn = load_generator(str(tmp_path / path.stem))(torch.zeros(1, 32, 32, dtype=torch.int64))
+        assert drawn.isfinite().all()
         return
     model = roadanomaly.load(str(tmp_path / path.stem))
     score = model(torch.randint(0, 256, (3, 56, 56), dtype=torch.uint8)).score
