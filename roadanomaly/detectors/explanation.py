@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from roadanomaly.detectors.base import Detector
 from roadanomaly.types import Segmentation, as_grey_levels
@@ -18,8 +19,7 @@ class Explanation:
 
     Args:
         classes: `(H, W)` uint8, what the image is explained by.
-        maps: by title, in order: `(h, w, 3)` uint8 pictures and `(h, w)` float32 values, at any
-            size.
+        maps: by title, in order: `(H, W, 3)` uint8 pictures and `(H, W)` float32 values.
     """
 
     classes: np.ndarray
@@ -30,6 +30,8 @@ def explanation(
     detector: Detector, segmentation: Segmentation, image: Tensor
 ) -> Explanation | None:
     """Return what a detector's score rests on, or None of a detector that explains nothing.
+
+    Maps and pictures of another size than the image's are stretched to it.
 
     Args:
         detector: prepared, in inference mode.
@@ -43,10 +45,16 @@ def explanation(
         return None
     with torch.inference_mode("gradients" not in detector.asks):
         found_maps = detector.explain(segmentation, image)
-    maps = {
-        title: as_grey_levels(found[0].detach().float()).permute(1, 2, 0).cpu().numpy()
-        if found.dim() == 4
-        else found[0].detach().float().cpu().numpy()
-        for title, found in found_maps.items()
-    }
+    size = (image.shape[-2], image.shape[-1])
+    maps = {title: _panel(found[:1].detach().float(), size) for title, found in found_maps.items()}
     return Explanation(segmentation.explained()[0].to(torch.uint8).cpu().numpy(), maps)
+
+
+def _panel(found: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """Return a map `(1, h, w)` or a picture `(1, 3, h, w)` at a size, as an array to draw."""
+    whole = found if found.dim() == 4 else found[:, None]
+    if tuple(whole.shape[-2:]) != size:
+        whole = functional.interpolate(whole, size=size, mode="bilinear", antialias=True)
+    if found.dim() == 4:
+        return as_grey_levels(whole[0]).permute(1, 2, 0).cpu().numpy()
+    return whole[0, 0].cpu().numpy()

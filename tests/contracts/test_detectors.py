@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
 
 import roadanomaly
 from roadanomaly.detectors import DETECTORS
+from roadanomaly.detectors.explanation import explanation
 from roadanomaly.errors import NotFitted
 from roadanomaly.model import Model
 from roadanomaly.types import IGNORE, VOID, Batch
@@ -101,6 +104,46 @@ def test_frames_score_at_their_size_and_alone_as_together(model, name, size):
     alone = torch.cat([model.score(image[None])[0] for image in batch])
     off = OFF.get(name, 1e-4)
     torch.testing.assert_close(alone, together, rtol=off, atol=off)
+
+
+LEVEL = re.compile(r"(?<=^cost of ).*|(?<=^1 - cosine, ).*")
+"""The name of a level in a title."""
+TABLE = Path(__file__).parents[2] / "docs" / "generative.md"
+ROW = re.compile(r"^\| (`[a-z_`, ]+`) \| ([^|]+) \|$", re.M)
+
+
+@cache
+def documented_panels() -> dict[str, set[str]]:
+    """Return what the page of the generative models says that each of them shows, by its name."""
+    table = TABLE.read_text().split("## What they show", 1)[1].split("\n## ", 1)[0]
+    return {
+        name: set(titles.split("; ")) - {"nothing beside the score"}
+        for names, titles in ROW.findall(table)
+        for name in re.findall(r"[a-z_]+", names)
+    }
+
+
+@each
+def test_what_it_shows_is_finite_of_the_images_size_and_as_documented(model, name):
+    image = images(37, 53, count=1)
+    segmentation = model.score(image)[1]
+    found = explanation(model.detector, segmentation, image)
+    assert (found is not None) == model.detector.explains
+    maps = found.maps if found else {}
+    with torch.inference_mode("gradients" not in model.detector.asks):
+        raw = model.detector.explain(segmentation, image)
+    assert maps.keys() == raw.keys()
+    for title, panel in maps.items():
+        assert panel.shape[:2] == (37, 53), title
+        assert raw[title].isfinite().all(), title
+    if name in documented_panels():
+        assert {LEVEL.sub("a level", title) for title in maps} == documented_panels()[name]
+
+
+def test_the_page_of_generative_models_says_what_all_of_them_show():
+    rooms = ("density", "pixels", "reconstruction")
+    places = {name: DETECTORS.get(name).__module__.split(".")[-2] for name in DETECTORS}
+    assert documented_panels().keys() == {n for n, room in places.items() if room in rooms}
 
 
 @each

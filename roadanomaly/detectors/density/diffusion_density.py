@@ -118,6 +118,11 @@ class DiffusionDensity(HeldOutDensity):
         logits = segmentation.class_logits(segmentation.image_logits()).float()
         return torch.cat([found, -logits.logsumexp(1)[..., None]], -1)
 
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """What the columns of `cost_maps` are called in pictures."""
+        return (*super().titles, "energy") if self.energy else super().titles
+
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Draw vectors for the scaling; after training, costs at pixels that show inliers."""
         if name == "prepare":

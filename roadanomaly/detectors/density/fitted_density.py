@@ -92,6 +92,18 @@ class FittedDensity(Detector):
         with torch.autocast(cells.device.type, enabled=False):
             return self.cost(cells.permute(0, 2, 3, 1), self._group(segmentation, cells))
 
+    def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
+        """Return the cost before any refiner, and which statistics each cell was held to.
+
+        Both are `(B, H, W)`; the second is left out where all cells share theirs, and lies in 0..1.
+        """
+        maps = {"cost": self.score(segmentation, image)}
+        if self.grouping is None or self.grouping.condition == "none":
+            return maps
+        group = self._group(segmentation, self._cells(segmentation, image)).float()
+        share = group / group.amax().clamp_min(1)
+        return {**maps, "group": self.source.to_image(segmentation, share)}
+
     def _cells(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         maps = list(self.source.maps(segmentation, image).values())
         if self.pool > 1:

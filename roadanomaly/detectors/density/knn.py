@@ -183,8 +183,10 @@ class Knn(Detector):
         del image
         self.require()
         return {
-            "distance to inlier features": self.distance(segmentation) / self.farthest,
-            "energy": (_energy(segmentation) - self.lowest) / self.spread,
+            "distance to inlier features": segmentation.to_image(
+                self.distance(segmentation) / self.farthest
+            ),
+            "energy": segmentation.to_image((_energy(segmentation) - self.lowest) / self.spread),
         }
 
 

@@ -189,6 +189,21 @@ class LayeredDensity(Detector):
             maps.append(self.source.to_image(segmentation, cost))
         return torch.stack(maps, -1)
 
+    def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
+        """Return the cost of each level, `(B, H, W)` each, as the score takes it."""
+        self.require()
+        costs = self.standard(self.cost_maps(segmentation, image)).unbind(-1)
+        return dict(zip(self.titles, costs, strict=True))
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """What the columns of `cost_maps` are called in pictures."""
+        return tuple(f"cost of {key}" for key in self.densities)
+
+    def standard(self, costs: Tensor) -> Tensor:
+        """Return costs `(..., L)` as they are compared with each other; here as they are."""
+        return costs
+
     def drawn(
         self, segmentation: Segmentation, batch: Batch, *, anomalies: bool = False
     ) -> dict[str, Tensor]:

@@ -6,9 +6,11 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from roadanomaly.detectors.base import Ask, Detector
+from roadanomaly.detectors.drawn_sample import drawn_sample
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.detectors.padding import grown_to_multiple
 from roadanomaly.detectors.pixels.cells import Cells
@@ -26,11 +28,15 @@ class CellDensity(Detector):
             2020, Input Complexity and Out-of-Distribution Detection, equation 3), so that what is
             smooth is not likely for that alone. The coder is PNG at its highest compression,
             without what a square of one colour takes; it runs on the CPU and in no exported graph.
+
+    Class facts:
+        stride: what the sides of a sample are multiples of.
     """
 
     kind = "train"
     accepts = ("logits", "evidence")
     reads_segmentation = False
+    stride: int = 1
 
     def __init__(self, name: str, cells: Cells, complexity: bool) -> None:
         super().__init__()
@@ -59,6 +65,16 @@ class CellDensity(Detector):
         """
 
     @abstractmethod
+    def sample(self, height: int, width: int, chance: torch.Generator) -> Tensor:
+        """Draw a picture, `(1, 3, h, w)` float in 0..1, of about that size or smaller.
+
+        Args:
+            height: in pixels, a multiple of `stride`.
+            width: likewise.
+            chance: a generator on the CPU.
+        """
+
+    @abstractmethod
     def cost(self, squares: Tensor) -> Tensor:
         """Return what each square adds to the loss, `(N,)`; may draw."""
 
@@ -80,12 +96,13 @@ class CellDensity(Detector):
         return self.cells.judged(grown, judge)[..., :height, :width]
 
     def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
-        """Return the bits of the squares and those of the coder, `(B, H, W)` each."""
+        """Return the bits of the squares and those of the coder, `(B, H, W)` each, and a sample."""
         del segmentation
         self.require()
         return {
             "bits per dimension": self.over_image(image, self.bits),
             "bits of PNG": self.over_image(image, coder_bits),
+            **drawn_sample(self.sample, image, self.stride),
         }
 
     def squares(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

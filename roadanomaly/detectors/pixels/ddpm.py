@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 from torch.special import ndtr
 
+from roadanomaly.detectors.drawn_sample import tiled
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.detectors.pixels.cell_density import CellDensity
 from roadanomaly.detectors.pixels.cells import Cells
 from roadanomaly.detectors.widths import check_widths
+from roadanomaly.diffusion.drawing import denoised
 from roadanomaly.diffusion.image_denoiser import GROUPS, ImageDenoiser
 from roadanomaly.diffusion.schedule import Schedule
 from roadanomaly.errors import OptionError
@@ -21,6 +23,10 @@ from roadanomaly.types import Batch, Segmentation, as_grey_levels
 
 BITS = 1 / math.log(2)
 GREYS = 255
+SAMPLE_SIDE = 32
+"""Of the squares of a sample at most, in pixels, but for the U-Net's stride."""
+PASSES = 20
+"""Of the denoiser for a sample."""
 
 
 class DDPM(CellDensity):
@@ -116,6 +122,14 @@ class DDPM(CellDensity):
             at = torch.full((len(x),), step, dtype=torch.int64, device=x.device)
             nats = nats + weight * self.error(x, at, noise.expand_as(x))
         return nats * (BITS / x[0].numel())
+
+    def sample(self, height: int, width: int, chance: torch.Generator) -> Tensor:
+        """Draw six squares, side by side, whatever size is asked for; see `denoised`."""
+        del height, width
+        side = min(self.cells.side, max(SAMPLE_SIDE, 2 ** (len(self.widths) - 1)))
+        noise = torch.randn(6, 3, side, side, generator=chance).to(self.noise.device)
+        passes = min(PASSES, len(self.schedule))
+        return (tiled(denoised(self.denoiser, self.schedule, noise, passes), 3) + 1) / 2
 
     def cost(self, squares: Tensor) -> Tensor:
         """Return the mean squared error of the noise at a step that is drawn for each, `(N,)`."""

@@ -20,6 +20,8 @@ from roadanomaly.flows.store import load_flow
 from roadanomaly.types import Batch, Segmentation, as_grey_levels
 
 BITS = 1 / math.log(2)
+TEMPERATURE = 0.7
+"""Of samples."""
 
 
 class Likelihood(CellDensity):
@@ -75,6 +77,7 @@ class Likelihood(CellDensity):
         self.last_scale, self.outlier, self.temperature = last_scale, outlier, temperature
         self.supervision = "negatives" if outlier else "none"  # type: ignore[misc]
         self.flow = _built("flow", flow or {"name": "glow"}, cell)
+        self.stride = self.flow.stride
         self.general = None if general is None else _built("general", general, cell)
         if self.general is not None:
             self.general.requires_grad_(False).eval()
@@ -130,13 +133,9 @@ class Likelihood(CellDensity):
             terms["outlier"] = self.outlier * masked_mean(unsure, strange)
         return terms
 
-    def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
-        """Return the maps of `CellDensity`, and what the flow draws, `(B, 3, H', W')`."""
-        maps = super().explain(segmentation, image)
-        height, width = (side // self.flow.stride * self.flow.stride for side in image.shape[-2:])
-        chance = torch.Generator().manual_seed(0)
-        drawn = self.flow.sample(1, min(height, 128), min(width, 256), 0.7, generator=chance)
-        return {**maps, "sample": drawn.float().expand(len(image), -1, -1, -1)}
+    def sample(self, height: int, width: int, chance: torch.Generator) -> Tensor:
+        """Draw from the flow of inlier images, at a temperature of 0.7."""
+        return self.flow.sample(1, height, width, TEMPERATURE, generator=chance)
 
 
 def flow_bits(flow: ImageFlow, x: Tensor, *, last_scale: bool = False) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from roadanomaly.detectors.drawn_sample import tiled
 from roadanomaly.detectors.pixels.cell_density import CellDensity
 from roadanomaly.detectors.pixels.cells import Cells
 from roadanomaly.detectors.pixels.discretised import LEAST_LOG_SCALE, level_log_prob
@@ -18,6 +19,8 @@ from roadanomaly.types import as_grey_levels
 
 BITS = 1 / math.log(2)
 COLOURS = 3
+SAMPLE_SIDE = 16
+"""Of the squares of a sample at most, in pixels: each pixel takes a pass."""
 
 
 class PixelCNN(CellDensity):
@@ -130,21 +133,37 @@ class PixelCNN(CellDensity):
         """Return the same."""
         return self.bits(squares)
 
+    def sample(self, height: int, width: int, chance: torch.Generator) -> Tensor:
+        """Draw six small squares, side by side, whatever size is asked for."""
+        del height, width
+        side = min(self.cells.side, SAMPLE_SIDE)
+        return tiled(self.draw(6, side, chance), 3)
+
     @torch.no_grad()
-    def draw(self, count: int, side: int) -> Tensor:
-        """Draw squares pixel by pixel, `(count, 3, side, side)` in 0..1; a pass for each pixel."""
+    def draw(self, count: int, side: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw squares pixel by pixel, `(count, 3, side, side)` in 0..1; a pass for each pixel.
+
+        Args:
+            count: of squares.
+            side: of a square.
+            generator: of chance, on the CPU; None takes torch's own.
+        """
         x = self.last.weight.new_zeros(count, COLOURS, side, side)
+        chances = torch.rand(side, side, count, self.mixture + COLOURS, generator=generator)
+        chances = chances.to(x.device).clamp(1e-5, 1 - 1e-5)
         top = self.levels - 1
         for row in range(side):
             for column in range(side):
                 here = self.told(x).at(row, column)
-                one = torch.multinomial(here.log_weight[:, 0, 0].exp(), 1)
+                chance = chances[row, column]
+                gumbel = -(-chance[:, : self.mixture].log()).log()
+                one = (here.log_weight[:, 0, 0] + gumbel).argmax(1, keepdim=True)
                 for colour in range(COLOURS):
                     pixel = x[:, :, row, column, None, None]
                     mean = here.means(pixel)[colour][:, 0, 0].gather(1, one)[:, 0]
                     scale = here.log_scale[:, 0, 0, :, colour].gather(1, one)[:, 0]
-                    chance = torch.rand_like(mean).clamp(1e-5, 1 - 1e-5)
-                    value = mean + scale.clamp_min(LEAST_LOG_SCALE).exp() * chance.logit()
+                    logistic = chance[:, self.mixture + colour].logit()
+                    value = mean + scale.clamp_min(LEAST_LOG_SCALE).exp() * logistic
                     level = ((value.clamp(-1, 1) + 1) * (top / 2)).round()
                     x[:, colour, row, column] = level * (2 / top) - 1
         return (x + 1) / 2

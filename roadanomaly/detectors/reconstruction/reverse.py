@@ -128,11 +128,10 @@ class ReverseDistillation(Detector):
             return gaussian_mean(score, 2 * round(3 * self.sigma) + 1, self.sigma)
 
     def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
-        """Return each level's difference, `(B, h, w)`."""
+        """Return each level's difference, `(B, H, W)`, coarse levels first."""
         self.require()
-        found = self.differences(segmentation, image)
-        names = reversed(self.source.names)
-        return {f"1 - cosine, {name}": one for name, one in zip(names, found, strict=True)}
+        found = zip(reversed(self.source.names), self.differences(segmentation, image), strict=True)
+        return {f"1 - cosine, {key}": self.source.to_image(segmentation, one) for key, one in found}
 
 
 def _cosine(one: Tensor, other: Tensor) -> Tensor:
