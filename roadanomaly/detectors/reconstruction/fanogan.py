@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from roadanomaly.detectors.learner import Learner
 from roadanomaly.detectors.losses import masked_mean
-from roadanomaly.detectors.reconstruction.image_detector import ImageDetector
+from roadanomaly.detectors.reconstruction.image_detector import CodeDetector
 from roadanomaly.detectors.reconstruction.networks import SLOPE, Down
 from roadanomaly.detectors.reconstruction.similarity import squared_error
 from roadanomaly.detectors.widths import check_widths
@@ -26,7 +26,7 @@ DRIFT = 1e-3
 """Weight of the critic's squared scores of images, which keeps them near 0."""
 
 
-class FAnoGAN(ImageDetector):
+class FAnoGAN(CodeDetector):
     """`|x - G(E(x))|^2 + k |f(x) - f(G(E(x)))|^2` a dimension, f an inner map of the critic.
 
     First a generator learns to draw inlier images from noise against a Wasserstein critic with
@@ -135,9 +135,14 @@ class FAnoGAN(ImageDetector):
         down, squeeze = self.encoder
         return squeeze(down(image - 0.5)[-1])
 
+    def decode(self, code: Tensor) -> Tensor:
+        """Return what the generator draws of a code, `(B, 3, H, W)` in 0..1."""
+        drawn: Tensor = self.generator(code)
+        return drawn
+
     def judge(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return the generator's image of the code, and its differences."""
-        found = self.generator(self.code(image))
+        found = self.decode(self.code(image))
         inner = (self.critic(image)[-2].float() - self.critic(found)[-2].float()).square()
         grown = functional.interpolate(inner.mean(1, True), image.shape[-2:], mode="bilinear")
         error = squared_error(image, found) + self.features * grown[:, 0]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from roadanomaly.detectors.base import Detector
+from roadanomaly.detectors.drawn_sample import drawn_sample
 from roadanomaly.detectors.padding import grown_to_multiple
 from roadanomaly.types import IGNORE, Batch, Segmentation, is_inlier
 
@@ -71,3 +73,34 @@ class ImageDetector(Detector):
         """Return the images, `(B, 3, H', W')`, and where they show inliers, `(B, H', W')` bool."""
         image, label = self.grown(batch, batch.image)
         return image, is_inlier(label)
+
+
+class CodeDetector(ImageDetector):
+    """One whose codes are standard normal before an image is seen, so that it draws pictures, too.
+
+    Class facts:
+        bottleneck: channels of a code, which has a place for each `stride` x `stride` pixels.
+    """
+
+    bottleneck: int
+
+    @abstractmethod
+    def decode(self, code: Tensor) -> Tensor:
+        """Return the image `(B, 3, H, W)` in 0..1 of a code `(B, bottleneck, h, w)`."""
+
+    def sample(self, height: int, width: int, chance: torch.Generator) -> Tensor:
+        """Return the image of a code that is drawn, `(1, 3, height, width)`.
+
+        Args:
+            height: in pixels, a multiple of `stride`.
+            width: likewise.
+            chance: a generator on the CPU.
+        """
+        size = (height // self.stride, width // self.stride)
+        code = torch.randn(1, self.bottleneck, *size, generator=chance)
+        return self.decode(code.to(next(self.parameters())))
+
+    def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
+        """Return the reconstruction and a sample, `(B, 3, H, W)` in 0..1 each."""
+        found = super().explain(segmentation, image)
+        return {**found, **drawn_sample(self.sample, image, self.stride)}

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from roadanomaly.detectors.drawn_sample import drawn_sample
 from roadanomaly.detectors.losses import masked_mean
-from roadanomaly.detectors.reconstruction.image_detector import ImageDetector
+from roadanomaly.detectors.reconstruction.image_detector import CodeDetector
 from roadanomaly.detectors.reconstruction.networks import Down, Up
 from roadanomaly.detectors.widths import check_widths
 from roadanomaly.errors import OptionError
@@ -33,7 +32,7 @@ LEAST = -5.0
 COLOURS = 3
 
 
-class VAE(ImageDetector):
+class VAE(CodeDetector):
     """Negative evidence lower bound at each pixel, in bits per dimension.
 
     Every place of a code has a normal posterior whose mean and variance the encoder gives, and a
@@ -124,17 +123,6 @@ class VAE(ImageDetector):
         )[:, 0]
         bits = in_bits(self.nats(image, found) + divergence)
         return found, window_mean(bits, self.smooth)
-
-    def sample(self, height: int, width: int, chance: torch.Generator) -> Tensor:
-        """Draw a picture `(1, 3, height, width)`: the mean image of a code out of the prior."""
-        size = (height // self.stride, width // self.stride)
-        code = torch.randn(1, self.bottleneck, *size, generator=chance)
-        return self.decode(code.to(self.log_deviation))
-
-    def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
-        """Return the reconstruction, `(B, 3, H, W)` in 0..1, and a sample."""
-        found = super().explain(segmentation, image)
-        return {**found, **drawn_sample(self.sample, image, self.stride)}
 
     def loss(self, segmentation: Segmentation, batch: Batch) -> dict[str, Tensor]:
         """Return both parts of the negative bound of one sample, in bits per dimension."""
