@@ -78,7 +78,7 @@ def _refusal(parser: ArgumentParser, error: ArgumentError) -> str:
 
 def _in_a_line(message: str) -> str:
     """Return what the parser says of a value that is of none of the types it takes, in a line."""
-    whole = re.search(rf'key "(.+?)": Not of type ({"|".join(WHOLE)}): (.+)', message)
+    whole = re.search(rf'key "(.+?)":\s+Not of type ({"|".join(WHOLE)}): (.+)', message)
     if whole:
         key, kind, why = whole.groups()
         value = re.search(r"^\S+(?= (?:does )?not )|(?<=: ').*(?='$)", why)
