@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUNS := $(VENV)/.runs
 STAMP := $(VENV)/.installed
 AXE := build/axe/node_modules/axe-core/axe.min.js
 SHARED := $(abspath ../shared/data)
@@ -19,7 +20,7 @@ PYTEST := $(TEST_DATA) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(PRO
 
 .PHONY: demo test test-fast lint docs axe clean
 
-demo: $(STAMP)
+demo: $(RUNS)
 	$(BIN)/roadanomaly demo
 
 test: lint docs axe
@@ -43,9 +44,15 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-$(STAMP): setup.py
+# the program alone
+$(RUNS): setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+# and what its tests, checks and site need
+$(STAMP): setup.py | $(RUNS)
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	# mmcv brings the OpenCV that needs a display, over the one that does not
 	$(BIN)/python -m pip uninstall --quiet --yes opencv-python

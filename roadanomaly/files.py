@@ -111,13 +111,18 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     except OSError as error:
         msg = (
-            f"{path} cannot be written: {error.strerror or error}. Choose another output folder, "
+            f"{path} cannot be written: {_reason(path, error)}. Choose another output folder, "
             "or make this one writable and see that it has room."
         )
         raise UserError(msg) from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def _reason(path: Path, error: OSError) -> str:
+    taken = next((parent for parent in path.parents if parent.is_file()), None)
+    return f"{taken} is a file, not a folder" if taken else error.strerror or str(error)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -144,7 +149,7 @@ def check_writable(path: Path) -> None:
         if is_new:
             path.unlink()
     except OSError as error:
-        msg = f"{path} cannot be written: {error.strerror or error}. Choose another place for it."
+        msg = f"{path} cannot be written: {_reason(path, error)}. Choose another place for it."
         raise UserError(msg) from error
 
 

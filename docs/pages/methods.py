@@ -27,7 +27,7 @@ ASKS = {
     "coder": "one pass, and a coder of images",
 }
 TEXT = (
-    "One page for each detector of the catalogue, made from its code. **Streets** is the AP on "
+    "One page for each detector of the catalogue, made from its code. **Streets** is the AP (%) on "
     "twelve drawn frames after 40 steps on a small segmenter: it shows that a method runs and what "
     "its scores look like, not which is better. **RoadAnomaly** is the AP of our scorings of that "
     "real set, from the lowest to the highest, under [the rules of the numbers](../../numbers.md); "

@@ -51,7 +51,10 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        msg = f"--device {name}: not usable here; `cpu` always is, `auto` takes the best."
+        msg = (
+            f"--device {name}: not usable here; `cpu` always is, `cuda` and `cuda:1` are GPUs, "
+            "`auto` takes the best."
+        )
         raise OptionError(msg) from error
     return device
 

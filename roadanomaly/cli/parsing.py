@@ -19,6 +19,9 @@ from roadanomaly.errors import OptionError, nearest
 LONGEST_SIDE = 2**15
 """Pixels; larger frames no decoder scales."""
 
+WHOLE = {"NonNegativeInt": "0 or more", "PositiveInt": "1 or more"}
+"""Types of whole numbers, and which of them they take."""
+
 
 class _Formatter(Plain, RawDescriptionHelpFormatter):
     """Keeps the line breaks of the examples."""
@@ -75,6 +78,12 @@ def _refusal(parser: ArgumentParser, error: ArgumentError) -> str:
 
 def _in_a_line(message: str) -> str:
     """Return what the parser says of a value that is of none of the types it takes, in a line."""
+    whole = re.search(rf'key "(.+?)":\s+Not of type ({"|".join(WHOLE)}): (.+)', message)
+    if whole:
+        key, kind, why = whole.groups()
+        value = re.search(r"^\S+(?= (?:does )?not )|(?<=: ').*(?='$)", why)
+        told = f" is {value[0]}; it" if value else ""
+        return f"`--{key}`{told} takes a whole number, {WHOLE[kind]}."
     found = re.search(r'key "(.+?)":.*(?:Given value|Got value): (.*)', message, re.DOTALL)
     types = re.findall(r"Expected an? (.+?)(?=\. Got value|\n|$)", message)
     if not (found and types):

@@ -34,6 +34,7 @@ from roadanomaly.precision import autocast
 from roadanomaly.report.explanation_sheet import explanation_sheet
 from roadanomaly.report.pictures import class_picture, heat, overlay
 from roadanomaly.scores.finite import require_finite
+from roadanomaly.video.source import SUFFIXES as VIDEOS
 
 EXAMPLES = """
 roadanomaly predict street.jpg
@@ -92,6 +93,7 @@ def run(arguments: Sequence[str]) -> None:
     check_thresholds(given)
     formats = formats_of(given.format)
     chosen, images = Inputs("image", SUFFIXES).split(given.images, given.model)
+    paths = find_images(images)
     torch.manual_seed(given.seed)
     model = load(chosen, pick_device(given.device))
     model.precision = given.precision
@@ -101,15 +103,16 @@ def run(arguments: Sequence[str]) -> None:
         model.min_area = given.min_area
     if given.explain:
         require_explaining(model)
-    paths = find_images(images)
     out = Path(given.out)
     findings = Findings(out, formats, paths)
     _claim(out, _distinct_names(paths).values(), given.explain, findings.names)
     broken = _predict_all(model, paths, out, given.explain, findings)
     done = len(paths) - len(broken)
-    sys.stdout.write(f"{done} of {len(paths)} images written to {given.out}\n")
+    told = f"; {findings.in_words()}" if done else ""
+    sys.stdout.write(f"{done} of {len(paths)} images written to {given.out}{told}\n")
     if broken:
-        msg = f"{len(broken)} images could not be used:\n  " + "\n  ".join(broken)
+        some = "1 image" if len(broken) == 1 else f"{len(broken)} images"
+        msg = f"{some} could not be used:\n  " + "\n  ".join(broken)
         raise DataError(msg)
 
 
@@ -117,8 +120,12 @@ def find_images(words: Sequence[str]) -> list[Path]:
     """Return the image files that files, folders and globs name, each once, in order.
 
     Raises:
-        DataError: a word that names no image.
+        DataError: a word that names no image, or a video.
     """
+    for word in words:
+        if word.lower().endswith(VIDEOS):
+            msg = f"{word} is a video; `roadanomaly video {word} --out found.mp4` takes these."
+            raise DataError(msg)
     return files_named(words, SUFFIXES, "image")
 
 

@@ -1,4 +1,4 @@
-"""What `predict --format` writes beside the usual files: all findings of a call in one file."""
+"""The findings of all images of a `predict`: counted, and as the files that `--format` writes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def require_threshold(formats: Sequence[str], model: Model) -> None:
 
 
 class Findings:
-    """The findings of all images of a call, in each of the formats asked for.
+    """The findings of all images of a call, counted and in each of the formats asked for.
 
     Args:
         out: folder to write into.
@@ -59,6 +59,7 @@ class Findings:
 
     def __init__(self, out: Path, formats: Sequence[str], paths: Sequence[Path]) -> None:
         self.files = [FORMATS[name](out) for name in formats]
+        self.counts: list[int] = []
         base = os.path.commonpath([path.absolute().parent for path in paths])
         self.named = {path: path.absolute().relative_to(base).as_posix() for path in paths}
         if "cvat" in formats:
@@ -71,8 +72,20 @@ class Findings:
 
     def add(self, path: Path, result: Result) -> None:
         """Take in what was found on an image."""
+        if result.calibration is not None:
+            self.counts.append(len(result.components))
         for file in self.files:
             file.add(self.named[path], result.mask, result.components)
+
+    def in_words(self) -> str:
+        """Say how much was found, and which files show it; what is missing without a threshold."""
+        if not self.counts:
+            return "no masks, since the model has no threshold: `roadanomaly fit` sets one"
+        objects = sum(self.counts)
+        if not objects:
+            return "no object above the threshold, *_heat.png shows the scores"
+        some = "1 object" if objects == 1 else f"{objects} objects"
+        return f"{some} on {sum(map(bool, self.counts))} of them, drawn in *_overlay.png"
 
     def close(self) -> None:
         """Write the files.

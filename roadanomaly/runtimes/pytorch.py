@@ -20,6 +20,7 @@ from roadanomaly.runtimes.choice import Mode, check_mode
 from roadanomaly.runtimes.graph import ScoringGraph
 from roadanomaly.runtimes.replay import TURN, Replayed
 from roadanomaly.runtimes.transfer import Transfer, pack
+from roadanomaly.segmenters.torchscript import read_torchscript
 
 
 class PyTorch(Runtime):
@@ -63,7 +64,7 @@ class PyTorch(Runtime):
             self.takes_batches = not self.keeps_state
         else:
             self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            self._graph = torch.jit.load(source, map_location=self.device)
+            self._graph = read_torchscript(source, self.device)
         self.mode = choose_mode(mode, self.device, self._head)
         if self.device.type == "cuda":
             channels_last(self._graph)

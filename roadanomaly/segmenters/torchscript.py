@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +13,17 @@ from torch import Tensor
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.errors import DataError
 from roadanomaly.segmenters.file_network import FileSegmenter, Triple
+
+
+def read_torchscript(path: str | Path, device: torch.device) -> Any:
+    """Return the program of a TorchScript file, without PyTorch's advice to whoever exports.
+
+    Raises:
+        RuntimeError: it is none.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return torch.jit.load(str(path), map_location=device)
 
 
 class TorchScriptSegmenter(FileSegmenter):
@@ -60,7 +73,7 @@ class TorchScriptSegmenter(FileSegmenter):
         """Return the network on a device; it is opened again where the device has changed."""
         if self._network is None or self._network[0] != device:
             try:
-                network = torch.jit.load(str(self.path), map_location=device).eval()
+                network = read_torchscript(self.path, device).eval()
             except RuntimeError as error:
                 reason = str(error).splitlines()[0]
                 msg = f"{self.path} is no TorchScript network: {reason}"

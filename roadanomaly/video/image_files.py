@@ -45,12 +45,17 @@ class ImageFiles(Source):
             raise DataError(msg)
 
     def _first_size(self) -> tuple[int, int]:
+        reasons = []
         for path in self.paths:
-            image = self._read(path)
-            if image is not None:
-                self.mishaps.corrupt = 0
-                return image.shape[0], image.shape[1]
-        msg = f"none of the {len(self.paths)} images in {self.name} can be read."
+            try:
+                height, width = read_array(path).shape[:2]
+            except DataError as error:
+                reasons.append(error)
+            else:
+                return height, width
+        if len(reasons) == 1:
+            raise reasons[0]
+        msg = f"none of the {len(reasons)} images in {self.name} can be read. {reasons[0]}"
         raise DataError(msg)
 
     def _read(self, path: Path) -> np.ndarray | None:

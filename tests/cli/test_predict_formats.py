@@ -30,11 +30,31 @@ def uncalibrated(tmp_path):
     return folder
 
 
+@pytest.fixture
+def photo(photos):
+    return photos / "a.jpg"
+
+
+def test_the_last_line_says_when_there_is_no_object_or_no_threshold(
+    command, sensitive, uncalibrated, photo, tmp_path
+):
+    words = (photo, "--out", tmp_path / "found")
+    assert "no object above" in command("predict", sensitive, *words, "--min_area", 5000)[1]
+    assert "the model has no threshold" in command("predict", uncalibrated, *words)[1]
+
+
+def test_a_wrong_path_is_told_before_the_model_is_read(command, sensitive, tmp_path):
+    (sensitive / "weights.safetensors").write_bytes(b"")
+    code, _, err = command("predict", sensitive, tmp_path / "none.jpg")
+    assert code == 2
+    assert "none.jpg" in err
+
+
 def test_findings_of_all_images_but_the_broken_one(command, sensitive, photos, tmp_path):
     (photos / "broken.jpg").write_bytes(b"no picture")
     out = tmp_path / "found"
     words = (sensitive, photos, "--out", out, "--min_area", 3, "--format", "coco,cvat")
-    code, _, err = command("predict", *words)
+    code, said, err = command("predict", *words)
     assert code == 2
     assert "broken.jpg" in err
     truth = COCO(out / "coco.json")
@@ -47,6 +67,7 @@ def test_findings_of_all_images_but_the_broken_one(command, sensitive, photos, t
     with zipfile.ZipFile(out / "cvat.zip") as archive:
         archive.extractall(tmp_path / "unpacked")
     (photos / "broken.jpg").unlink()
+    assert f"3 of 4 images written to {out}; {len(results.anns)} objects on 3 of them" in said
     for frame, image in zip(
         Folder(photos, root=tmp_path / "unpacked"), truth.getImgIds(), strict=True
     ):

@@ -275,17 +275,17 @@ def large_batch(bench):
     return each("train", RECIPES / "streets_segmenter.yaml", "--batch_size", BEYOND)
 
 
-@case("predict: the smallest area is negative", "min_area", "-5", "v>=0")
+@case("predict: the smallest area is negative", "`--min_area` is -5", "0 or more")
 def negative_area(bench):
     return each("predict", bench.model, bench.track / "images", "--min_area", "-5")
 
 
-@case("video: the smallest area is negative", "min_area", "-5", "v>=0")
+@case("video: the smallest area is negative", "`--min_area` is -5", "0 or more")
 def negative_area_of_video(bench):
     return each("video", bench.model, bench.track / "images", "--min_area", "-5")
 
 
-@case("data check: a negative number of frames", "limit", "-1", "v>0")
+@case("data check: a negative number of frames", "`--limit` is -1", "1 or more")
 def negative_limit(bench):
     return each("data", "check", "streets", "--limit", "-1")
 
@@ -296,13 +296,13 @@ def pipe(bench):
     return each("predict", bench.model, bench.root / "photo.png")
 
 
-@case("export submission: the smallest area is negative", "min_area", "-5", "v>=0")
+@case("export submission: the smallest area is negative", "`--min_area` is -5", "0 or more")
 def negative_area_of_submission(bench):
     words = ["--for", "oodis", "--root", bench.root, "--out", bench.out, "--min_area", "-5"]
     return each("export", "submission", bench.model, *words)
 
 
-@case("export model: no frame is compared", "limit", "0", "v>0")
+@case("export model: no frame is compared", "`--limit` is 0", "1 or more")
 def no_frame_compared(bench):
     words = ["--to", "onnx", "--size", "64x96", "--out", bench.root / "graph", "--limit", "0"]
     return each("export", "model", bench.model, *words)

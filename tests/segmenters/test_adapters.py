@@ -283,6 +283,12 @@ class TestFiles:
         with pytest.raises(DataError, match=str(tmp_path / "text")):
             roadanomaly.segmenter(name, file=str(tmp_path / "text"))
 
+    def test_a_torchscript_file_is_read_without_warnings(self, convolution, tmp_path, recwarn):
+        write_torchscript(tmp_path / "net.pt", convolution)
+        recwarn.clear()
+        roadanomaly.segmenter("torchscript", file=str(tmp_path / "net.pt"), classes=CLASSES)
+        assert not recwarn.list
+
     @pytest.mark.parametrize("name", ["onnx", "torchscript"])
     def test_a_copy_works_and_features_are_refused(self, name):
         segmenter, image = network(name), images(32, 32)

@@ -137,6 +137,15 @@ def test_audio_only_is_a_clear_error(tmp_path):
         open_source(str(path))
 
 
+def test_images_that_are_none_are_told_with_the_reason(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_text("no picture")
+    with pytest.raises(DataError, match=r"a\.jpg cannot be decoded"):
+        open_source(str(tmp_path / "a.jpg"))
+    with pytest.raises(DataError, match=r"none of the 2 images in .*a\.jpg cannot be decoded"):
+        open_source(str(tmp_path))
+
+
 def test_unwritable_outputs_are_refused_before_the_work(tmp_path):
     (tmp_path / "file").write_text("")
     for make in (overlay, sinks.EventFile):
