@@ -154,7 +154,7 @@ class PixelCNN(CellDensity):
         top = self.levels - 1
         for row in range(side):
             for column in range(side):
-                here = self.told(x).at(row, column)
+                here = self.told(x[:, :, : row + 1]).at(row, column)
                 chance = chances[row, column]
                 gumbel = -(-chance[:, : self.mixture].log()).log()
                 one = (here.log_weight[:, 0, 0] + gumbel).argmax(1, keepdim=True)
