@@ -6,6 +6,7 @@ checked as those of a folder are. Nothing else is downloaded, and nothing is exe
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,13 @@ PREFIX = "hf:"
 MOST = {"model.json": 16_000_000, "weights.safetensors": 16_000_000_000}
 """Files of a model, and the bytes from which on they cannot be those of one."""
 
+log = logging.getLogger(__name__)
+
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+
+
+class Unreachable(DataError):
+    """No connection to the hub."""
 
 
 def is_on_hub(model: str | Path) -> bool:
@@ -33,28 +40,55 @@ def is_on_hub(model: str | Path) -> bool:
 def fetch(model: str) -> Path:
     """Download a model, unless it is in the library's cache, and return its folder.
 
+    Without a connection it is the one that was fetched last, and a warning says so.
+
     Args:
         model: `hf:owner/name`, with `@revision` (a branch, tag or commit) where not the newest.
 
     Raises:
         MissingExtra: `huggingface_hub` is not installed.
         OptionError: not such a name.
-        DataError: no connection, no such repository or revision, none that may be read, or one
-            without a model.
+        DataError: no connection and nothing fetched before, no such repository or revision, none
+            that may be read, or one without a model.
     """
     name, _, revision = model.removeprefix(PREFIX).partition("@")
     repository = checked_name(name)
     hub = require("huggingface_hub", f"the model {model}")
-    with _told(repository):
-        found = _api(hub).model_info(repository, revision=revision or None, files_metadata=True)
-    _refuse_strange(repository, {one.rfilename: one.size for one in found.siblings or ()})
-    with _told(repository):
-        paths = [
-            Path(hub.hf_hub_download(repository, file, revision=found.sha, endpoint=_endpoint()))
-            for file in MOST
-        ]
+    try:
+        with _told(repository):
+            found = _api(hub).model_info(repository, revision=revision or None, files_metadata=True)
+    except Unreachable:
+        paths = _kept(hub, repository, revision)
+        if not paths:
+            raise
+        log.warning(
+            "the hub cannot be reached; %s is taken as it was fetched last, from %s",
+            repository,
+            paths[0].parent,
+        )
+    else:
+        _refuse_strange(repository, {one.rfilename: one.size for one in found.siblings or ()})
+        with _told(repository):
+            paths = [
+                Path(hub.hf_hub_download(repository, one, revision=found.sha, endpoint=_endpoint()))
+                for one in MOST
+            ]
     _refuse_strange(repository, {path.name: path.stat().st_size for path in paths})
     return paths[0].parent
+
+
+def _kept(hub: ModuleType, repository: str, revision: str) -> list[Path]:
+    """Return the files of a model as it was fetched last, or at a commit; none where none was."""
+    held = Path(hub.constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+    commits = [
+        one
+        for one in (held / "snapshots").glob("*")
+        if revision in ("", one.name) and all((one / name).exists() for name in MOST)
+    ]
+    if not commits:
+        return []
+    newest = max(commits, key=lambda one: one.stat().st_mtime)
+    return [newest / name for name in MOST]
 
 
 def push(folder: Path, repository: str, private: bool) -> str:
@@ -166,4 +200,4 @@ def _told(repository: str) -> Iterator[None]:
             f"the hub cannot be reached for {repository} ({reason}). Check the connection, or load "
             "a folder instead: `roadanomaly.load(FOLDER)`."
         )
-        raise DataError(msg) from error
+        raise Unreachable(msg) from error

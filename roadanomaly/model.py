@@ -23,7 +23,7 @@ from roadanomaly.exchange.features import feature_collection
 from roadanomaly.exchange.to_supervision import detections
 from roadanomaly.folders import write_folder
 from roadanomaly.formats import FORMAT, upgrade_model
-from roadanomaly.hub import fetch, is_on_hub, push
+from roadanomaly.hub import push
 from roadanomaly.hub_card import hub_card
 from roadanomaly.image_input import ImageLike, as_tensor, extremes, require_range
 from roadanomaly.models import DEFAULT, folder_of
@@ -355,8 +355,7 @@ def load(model: str | Path = DEFAULT, device: torch.device | str = "cpu") -> Mod
         DataError: no model there, or a broken one, or the hub cannot be reached.
         MissingExtra: a model of the hub, and the extra `hub` is not installed.
     """
-    place = fetch(str(model)) if is_on_hub(model) else folder_of(model)
-    path, description, weights = read_saved(place)
+    path, description, weights = read_saved(folder_of(model))
     try:
         description, weights = upgrade_model(description, weights)
         loaded = rebuild(description)

@@ -23,6 +23,9 @@ from roadanomaly.calibration import WAYS
 from roadanomaly.errors import DataError
 from roadanomaly.folders import standing
 
+FOREIGN = ("encoder_weights", "run", "start", "use_pretrained_backbone", "weights")
+"""Options that name weights beside the model's own; those of a saved model are None or "none"."""
+
 
 def read_description(path: Path) -> dict[str, Any]:
     """Read a JSON object.
@@ -131,8 +134,15 @@ def _faults(description: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for part in ("segmenter", "detector"):
         if part in description:
             yield from _part_faults(part, description[part])
-    for place, network in _networks_in("detector", description.get("detector", {})):
-        yield from _part_faults(place, network)
+    refiners = description.get("refiners", [])
+    if not isinstance(refiners, list):
+        yield "refiners", f"is {_short(refiners)}, not a list"
+        return
+    for number, refiner in enumerate(refiners):
+        yield from _part_faults(f"refiners.{number}", refiner)
+    for part in ("detector", "refiners"):
+        for place, network in _networks_in(part, description.get(part, {})):
+            yield from _part_faults(place, network)
     if not _is_whole(description.get("min_area", 0)) or description.get("min_area", 0) < 0:
         yield "min_area", f"is {_short(description['min_area'])}, not a whole number from 0"
     for key in ("segmenter_learned_from", "detector_trained_on"):
@@ -186,10 +196,11 @@ def _networks_in(place: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _foreign_files(place: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Find weights that would be read from another file: a saved model holds its own."""
+    """Find weights that would be read or fetched from elsewhere: a saved model holds its own."""
     if isinstance(value, dict):
+        hub = ("model",) if value.get("name") == "transformers" else ()
         for key, one in value.items():
-            if key in ("weights", "start") and one not in (None, "none"):
+            if key in (*FOREIGN, *hub) and one not in (None, "none", False):
                 yield f"{place}.{key}", f"names a file, {_short(one)}; a saved model holds its own"
             yield from _foreign_files(f"{place}.{key}", one)
     elif isinstance(value, list):

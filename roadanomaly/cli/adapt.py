@@ -93,7 +93,7 @@ def _begun(folder: RunFolder, given: Namespace) -> AdaptConfig:
     try:
         held = yaml.safe_load((folder.path / "config.yaml").read_text())
         return AdaptConfig(**{key: _tuple(one) for key, one in held.items()})
-    except (OSError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
         msg = f"--out {folder.path} holds no adaptation that could be continued ({error})."
         raise DataError(msg) from error
 

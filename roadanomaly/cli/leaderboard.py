@@ -51,9 +51,9 @@ def run(arguments: Sequence[str]) -> None:
     wanted = wanted_runs(board, runs, [name for name in given.only.split(",") if name])
     with holding(Path(board.out), ["leaderboard", *arguments]):
         refuse_changed(runs, retrain=given.retrain)
+        Ledger(Path(board.out)).claim(FILES)
         if not given.page:
             Worker(board, runs, given.workers).go(wanted)
-        Ledger(Path(board.out)).claim(FILES)
         _write(board, runs)
 
 

@@ -22,6 +22,7 @@ from roadanomaly.extras import require
 from roadanomaly.files import check_writable
 from roadanomaly.ledger import Ledger
 from roadanomaly.locks import holding
+from roadanomaly.mining.asked import ASKED, keep_asked, model_hash
 from roadanomaly.mining.clip import Task, mine_clip
 from roadanomaly.mining.index import INDEX, is_mined, write_index
 from roadanomaly.mining.spread import Worker, find_clips, mine_here, mine_on_ray
@@ -41,6 +42,12 @@ roadanomaly mine runs/a drives/ --device cuda --precision bf16 --at_once 8 --out
 roadanomaly mine exported drives/ --provider tensorrt --out mined
 roadanomaly mine runs/a /shared/drives --ray_workers 16 --out /shared/mined
 """
+DECIDE = (
+    *("sensitivity", "false_alarms", "size", "precision", "widen", "min_area", "guard_s", "where"),
+    *("smooth_s", "motion", "start_s", "start_frames", "end_s", "fps", "from_s", "loop", "top"),
+)
+"""Options that decide which events are found and kept."""
+
 FOR_A_GPU = 4
 """Clips mined at a time on CUDA: one decoder is slower than the network there."""
 
@@ -92,8 +99,10 @@ def _mine(given: Namespace) -> None:
     out = Path(given.out)
     check_writable(out / "index.html")
     tasks = find_clips(given.sources, out)
-    Ledger(out).claim(INDEX, INDEX if is_mined(out) else ())
-    waiting = [task for task in tasks if not task.record.exists()]
+    own = (*INDEX, ASKED)
+    Ledger(out).claim(own, own if is_mined(out) else ())
+    keep_asked(out, {"model": model_hash(given.model), **{key: given[key] for key in DECIDE}})
+    waiting = [task for task in tasks if task.found is None]
     sys.stderr.write(f"{len(tasks)} clips, {len(tasks) - len(waiting)} of them mined before\n")
     at_once = _at_once(given)
     new_worker = functools.partial(_worker, given, at_once)

@@ -22,8 +22,9 @@ from roadanomaly.files import in_words
 from roadanomaly.folders import require_replaceable
 from roadanomaly.model import FILES, Model, load, write_model
 from roadanomaly.model_card import write_card
+from roadanomaly.models import folder_of
 from roadanomaly.packing import Change, compare, halved, packed_description
-from roadanomaly.saved_model import is_figures, place_of, read_description
+from roadanomaly.saved_model import is_figures, read_description
 
 NORMAL = "normal"
 EXAMPLES = """
@@ -39,7 +40,7 @@ def run(arguments: Sequence[str]) -> None:
     parser = new_parser("pack", __doc__ or "", EXAMPLES)
     parser.usage = "roadanomaly pack RUN --out FOLDER [options]"
     add = parser.add_argument
-    add("run", help="folder of a run or a saved model")
+    add("run", help="folder of a run or a saved model, or a name as `--model` takes it")
     add("--out", type=str, required=True, help="folder to write the model into")
     add("--name", type=str, default=None, help="of the model; default: the folder's")
     add("--card", type=str, default=None, help="Markdown file that goes into its README.md")
@@ -66,14 +67,14 @@ def run(arguments: Sequence[str]) -> None:
     add("--data", type=dict[str, Any], default={}, help="its options: --data.split")
     add("--limit", type=PositiveInt, default=12, help="frames of it, evenly spaced")
     given = parse(parser, arguments)
-    out, source = Path(given.out), place_of(Path(given.run))
+    out, source = Path(given.out), folder_of(given.run)
     if out.resolve() == source.resolve():
         msg = f"--out {out} is the model itself, which stays as it is; give another folder."
         raise OptionError(msg)
     require_replaceable(out, FILES)
     more = _text(given.card, "--card") if given.card else ""
     figures = _figures(given.figures) if given.figures else {}
-    before = load(given.run)
+    before = load(source)
     before.calibration = _calibration(before.calibration, given)
     frames = labelled_frames(given.on, given.root, given.data, given.limit)
     record = read_description(source / "model.json").get("record") or {}

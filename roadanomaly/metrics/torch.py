@@ -23,6 +23,9 @@ except ModuleNotFoundError as error:
 KINDS = {2: np.float16, 4: np.float32, 8: np.float64}
 """Bytes of a score to its type."""
 
+UNKNOWN = 254
+"""Stands for every label that fits no byte; `compute` refuses it."""
+
 
 class SegmentMeIfYouCan(Metric):
     """All numbers of `score_frames`, from batches, over any number of processes.
@@ -88,7 +91,9 @@ class SegmentMeIfYouCan(Metric):
         scores = scores.float() if scores.dtype == torch.bfloat16 else scores
         count, height, width = scores.shape
         self.scores.append(scores.contiguous().view(-1).view(torch.uint8))
-        self.labels.append(labels.to(torch.uint8).reshape(-1))
+        whole = labels.long()
+        beyond = (whole < 0) | (whole > 255)  # as a byte it would be another label
+        self.labels.append(torch.where(beyond, UNKNOWN, whole).to(torch.uint8).reshape(-1))
         given = -torch.ones(count, dtype=torch.int64) if numbers is None else numbers.cpu().long()
         sizes = torch.tensor([height, width, scores.element_size()]).expand(count, 3)
         about = torch.cat([given.reshape(count, 1), sizes], 1).reshape(-1)

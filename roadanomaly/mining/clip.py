@@ -48,8 +48,16 @@ class Task:
 
     @property
     def record(self) -> Path:
-        """The file whose presence says that this clip is done."""
+        """The file that says what was found in this clip."""
         return self.out / CLIPS / f"{self.key}.json"
+
+    @property
+    def found(self) -> dict[str, Any] | None:
+        """What was found in it before; None where it was not mined yet, or could not be read."""
+        if not self.record.exists():
+            return None
+        held: dict[str, Any] = json.loads(self.record.read_text())
+        return None if held["error"] else held
 
 
 def clip_key(path: Path) -> str:
@@ -116,7 +124,8 @@ def mine_clip(
 ) -> dict[str, Any]:
     """Mine one clip, or return what was found in it before.
 
-    A clip that cannot be read gives a record with an `error` instead of events.
+    A clip that cannot be read gives a record with an `error` instead of events, and is tried again
+    the next time.
 
     Args:
         task: the clip.
@@ -134,8 +143,8 @@ def mine_clip(
         UserError: the index folder cannot be written.
         KeyboardInterrupt: `Task.stop` was set.
     """
-    if task.record.exists():
-        return json.loads(task.record.read_text())
+    if (found := task.found) is not None:
+        return found
     record: dict[str, Any] = {"clip": task.path, "frames": 0, "seconds": 0.0, "error": None}
     best: list[tuple[Event, Pictures]] = []
     try:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from roadanomaly.errors import DataError, nearest
+from roadanomaly.hub import fetch, is_on_hub
 from roadanomaly.saved_model import is_model, place_of
 
 ROOT = Path(__file__).parent
@@ -30,14 +31,19 @@ def folders() -> Iterator[tuple[str, Path]]:
 
 
 def folder_of(model: str | Path) -> Path:
-    """Return where a model lies that is given as a folder or by its name in the package.
+    """Return where a model lies, however it is named; one of the hub is fetched.
 
     Args:
-        model: folder of a saved model or of a run, which wins over a name.
+        model: folder of a saved model or of a run, which wins over a name; a name in the package;
+            or `hf:owner/name`.
 
     Raises:
-        DataError: it is neither; names the models that there are.
+        DataError: it is none of these; names the models that there are. Or the hub has no such
+            model, or cannot be reached.
+        MissingExtra: a model of the hub, and the extra `hub` is not installed.
     """
+    if is_on_hub(model):
+        return fetch(str(model))
     place = place_of(Path(model))
     if is_model(place):
         return place

@@ -23,6 +23,9 @@ LEARN, HELD_OUT = "learn", "held_out"
 LEAST, FEW = 8, 40
 """Frames below which nothing can be learned, and below which a warning says that it is little."""
 
+SAMPLED = "[0-9][0-9][0-9]_[0-9][0-9][0-9][0-9][0-9].png"
+"""Names of sampled frames: the drive's number, then the frame's."""
+
 CLOSEST_S = 0.25
 """Seconds between two frames of a video, at least: closer ones show the same."""
 
@@ -163,6 +166,8 @@ def sample(
         UserError: the folder cannot be written.
     """
     drives = [open_drive(word, max(1, count // len(words))) for word in words]
+    for left in out.glob(f"*/{SAMPLED}"):  # of a sampling that was broken off, or failed
+        left.unlink()
     written, thumbnails = {LEARN: 0, HELD_OUT: 0}, []
     for number, drive in enumerate(drives):
         total = len(drive.frames)

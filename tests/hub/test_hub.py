@@ -138,6 +138,23 @@ def test_without_a_connection_a_sentence_says_so(hub, monkeypatch):
         ra.load("hf:somebody/roads")
 
 
+def test_without_a_connection_what_was_fetched_before_is_taken(pushed, monkeypatch, caplog):
+    before = ra.load("hf:somebody/roads")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    again = ra.load("hf:somebody/roads")
+    assert "cannot be reached; somebody/roads is taken as it was fetched last" in caplog.text
+    assert again.describe({}) == before.describe({})
+    with pytest.raises(DataError, match="cannot be reached"):
+        ra.load("hf:somebody/roads@v9")
+
+
+@pytest.mark.slow
+def test_a_model_of_the_hub_is_packed(pushed, tmp_path):
+    words = ["pack", "hf:somebody/roads", "--out", str(tmp_path / "packed"), "--limit", "1"]
+    assert main([*words, "--data.height", "64", "--data.width", "128"]) == 0
+    assert ra.load(tmp_path / "packed").calibration is not None
+
+
 def test_without_the_library_a_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(MissingExtra, match=r"roadanomaly\[hub\]"):

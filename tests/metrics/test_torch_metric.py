@@ -127,6 +127,18 @@ def test_labels_that_are_no_ids_and_names_that_are_none_are_refused():
         metric.compute()
 
 
+@pytest.mark.parametrize(
+    "label",
+    [torch.tensor([[[256, 0]]]), torch.tensor([[[-255, 0]]]), torch.tensor([[[-1, 0]]]).char()],
+    ids=["256", "-255", "255 in a byte with a sign"],
+)
+def test_a_label_that_fits_no_byte_is_no_other_label(label):
+    metric = SegmentMeIfYouCan()
+    metric.update(torch.zeros(label.shape), label)
+    with pytest.raises(DataError, match="holds the id"):
+        metric.compute()
+
+
 SHARES = {"shared": ([0, 2, 4], [1, 3, 0]), "one has all": (range(5), [])}
 
 

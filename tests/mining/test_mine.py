@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from roadanomaly.errors import DataError
+from roadanomaly.errors import DataError, OptionError
+from roadanomaly.mining.asked import ASKED, keep_asked
 from roadanomaly.mining.clip import mine_clip
 from roadanomaly.mining.index import write_index
 from roadanomaly.mining.spread import find_clips, mine_here, mine_on_ray
@@ -82,6 +83,7 @@ def test_peaks_are_kept_whole_where_they_are_asked_for(drives, tmp_path):
 
 
 def test_done_clips_are_not_mined_again(drives, tmp_path):
+    (drives / "monday" / "broken.mp4").unlink()
     tasks = find_clips([str(drives)], tmp_path / "out")
     first = list(mine_here(tasks, new_worker))
 
@@ -92,6 +94,34 @@ def test_done_clips_are_not_mined_again(drives, tmp_path):
     write_clip(drives / "monday" / "b.mkv", 30, range(5, 25))
     changed = find_clips([str(drives)], tmp_path / "out")
     assert len({task.key for task in changed} - {task.key for task in tasks}) == 1
+
+
+def test_a_clip_that_could_not_be_read_is_tried_again(drives, tmp_path):
+    tasks = find_clips([str(drives / "a.mp4")], tmp_path / "out")
+
+    def busy(_):
+        msg = "the share is busy"
+        raise DataError(msg)
+
+    failed = mine_clip(tasks[0], busy, None, judge, 5)
+    assert failed["error"] == "the share is busy"
+    (record,) = mine_here(tasks, new_worker)
+    assert record["error"] is None
+    assert len(record["events"]) == 2
+    assert json.loads(tasks[0].record.read_text()) == record
+
+
+def test_a_folder_holds_the_events_of_one_model_and_one_choice(drives, tmp_path):
+    out, asked = tmp_path / "out", {"model": "a", "top": 5, "size": None}
+    keep_asked(out, {**asked, "top": 3})
+    keep_asked(out, asked)  # nothing is mined yet
+    list(mine_here(find_clips([str(drives / "a.mp4")], out), new_worker))
+    keep_asked(out, asked)
+    with pytest.raises(OptionError, match=r"`model` was 'a' and is 'b'; `top` was 5 and is 9\."):
+        keep_asked(out, {**asked, "model": "b", "top": 9})
+    keep_asked(out, asked)
+    (out / ASKED).unlink()
+    keep_asked(out, {**asked, "top": 9})  # mined by an earlier version
 
 
 def mine_slowly(drives, out):

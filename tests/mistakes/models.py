@@ -145,6 +145,32 @@ def part_elsewhere(bench):
     return describe(bench, detector__encoder={"name": "timm", "weights": "../a"})
 
 
+@case("the encoder's weights lie elsewhere", "`segmenter.encoder_weights` names a file, '../a.pt'")
+def encoder_elsewhere(bench):
+    held = {"name": "smp", "encoder": "resnet18", "encoder_weights": "../a.pt"}
+    return describe(bench, segmenter=held)
+
+
+@case("the network is a repository", "`segmenter.model` names a file, 'somebody/else'")
+def network_elsewhere(bench):
+    return describe(bench, segmenter={"name": "transformers", "model": "somebody/else"})
+
+
+@case("a head of the detector is a folder", "`detector.heads.run` names a file, '/srv/other'")
+def head_elsewhere(bench):
+    return describe(bench, detector={"name": "fusion", "heads": [{"run": "/srv/other"}]})
+
+
+@case("a refiner begins from elsewhere", "`refiners.0.start` names a file")
+def refiner_elsewhere(bench):
+    return describe(bench, refiners=[{"name": "smooth", "start": "../a"}])
+
+
+@case("the refiners are a word", "`refiners` is 'smooth', not a list")
+def refiners_word(bench):
+    return describe(bench, refiners="smooth")
+
+
 @case("the classes are numbers", "`segmenter.classes` is [1, 2], not a list of words")
 def classes_numbers(bench):
     return describe(bench, segmenter__classes=[1, 2])

@@ -36,6 +36,20 @@ def test_images_are_taken_evenly_and_copied_as_they_are(tmp_path):
         assert (read_image(path) == read_image(folder / f"{number:04}.png")).all()
 
 
+def test_frames_of_a_sampling_that_failed_are_not_learned_from(tmp_path):
+    few = pictures(tmp_path / "few", 6)
+    with pytest.raises(DataError, match="at least 8 are needed"):
+        sample([str(few), str(few)], 2, tmp_path / "frames")
+    sample([str(pictures(tmp_path / "drive", 100))], 100, tmp_path / "frames")
+    note = tmp_path / "frames" / "learn" / "note.png"
+    write_image(note, np.zeros((4, 4, 3), np.uint8))
+    found = sample([str(few), str(few)], 12, tmp_path / "frames")
+    written = sorted((tmp_path / "frames").rglob("*_*.png"))
+    assert len(written) == found.learn + found.held_out == 12
+    assert len({path.name for path in written}) == 12
+    assert note.exists()
+
+
 @pytest.mark.parametrize("count", [8, 31, 32, 75, 160, 1000])
 def test_a_quarter_of_the_time_is_held_out_in_few_stretches(count):
     held = [is_held_out(place, count) for place in range(count)]
