@@ -25,14 +25,22 @@ def file_name(text: str) -> str:
     >>> file_name("seq 1/frame:7")
     'seq 1%2Fframe%3A7'
     """
-    name = quote(text, safe=" ()+,=@")
-    if len(name) <= LONGEST:
-        return name
-    return f"{name[: LONGEST - 20]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    name = quote(text, safe=" ()+,=@", errors="surrogateescape")
+    return name if len(name) <= LONGEST else _cut(name, text)
+
+
+def shortened(name: str) -> str:
+    """Return a file name that leaves room for an ending; one that was cut ends in a hash of it."""
+    return name if len(os.fsencode(name)) <= LONGEST else _cut(name, name)
+
+
+def _cut(name: str, text: str) -> str:
+    kept = os.fsencode(name)[: LONGEST - 20].decode(errors="ignore")
+    return f"{kept}-{hashlib.sha256(os.fsencode(text)).hexdigest()[:16]}"
 
 
 LONGEST = 200
-"""Letters of a name from `file_name`; file systems take 255 bytes, endings included."""
+"""Bytes of a name without its endings; file systems take 255 bytes, endings included."""
 
 
 def in_words(size: float) -> str:

@@ -26,7 +26,7 @@ from roadanomaly.data.images import read_image, to_array, write_image
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.detectors.explanation import explanation
 from roadanomaly.errors import DataError, OptionError
-from roadanomaly.files import files_named, write_array, write_text
+from roadanomaly.files import files_named, shortened, write_array, write_text
 from roadanomaly.image_input import as_tensor
 from roadanomaly.ledger import Ledger
 from roadanomaly.model import Model, Result, load
@@ -212,7 +212,7 @@ def _distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
     }
     if len(set(names.values())) < len(paths):
         names = {path: f"{number:06d}_{path.stem}" for number, path in enumerate(paths)}
-    return names
+    return {path: shortened(name) for path, name in names.items()}
 
 
 def write_result(out: Path, name: str, image: np.ndarray, result: Result) -> None:

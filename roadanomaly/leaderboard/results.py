@@ -151,7 +151,9 @@ def _missing(board: Board, run: Run) -> str:
 
 
 def _holds(board: Board, set_name: str, run: Run) -> str:
-    """Return the key of an evaluation that still holds, or nothing."""
+    """Return the key of an evaluation that is there and still holds, or nothing."""
+    if not (evaluation_folder(board, set_name, run) / "record.json").exists():
+        return ""
     stamp = read_values(evaluation_stamp(board, set_name, run))
     try:
         key = key_of(run, asked_of(board.sets[set_name]))

@@ -67,6 +67,9 @@ class Segmenter(nn.Module, ABC):
     classified: str = ""
     """Name of the map that `classify` reads; "" where there is none."""
     query_width: int = 0
+    least_cells: int = 1
+    """Squares of `divisor` pixels that an image needs; 2 where a layer normalises a map over its
+    pixels and cannot do so with one. Smaller images are padded."""
 
     def __init__(
         self,
@@ -203,6 +206,8 @@ class Segmenter(nn.Module, ABC):
                 image = functional.interpolate(image, size=self.input_size, mode="bilinear")
             return image, (height, width)
         right, bottom = -width % self.divisor, -height % self.divisor
+        if self.least_cells > 1 and height + bottom == width + right == self.divisor:
+            right += self.divisor
         if right or bottom:
             image = functional.pad(image, (0, right, 0, bottom), mode="replicate")
         return image, (height + bottom, width + right)

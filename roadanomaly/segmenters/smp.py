@@ -99,6 +99,7 @@ class SmpSegmenter(ProbedSegmenter):
         self.decoder = dict(decoder or {})
         self.network = network
         self._normalisation = {"mean": tuple(mean), "std": tuple(std)}
+        self.least_cells = 2 if any(map(_is_by_channel, network.modules())) else 1
         try:
             self.features = self.probe()
         except RuntimeError as error:
@@ -136,6 +137,13 @@ class SmpSegmenter(ProbedSegmenter):
                     feature = layer(feature)
             return feature
         return head.head(feature)
+
+
+def _is_by_channel(layer: nn.Module) -> bool:
+    """Whether a layer normalises each channel over its pixels alone."""
+    if isinstance(layer, nn.GroupNorm):
+        return layer.num_groups == layer.num_channels
+    return isinstance(layer, nn.modules.instancenorm._InstanceNorm)
 
 
 def _load_encoder(encoder: Any, name: str, weights: str) -> None:

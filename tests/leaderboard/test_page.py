@@ -3,18 +3,21 @@
 import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 import yaml
 
+from roadanomaly.cli.main import main
 from roadanomaly.leaderboard.page import FILES, write_board
-from roadanomaly.leaderboard.places import failure_file, write_values
+from roadanomaly.leaderboard.places import evaluation_folder, failure_file, write_values
 from roadanomaly.leaderboard.plan import plan_of
 from roadanomaly.leaderboard.results import read_rows
 from roadanomaly.leaderboard.tables import order_of
+from roadanomaly.leaderboard.work import Worker
 from roadanomaly.report.published import published
-from tests.leaderboard.made import make_all, make_board, make_evaluation, make_run, runs_of
+from tests.leaderboard.made import HELD, make_all, make_board, make_evaluation, make_run, runs_of
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +143,27 @@ def test_figures_of_a_model_that_is_there_no_more_are_not_shown(tmp_path):
     rows = {row.name: row for row in read_rows(board, plan_of(board, tmp_path))}
     assert rows["odin"].missing == "not evaluated yet"
     assert not rows["odin"].scored["streets"]
+
+
+def test_an_evaluation_that_was_deleted_is_a_row_without_figures(tmp_path):
+    board = make_board(tmp_path)
+    run = runs_of(board)["odin_0"]
+    make_run(run)
+    make_evaluation(board, run, 1.0)
+    shutil.rmtree(evaluation_folder(board, "streets", run))
+    rows = {row.name: row for row in read_rows(board, plan_of(board, tmp_path))}
+    assert rows["odin"].missing == "not evaluated yet"
+
+
+def test_a_page_of_somebody_else_is_refused_before_anything_is_made(tmp_path, monkeypatch, capsys):
+    config, out = tmp_path / "board.yaml", tmp_path / "board"
+    config.write_text(yaml.safe_dump({**HELD, "out": str(out)}))
+    out.mkdir()
+    (out / FILES[0]).write_text("notes")
+    monkeypatch.setattr(Worker, "go", lambda *_: pytest.fail("work was done"))
+    assert main(["leaderboard", str(config)]) == 2
+    assert f"holds {FILES[0]}, which this command would replace" in capsys.readouterr().err
+    assert (out / FILES[0]).read_text() == "notes"
 
 
 def test_a_run_of_another_config_is_a_row_without_figures(tmp_path):

@@ -48,6 +48,19 @@ def test_image_logits_are_the_library_s_own(segmenter):
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("size", [(1, 1), (32, 32)])
+def test_a_picture_of_one_square_is_padded_where_a_channel_is_normalised_alone(size):
+    narrow = {"decoder_segmentation_channels": 32}
+    small = SmpSegmenter("fpn", "tu-mobilenetv3_small_050", CLASSES, decoder=narrow).eval()
+    image = images(*size)
+    rows = [min(place, size[0] - 1) for place in range(32)]
+    columns = [min(place, size[1] - 1) for place in range(64)]
+    expected = small(image[..., rows, :][..., columns]).image_logits()[..., : size[0], : size[1]]
+    assert small(image).image_logits().equal(expected)
+    assert expected.isfinite().all()
+
+
+@torch.inference_mode()
 def test_features_have_the_declared_shapes(segmenter):
     found = segmenter(images(64, 96, count=2), features=list(segmenter.features)).features
     assert list(found) == list(segmenter.features)
