@@ -43,6 +43,11 @@ LONGEST = 200
 """Bytes of a name without its endings; file systems take 255 bytes, endings included."""
 
 
+def readable(name: str) -> str:
+    """Return text that any program takes; a file name's bytes that are no UTF-8 are escaped."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 def in_words(size: float) -> str:
     """Write a number of bytes for people.
 
@@ -168,12 +173,12 @@ def remove_partial(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text as UTF-8.
+    """Write text as UTF-8; bytes of file names that are none are escaped.
 
     Raises:
         UserError: it cannot be written.
     """
-    write_bytes(path, text.encode())
+    write_bytes(path, readable(text).encode())
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from roadanomaly.errors import NotCalibrated, OptionError, nearest
 from roadanomaly.exchange.coco import CocoFiles
 from roadanomaly.exchange.cvat import CvatArchive, refuse_doubles
+from roadanomaly.files import readable
 from roadanomaly.model import Model, Result
 
 FORMATS: Mapping[str, type[CocoFiles] | type[CvatArchive]] = {
@@ -61,7 +62,9 @@ class Findings:
         self.files = [FORMATS[name](out) for name in formats]
         self.counts: list[int] = []
         base = os.path.commonpath([path.absolute().parent for path in paths])
-        self.named = {path: path.absolute().relative_to(base).as_posix() for path in paths}
+        self.named = {
+            path: readable(path.absolute().relative_to(base).as_posix()) for path in paths
+        }
         if "cvat" in formats:
             refuse_doubles(list(self.named.values()))
 

@@ -65,7 +65,7 @@ class LabelColours:
     def listed(self) -> set[str]:
         """Return the ids of the images that the export lists: without a mask they show nothing."""
         lists = sorted((self.folder.parent / LISTS).glob("*.txt"))
-        lines = [line.strip().strip('"') for one in lists for line in one.read_text().splitlines()]
+        lines = [line.strip().strip('"') for one in lists for line in _lines(one)]
         return {"__".join(Path(line).parts) for line in lines if line}
 
     def read(self, path: Path) -> Tensor:
@@ -100,7 +100,7 @@ def read_labelmap(path: Path) -> Mapping[str, tuple[int, int, int]]:
         DataError: a line is not like this, or two labels have one colour.
     """
     found: dict[str, tuple[int, int, int]] = {}
-    for line in path.read_text(errors="replace").splitlines():
+    for line in _lines(path):
         if not line.strip() or line.startswith("#"):
             continue
         name, _, rest = line.partition(":")
@@ -115,6 +115,10 @@ def read_labelmap(path: Path) -> Mapping[str, tuple[int, int, int]]:
         msg = f"{path} gives {shorten(found)} fewer colours than labels; each needs its own."
         raise DataError(msg)
     return found
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
 
 
 def _packed(colours: np.ndarray) -> np.ndarray:

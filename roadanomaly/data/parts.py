@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 from roadanomaly.errors import OptionError, nearest
 
@@ -22,7 +23,7 @@ def in_part(name: str, part: str, held_out: float) -> bool:
 
 def place_of(name: str) -> float:
     """Return a name's place in 0..1, by its hash; a share of a set is what lies below it."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
+    return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8], "big") / 2**64
 
 
 def check_part(part: str, held_out: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def model_hash(model: str) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.is_file() and not path.name.startswith(".") and path.suffix != ".md":
-            digest.update(path.name.encode())
+            digest.update(os.fsencode(path.name))
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ def clip_key(path: Path) -> str:
     """
     stat = path.stat()
     state = f"{path.absolute()}|{stat.st_size}|{stat.st_mtime_ns}"
-    return f"{path.stem[:60]}-{hashlib.sha256(state.encode()).hexdigest()[:12]}"
+    return f"{path.stem[:60]}-{hashlib.sha256(os.fsencode(state)).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from roadanomaly.files import readable
 from roadanomaly.types import Component, Frame
 
 GAP = 4
@@ -95,7 +96,7 @@ def class_sheet(image: np.ndarray, classes: np.ndarray, names: Sequence[str]) ->
         top = place * line
         legend[top + 2 : top + line - 2, 4:24] = class_picture(np.array([[index]]))[0, 0]
         share = 100 * counts[found == index][0] / classes.size
-        text = f"{names[index]} {share:.1f} %"
+        text = f"{readable(names[index])} {share:.1f} %"
         cv2.putText(
             legend, text, (30, top + line - 5), FONT, line / 50, (20, 20, 20), 1, cv2.LINE_AA
         )
@@ -132,9 +133,9 @@ def column(rows: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def caption(picture: np.ndarray, text: str) -> np.ndarray:
-    """Put a line of text above a picture."""
+    """Put a line of text above a picture; OpenCV ends the program where text is no UTF-8."""
     bar = np.full((22, picture.shape[1], 3), 255, np.uint8)
-    cv2.putText(bar, text, (4, 16), FONT, 0.45, (20, 20, 20), 1, cv2.LINE_AA)
+    cv2.putText(bar, readable(text), (4, 16), FONT, 0.45, (20, 20, 20), 1, cv2.LINE_AA)
     return np.concatenate([bar, picture], axis=0)
 
 

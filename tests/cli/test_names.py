@@ -1,6 +1,8 @@
 """Files whose names hold umlauts, another script, spaces, quotes and what addresses escape."""
 
 import json
+import os
+import shutil
 import zipfile
 from xml.etree import ElementTree
 
@@ -42,6 +44,43 @@ def test_predict_keeps_names_in_files_and_in_what_other_tools_read(
                 text = ElementTree.fromstring(archive.read(entry))
                 listed += " ".join(one.get("name", "") for one in text.iter("image"))
     assert all(name in listed for name in NAMES)
+
+
+@pytest.mark.slow
+def test_a_name_that_is_no_utf_8_and_one_as_long_as_can_be_are_names_too(
+    command, model_folder, named, tmp_path
+):
+    strange, long = os.fsdecode("Stra\xdfe".encode("latin-1")), "x" * 240
+    folder, out = tmp_path / "few", tmp_path / "out"
+    folder.mkdir()
+    try:
+        for name in (strange, long, long[:-1] + "y"):
+            shutil.copy(named / "two words.png", folder / f"{name}.png")
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    words = ("--out", out, "--format", "coco,cvat")
+    code, _, err = command("predict", model_folder, folder, *words)
+    assert code == 0, err
+    assert np.load(out / f"{strange}_score.npy").shape == (32, 64)
+    assert len(list(out.glob("x*_score.npy"))) == 2
+    with zipfile.ZipFile(out / "cvat.zip") as archive:
+        assert r"SegmentationClass/Stra\udcdfe.png" in archive.namelist()
+    images = json.loads((out / "coco.json").read_text())["images"]
+    assert images[0]["file_name"] == r"Stra\udcdfe.png"
+    words = ("--on", "folder", "--data.images", folder, "--data.labels", masks(folder, tmp_path))
+    code, _, err = command("evaluate", model_folder, *words, "--out", tmp_path / "judged")
+    assert code == 0, err
+    assert r"Stra\udcdfe" in (tmp_path / "judged" / "report.html").read_text()
+
+
+def masks(folder, root):
+    """Write a mask of each image, with an object in the middle."""
+    label = np.zeros((32, 64), np.uint8)
+    label[8:24, 16:48] = 1
+    for path in folder.iterdir():
+        write_image(root / "masks" / "one.png", label)
+        (root / "masks" / "one.png").rename(root / "masks" / path.name)
+    return root / "masks"
 
 
 def test_a_clip_is_a_file_though_its_name_looks_like_an_address(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from enum import Enum
@@ -34,7 +35,7 @@ def fingerprint(paths: Mapping[str, Path]) -> str:
     for key in sorted(paths):
         status = paths[key].stat()
         entry = f"{key}\0{paths[key].name}\0{status.st_size}\0{status.st_mtime_ns}\n"
-        digest.update(entry.encode())
+        digest.update(os.fsencode(entry))
     return digest.hexdigest()[:16]
 
 
