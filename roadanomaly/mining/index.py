@@ -9,9 +9,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from roadanomaly.extras import require
-from roadanomaly.files import write_bytes, write_text
+from roadanomaly.files import readable, write_bytes, write_text
 
 COLUMNS = ("clip", "id", "start_s", "end_s", "peak_s", "peak_score", "peak_frame", "thumbnail")
 INDEX = ("index.parquet", "index.html")
@@ -56,7 +57,8 @@ def _write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     whole, real, text = arrow.int64(), arrow.float64(), arrow.string()
     types = {"clip": text, "id": whole, "peak_frame": whole, "thumbnail": text}
     columns = {
-        name: arrow.array([row[name] for row in rows], types.get(name, real)) for name in COLUMNS
+        name: arrow.array([_plain(row[name]) for row in rows], types.get(name, real))
+        for name in COLUMNS
     }
     for place, name in enumerate(BOX):
         columns[name] = arrow.array([row["box"][place] for row in rows], whole)
@@ -65,11 +67,15 @@ def _write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     write_bytes(path, content.getvalue())
 
 
+def _plain(value: Any) -> Any:
+    return readable(value) if isinstance(value, str) else value
+
+
 def _page(rows: Sequence[dict[str, Any]], records: Sequence[dict[str, Any]], heading: str) -> str:
     hours = sum(record["seconds"] for record in records) / 3600
     broken = [record for record in records if record["error"]]
     cards = "\n".join(
-        f'<li><img src="{html.escape(row["thumbnail"])}" alt="" loading="lazy">'
+        f'<li><img src="{quote(row["thumbnail"], errors="surrogateescape")}" alt="" loading="lazy">'
         f"<p><b>{row['peak_score']:.2f}</b> · {row['start_s']:.1f} to {row['end_s']:.1f} s<br>"
         f"<small>{html.escape(row['clip'])} #{row['id']}</small></p></li>"
         for row in rows

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import sys
 import time
+from urllib.parse import unquote_to_bytes
 
 import av
 import cv2
@@ -122,6 +124,21 @@ def test_a_folder_holds_the_events_of_one_model_and_one_choice(drives, tmp_path)
     keep_asked(out, asked)
     (out / ASKED).unlink()
     keep_asked(out, {**asked, "top": 9})  # mined by an earlier version
+
+
+def test_a_clip_whose_name_is_no_utf_8_is_in_the_index(tmp_path):
+    name = os.fsdecode("Stra\xdfe #1".encode("latin-1"))
+    event = dict.fromkeys(("id", "start_s", "end_s", "peak_s", "peak_score", "peak_frame"), 1)
+    event |= {"thumbnail": f"thumbnails/{name}-1.jpg", "box": [0, 0, 1, 1]}
+    record = {"clip": f"{name}.mp4", "seconds": 1.0, "error": None, "events": [event]}
+    write_index(tmp_path, [record], "a model")
+    (row,) = parquet.read_table(tmp_path / "index.parquet").to_pylist()
+    assert row["clip"] == r"Stra\udcdfe #1.mp4"
+    page = (tmp_path / "index.html").read_text()
+    assert r"Stra\udcdfe #1.mp4" in page
+    (address,) = re.findall(r'<img src="([^"]*)"', page)
+    assert os.fsdecode(unquote_to_bytes(address)) == event["thumbnail"]
+    assert "#" not in address
 
 
 def mine_slowly(drives, out):
