@@ -104,6 +104,7 @@ def run(arguments: Sequence[str]) -> None:
     if given.explain:
         require_explaining(model)
     out = Path(given.out)
+    paths = without_results(find_images(images), out)
     findings = Findings(out, formats, paths)
     _claim(out, _distinct_names(paths).values(), given.explain, findings.names)
     broken = _predict_all(model, paths, out, given.explain, findings)
@@ -127,6 +128,20 @@ def find_images(words: Sequence[str]) -> list[Path]:
             msg = f"{word} is a video; `roadanomaly video {word} --out found.mp4` takes these."
             raise DataError(msg)
     return files_named(words, SUFFIXES, "image")
+
+
+def without_results(paths: Sequence[Path], out: Path) -> list[Path]:
+    """Leave out what an earlier call wrote, where results lie beside their images.
+
+    Raises:
+        DataError: nothing else is left.
+    """
+    written = {(out / name).absolute() for name in Ledger(out).names()}
+    left = [path for path in paths if path.absolute() not in written]
+    if not left:
+        msg = f"all that is named is results of an earlier call in --out {out}; name the images."
+        raise DataError(msg)
+    return left
 
 
 def require_explaining(model: Model) -> None:

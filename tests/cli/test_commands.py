@@ -58,6 +58,17 @@ def test_predict_writes_everything_and_goes_on_after_a_broken_image(
     assert [path.name for path in (tmp_path / "found").glob(".*")] == [".roadanomaly.json"]
 
 
+@pytest.mark.slow
+def test_results_beside_their_images_are_no_images(command, model_folder, photos):
+    told = command("predict", model_folder, photos, "--out", photos)[1]
+    before = sorted(photos.iterdir())
+    assert command("predict", model_folder, photos, "--out", photos)[1] == told
+    assert "3 of 3 images" in told
+    assert sorted(photos.iterdir()) == before
+    code, _, err = command("predict", model_folder, photos / "a_heat.png", "--out", photos)
+    assert (code, "results of an earlier call" in err) == (2, True)
+
+
 def test_predict_takes_globs_and_a_stricter_rate(command, model_folder, photos, tmp_path):
     out = tmp_path / "found"
     code, *_ = command("predict", model_folder, f"{photos}/[ab].jpg", "--out", out)
