@@ -215,6 +215,17 @@ class Calibration:
         return cls(**{**values, **tuples})
 
 
+def check_rate(rate: float) -> None:
+    """Refuse a false-alarm rate outside (0, 1).
+
+    Raises:
+        OptionError: says so.
+    """
+    if not 0 < rate < 1:
+        msg = f"the false-alarm rate must lie between 0 and 1, not {rate:g}."
+        raise OptionError(msg)
+
+
 def calibrate(
     inlier_scores: Iterable[np.ndarray],
     rate: float,
@@ -238,9 +249,7 @@ def calibrate(
         OptionError: a rate outside (0, 1).
         DataError: no inlier pixel at all, or scores that are not finite.
     """
-    if not 0 < rate < 1:
-        msg = f"the false-alarm rate must lie between 0 and 1, not {rate:g}."
-        raise OptionError(msg)
+    check_rate(rate)
     rng = np.random.default_rng(seed)
     reservoir = Reservoir(total, seed)
     for scores in inlier_scores:

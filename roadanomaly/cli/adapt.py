@@ -15,6 +15,7 @@ from roadanomaly.cli.runs import start
 from roadanomaly.cli.which_model import add_model, the_model
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.ledger import Ledger
+from roadanomaly.negatives import NEGATIVES as NEGATIVE_SOURCES
 from roadanomaly.training.adapt_config import AdaptConfig
 from roadanomaly.training.adapt_parts import load_calibrated, prepare_model
 from roadanomaly.training.adapted import RESULT, SHEET, Adapted
@@ -120,6 +121,7 @@ def _new(folder: RunFolder, given: Namespace) -> AdaptConfig:
     folder.require_free()
     config = _config(folder, given, Sampled(1, 1, 0.0))
     prepare_model(load_calibrated(config.model), config)
+    NEGATIVE_SOURCES.from_spec(config.negatives)
     Ledger(folder.path).claim([f"{FRAMES}/", RESULT, SHEET])
     size = tuple(given.size) if given.size else None
     sampled = sample(given.drives, given.frames, folder.path / FRAMES, size)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from jsonargparse import Namespace
 
-from roadanomaly.calibration import calibrate
+from roadanomaly.calibration import calibrate, check_rate
 from roadanomaly.cli.computing import check_computing, frames_together
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import new_parser, parse
@@ -71,6 +71,7 @@ def run(arguments: Sequence[str]) -> None:
         arguments = ["--config", *arguments]
     given = parse(parser, arguments)
     check_computing(given.precision, given.batch)
+    check_rate(given.false_alarms)
     require_replaceable(Path(given.out) / "model", FILES)
     with holding(Path(given.out), ["fit", *arguments]):
         _fit(given)
@@ -90,6 +91,7 @@ def _fit(given: Namespace) -> None:
         frames = MixedFrames(frames, NEGATIVES.from_spec(given.negatives))
         model.detector.trained_on = frames.negatives.content
     held_out = _frames(given.calibration_data or held_out_part(given.data), given.size)
+    validation = DATASETS.from_spec(given.validation_data) if given.validation_data else None
     if model.detector.kind == "fit" and given.detector:
         fit(model, frames, given.held_out, batch)
     if given.refiners is not None:
@@ -97,8 +99,7 @@ def _fit(given: Namespace) -> None:
     name = title(held_out)
     scores = inlier_scores(model, held_out, batch)
     model.calibration = calibrate(scores, given.false_alarms, name, seed=given.seed)
-    if given.validation_data:
-        validation = DATASETS.from_spec(given.validation_data)
+    if validation is not None:
         threshold = best_f1_threshold(model, validation, batch)
         model.calibration = model.calibration.with_f1(threshold, title(validation))
     made = run_record(

@@ -58,6 +58,10 @@ def test_a_drive_becomes_a_model_with_its_figures(
         (("DRIVE", "--model", "RUN", "--out", "mine", "--moves", "x"), "one of correction"),
         (("DRIVE", "--model", "RUN", "--out", "mine", "--moves", "heads"), "has no parameters"),
         (("DRIVE", "--model", "RUN", "--out", "mine", "--size", "8", "8"), "at least 32 pixels"),
+        (
+            ("DRIVE", "--model", "RUN", "--out", "mine", "--negatives", "{name: nothing}"),
+            "no negative source is called 'nothing'",
+        ),
         (("--out", "mine", "--resume"), "holds no adaptation"),
         (("DRIVE", "--out", "mine", "--resume"), "leave them out"),
     ],
@@ -71,6 +75,24 @@ def test_mistakes_are_told_and_leave_nothing(
     assert code == 2
     assert says in told
     assert not list((tmp_path / "mine").rglob("*.png"))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--false_alarms", 0), "must lie between 0 and 1, not 0"),
+        (("--validation_data.name", "nothing"), "no data set is called 'nothing'"),
+    ],
+)
+def test_fit_refuses_what_it_needs_at_its_end_before_it_begins(
+    command, model_folder, tmp_path, monkeypatch, words, says
+):
+    monkeypatch.setattr("roadanomaly.cli.fit.fit", lambda *_: pytest.fail("it has begun"))
+    data = ("--data.name", "streets", "--data.count", 2)
+    words = ("--run", model_folder, "--detector.name", "mahalanobis", *data, *words)
+    code, _, told = command("fit", *words, "--out", tmp_path / "fitted")
+    assert code == 2
+    assert says in told
 
 
 def test_a_set_without_splits_sets_the_threshold_itself():
