@@ -225,7 +225,7 @@ def _calibration_faults(held: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "calibration.rate", f"is {_short(held.get('rate'))}, not a number within 0..1"
     if not _is_whole(held.get("pixels")) or held["pixels"] < 1:
         yield "calibration.pixels", f"is {_short(held.get('pixels'))}, not a whole number from 1"
-    if held.get("way", "rate") not in WAYS:
+    if held.get("way", "rate") not in tuple(WAYS):
         yield "calibration.way", f"is {_short(held['way'])}, and not one of {', '.join(WAYS)}"
     named = held.get("sensitivities", {})
     if not isinstance(named, dict) or not _is_list(list(named.values()), float):

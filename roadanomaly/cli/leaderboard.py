@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from jsonargparse.typing import PositiveInt
 from tqdm import tqdm
 
 from roadanomaly.cli.parsing import new_parser, parse
@@ -39,7 +40,7 @@ def run(arguments: Sequence[str]) -> None:
     add("--only", type=str, default="", help="make only these rows, comma-separated")
     add("--page", action="store_true", help="make nothing: write page and tables of what is there")
     add("--retrain", action="store_true", help="delete and make again what another config made")
-    add("--workers", type=int, default=1, help="processes of an evaluation")
+    add("--workers", type=PositiveInt, default=1, help="processes of an evaluation")
     given = parse(parser, arguments)
     path = Path(given.config)
     board = moved(read_board(path), given.out)

@@ -221,6 +221,11 @@ def calibration_way(bench):
     return describe(bench, calibration=GOOD | {"way": "luck"})
 
 
+@case("the calibration's way is an object", "`calibration.way` is {'name': 'rate'}")
+def calibration_way_object(bench):
+    return describe(bench, calibration=GOOD | {"way": {"name": "rate"}})
+
+
 @case("an option of the detector has 70 bits", "`temperature` is", "within 64 bits")
 def beyond_64_bits(bench):
     return describe(bench, detector={"name": "energy", "temperature": 2**70})
