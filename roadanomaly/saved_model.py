@@ -23,7 +23,7 @@ from roadanomaly.calibration import WAYS
 from roadanomaly.errors import DataError
 from roadanomaly.folders import standing
 
-FOREIGN = ("encoder_weights", "run", "start", "use_pretrained_backbone", "weights")
+FOREIGN = ("encoder_weights", "run", "start", "weights")
 """Options that name weights beside the model's own; those of a saved model are None or "none"."""
 
 
@@ -200,7 +200,7 @@ def _foreign_files(place: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         hub = ("model",) if value.get("name") == "transformers" else ()
         for key, one in value.items():
-            if key in (*FOREIGN, *hub) and one not in (None, "none", False):
+            if key in (*FOREIGN, *hub) and one not in (None, "none"):
                 yield f"{place}.{key}", f"names a file, {_short(one)}; a saved model holds its own"
             yield from _foreign_files(f"{place}.{key}", one)
     elif isinstance(value, list):
