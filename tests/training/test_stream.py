@@ -106,6 +106,12 @@ def test_a_crop_depends_on_seed_and_number_alone():
     assert first[1].image.shape == (3, 32, 48)
 
 
+def test_a_frame_is_cut_anew_each_time_that_it_comes():
+    crops = stream(frames=Streets(count=1, height=48, width=64))
+    images = [crops[number][1].image for number in range(4)]
+    assert not any(one.equal(other) for one, other in itertools.combinations(images, 2))
+
+
 def test_an_empty_set_is_refused():
     class Empty(Streets):
         def __len__(self):
