@@ -283,16 +283,22 @@ def test_a_planted_outlier_scores_higher(name):
 
 
 @those_that_learn
-def test_the_loss_is_named_finite_and_moves_what_it_says(name):
+def test_the_loss_is_named_finite_and_reaches_what_learns(name):
     """Finite scalars with finite gradients, with negatives, without, and on void alone."""
     detector = build_detector(name, len(toy.CLASSES))
     segmenter = toy.segmenter_for(name)
     detector.attach(segmenter)
     inliers = toy.inliers(2, 0)
     void = replace(inliers, label=torch.full_like(inliers.label, IGNORE))
-    for batch in (toy.planted(inliers, 0.2), inliers, void):
+    learning = [*detector.parameters()]
+    learning += segmenter.parameters() if kind_of(name) == "finetune" else ()
+    planted = toy.planted(inliers, 0.2)
+    if detector.supervision == "void":
+        planted.label[planted.negative] = VOID
+    for batch in (planted, inliers, void):
         before = batch.image.clone(), batch.label.clone()
         detector.zero_grad()
+        segmenter.zero_grad()
         terms = detector.loss(detector.look(segmenter, batch.image), batch)
         backward(terms)
         for term in terms.values():
@@ -300,6 +306,8 @@ def test_the_loss_is_named_finite_and_moves_what_it_says(name):
             assert torch.isfinite(term)
         for parameter in detector.parameters():
             assert parameter.grad is None or torch.isfinite(parameter.grad).all()
+        if batch is planted and terms:
+            assert any(one.grad is not None and one.grad.any() for one in learning)
         assert torch.equal(before[0], batch.image)
         assert torch.equal(before[1], batch.label)
 
