@@ -43,7 +43,10 @@ KINDS = {"flow": FlowConfig, "generator": GeneratorConfig}
 
 
 RECIPES = [path for path in sorted(FOLDER.glob("*.yaml")) if "leaderboard" not in path.name]
-RECIPES += sorted(FOLDER.glob("published/*.yaml"))
+PUBLISHED = [
+    pytest.param(path, marks=pytest.mark.slow, id=path.stem)
+    for path in sorted(FOLDER.glob("published/*.yaml"))
+]
 
 
 @cache
@@ -51,7 +54,7 @@ def parser_of(kind):
     return add_keys(new_parser("train", "", ""), kind)
 
 
-@pytest.mark.parametrize("path", [*RECIPES, *MODELS], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*RECIPES, *MODELS, *PUBLISHED], ids=lambda path: path.stem)
 def test_a_recipe_names_what_there_is(path):
     keys = yaml.safe_load(path.read_text())
     kind = next((kind for key, kind in KINDS.items() if key in keys), TrainConfig)

@@ -153,6 +153,7 @@ def test_pack_writes_a_card_figures_and_named_thresholds(model, tmp_path, capsys
     assert not re.search(r"ann|/data/", card + (out / "model.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

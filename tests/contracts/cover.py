@@ -32,6 +32,13 @@ def firsts_fast(names: Iterable[str]) -> list[Any]:
     return [pytest.param(name, marks=[] if name in FIRST else [pytest.mark.slow]) for name in names]
 
 
+def networks_fast(names: Iterable[str]) -> list[Any]:
+    """Return networks as parameters; the second of an adapter that answers alike is slow."""
+    first = {(NETWORKS[one].name, NETWORKS[one].masks): one for one in reversed(list(NETWORKS))}
+    kept = set(first.values())
+    return [pytest.param(name, marks=[] if name in kept else [pytest.mark.slow]) for name in names]
+
+
 def role(network: str, detector: str) -> tuple[str, str]:
     """Return a detector's kind and what it reads of a network: masks, evidence or logits."""
     kind = DETECTORS.get(detector)

@@ -10,13 +10,16 @@ import torch
 from roadanomaly.errors import FeatureError
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.types import IGNORE, NEGATIVE
+from tests.contracts.cover import networks_fast
 from tests.contracts.tiny import CLASSES, NETWORKS, network
 
-every = pytest.mark.parametrize("name", NETWORKS)
+every = pytest.mark.parametrize("name", networks_fast(NETWORKS))
 STEP = 0.003
 """Learning rate that every small network bears."""
 
-those_that_learn = pytest.mark.parametrize("name", [n for n in NETWORKS if NETWORKS[n].trainable])
+those_that_learn = pytest.mark.parametrize(
+    "name", networks_fast(n for n in NETWORKS if NETWORKS[n].trainable)
+)
 
 
 @pytest.fixture

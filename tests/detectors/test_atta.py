@@ -83,6 +83,7 @@ def test_statistics_come_back_to_the_bit_also_after_a_failure(layers):
     assert not any(module._forward_pre_hooks for module in layers.modules())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [0, 1])
 def test_every_frame_meets_the_network_as_it_was(segmenter, steps):
     model = adapting(segmenter, steps=steps, lr=0.01)

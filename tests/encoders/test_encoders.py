@@ -71,6 +71,7 @@ def torchvisions_vgg(depth):
     return whole.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [16, 19])
 def test_vgg_is_torchvisions(depth, tmp_path):
     whole = torchvisions_vgg(depth)

@@ -72,6 +72,7 @@ def rooted(spec, name, tmp_path):
     return {**spec, "root": str(made(tmp_path / "set"))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [dict, nested])
 @pytest.mark.parametrize("name", SPECS)
 def test_both_forms_draw_what_they_drew_before(name, form, tmp_path):

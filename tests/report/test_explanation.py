@@ -8,6 +8,7 @@ import pytest
 
 import roadanomaly as ra
 from roadanomaly.cli.main import main
+from roadanomaly.data.image_arrays import write_image
 from roadanomaly.data.streets import Streets
 from roadanomaly.detectors.explanation import Explanation
 from roadanomaly.negatives.label_swap import LabelSwap
@@ -89,6 +90,7 @@ def test_predict_explains(tmp_path, capsys):
 def test_predict_refuses_to_explain_what_has_nothing_to_show(tmp_path, capsys):
     model = ra.Model(ra.segmenter("espnetv2", scale=0.5), ra.detector("energy"))
     model.save(tmp_path / "run")
+    write_image(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
     assert main(["predict", str(tmp_path / "run"), str(tmp_path), "--explain"]) == 2
     said = capsys.readouterr().err
     assert "`energy`" in said

@@ -109,6 +109,7 @@ def test_a_result_is_saved_under_the_name_of_its_upload(web, tmp_path, name):
     assert told.get_content_disposition() == "inline"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [

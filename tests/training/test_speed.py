@@ -157,6 +157,7 @@ def test_a_network_that_cannot_be_compiled_runs_as_it_is(tmp_path):
     assert task.network.layer.weight.grad is None
 
 
+@pytest.mark.slow
 def test_a_compiled_network_computes_what_it_did_and_keeps_its_names(tmp_path):
     task, cpu = TinyTask(), torch.device("cpu")
     names, image = list(task.network.state_dict()), torch.rand(1, 3, 4, 4)
