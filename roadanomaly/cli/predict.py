@@ -93,7 +93,8 @@ def run(arguments: Sequence[str]) -> None:
     check_thresholds(given)
     formats = formats_of(given.format)
     chosen, images = Inputs("image", SUFFIXES).split(given.images, given.model)
-    paths = find_images(images)
+    out = Path(given.out)
+    paths = without_results(find_images(images), out)
     torch.manual_seed(given.seed)
     model = load(chosen, pick_device(given.device))
     model.precision = given.precision
@@ -103,8 +104,6 @@ def run(arguments: Sequence[str]) -> None:
         model.min_area = given.min_area
     if given.explain:
         require_explaining(model)
-    out = Path(given.out)
-    paths = without_results(find_images(images), out)
     findings = Findings(out, formats, paths)
     _claim(out, _distinct_names(paths).values(), given.explain, findings.names)
     broken = _predict_all(model, paths, out, given.explain, findings)

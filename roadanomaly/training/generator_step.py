@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 
 from roadanomaly.encoders import Encoder
 from roadanomaly.generators import Generator
 from roadanomaly.generators.base import one_hot, resize_labels
 from roadanomaly.generators.discriminators import Discriminators
+from roadanomaly.generators.held import asked_held
 from roadanomaly.generators.losses import (
     adversarial_loss,
     discriminator_loss,
@@ -99,8 +99,7 @@ class GeneratorStep(nn.Module):
         false = [[one[len(layout) :] for one in maps] for maps in judged]
         terms = {"discriminators": discriminator_loss(real, false, config.adversarial)}
         terms |= self._penalty(discriminators, layout, batch.image)
-        fixed = {name: one.detach() for name, one in discriminators.named_parameters()}
-        scores = functional_call(discriminators, fixed, (layout, fake))
+        scores = asked_held(discriminators, layout, fake)
         return terms | {
             "adversarial": config.adversarial_weight * adversarial_loss(scores, config.adversarial),
             "feature_matching": config.feature_matching * feature_matching(scores, real),

@@ -116,7 +116,7 @@ def test_negatives_teach_nobody():
     for name in ("critic", "penalty", "generator"):
         torch.testing.assert_close(found[name], clean[name])
     image = given.image
-    error = (image - detector.generator(detector.code(image))).square().mean(1)
+    error = (image - detector.generator(detector.encoder(image))).square().mean(1)
     kept = torch.ones(24, dtype=torch.bool)
     kept[changed] = False
     torch.testing.assert_close(found["image"], error[..., kept].mean())
@@ -129,7 +129,7 @@ def test_the_score_is_that_of_pixels_and_of_the_critics_map():
     maps = [detector.critic(one)[-2] for one in (image, rebuilt)]
     inner = (maps[0] - maps[1]).square().mean(1, keepdim=True)
     inner = nn.functional.interpolate(inner, (16, 24), mode="bilinear")[:, 0]
-    torch.testing.assert_close(rebuilt, detector.generator(detector.code(image)))
+    torch.testing.assert_close(rebuilt, detector.generator(detector.encoder(image)))
     torch.testing.assert_close(score, (image - rebuilt).square().mean(1) + 0.7 * inner)
 
 

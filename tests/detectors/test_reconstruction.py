@@ -11,7 +11,6 @@ from scipy.ndimage import convolve
 from torch.distributions import Independent, Normal, kl_divergence
 
 from roadanomaly.detectors import DETECTORS
-from roadanomaly.detectors.reconstruction.ganomaly import encoded
 from roadanomaly.detectors.reconstruction.mae import Block, mixed_order
 from roadanomaly.detectors.reconstruction.riad import set_numbers
 from roadanomaly.detectors.reconstruction.similarity import (
@@ -225,7 +224,7 @@ def test_ganomaly_scores_the_distance_of_the_codes_and_both_sides_learn_apart():
     assert detector.learners()["discriminator"].parameters == critic
     detector.eval()
     found, score = detector.judge(image)
-    codes = [encoded(one, x) for one, x in ((detector.first, image), (detector.second, found))]
+    codes = [one(x) for one, x in ((detector.first, image), (detector.second, found))]
     distance = (codes[0] - codes[1]).square().mean(1, keepdim=True).sqrt()
     expected = torch.nn.functional.interpolate(distance, (16, 24), mode="bilinear")[:, 0]
     torch.testing.assert_close(score, expected)

@@ -185,8 +185,7 @@ class Answer(torch.nn.Module):
 
 def ganomaly(codes: list[Tensor], rebuilt: Tensor) -> Ganomaly:
     detector = Ganomaly(widths=[4], bottleneck=10)
-    first, second = (torch.nn.Sequential(Answer([one]), torch.nn.Identity()) for one in codes)
-    detector.first, detector.second = first, second
+    detector.first, detector.second = (Answer(one) for one in codes)
     detector.decoder = Answer(rebuilt.logit(1e-6))
     return detector
 

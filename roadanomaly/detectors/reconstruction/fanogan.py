@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 
 from roadanomaly.detectors.learner import Learner
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.detectors.reconstruction.image_detector import CodeDetector
-from roadanomaly.detectors.reconstruction.networks import SLOPE, Down
+from roadanomaly.detectors.reconstruction.networks import SLOPE, Encoder
 from roadanomaly.detectors.reconstruction.similarity import squared_error
 from roadanomaly.detectors.widths import check_widths
 from roadanomaly.errors import OptionError
+from roadanomaly.generators.held import asked_held
 from roadanomaly.refiners.smoothing import check_window, window_mean
 from roadanomaly.types import Batch, Segmentation
 
@@ -92,7 +92,7 @@ class FAnoGAN(CodeDetector):
         self.stride = 2 ** len(widths)
         self.generator = Generator(bottleneck, list(reversed(widths)))
         self.critic = Critic(critic_width, min(len(widths), 3))
-        self.encoder = nn.Sequential(Down(3, widths), nn.Conv2d(widths[-1], bottleneck, 1))
+        self.encoder = Encoder(widths, bottleneck)
         self.passes = self.expected = 0
         self.keep_plain("passes", "expected")
 
@@ -130,11 +130,6 @@ class FAnoGAN(CodeDetector):
         drawing = self.passes < self.gan * self.expected
         return drawing, not drawing
 
-    def code(self, image: Tensor) -> Tensor:
-        """Return the encoder's code, `(B, bottleneck, h, w)`."""
-        down, squeeze = self.encoder
-        return squeeze(down(image - 0.5)[-1])
-
     def decode(self, code: Tensor) -> Tensor:
         """Return what the generator draws of a code, `(B, 3, H, W)` in 0..1."""
         drawn: Tensor = self.generator(code)
@@ -142,7 +137,7 @@ class FAnoGAN(CodeDetector):
 
     def judge(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return the generator's image of the code, and its differences."""
-        found = self.decode(self.code(image))
+        found = self.decode(self.encoder(image))
         inner = (self.critic(image)[-2].float() - self.critic(found)[-2].float()).square()
         grown = functional.interpolate(inner.mean(1, True), image.shape[-2:], mode="bilinear")
         error = squared_error(image, found) + self.features * grown[:, 0]
@@ -178,13 +173,14 @@ class FAnoGAN(CodeDetector):
         return {
             "critic": false.mean() - true.mean() + DRIFT * true.square().mean(),
             "penalty": self.penalty * (steep - 1).square().mean(),
-            "generator": -_held(self.critic, drawn)[-1].mean(),
+            "generator": -asked_held(self.critic, drawn)[-1].mean(),
         }
 
     def inverse(self, image: Tensor, inlier: Tensor) -> dict[str, Tensor]:
         """Return the encoder's losses at inliers, through a generator and a critic that stay."""
-        found = _held(self.generator, self.code(image))
-        inner = (self.critic(image)[-2].detach() - _held(self.critic, found)[-2]).square().mean(1)
+        found = asked_held(self.generator, self.encoder(image))
+        seen = self.critic(image)[-2].detach()
+        inner = (seen - asked_held(self.critic, found)[-2]).square().mean(1)
         cells = functional.adaptive_avg_pool2d(inlier[:, None].float(), inner.shape[-2:])[:, 0]
         return {
             "image": masked_mean(squared_error(image, found), inlier),
@@ -240,9 +236,3 @@ def _waiting(*networks: nn.Module) -> dict[str, Tensor]:
     """Return a term of 0 that reaches the parameters of networks which do not learn yet, or now."""
     sums = [one.sum() for network in networks for one in network.parameters()]
     return {"waiting": 0 * torch.stack(sums).sum()}
-
-
-def _held(network: nn.Module, given: Tensor) -> Any:
-    """Ask a network, and give its parameters no gradient."""
-    fixed = {name: one.detach() for name, one in network.named_parameters()}
-    return functional_call(network, fixed, (given,))

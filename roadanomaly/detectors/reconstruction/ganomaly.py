@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 from torch.nn import functional
 
 from roadanomaly.detectors.learner import Learner
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.detectors.reconstruction.image_detector import ImageDetector
-from roadanomaly.detectors.reconstruction.networks import Down, Up
+from roadanomaly.detectors.reconstruction.networks import Encoder, Up
 from roadanomaly.detectors.widths import check_widths
 from roadanomaly.errors import OptionError
 from roadanomaly.generators.discriminators import PatchDiscriminator
+from roadanomaly.generators.held import asked_held
 from roadanomaly.generators.losses import discriminator_loss, feature_matching
 from roadanomaly.types import Batch, Segmentation
 
@@ -74,7 +74,7 @@ class Ganomaly(ImageDetector):
         self.adversarial, self.context, self.code = adversarial, context, code
         self.discriminator_width, self.discriminator_lr = discriminator_width, discriminator_lr
         self.stride = 2 ** len(widths)
-        self.first, self.second = (_encoder(widths, bottleneck) for _ in range(2))
+        self.first, self.second = (Encoder(widths, bottleneck) for _ in range(2))
         self.decoder = Up(bottleneck, list(reversed(widths)), 3)
         self.discriminator = PatchDiscriminator(3, discriminator_width, LAYERS, spectral=True)
 
@@ -98,9 +98,9 @@ class Ganomaly(ImageDetector):
 
     def rebuilt(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return the reconstruction and the squared distance of the codes, `(B, h, w)`."""
-        code = encoded(self.first, image)
+        code = self.first(image)
         found = self.decoder(code).sigmoid()
-        distance = (code.float() - encoded(self.second, found).float()).square().mean(1)
+        distance = (code.float() - self.second(found).float()).square().mean(1)
         return found, distance
 
     def judge(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,21 +120,10 @@ class Ganomaly(ImageDetector):
         cells = functional.avg_pool2d(inlier[:, None].float(), self.stride)[:, 0]
         real = self.discriminator(2 * image - 1)
         false = self.discriminator(2 * found.detach() - 1)
-        fixed = {name: one.detach() for name, one in self.discriminator.named_parameters()}
-        seen = functional_call(self.discriminator, fixed, (2 * found - 1,))
+        seen = asked_held(self.discriminator, 2 * found - 1)
         return {
             "adversarial": self.adversarial * feature_matching([seen], [real]),
             "context": self.context * masked_mean((image - found).abs().mean(1), inlier),
             "code": self.code * masked_mean(distance, cells),
             "discriminator": discriminator_loss([real], [false], "hinge"),
         }
-
-
-def _encoder(widths: Sequence[int], bottleneck: int) -> nn.Sequential:
-    return nn.Sequential(Down(3, widths), nn.Conv2d(widths[-1], bottleneck, 1))
-
-
-def encoded(encoder: nn.Sequential, image: Tensor) -> Tensor:
-    """Return the code of images in 0..1, `(B, bottleneck, h, w)`."""
-    down, squeeze = encoder
-    return squeeze(down(image - 0.5)[-1])

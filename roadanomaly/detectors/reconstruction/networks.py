@@ -35,6 +35,24 @@ class Down(nn.Module):
         return found
 
 
+class Encoder(nn.Sequential):
+    """The code of an image: down, level by level, and a 1x1 convolution.
+
+    Args:
+        widths: channels of the levels, from fine to coarse.
+        bottleneck: channels of the code.
+    """
+
+    def __init__(self, widths: Sequence[int], bottleneck: int) -> None:
+        super().__init__(Down(3, widths), nn.Conv2d(widths[-1], bottleneck, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map `(B, 3, H, W)` in 0..1 to `(B, bottleneck, h, w)`."""
+        down, squeeze = self
+        code: Tensor = squeeze(down(image - 0.5)[-1])
+        return code
+
+
 class Up(nn.Module):
     """Doubles the sides level by level, and paints.
 
