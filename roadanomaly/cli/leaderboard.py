@@ -26,6 +26,7 @@ EXAMPLES = """
 roadanomaly leaderboard configs/leaderboard_streets.yaml
 roadanomaly leaderboard configs/leaderboard_roadanomaly.yaml --plan
 roadanomaly leaderboard configs/leaderboard_roadanomaly.yaml --only msp,densehybrid
+roadanomaly leaderboard configs/leaderboard_roadanomaly.yaml --jobs 4
 """
 
 
@@ -40,6 +41,7 @@ def run(arguments: Sequence[str]) -> None:
     add("--only", type=str, default="", help="make only these rows, comma-separated")
     add("--page", action="store_true", help="make nothing: write page and tables of what is there")
     add("--retrain", action="store_true", help="delete and make again what another config made")
+    add("--jobs", type=PositiveInt, default=1, help="how many runs to make and evaluate at once")
     add("--workers", type=PositiveInt, default=1, help="processes of an evaluation")
     given = parse(parser, arguments)
     path = Path(given.config)
@@ -54,7 +56,7 @@ def run(arguments: Sequence[str]) -> None:
         refuse_changed(runs, retrain=given.retrain)
         Ledger(Path(board.out)).claim(FILES)
         if not given.page:
-            Worker(board, runs, given.workers).go(wanted)
+            Worker(board, runs, given.workers, given.jobs).go(wanted)
         _write(board, runs)
 
 

@@ -2,64 +2,92 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from roadanomaly.errors import UserError
 
 PATIENCE_S = 120
 """How long a child that was asked to stop may take to save its state."""
+THREADS = "OMP_NUM_THREADS"
+"""The variable by which PyTorch is told how many threads to compute with."""
 
 
-def run_child(module: str, words: Sequence[str], log: Path) -> str:
-    """Run a module to its end; its output goes into a file.
+@dataclass(frozen=True)
+class Command:
+    """A module that is to be run.
 
     Args:
         module: as `python -m` takes it.
         words: its arguments.
-        log: replaced.
+        log: where its output goes; replaced.
+    """
 
-    Returns:
-        why it failed, a sentence; empty where it did not.
+    module: str
+    words: Sequence[str]
+    log: Path
+
+
+class Child:
+    """A command at work, in a session of its own.
+
+    Args:
+        command: starts at once.
+        threads: it computes with; None leaves that to it, and so does a user's own OMP_NUM_THREADS.
 
     Raises:
         UserError: the log cannot be written.
-        KeyboardInterrupt: it was asked to stop, and has.
     """
-    command = [sys.executable, "-m", "roadanomaly.leaderboard.child", module, *words]
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as file:
-            code = _wait(command, file.fileno())
-    except OSError as error:
-        msg = f"{log} cannot be written, or no process started: {error.strerror}."
-        raise UserError(msg) from error
-    return "" if code == 0 else reason_of(log, code)
 
-
-def _wait(command: Sequence[str], output: int) -> int:
-    """Start a child in a session of its own, and hand on a wish to stop."""
-    child = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
-    )
-    try:
-        return child.wait()
-    except KeyboardInterrupt:
-        child.send_signal(signal.SIGINT)
+    def __init__(self, command: Command, threads: int | None = None) -> None:
+        self.command = command
+        words = [sys.executable, "-m", "roadanomaly.leaderboard.child"]
+        words += [command.module, *command.words]
+        told = {} if threads is None else {THREADS: str(threads)}
         try:
-            child.wait(PATIENCE_S)
+            command.log.parent.mkdir(parents=True, exist_ok=True)
+            with command.log.open("wb") as file:
+                self._process = subprocess.Popen(
+                    words,
+                    stdin=subprocess.PIPE,
+                    stdout=file.fileno(),
+                    stderr=file.fileno(),
+                    start_new_session=True,
+                    env={**told, **os.environ},
+                )
+        except OSError as error:
+            msg = f"{command.log} cannot be written, or no process started: {error.strerror}."
+            raise UserError(msg) from error
+
+    def reason(self) -> str | None:
+        """Return None while it is at work, then why it failed, a sentence, or "" where not."""
+        code = self._process.poll()
+        if code is None:
+            return None
+        self._let_go()
+        return "" if code == 0 else reason_of(self.command.log, code)
+
+    def ask_to_stop(self) -> None:
+        """Ask it to save its state and end."""
+        self._process.send_signal(signal.SIGINT)
+
+    def end(self, patience_s: float = 0.0) -> None:
+        """See it ended: wait for so many seconds, then kill it."""
+        try:
+            self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
-            child.kill()
-        raise
-    finally:
-        if child.poll() is None:
-            child.kill()
-        assert child.stdin is not None
-        child.stdin.close()
-        child.wait()
+            self._process.kill()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
 
 
 def reason_of(log: Path, code: int) -> str:

@@ -14,7 +14,8 @@ import yaml
 
 from roadanomaly.errors import OptionError
 from roadanomaly.files import write_text
-from roadanomaly.leaderboard.children import run_child
+from roadanomaly.leaderboard.at_once import AtOnce, Piece, Steps, threads_each
+from roadanomaly.leaderboard.children import Command
 from roadanomaly.leaderboard.config import Board, TestSet
 from roadanomaly.leaderboard.places import (
     asked_of,
@@ -45,6 +46,7 @@ class Worker:
         board: the config.
         runs: in order.
         workers: processes of an evaluation.
+        jobs: how many runs are made and evaluated at once; costs are measured alone.
         say: tells what is done now.
         failed: why a run is not to be had, by its name; filled on the way.
     """
@@ -52,6 +54,7 @@ class Worker:
     board: Board
     runs: Sequence[Run]
     workers: int = 1
+    jobs: int = 1
     say: Say = field(default=lambda text: sys.stderr.write(f"{text}\n"))
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -66,18 +69,54 @@ class Worker:
             KeyboardInterrupt: asked to stop; the run at work has saved its state.
         """
         self._bare()
-        for run in self.runs:
-            if run.name not in wanted:
-                continue
-            reason = self._make(run) or self._judge(run)
-            if reason:
-                self.failed[run.name] = reason
-                write_values(failure_file(self.board, run), {"reason": reason})
-                self.say(f"{run.name} failed: {reason}")
-            else:
-                failure_file(self.board, run).unlink(missing_ok=True)
+        pieces = {
+            piece: run for run in self.runs if run.name in wanted for piece in self._pieces(run)
+        }
+        owners = {piece.name: run for piece, run in pieces.items()}
 
-    def _make(self, run: Run) -> str:
+        def ended(name: str, reason: str) -> None:
+            self._ended(owners[name], reason)
+
+        AtOnce(tuple(pieces), ended, self.jobs, threads_each(self.jobs)).go()
+
+    def _pieces(self, run: Run) -> list[Piece]:
+        """Return what is to be done for a run: making and evaluating it, and measuring it."""
+        measured = f"{run.name}, measured"
+        return [
+            Piece(run.name, lambda: self._made_and_judged(run), run.needs),
+            Piece(measured, lambda: self._measured(run), (run.name,), alone=True),
+        ]
+
+    def _ended(self, run: Run, reason: str) -> None:
+        """Note how a piece of a run's work ended."""
+        if reason:
+            self.failed[run.name] = reason
+            write_values(failure_file(self.board, run), {"reason": reason})
+            self.say(f"{run.name} failed: {reason}")
+        elif run.name not in self.failed:
+            failure_file(self.board, run).unlink(missing_ok=True)
+
+    def _made_and_judged(self, run: Run) -> Steps:
+        """Make a run and evaluate it on all sets, where it is a row's."""
+        reason = yield from self._make(run)
+        if reason or run.how not in ("train", "fit") or run.member not in self.board.rows:
+            return reason
+        for name, given in self.board.sets.items():
+            reason = yield from self._evaluate(run, name, given)
+            if reason:
+                return f"on {name}: {reason}"
+        return ""
+
+    def _measured(self, run: Run) -> Steps:
+        """Measure a run that is there: its known classes, and a row's cost by its first seed."""
+        if run.name in self.failed or run.how not in ("train", "fit"):
+            return ""
+        row = self.board.rows.get(run.member)
+        return (
+            yield from self._measure(run, with_cost=row is not None and run.seed == row.seeds[0])
+        )
+
+    def _make(self, run: Run) -> Steps:
         """Make a run that is not done; return why it cannot be had, or nothing."""
         missing = next((one for one in run.needs if one in self.failed), None)
         if missing:
@@ -93,20 +132,9 @@ class Worker:
                 _delete(run.folder)  # what was killed before its first checkpoint
         self.say(f"{run.name}: roadanomaly {' '.join(words)}{f' ({told})' if told else ''}")
         write_text(run.file, yaml.safe_dump(run.values, sort_keys=False))
-        return run_child("roadanomaly", words, log_file(self.board, run.name))
+        return (yield Command("roadanomaly", words, log_file(self.board, run.name)))
 
-    def _judge(self, run: Run) -> str:
-        """Evaluate and measure a run; return why that failed, or nothing."""
-        if run.how not in ("train", "fit"):
-            return ""
-        if run.member not in self.board.rows:
-            return self._measure(run, with_cost=False)
-        for name, given in self.board.sets.items():
-            if reason := self._evaluate(run, name, given):
-                return f"on {name}: {reason}"
-        return self._measure(run, with_cost=run.seed == self.board.rows[run.member].seeds[0])
-
-    def _evaluate(self, run: Run, set_name: str, given: TestSet) -> str:
+    def _evaluate(self, run: Run, set_name: str, given: TestSet) -> Steps:
         folder = evaluation_folder(self.board, set_name, run)
         stamp = evaluation_stamp(self.board, set_name, run)
         key = key_of(run, asked_of(given))
@@ -116,12 +144,12 @@ class Worker:
         self.say(f"{run.name}: evaluated on {set_name}")
         words = evaluate_words(run, given, folder, self.board.frames, self.workers)
         log = log_file(self.board, f"{run.name}_on_{set_name}")
-        reason = run_child("roadanomaly", words, log)
+        reason = yield Command("roadanomaly", words, log)
         if not reason:
             write_values(stamp, {"key": key})
         return reason
 
-    def _measure(self, run: Run, *, with_cost: bool) -> str:
+    def _measure(self, run: Run, *, with_cost: bool) -> Steps:
         out = measured_file(self.board, run)
         bare = bare_file(self.board)
         key = key_of(run, [_asked_of_measuring(self.board, with_cost), read_values(bare)])
@@ -130,7 +158,7 @@ class Worker:
         self.say(f"{run.name}: cost and known classes")
         words = [str(out), "--model", str(run.folder), "--key", key, "--before", str(bare)]
         words += _measure_words(self.board, with_cost=with_cost)
-        return run_child(MEASURE, words, log_file(self.board, f"{run.name}_measured"))
+        return (yield Command(MEASURE, words, log_file(self.board, f"{run.name}_measured")))
 
     def _bare(self) -> None:
         """Make and measure the segmenter alone.
@@ -138,24 +166,32 @@ class Worker:
         Raises:
             OptionError: it cannot be had, and no row begins without it.
         """
+
+        def ended(name: str, reason: str) -> None:
+            if reason:
+                msg = f"{name} that all rows begin with cannot be had: {reason}"
+                raise OptionError(msg)
+
+        AtOnce([Piece("the segmenter", self._bare_measured)], ended).go()
+
+    def _bare_measured(self) -> Steps:
         folder = reference_folder(self.board)
         begins = [run for run in self.runs if folder and str(run.folder) == folder]
-        reason = ""
         for run in self.runs:
             if begins and run.name in _with_needs(self.runs, {begins[0].name}):
-                reason = reason or self._make(run)
+                reason = yield from self._make(run)
+                if reason:
+                    return reason
         out = bare_file(self.board)
         network: Any = folder or self.board.segmenter
         asked = {"network": network, "asked": _asked_of_measuring(self.board, with_cost=False)}
-        key = key_of(begins[0], asked) if begins and not reason else json.dumps(asked)
-        if not reason and read_values(out).get("key") != key:
-            self.say("the segmenter alone: known classes")
-            words = [str(out), "--segmenter", json.dumps(network), "--key", key]
-            words += _measure_words(self.board, with_cost=False)
-            reason = run_child(MEASURE, words, log_file(self.board, "segmenter"))
-        if reason:
-            msg = f"the segmenter that all rows begin with cannot be had: {reason}"
-            raise OptionError(msg)
+        key = key_of(begins[0], asked) if begins else json.dumps(asked)
+        if read_values(out).get("key") == key:
+            return ""
+        self.say("the segmenter alone: known classes")
+        words = [str(out), "--segmenter", json.dumps(network), "--key", key]
+        words += _measure_words(self.board, with_cost=False)
+        return (yield Command(MEASURE, words, log_file(self.board, "segmenter")))
 
 
 def evaluate_words(

@@ -21,7 +21,7 @@ from roadanomaly.leaderboard import child, children
 class Forked:
     """What `children` asks of `subprocess.Popen`."""
 
-    def __init__(self, command, stdin, stdout, stderr, start_new_session):
+    def __init__(self, command, stdin, stdout, stderr, start_new_session, env):
         assert start_new_session
         reading, writing = os.pipe()
         self.returncode = None

@@ -3,8 +3,30 @@
 import subprocess
 import sys
 
+import pytest
+
+from roadanomaly.leaderboard.at_once import AtOnce, Piece
 from roadanomaly.leaderboard.child import LEFT_ALONE
-from roadanomaly.leaderboard.children import reason_of, run_child
+from roadanomaly.leaderboard.children import Command, reason_of
+
+
+def piece(name, log, *codes, **given):
+    """A piece that runs lines of Python one after the other, to the first that fails."""
+
+    def steps():
+        for code in codes:
+            reason = yield Command("timeit", ["-n", "1", "-r", "1", code], log)
+            if reason:
+                return reason
+        return ""
+
+    return Piece(name, steps, **given)
+
+
+def done(*pieces, jobs=1, threads=None):
+    ended = []
+    AtOnce(pieces, lambda *pair: ended.append(pair), jobs, threads).go()
+    return ended
 
 
 def test_a_child_ends_when_its_asker_is_gone():
@@ -18,9 +40,11 @@ def test_a_child_ends_when_its_asker_is_gone():
 
 def test_a_childs_output_goes_to_its_log_and_a_failure_into_words(tmp_path):
     log = tmp_path / "logs" / "one.log"
-    assert run_child("timeit", ["-n", "1", "-r", "1", "print('said')"], log) == ""
+    (ended,) = done(piece("one", log, "print('said')"))
+    assert ended == ("one", "")
     assert "said" in log.read_text()
-    assert "unheard" in run_child("timeit", ["-n", "1", "raise ValueError('unheard')"], log)
+    (ended,) = done(piece("one", log, "raise ValueError('unheard')"))
+    assert "unheard" in ended[1]
 
 
 def test_a_users_mistake_is_told_without_the_commands_name(tmp_path):
@@ -28,3 +52,57 @@ def test_a_users_mistake_is_told_without_the_commands_name(tmp_path):
     log.write_text("noise\nroadanomaly fit: give a config.\n")
     assert reason_of(log, 2) == "give a config."
     assert "SIGKILL" in reason_of(log, -9)
+
+
+def test_pieces_run_at_once_where_they_may_and_alone_where_they_must(tmp_path):
+    """Two that wait for each other's files can only end at once; the lone one waits for both."""
+    wait = (
+        "import pathlib, time\nopen({!r}, 'w')\n"
+        "while not pathlib.Path({!r}).exists():\n time.sleep(.01)"
+    )
+    one, other = str(tmp_path / "one"), str(tmp_path / "other")
+    lone = f"import os; assert os.path.exists({one!r}) and os.path.exists({other!r})"
+    pieces = (
+        piece("one", tmp_path / "one.log", wait.format(one, other)),
+        piece("measured", tmp_path / "measured.log", lone, needs=("one",), alone=True),
+        piece("other", tmp_path / "other.log", wait.format(other, one)),
+    )
+    ended = done(*pieces, jobs=2)
+    assert dict(ended) == {"one": "", "other": "", "measured": ""}
+    assert ended[-1][0] == "measured"
+
+
+def test_one_at_a_time_keeps_the_order_and_needs_come_first(tmp_path):
+    names = ("one", "measured", "other")
+    pieces = [piece(name, tmp_path / name, "1", alone=name == "measured") for name in names]
+    assert [name for name, _ in done(*pieces)] == list(names)
+
+
+def test_each_of_several_computes_with_its_share_of_the_cores(tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    code = "import os; print('threads', os.environ['OMP_NUM_THREADS'])"
+    done(piece("one", tmp_path / "log", code), threads=3)
+    assert "threads 3" in (tmp_path / "log").read_text()
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    done(piece("one", tmp_path / "log", code), threads=3)
+    assert "threads 7" in (tmp_path / "log").read_text()
+
+
+def test_a_wish_to_stop_reaches_all_that_are_at_work(tmp_path):
+    code = (
+        "import pathlib, time\npathlib.Path({0!r}).touch()\ntry:\n time.sleep(600)\n"
+        "except KeyboardInterrupt:\n pathlib.Path({0!r} + '.saved').touch()"
+    )
+    begun = [tmp_path / "one", tmp_path / "other"]
+    pieces = [
+        piece(file.name, tmp_path / f"{file.name}.log", code.format(str(file))) for file in begun
+    ]
+
+    def stop():
+        while not all(file.exists() for file in begun):
+            yield Command("timeit", ["-n", "1", "-r", "1", "1"], tmp_path / "looked.log")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        done(*pieces, Piece("stop", stop), jobs=3)
+    assert all(file.with_name(f"{file.name}.saved").exists() for file in begun)

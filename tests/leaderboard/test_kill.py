@@ -53,12 +53,12 @@ CONFIG = {
 PATIENCE_S = 900
 
 
-def start(config, out):
-    return Begun(leaderboard, str(config), "--out", str(out))
+def start(config, out, jobs=1):
+    return Begun(leaderboard, str(config), "--out", str(out), "--jobs", str(jobs))
 
 
-def finish(config, out):
-    process = start(config, out)
+def finish(config, out, jobs=1):
+    process = start(config, out, jobs)
     said = "".join(process.communicate(timeout=PATIENCE_S))
     assert process.returncode == 0, said
     return said
@@ -108,7 +108,7 @@ def test_killed_in_a_training_and_called_again_the_table_is_the_same(tmp_path):
     assert re.search(r"trained_0: roadanomaly train \S+ --resume \(step \d of 8\)", said)
     assert "base_0: roadanomaly" not in said
     assert "msp_0: roadanomaly" not in said
-    finish(config, whole)
+    finish(config, whole, jobs=2)
     tables = [(one / "leaderboard.csv").read_text() for one in (whole, killed)]
     assert tables[0] == tables[1]
     assert tables[0].count("\nstreets,") == len(CONFIG["rows"])
