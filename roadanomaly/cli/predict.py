@@ -31,8 +31,9 @@ from roadanomaly.image_input import as_tensor
 from roadanomaly.ledger import Ledger
 from roadanomaly.model import Model, Result, load
 from roadanomaly.precision import autocast
+from roadanomaly.report.class_colours import class_legend, class_picture
 from roadanomaly.report.explanation_sheet import explanation_sheet
-from roadanomaly.report.pictures import class_picture, heat, overlay
+from roadanomaly.report.pictures import heat, overlay
 from roadanomaly.scores.finite import require_finite
 from roadanomaly.video.source import SUFFIXES as VIDEOS
 
@@ -57,6 +58,8 @@ RESULTS = (
 )
 """How the files of a result end; the first four are always there."""
 EXPLAINED = "_explained.png"
+LEGEND = "classes_legend.png"
+"""Names the colours of `_classes_colour.png` and of the labels in a sheet, once a folder."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -174,7 +177,7 @@ def _claim(out: Path, names: Collection[str], explain: bool, further: Sequence[s
         if all((out / f"{name}{always}").exists() for always in RESULTS[:4])
         for ending in (*RESULTS, EXPLAINED)
     }
-    Ledger(out).claim([*further, *(name + end for name in names for end in endings)], own)
+    Ledger(out).claim([LEGEND, *further, *(name + end for name in names for end in endings)], own)
 
 
 def _predict_all(
@@ -193,9 +196,11 @@ def _predict_all(
         except DataError as error:
             broken.append(str(error))
             continue
-        write_result(out, names[path], to_array(image), result)
+        write_result(out, names[path], to_array(image), result, model.segmenter.classes)
         if explain:
             write_image(out / f"{names[path]}{EXPLAINED}", explained(model, image, result))
+    if len(broken) < len(paths):
+        write_image(out / LEGEND, class_legend(model.segmenter.classes))
     findings.close()
     return broken
 
@@ -214,7 +219,7 @@ def explained(model: Model, image: Tensor, result: Result) -> np.ndarray:
             segmentation = model.head.look(model.segmenter, batch)
         found = explanation(model.detector, segmentation, batch)
     assert found is not None
-    return explanation_sheet(to_array(image), found, result.score)
+    return explanation_sheet(to_array(image), found, result.score, model.segmenter.classes)
 
 
 def _distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
@@ -229,7 +234,9 @@ def _distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
     return {path: shortened(name) for path, name in names.items()}
 
 
-def write_result(out: Path, name: str, image: np.ndarray, result: Result) -> None:
+def write_result(
+    out: Path, name: str, image: np.ndarray, result: Result, classes: Sequence[str]
+) -> None:
     """Write `<name>_score.npy`, `_heat.png`, `_classes.png` (ids), `_classes_colour.png`.
 
     If the model is calibrated, `<name>_mask.png` (255 anomaly), `_overlay.png` and
@@ -240,6 +247,7 @@ def write_result(out: Path, name: str, image: np.ndarray, result: Result) -> Non
         name: of the image.
         image: `(H, W, 3)` uint8 RGB.
         result: what the model said of it.
+        classes: names of the model's known classes.
 
     Raises:
         UserError: the folder cannot be written.
@@ -247,7 +255,7 @@ def write_result(out: Path, name: str, image: np.ndarray, result: Result) -> Non
     write_array(out / f"{name}_score.npy", result.score)
     write_image(out / f"{name}_heat.png", heat(result.score))
     write_image(out / f"{name}_classes.png", result.classes)
-    write_image(out / f"{name}_classes_colour.png", class_picture(result.classes))
+    write_image(out / f"{name}_classes_colour.png", class_picture(result.classes, classes))
     if result.calibration is None:
         return
     write_image(out / f"{name}_mask.png", result.mask.astype(np.uint8) * 255)

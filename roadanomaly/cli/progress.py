@@ -52,7 +52,7 @@ class View:
         name = file_name(frame.id)
         write_image(self.pictures / f"{name}.png", frame_sheet(frame, scores))
         for detector, found in self.source.explain(frame).items():
-            sheet = explanation_sheet(rgb(frame), found, scores[detector])
+            sheet = explanation_sheet(rgb(frame), found, scores[detector], self.source.classes)
             write_image(self.pictures / f"{name}_{file_name(detector)}.png", sheet)
             write_explanation(self.folder, self.name, detector, frame.id, sheet)
 

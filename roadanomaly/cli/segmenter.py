@@ -25,7 +25,7 @@ from roadanomaly.errors import (
     UserError,
 )
 from roadanomaly.ledger import Ledger
-from roadanomaly.report.pictures import class_sheet
+from roadanomaly.report.class_colours import class_sheet
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.segmenters.measure import Cost, measure
 from roadanomaly.types import Segmentation

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from roadanomaly.detectors.explanation import Explanation
-from roadanomaly.report.pictures import caption, class_picture, column, heat, row
+from roadanomaly.report.class_colours import class_picture
+from roadanomaly.report.pictures import caption, column, heat, row
 
 WIDEST = 4
 """Pictures in a row at most."""
@@ -17,7 +19,9 @@ WIDTH = 400
 """Of a picture, in pixels."""
 
 
-def explanation_sheet(image: np.ndarray, found: Explanation, score: np.ndarray) -> np.ndarray:
+def explanation_sheet(
+    image: np.ndarray, found: Explanation, score: np.ndarray, names: Sequence[str]
+) -> np.ndarray:
     """Draw image, labels, each map of the explanation and the score, in rows as equal as
     may be.
 
@@ -28,6 +32,7 @@ def explanation_sheet(image: np.ndarray, found: Explanation, score: np.ndarray) 
         image: `(H, W, 3)` uint8 RGB.
         found: of that image.
         score: `(H, W)` float.
+        names: of the classes.
 
     Returns:
         `(H', W', 3)` uint8 RGB.
@@ -35,7 +40,7 @@ def explanation_sheet(image: np.ndarray, found: Explanation, score: np.ndarray) 
     height = max(1, round(WIDTH * image.shape[0] / image.shape[1]))
     pictures = {
         "image": image,
-        "labels": class_picture(found.classes),
+        "labels": class_picture(found.classes, names),
         **{title: _picture(values) for title, values in found.maps.items()},
         "score": heat(score),
     }

@@ -69,40 +69,6 @@ def overlay(
     return drawn
 
 
-def class_picture(classes: np.ndarray) -> np.ndarray:
-    """Colour a class map, `(H, W)` integers, as `(H, W, 3)` uint8; the colours are fixed.
-
-    Neighbouring indices get far-apart hues (golden angle), of three brightnesses in turn.
-    """
-    index = np.arange(256)
-    hue = (index * 0.381966 * 180) % 180
-    value = np.array([230, 150, 190])[index % 3]
-    palette = np.stack([hue, np.full(256, 140), value], axis=1).astype(np.uint8)[None]
-    return cv2.cvtColor(palette, cv2.COLOR_HSV2RGB)[0][classes]
-
-
-def class_sheet(image: np.ndarray, classes: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """Show an image, its class map and the names of the classes that occur in it.
-
-    Args:
-        image: `(H, W, 3)` uint8 RGB.
-        classes: `(H, W)` integers, indices of `names`.
-        names: of the classes.
-    """
-    legend = np.full((*image.shape[:2], 3), 255, np.uint8)[:, : max(190, image.shape[1] // 5)]
-    found, counts = np.unique(classes, return_counts=True)
-    line = max(12, min(24, image.shape[0] // max(1, len(found))))
-    for place, index in enumerate(found[np.argsort(-counts)]):
-        top = place * line
-        legend[top + 2 : top + line - 2, 4:24] = class_picture(np.array([[index]]))[0, 0]
-        share = 100 * counts[found == index][0] / classes.size
-        text = f"{readable(names[index])} {share:.1f} %"
-        cv2.putText(
-            legend, text, (30, top + line - 5), FONT, line / 50, (20, 20, 20), 1, cv2.LINE_AA
-        )
-    return row([image, class_picture(classes), legend])
-
-
 def truth_picture(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Show the label on a darkened image: anomalies bright, ignored pixels grey."""
     drawn = (0.45 * image).astype(np.uint8)

@@ -90,7 +90,7 @@ class ResynthesisValidator:
                 "miou_real": self.reached,
                 **values,
             }
-        return Resynthesised(values, resynthesis_sheet(shown))
+        return Resynthesised(values, resynthesis_sheet(shown, self.frames.classes))
 
     def frame(self, number: int) -> Frame:
         """Return validation frame `number` at the size of the resynthesis."""

@@ -166,7 +166,9 @@ class Validator:
             found.pictures[number] = frame, score
             why = explanation(model.detector, segmentation, batch.image)
             if why is not None:
-                found.explained[number] = explanation_sheet(rgb(frame), why, score)
+                found.explained[number] = explanation_sheet(
+                    rgb(frame), why, score, model.segmenter.classes
+                )
 
     def sum_up(self, parts: Sequence[Examined]) -> Validation:
         """Put together what was examined, each frame once."""

@@ -55,6 +55,11 @@ def test_predict_writes_everything_and_goes_on_after_a_broken_image(
         description = json.loads((tmp_path / "found" / f"{name}_components.json").read_text())
         areas = sum(component["area"] for component in description["components"])
         assert areas == (mask > 0).sum()
+    drawn = cv2.imread(str(tmp_path / "found/a_classes_colour.png"))
+    classes = cv2.imread(str(tmp_path / "found/a_classes.png"), cv2.IMREAD_UNCHANGED)
+    legend = cv2.imread(str(tmp_path / "found/classes_legend.png"))
+    for number in np.unique(classes).tolist():  # 24 pixels a line
+        assert (drawn[classes == number] == legend[24 * number + 12, 12]).all()
     assert [path.name for path in (tmp_path / "found").glob(".*")] == [".roadanomaly.json"]
 
 

@@ -8,13 +8,14 @@ import pytest
 
 import roadanomaly as ra
 from roadanomaly.cli.main import main
+from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.data.image_arrays import write_image
 from roadanomaly.data.streets import Streets
 from roadanomaly.detectors.explanation import Explanation
 from roadanomaly.negatives.label_swap import LabelSwap
 from roadanomaly.report.explanation_sheet import explanation_sheet
 from roadanomaly.report.page_data import pictures_of
-from roadanomaly.report.pictures import class_picture, heat
+from roadanomaly.report.pictures import heat
 from roadanomaly.report.thumbnails import read_explanation, write_explanation, write_thumbnails
 from roadanomaly.training.validation import Validator
 from roadanomaly.types import ASSUMED, NEGATIVE
@@ -39,7 +40,7 @@ def test_a_sheet_shows_each_part_in_its_place():
     half = np.full((30, 40), 0.5, np.float32)
     drawn = np.full((12, 16, 3), (250, 0, 250), np.uint8)
     found = Explanation(classes, {"resynthesis": drawn, "entropy": half, "energy": half * 10})
-    sheet = explanation_sheet(image, found, np.zeros((60, 80), np.float32))
+    sheet = explanation_sheet(image, found, np.zeros((60, 80), np.float32), CITYSCAPES)
     height, width = 22 + 300, 400
     assert sheet.shape == (2 * height + 4, 3 * width + 2 * 4, 3)
 
@@ -48,8 +49,8 @@ def test_a_sheet_shows_each_part_in_its_place():
         return sheet[top + 22 + 150, left + int(part * width)]
 
     assert (middle(0) == (10, 200, 30)).all()
-    assert (middle(1) == class_picture(np.array([[0]]))[0, 0]).all()
-    assert (middle(1, 0.75) == class_picture(np.array([[7]]))[0, 0]).all()
+    assert (middle(1) == (128, 64, 128)).all()
+    assert (middle(1, 0.75) == (220, 220, 0)).all()
     assert (middle(2) == (250, 0, 250)).all()
     assert (middle(3) == heat(np.array([[0.5]]), 0, 1)[0, 0]).all()  # on 0..1, not on its own range
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from roadanomaly.report.pictures import class_picture, heat, overlay, row, score_sheet
+from roadanomaly.report.pictures import heat, overlay, row, score_sheet
 from roadanomaly.types import Component, Frame
 
 
@@ -29,11 +29,6 @@ def test_overlay_tints_the_mask_and_leaves_the_rest():
     assert (image == 100).all()
     boxed = overlay(image, mask, [Component((10, 10, 20, 10), 200, 1.5, 2.0)])
     assert (boxed[20, 10:30] == 255).any()
-
-
-def test_class_colours_differ():
-    colours = class_picture(np.arange(19)[None])[0]
-    assert len(np.unique(colours, axis=0)) == 19
 
 
 def test_row_scales_to_one_height():
