@@ -40,10 +40,13 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """
     target = folder.resolve()
     old = _older(target)
-    try:
+    with _told(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(target.parent) as alone, _partial(target, alone=alone) as partial:
-            require_replaceable(target, files)
+        with (
+            _alone(target.parent) as alone,
+            _partial(target, target.parent, alone=alone) as partial,
+        ):
+            _require_kinds(target, files)
             if old.exists() and not target.exists():
                 old.rename(target)
             for name, content in files.items():
@@ -53,8 +56,22 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
                 target.rename(old)
             partial.rename(target)
             shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _told(target: Path) -> Iterator[None]:
+    """Say what could not be written.
+
+    Raises:
+        UserError: for the system's refusal.
+    """
+    try:
+        yield
     except OSError as error:
-        msg = f"the files of {target.name} cannot be written to {target}: {error.strerror}."
+        msg = (
+            f"the files of {target.name} cannot be written to {target}: {error.strerror}. Choose "
+            "another output folder, or make the one that this lies in writable."
+        )
         raise UserError(msg) from error
 
 
@@ -66,9 +83,17 @@ def require_replaceable(folder: Path, files: Collection[str]) -> None:
         files: names that will be written.
 
     Raises:
-        UserError: it is a file, or holds files that are not of that kind.
+        UserError: it is a file, holds files that are not of that kind, or cannot be written.
     """
     target = folder.resolve()
+    _require_kinds(target, files)
+    with _told(target):
+        nearest = next(place for place in target.parents if place.exists())
+        with _partial(target, nearest, alone=False):
+            pass
+
+
+def _require_kinds(target: Path, files: Collection[str]) -> None:
     for place in (target, _older(target)):
         _require_kind(place, files)
 
@@ -99,16 +124,16 @@ def _alone(parent: Path) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def _partial(target: Path, *, alone: bool) -> Iterator[Path]:
-    """Make a folder beside the target that no other writer uses; it is gone afterwards.
+def _partial(target: Path, parent: Path, *, alone: bool) -> Iterator[Path]:
+    """Make a folder for the target's files that no other writer uses; it is gone afterwards.
 
     Where no other writer can be at work, what killed ones left is removed first.
     """
     prefix = f".{target.name}."
     if alone:
-        for left in target.parent.glob(f"{glob.escape(prefix)}*{PARTIAL}"):
+        for left in parent.glob(f"{glob.escape(prefix)}*{PARTIAL}"):
             shutil.rmtree(left, ignore_errors=True)
-    partial = Path(tempfile.mkdtemp(PARTIAL, prefix, target.parent))
+    partial = Path(tempfile.mkdtemp(PARTIAL, prefix, parent))
     try:
         mask = os.umask(0)
         os.umask(mask)

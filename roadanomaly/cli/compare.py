@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.errors import OptionError
+from roadanomaly.files import check_writable
 from roadanomaly.report.compare_page import write_comparison
 from roadanomaly.report.comparison import Comparison, compare, pair_up, read_runs
 from roadanomaly.report.tables.compared import (
@@ -65,6 +66,8 @@ def run(arguments: Sequence[str]) -> None:
         raise OptionError(msg)
     detectors = [name for name in given.detectors.split(",") if name]
     entries = read_runs([Path(name) for name in given.runs], detectors)
+    for path in written:
+        check_writable(path)
     steps = len(entries) + len(pair_up(entries, given.against))
     with tqdm(total=steps, desc="bootstrap", disable=not sys.stderr.isatty(), leave=False) as bar:
         comparison = compare(

@@ -52,6 +52,7 @@ def commands(place, model, photos, clip, root):
         "export model": ["export", "model", model, "--to", "torchscript", "--size", "64x96", *out],
         "export submission": ["export", "submission", model, "--for", "smiyc-anomaly", *on, *out],
         "fit": ["fit", "--run", model, "--data.name", "streets", *streets, *out],
+        "pack": ["pack", model, "--limit", "1", *streets[2:], "--data.width", "96", *out],
         "label": ["label", photos, "--segmenter.name", "espnetv2", *out],
         "train": ["train", "configs/streets_segmenter.yaml", "--steps", "1", *out],
         "flow train": ["flow", "train", str(place.parent / "flow.yaml"), *out],
