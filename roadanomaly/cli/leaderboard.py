@@ -11,15 +11,16 @@ from jsonargparse.typing import PositiveInt
 from tqdm import tqdm
 
 from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.errors import UserError
 from roadanomaly.files import write_text
 from roadanomaly.leaderboard.config import Board, read_board
-from roadanomaly.leaderboard.page import FILES, write_board
+from roadanomaly.leaderboard.page import FILES, PAGE, write_board
 from roadanomaly.leaderboard.plan import Run, moved, plan_of
 from roadanomaly.leaderboard.state import progress_of
 from roadanomaly.leaderboard.tables import terminal_table
 from roadanomaly.leaderboard.work import Worker, refuse_changed, wanted_runs
-from roadanomaly.ledger import Ledger
-from roadanomaly.locks import holding
+from roadanomaly.ledger import JUNK, Ledger
+from roadanomaly.locks import LOCK, holding
 from roadanomaly.report.tables.formats import to_text
 
 EXAMPLES = """
@@ -48,16 +49,36 @@ def run(arguments: Sequence[str]) -> None:
     board = moved(read_board(path), given.out)
     runs = plan_of(board, path.parent)
     if given.plan:
+        claim_folder(Path(board.out))
         write_configs(runs)
         sys.stdout.write(plan_text(runs))
         return
     wanted = wanted_runs(board, runs, [name for name in given.only.split(",") if name])
     with holding(Path(board.out), ["leaderboard", *arguments]):
+        claim_folder(Path(board.out))
         refuse_changed(runs, retrain=given.retrain)
-        Ledger(Path(board.out)).claim(FILES)
         if not given.page:
             Worker(board, runs, given.workers, given.jobs).go(wanted)
         _write(board, runs)
+
+
+def claim_folder(out: Path) -> None:
+    """Refuse a folder that is neither a leaderboard's nor empty; then mark it as a leaderboard's.
+
+    Raises:
+        UserError: names a file of it, or it cannot be written.
+    """
+    ledger = Ledger(out)
+    if out.is_dir() and PAGE not in ledger.names():
+        held = sorted(path.name for path in out.iterdir() if path.name not in (LOCK, *JUNK))
+        if held:
+            msg = (
+                f"--out {out} is no folder of a leaderboard, and holds {held[0]}; a leaderboard "
+                "writes configs, runs and evaluations of its own, and would replace files of these "
+                "names. Name a new folder, or an empty one."
+            )
+            raise UserError(msg)
+    ledger.claim(FILES)
 
 
 def _write(board: Board, runs: Sequence[Run]) -> None:

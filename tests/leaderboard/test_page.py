@@ -155,15 +155,32 @@ def test_an_evaluation_that_was_deleted_is_a_row_without_figures(tmp_path):
     assert rows["odin"].missing == "not evaluated yet"
 
 
-def test_a_page_of_somebody_else_is_refused_before_anything_is_made(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("option", [(), ("--plan",), ("--page",), ("--retrain",)])
+@pytest.mark.parametrize("name", [FILES[0], "configs/msp_0.yaml", "runs/msp_0/model/model.json"])
+def test_a_folder_of_somebody_else_is_left_as_it_is(option, name, tmp_path, monkeypatch, capsys):
+    config, out = tmp_path / "board.yaml", tmp_path / "board"
+    config.write_text(yaml.safe_dump({**HELD, "out": str(out)}))
+    (out / name).parent.mkdir(parents=True)
+    (out / name).write_text("{}")
+    monkeypatch.setattr(Worker, "go", lambda *_: pytest.fail("work was done"))
+    assert main(["leaderboard", str(config), *option]) == 2
+    assert f"no folder of a leaderboard, and holds {name.split('/')[0]}" in capsys.readouterr().err
+    assert [path for path in out.rglob("*") if path.is_file()] == [out / name]
+    assert (out / name).read_text() == "{}"
+
+
+def test_a_folder_that_was_planned_is_a_leaderboards(tmp_path, monkeypatch, capsys):
     config, out = tmp_path / "board.yaml", tmp_path / "board"
     config.write_text(yaml.safe_dump({**HELD, "out": str(out)}))
     out.mkdir()
-    (out / FILES[0]).write_text("notes")
-    monkeypatch.setattr(Worker, "go", lambda *_: pytest.fail("work was done"))
-    assert main(["leaderboard", str(config)]) == 2
-    assert f"holds {FILES[0]}, which this command would replace" in capsys.readouterr().err
-    assert (out / FILES[0]).read_text() == "notes"
+    (out / ".DS_Store").write_bytes(b"of a file browser")
+    worked = []
+    monkeypatch.setattr(Worker, "go", lambda *given: worked.append(given))
+    assert main(["leaderboard", str(config), "--plan"]) == 0
+    assert not worked
+    assert main(["leaderboard", str(config)]) == 0
+    assert len(worked) == 1
+    capsys.readouterr()
 
 
 def test_a_run_of_another_config_is_a_row_without_figures(tmp_path):
