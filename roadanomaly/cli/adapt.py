@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
-from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.parsing import DEVICES, new_parser, parse
 from roadanomaly.cli.runs import start
 from roadanomaly.cli.which_model import add_model, the_model
 from roadanomaly.errors import DataError, OptionError
@@ -75,7 +75,7 @@ def _parser() -> ArgumentParser:
     add("--keep", type=float, default=AdaptConfig.keep, help="weight of scores on other worlds")
     add("--spare", type=float, default=AdaptConfig.spare, help="recall to give for a threshold")
     add("--workers", type=int, default=1, help="data loading processes")
-    add("--device", type=str, default="auto", help="cpu, gpu or auto")
+    add("--device", type=str, default="auto", help=DEVICES)
     add("--seed", type=int, default=0, help="of everything random")
     add("--resume", action="store_true", help="continue the run in --out; it knows the rest")
     return parser

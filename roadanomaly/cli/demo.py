@@ -22,7 +22,7 @@ import yaml
 from jsonargparse import Namespace
 
 from roadanomaly.cli.models import pick_device, suited
-from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.parsing import DEVICES, new_parser, parse
 from roadanomaly.cli.recipes import RECIPES
 from roadanomaly.cli.train import read_config
 from roadanomaly.data import DATASETS, FrameSet
@@ -74,7 +74,7 @@ def run(arguments: Sequence[str]) -> None:
     parser = new_parser("demo", __doc__ or "", EXAMPLES)
     parser.add_argument("--out", type=str, default="runs/demo", help="folder to write into")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
-    parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or auto")
+    parser.add_argument("--device", type=str, default="cpu", help=DEVICES)
     parser.add_argument(
         "--minutes", type=float, default=MINUTES, help="training takes fewer steps rather than more"
     )
@@ -161,7 +161,7 @@ def _streets(out: Path, given: Namespace) -> Shown:
 def _config(out: Path, given: Namespace) -> RunConfig:
     """Return the run: what an earlier demo began, or as many steps as fit into the time."""
     words = [str(RECIPES / "streets_demo.yaml"), "--out", str(out), "--seed", str(given.seed)]
-    words += ["--device", "cpu" if given.device == "cpu" else "auto"]
+    words += ["--device", given.device]
     begun = out / "config.yaml"
     if begun.is_file():
         words += ["--steps", str(yaml.safe_load(begun.read_text())["steps"])]

@@ -17,7 +17,7 @@ from roadanomaly.cli.evaluation_jobs import (
     tasks_of,
     with_calibrations,
 )
-from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.parsing import DEVICES, new_parser, parse
 from roadanomaly.cli.progress import View, watch
 from roadanomaly.cli.which_model import add_model
 from roadanomaly.data import DATASETS
@@ -129,7 +129,7 @@ def _parser() -> ArgumentParser:
     add("--pictures", type=int, default=5, help="frames to draw large; 0: no picture at all")
     add("--out", type=str, default="runs/evaluation", help="folder to write into")
     add("--seed", type=int, default=0, help="of what is drawn at random")
-    add("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
+    add("--device", type=str, default="auto", help=DEVICES)
     return parser
 
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from roadanomaly.cli.computing import add_computing, check_computing
 from roadanomaly.cli.models import pick_device
-from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.parsing import DEVICES, new_parser, parse
 from roadanomaly.cli.which_model import add_model, the_model
 from roadanomaly.data.benchmark import BenchmarkSet
 from roadanomaly.data.roots import shorten
@@ -112,7 +112,7 @@ def _parser() -> Any:
         "--dry-run", action="store_true", help="check everything, say what would be written"
     )
     add_computing(parser, batch=False)
-    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
+    parser.add_argument("--device", type=str, default="auto", help=DEVICES)
     return parser
 
 

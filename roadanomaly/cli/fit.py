@@ -15,7 +15,7 @@ from jsonargparse import Namespace
 from roadanomaly.calibration import calibrate, check_rate
 from roadanomaly.cli.computing import check_computing, frames_together
 from roadanomaly.cli.models import pick_device
-from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.parsing import DEVICES, new_parser, parse
 from roadanomaly.cli.which_model import add_model, the_model
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.derived import Resized
@@ -66,7 +66,7 @@ def run(arguments: Sequence[str]) -> None:
         "--size", type=int, nargs=2, default=None, help="height and width to bring frames to"
     )
     add_model(parser)
-    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
+    parser.add_argument("--device", type=str, default="auto", help=DEVICES)
     if arguments and not arguments[0].startswith("-"):
         arguments = ["--config", *arguments]
     given = parse(parser, arguments)

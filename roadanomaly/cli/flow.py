@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from roadanomaly.cli.models import pick_device
-from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.parsing import DEVICES, new_parser, parse
 from roadanomaly.cli.runs import read_run, start
 from roadanomaly.data import DATASETS
 from roadanomaly.data.images import write_image
@@ -77,7 +77,7 @@ def sample(arguments: Sequence[str]) -> None:
         "--data", type=dict[str, Any], default=None, help="scenes; default: the run's `val_data`"
     )
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn")
-    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
+    parser.add_argument("--device", type=str, default="auto", help=DEVICES)
     given = parse(parser, arguments)
     if given.count < 1 or not 0 <= given.temperature <= 10:
         msg = "`--count` must be at least 1, and `--temperature` lie in 0..10."

@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from roadanomaly.cli.models import pick_device
-from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.parsing import DEVICES, new_parser, parse
 from roadanomaly.cli.predict import find_images
 from roadanomaly.data.images import read_image, write_image
 from roadanomaly.errors import DataError, OptionError, nearest
@@ -56,7 +56,7 @@ def run(arguments: Sequence[str]) -> None:
         help="what becomes of unsure pixels: `ignore` (255), or `inlier` (252), of ordinary roads",
     )
     parser.add_argument("--out", type=str, default="runs/labels", help="folder to write into")
-    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
+    parser.add_argument("--device", type=str, default="auto", help=DEVICES)
     given = parse(parser, arguments)
     if not 0 <= given.least <= 1:
         msg = f"--least {given.least:g} must lie between 0 and 1."

@@ -42,13 +42,16 @@ class Group:
 def pick_device(name: str) -> torch.device:
     """Return the device that `--device` names; `auto` takes a GPU where there is one.
 
+    `gpu`, as Lightning Fabric says for a training, is CUDA, or else Apple's.
+
     Raises:
         OptionError: not a device of this machine.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(name)
+        gpu = "cuda" if torch.cuda.is_available() else "mps"
+        device = torch.device(gpu if name == "gpu" else name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         msg = (

@@ -16,6 +16,9 @@ from roadanomaly.catalogue import MOST, check_whole_numbers
 from roadanomaly.cli.recipes import RECIPES
 from roadanomaly.errors import OptionError, nearest
 
+DEVICES = "cpu, cuda, cuda:1 or auto"
+"""What `--device` takes, for its help."""
+
 LONGEST_SIDE = 2**15
 """Pixels; larger frames no decoder scales."""
 

@@ -17,7 +17,7 @@ from roadanomaly.ahead import ahead
 from roadanomaly.calibration import WAYS
 from roadanomaly.cli.computing import add_computing, check_computing
 from roadanomaly.cli.models import pick_device
-from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.parsing import DEVICES, new_parser, parse
 from roadanomaly.cli.predict_formats import Findings, formats_of, require_threshold
 from roadanomaly.cli.thresholds import add_thresholds, check_thresholds, with_threshold
 from roadanomaly.cli.which_model import Inputs, add_model
@@ -90,7 +90,7 @@ def run(arguments: Sequence[str]) -> None:
     )
     add_computing(parser, batch=False)
     parser.add_argument("--seed", type=int, default=0, help="of detectors that draw numbers")
-    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
+    parser.add_argument("--device", type=str, default="auto", help=DEVICES)
     given = parse(parser, arguments)
     check_computing(given.precision)
     check_thresholds(given)

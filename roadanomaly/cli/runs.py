@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from jsonargparse import ArgumentParser
 
-from roadanomaly.cli.parsing import check_keys, parse
+from roadanomaly.cli.parsing import DEVICES, check_keys, parse
 from roadanomaly.cli.recipes import RECIPES
 from roadanomaly.errors import OptionError
 from roadanomaly.formats import upgrade_recipe
@@ -54,7 +54,7 @@ def add_keys(parser: ArgumentParser, kind: type[RunConfig]) -> ArgumentParser:
     parser.usage = f"{parser.prog} CONFIG [--KEY VALUE ...] [--resume]"
     parser.add_argument("--config", action="config", help="YAML file; the same as CONFIG")
     parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint")
-    parser.add_argument("--device", default=None, help="same as --accelerator: cpu, gpu, auto")
+    parser.add_argument("--device", default=None, help="same as --accelerator: " + DEVICES)
     parser.add_class_arguments(kind)
     return parser
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from roadanomaly.cli.models import pick_device
-from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.parsing import DEVICES, new_parser, parse
 from roadanomaly.data import DATASETS
 from roadanomaly.data.images import read_image, to_array, write_image
 from roadanomaly.errors import (
@@ -59,7 +59,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--size", type=str, default="512x1024", help="HEIGHTxWIDTH, pixels")
     parser.add_argument("--image", type=str, default=None, help="default: an embedded street")
     parser.add_argument("--out", type=str, default="runs/segmenters", help="folder of the pictures")
-    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
+    parser.add_argument("--device", type=str, default="auto", help=DEVICES)
     given = parse(parser, arguments)
     if given.action != "check":
         msg = f"`segmenter {given.action}` is unknown; there is `segmenter check NAME`."

@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt
 
 from roadanomaly.cli.models import pick_device
-from roadanomaly.cli.parsing import frame_size
+from roadanomaly.cli.parsing import DEVICES, frame_size
 from roadanomaly.cli.thresholds import add_thresholds, with_threshold
 from roadanomaly.cli.which_model import Inputs, add_model, holds_model
 from roadanomaly.errors import OptionError
@@ -36,7 +36,7 @@ def add_model_options(parser: ArgumentParser) -> None:
     add("--precision", type=str, default=None, help="f32, bf16 or f16; int8 by an export")
     modes = "of torch: eager, compile, cuda_graph, or auto: a graph on CUDA where that can be"
     add("--mode", type=str, default="auto", help=modes)
-    add("--device", type=str, default="auto", help="of torch: cpu, cuda, cuda:1 or auto")
+    add("--device", type=str, default="auto", help=f"of torch: {DEVICES}")
     add(
         "--provider",
         type=str,

@@ -13,7 +13,7 @@ from jsonargparse import Namespace
 from tqdm import tqdm
 
 from roadanomaly.cli.models import label_of, pick_device, unused
-from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.cli.parsing import DEVICES, new_parser, parse
 from roadanomaly.cli.recipes import RECIPES
 from roadanomaly.cli.which_model import add_model, the_model
 from roadanomaly.errors import OptionError
@@ -84,7 +84,7 @@ def run(arguments: Sequence[str]) -> None:
         help="also find the thresholds of one model that leave so many false objects a frame",
     )
     add("--out", type=str, default="runs/worlds", help="folder to write into")
-    add("--device", type=str, default="auto", help="cpu, cuda, cuda:1 or auto")
+    add("--device", type=str, default="auto", help=DEVICES)
     given = parse(parser, arguments)
     out = Path(given.out)
     with holding(out, ["worlds", *arguments]):

@@ -25,7 +25,7 @@ PATIENCE = timedelta(days=7)
 
 def uses_cuda(accelerator: str) -> bool:
     """Tell whether a run with that accelerator trains on CUDA here."""
-    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return accelerator.split(":")[0] in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
 def resolved(config: Config) -> Config:
@@ -45,22 +45,30 @@ def build_fabric(config: RunConfig) -> Fabric:
     Raises:
         OptionError: a device that this machine lacks, or a number of them that makes no sense.
     """
-    devices, machines = config.devices, 1
+    accelerator, _, number = config.accelerator.partition(":")
+    devices: Any = config.devices
+    machines = 1
     precision: Any = config.precision
     if TorchElasticEnvironment.detect():
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         machines = int(os.environ["WORLD_SIZE"]) // devices
+    if number and devices != 1:
+        msg = (
+            f"config: `accelerator: {config.accelerator}` (--device) names one device, and there "
+            f"are {devices} to be used; leave out its number."
+        )
+        raise OptionError(msg)
     try:
         return Fabric(
-            accelerator=config.accelerator,
-            devices=devices,
+            accelerator=accelerator,
+            devices=[int(number)] if number else devices,
             num_nodes=machines,
             precision=precision,
         )
     except (ValueError, TypeError, RuntimeError, ImportError) as error:
         msg = (
-            f"config: `accelerator: {config.accelerator}` with `devices: {devices}` cannot be "
-            f"used here: {error} `accelerator: cpu` with `devices: 1` always can."
+            f"config: `accelerator: {config.accelerator}` (--device) with `devices: {devices}` "
+            f"cannot be used here: {error} `accelerator: cpu` with `devices: 1` always can."
         )
         raise OptionError(msg) from error
 

@@ -38,7 +38,8 @@ class RunConfig:
             validated and saved; 0 for none.
         precision: of Lightning Fabric: `32-true`, `bf16-mixed`, `16-mixed`; or `auto`:
             `bf16-mixed` on a GPU that has it, `32-true` elsewhere. The run keeps what it stood for.
-        accelerator: of Lightning Fabric: `auto`, `cpu`, `gpu`.
+        accelerator: `auto`, `cpu`, `cuda`, or one of several GPUs, `cuda:1`; Lightning Fabric's
+            words, such as `gpu`, too.
         devices: how many on this machine, each with a batch of its own; `auto` takes all. Under
             torchrun it says.
         workers: data loading processes; `auto`: one, or beside a GPU up to eight.
