@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from pathlib import Path
 
 import cv2
@@ -16,16 +17,26 @@ from roadanomaly.files import write_bytes
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 """File name endings that count as an image, in lower case."""
 
+log = logging.getLogger(__name__)
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _JPEG = b"\xff\xd8\xff"
+_TIFF = (b"II*\0", b"MM\0*")
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
+
+
+_BITS = (8, 10, 12, 14)
+"""What cameras keep in files of 16 bits."""
+_told: list[Path] = []
+"""The first picture that was read as too dark; it is told once a process."""
 
 
 def read_array(path: Path, most_pixels: int | None = None, *, upright: bool = True) -> np.ndarray:
     """Read an image as `(H, W, 3)` uint8 RGB.
 
-    Grey images get three equal channels, transparency is dropped, 16 bits become 8.
+    Grey images get three equal channels, transparency is dropped, 16 bits become 8: the upper ones,
+    with a warning where they hold next to nothing.
 
     Args:
         path: of the file.
@@ -39,7 +50,33 @@ def read_array(path: Path, most_pixels: int | None = None, *, upright: bool = Tr
     if most_pixels is not None:
         _check_pixels(path, data, most_pixels)
     array = decode(path, data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    _warn_of_few_bits(path, data, array)
     return righted(array, orientation_of(data, path)) if upright else array
+
+
+def _warn_of_few_bits(path: Path, data: bytes, array: np.ndarray) -> None:
+    """Say once that a picture of 16 bits holds the values of fewer, and is read as very dark.
+
+    It may as well be a dark picture, so nothing is scaled.
+    """
+    may_have_16 = data[24:25] == b"\x10" if data.startswith(_PNG) else data.startswith(_TIFF)
+    if _told or not may_have_16 or array.max() > 1 << (_BITS[-1] - 8):
+        return
+    values = decode(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    largest = int(values.max())
+    bits = next((one for one in _BITS if largest < 1 << one), None)
+    if values.dtype != np.uint16 or not largest or bits is None:
+        return
+    _told.append(path)
+    log.warning(
+        "%s has 16 bits, and its largest value is %d of 65535, so it is read as very dark. If "
+        "its camera writes %d bits, multiply its values by %d, or save it with 8 bits, and give "
+        "that. Further pictures like it are not named.",
+        path,
+        largest,
+        bits,
+        1 << (16 - bits),
+    )
 
 
 def _check_pixels(path: Path, data: bytes, most: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import cv2
@@ -42,6 +43,47 @@ def test_image_equals_pillow(tmp_path: Path, mode):
 def test_sixteen_bit_image_becomes_eight_bits(tmp_path: Path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((4, 5, 3), 40000, np.uint16))
     assert set(read_image(tmp_path / "a.png").unique().tolist()) <= {155, 156}
+
+
+@pytest.fixture
+def told(monkeypatch, caplog):
+    """Return the warnings of a process that has given none yet."""
+    monkeypatch.setattr("roadanomaly.data.image_arrays._told", [])
+    return lambda: caplog.messages
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "grey.png"])
+def test_few_bits_of_sixteen_are_told_once_with_what_mends_them(tmp_path: Path, name, bits, told):
+    values = np.random.default_rng(0).integers(0, 1 << bits, (24, 32, 3)).astype(np.uint16)
+    values[3, 4] = (1 << bits) - 1
+    stored = values[..., 0] if name.startswith("grey") else values
+    for one in (name, f"second_{name}"):
+        cv2.imwrite(str(tmp_path / one), stored)
+        assert read_image(tmp_path / one).max() <= 1 << max(0, bits - 8)
+    (said,) = told()
+    assert f"{tmp_path / name} has 16 bits" in said
+    assert f"largest value is {(1 << bits) - 1} " in said
+    factor = int(re.search(r"multiply its values by (\d+)", said)[1])
+    cv2.imwrite(str(tmp_path / "mended.png"), stored * np.uint16(factor))
+    shown = values[..., ::-1] if stored is values else stored[..., None]
+    expected = np.broadcast_to(shown.astype(float) / (1 << bits) * 256, values.shape)
+    assert np.abs(to_array(read_image(tmp_path / "mended.png")) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        np.full((4, 5), 16384, np.uint16),  # a dark picture of all its bits
+        np.zeros((4, 5), np.uint16),
+        np.full((4, 5, 3), 15, np.uint8),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_other_pictures_are_read_without_a_warning(tmp_path: Path, stored, suffix, told):
+    cv2.imwrite(str(tmp_path / f"a.{suffix}"), stored)
+    read_image(tmp_path / f"a.{suffix}")
+    assert not told()
 
 
 def stored_label(kind, path: Path):
