@@ -39,7 +39,7 @@ def as_tensor(image: ImageLike) -> Tensor:
     if isinstance(image, (str, Path)):
         return read_image(Path(image)).float() / 255
     if isinstance(image, Image.Image):
-        image = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        image = _eight_bits(ImageOps.exif_transpose(image))
     if isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             msg = f"an image array must be (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}."
@@ -56,6 +56,14 @@ def as_tensor(image: ImageLike) -> Tensor:
     if image.device.type == "cpu":
         require_range(_extremes(image))
     return image.float()
+
+
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    """Return `(H, W, 3)` uint8; of 16 bits the upper ones, as of files, where Pillow clips."""
+    if image.mode.startswith("I;16"):
+        upper = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.repeat(upper[..., None], 3, axis=2)
+    return np.asarray(image.convert("RGB"))
 
 
 def extremes(image: Tensor) -> Tensor | None:

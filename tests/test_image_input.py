@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import roadanomaly as ra
 from roadanomaly.errors import DataError
@@ -52,6 +54,14 @@ def test_what_resizing_overshoots_is_taken(model):
 def test_beyond_that_it_is_not(low, high):
     with pytest.raises(DataError, match=r"must lie in 0\.\.1"):
         as_tensor(uniform(low, high))
+
+
+def test_a_pillow_image_of_16_bits_is_its_file(tmp_path):
+    stored = np.random.default_rng(0).integers(0, 1 << 16, (24, 32)).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "a.png"), stored)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode.startswith("I;16")
+        assert torch.equal(as_tensor(image), as_tensor(tmp_path / "a.png"))
 
 
 def test_a_dark_image_of_bytes_and_one_of_floats_score_alike(model):
