@@ -52,7 +52,7 @@ HOW_TO_READ = (
 def write(folder: Path) -> None:
     """Write the pages."""
     pages = {name: page(name, DETECTORS.get(name)) for name in sorted(DETECTORS)}
-    write_pages(folder, "Methods", f"{TEXT}\n\n{overview()}", pages)
+    write_pages(folder, "Methods", f"{TEXT}\n\n{overview()}", pages, linked=True)
 
 
 def overview() -> str:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def write_pages(folder: Path, title: str, text: str, pages: Mapping[str, str]) -> None:
+def write_pages(
+    folder: Path, title: str, text: str, pages: Mapping[str, str], *, linked: bool = False
+) -> None:
     """Write a folder of pages and an index of them; what is no page any more is deleted.
 
     Args:
@@ -14,10 +16,12 @@ def write_pages(folder: Path, title: str, text: str, pages: Mapping[str, str]) -
         title: of the index.
         text: below its title.
         pages: file name without ending, to content, in the order that they are listed in.
+        linked: the text links to each page itself, so that the list stays in the navigation alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
     listed = "\n".join(pages)
-    index = f"# {title}\n\n{text}\n\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
+    shown = ":hidden:" if linked else ":maxdepth: 1"
+    index = f"# {title}\n\n{text}\n\n```{{toctree}}\n{shown}\n\n{listed}\n```\n"
     wanted = {f"{name}.md": content for name, content in {"index": index, **pages}.items()}
     for old in folder.glob("*.md"):
         if old.name not in wanted:
