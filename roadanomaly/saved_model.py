@@ -6,7 +6,6 @@ program, and every value is looked at before a network is built from it.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -21,40 +20,10 @@ from torch import Tensor
 
 from roadanomaly.calibration import WAYS
 from roadanomaly.errors import DataError
-from roadanomaly.folders import standing
+from roadanomaly.model_folder import place_of, read_description
 
 FOREIGN = ("encoder_weights", "run", "start", "weights")
 """Options that name weights beside the model's own; those of a saved model are None or "none"."""
-
-
-def read_description(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: it is no JSON object, or one that is nested too deeply.
-    """
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError as error:
-        msg = f"{path.name} is nested too deeply"
-        raise ValueError(msg) from error
-    if not isinstance(held, dict):
-        msg = f"{path.name} holds {_kind(held)}, and not an object"
-        raise ValueError(msg)  # noqa: TRY004 (of the file, not of an argument)
-    return held
-
-
-def place_of(folder: Path) -> Path:
-    """Return where a folder's model lies: in it, or in `model/` of a run folder."""
-    path = standing(folder)
-    below = standing(path / "model")
-    return below if not is_model(path) and is_model(below) else path
-
-
-def is_model(folder: Path) -> bool:
-    """Return whether a folder holds the description of a model."""
-    return (folder / "model.json").exists()
 
 
 def read_saved(folder: str | Path) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
@@ -245,10 +214,6 @@ def _is_number(value: Any) -> bool:
 def _is_list(value: Any, kind: type) -> bool:
     fits = _is_number if kind is float else lambda one: isinstance(one, kind)
     return isinstance(value, (list, tuple)) and all(map(fits, value))
-
-
-def _kind(value: Any) -> str:
-    return {list: "a list", str: "a word", type(None): "nothing"}.get(type(value), "a number")
 
 
 def _short(value: Any) -> str:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from roadanomaly.catalogue import Catalogue
 from roadanomaly.errors import DataError
 from roadanomaly.folders import standing, write_folder
-from roadanomaly.saved_model import read_description, require_finite
+from roadanomaly.model_folder import read_description
+from roadanomaly.saved_model import require_finite
 
 FORMAT = 1
 M = TypeVar("M", bound=nn.Module)

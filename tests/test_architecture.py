@@ -39,6 +39,7 @@ LEVELS = (
         "formats",
         "logistic",
         "metrics",
+        "model_folder",
         "objects",
         "precision",
         "prepared",

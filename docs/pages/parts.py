@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from pages.writing import write_pages
-from roadanomaly.cli.list import CATALOGUES
+from roadanomaly.cli.list import CATALOGUES, catalogue_of
 from roadanomaly.refiners import REFINERS
 
 KINDS = {
-    **{title: one for title, one in CATALOGUES.items() if title != "detectors"},
+    **{title: catalogue_of(title) for title in CATALOGUES if title != "detectors"},
     "refiners": REFINERS,
 }
 TEXT = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Sequence
 from inspect import Parameter
@@ -10,28 +11,21 @@ from typing import Any
 from roadanomaly.calibration import WAYS
 from roadanomaly.catalogue import Catalogue
 from roadanomaly.cli.parsing import new_parser, parse
-from roadanomaly.data import DATASETS
-from roadanomaly.detectors import DETECTORS
-from roadanomaly.encoders import ENCODERS
 from roadanomaly.errors import MissingExtra, OptionError, nearest
 from roadanomaly.files import in_words
-from roadanomaly.flows import FLOWS
-from roadanomaly.generators import GENERATORS
+from roadanomaly.model_folder import read_description
 from roadanomaly.models import folders
-from roadanomaly.negatives import NEGATIVES
-from roadanomaly.published import PUBLISHED
-from roadanomaly.saved_model import read_description
-from roadanomaly.segmenters import SEGMENTERS
 
-CATALOGUES: dict[str, Catalogue[Any]] = {
-    "segmenters": SEGMENTERS,
-    "detectors": DETECTORS,
-    "negatives": NEGATIVES,
-    "flows": FLOWS,
-    "generators": GENERATORS,
-    "encoders": ENCODERS,
-    "data": DATASETS,
+CATALOGUES = {
+    "segmenters": "SEGMENTERS",
+    "detectors": "DETECTORS",
+    "negatives": "NEGATIVES",
+    "flows": "FLOWS",
+    "generators": "GENERATORS",
+    "encoders": "ENCODERS",
+    "data": "DATASETS",
 }
+"""Packages of the program to their catalogues, which are imported when they are shown."""
 EXAMPLES = """
 roadanomaly list
 roadanomaly list detectors
@@ -52,8 +46,13 @@ def run(arguments: Sequence[str]) -> None:
         msg = f"there is no list of {what!r}; {nearest(what, titles)}"
         raise OptionError(msg)
     for title in [what] if what else titles:
-        text = describe(CATALOGUES[title]) if title in CATALOGUES else further[title]()
+        text = describe(catalogue_of(title)) if title in CATALOGUES else further[title]()
         sys.stdout.write(f"{title}\n{text}\n")
+
+
+def catalogue_of(title: str) -> Catalogue[Any]:
+    """Import a catalogue of `CATALOGUES`, and with it PyTorch."""
+    return getattr(importlib.import_module(f"roadanomaly.{title}"), CATALOGUES[title])
 
 
 def describe_models() -> str:
@@ -81,6 +80,8 @@ def _threshold(calibration: dict[str, Any]) -> str:
 
 def describe_published() -> str:
     """Return a paragraph for each published checkpoint: what it is and where it comes from."""
+    from roadanomaly.published import PUBLISHED
+
     lines = []
     for name, known in PUBLISHED.items():
         lines.append(f"  {name} ({known.detector} on {known.segmenter})")

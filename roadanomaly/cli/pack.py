@@ -22,9 +22,10 @@ from roadanomaly.files import in_words
 from roadanomaly.folders import require_replaceable
 from roadanomaly.model import FILES, Model, load, write_model
 from roadanomaly.model_card import write_card
+from roadanomaly.model_folder import read_description
 from roadanomaly.models import folder_of
 from roadanomaly.packing import Change, compare, halved, packed_description
-from roadanomaly.saved_model import is_figures, read_description
+from roadanomaly.saved_model import is_figures
 
 NORMAL = "normal"
 EXAMPLES = """

@@ -11,8 +11,8 @@ from jsonargparse import ArgumentParser
 
 from roadanomaly.errors import OptionError
 from roadanomaly.files import files_in
+from roadanomaly.model_folder import is_model, place_of
 from roadanomaly.models import DEFAULT, folder_of, names
-from roadanomaly.saved_model import is_model, place_of
 
 
 def add_model(parser: ArgumentParser, what: str = "folder of a run or a saved model") -> None:

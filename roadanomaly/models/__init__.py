@@ -11,7 +11,7 @@ from pathlib import Path
 
 from roadanomaly.errors import DataError, nearest
 from roadanomaly.hub import fetch, is_on_hub
-from roadanomaly.saved_model import is_model, place_of
+from roadanomaly.model_folder import is_model, place_of
 
 ROOT = Path(__file__).parent
 DEFAULT = "default"

@@ -17,6 +17,7 @@ from roadanomaly.errors import DataError, OptionError, UserError, nearest
 from roadanomaly.files import write_text
 from roadanomaly.ledger import Ledger
 from roadanomaly.model import Model
+from roadanomaly.model_folder import read_description
 from roadanomaly.runtimes.base import Runtime, check_precision
 from roadanomaly.runtimes.choice import Choice
 from roadanomaly.runtimes.export import write_onnx, write_torchscript
@@ -26,7 +27,7 @@ from roadanomaly.runtimes.parity import Parity, ParityError, compare, report, re
 from roadanomaly.runtimes.providers import AUTO, ENGINES
 from roadanomaly.runtimes.pytorch import PyTorch
 from roadanomaly.runtimes.sizes import check_size, least_side, other_sizes
-from roadanomaly.saved_model import check_model, read_description
+from roadanomaly.saved_model import check_model
 from roadanomaly.swap import JOURNAL, WORK, clear, finish, new_result, settle, swap
 
 FORMAT = 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +43,15 @@ def test_help_imports_nothing_heavy(words):
     printed, packages = afterwards(f"from roadanomaly.cli.main import main; main({words!r})")
     assert "usage: roadanomaly" in printed
     assert not packages & HEAVY
+
+
+def test_models_are_listed_without_a_network_library():
+    code = "from roadanomaly.cli.main import main; main(['list', 'models'])"
+    printed, packages = afterwards(code)
+    found = Path(roadanomaly.__file__).parent.glob("models/*/model.json")
+    named = {line.split()[0] for line in printed.splitlines() if re.match(r"  \w", line)}
+    assert named == {path.parent.name for path in found}
+    assert not packages & HEAVY - {"jsonargparse", "numpy", "yaml"}
 
 
 @pytest.mark.parametrize("name", [*roadanomaly.HOMES, *roadanomaly.__all__])

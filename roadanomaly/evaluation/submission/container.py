@@ -12,7 +12,7 @@ import roadanomaly.model
 from roadanomaly.errors import DataError
 from roadanomaly.evaluation.submission import in_container
 from roadanomaly.files import replacing, write_text
-from roadanomaly.saved_model import place_of
+from roadanomaly.model_folder import place_of
 
 FOLDER = "container"
 
