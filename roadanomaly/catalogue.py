@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from jsonargparse import ArgumentParser
 
-from roadanomaly.errors import OptionError, UnknownName, UserError, nearest
+from roadanomaly.errors import DataError, OptionError, UnknownName, UserError, nearest
 from roadanomaly.extras import missing_extra
 
 T = TypeVar("T")
@@ -129,12 +129,18 @@ class Catalogue(Generic[T]):
         upgrade = getattr(self.get(name), "upgrade", None)
         return {"name": name, **(upgrade(options) if upgrade else options)}
 
-    def from_spec(self, spec: Mapping[str, Any] | None) -> T:
+    def from_spec(self, spec: Mapping[str, Any] | None, given_by: str = "") -> T:
         """Make the entry that `{"name": ..., option: value, ...}` describes.
+
+        Args:
+            spec: the description.
+            given_by: option of the command line that it comes from, which stands at the start of
+                messages about its files: `"--train_data"`.
 
         Raises:
             OptionError: the name is missing, or an option is one that the entry does not take.
             UnknownName: no such entry.
+            DataError: of a data set, whose files cannot be used.
         """
         options = dict(spec or {})
         name = options.pop("name", None)
@@ -142,7 +148,13 @@ class Catalogue(Generic[T]):
             article = "an" if self.kind[0] in "aeiou" else "a"
             msg = f"{article} {self.kind} needs a `name:`; known: {', '.join(sorted(self))}."
             raise OptionError(msg)
-        return self.build(name, options)
+        try:
+            return self.build(name, options)
+        except DataError as error:
+            if not given_by:
+                raise
+            msg = f"`{given_by}`: {error}"
+            raise type(error)(msg) from error
 
     def check_types(self, name: str, given: Mapping[str, Any]) -> None:
         """Refuse a value that its annotation does not allow.

@@ -84,14 +84,18 @@ def _fit(given: Namespace) -> None:
     batch = frames_together(given.batch, model.device)
     if given.refiners is not None:
         model.refine([REFINERS.from_spec(one) for one in given.refiners])
-    frames = _frames(given.data, given.size)
+    frames = _frames(given.data, given.size, "--data")
     if given.detector and model.detector.supervision == "negatives":
         refuse_test(frames)
     if given.negatives:
         frames = MixedFrames(frames, NEGATIVES.from_spec(given.negatives))
         model.detector.trained_on = frames.negatives.content
-    held_out = _frames(given.calibration_data or held_out_part(given.data), given.size)
-    validation = DATASETS.from_spec(given.validation_data) if given.validation_data else None
+    calibration = given.calibration_data or held_out_part(given.data)
+    by = "--calibration_data" if given.calibration_data else "--data"
+    held_out = _frames(calibration, given.size, by)
+    validation = None
+    if given.validation_data:
+        validation = DATASETS.from_spec(given.validation_data, "--validation_data")
     if model.detector.kind == "fit" and given.detector:
         fit(model, frames, given.held_out, batch)
     if given.refiners is not None:
@@ -124,8 +128,8 @@ def _config(given: Namespace) -> dict[str, Any]:
     return {one.name: given[one.name] for one in fields(FitConfig)}
 
 
-def _frames(part: dict[str, Any], size: list[int] | None) -> FrameSet:
-    frames = DATASETS.from_spec(part)
+def _frames(part: dict[str, Any], size: list[int] | None, given_by: str) -> FrameSet:
+    frames = DATASETS.from_spec(part, given_by)
     if size is None:
         return frames
     if min(size) < 1:

@@ -90,7 +90,7 @@ def sample(arguments: Sequence[str]) -> None:
     height, width = given.size
     drawn = draw(flow, given.count, height, width, given.temperature, given.seed)
     write_image(out / PICTURES[0], grid(drawn))
-    frames = DATASETS.from_spec(given.data or _val_data(Path(given.run)))
+    frames = DATASETS.from_spec(given.data or _val_data(Path(given.run)), "--data")
     write_image(out / PICTURES[1], scenes(source, frames, SCENE, seed=given.seed))
     sys.stdout.write(f"{out / PICTURES[0]}\n{out / PICTURES[1]}\n")
 

@@ -56,8 +56,8 @@ class FlowTask(Task):
     def __init__(self, config: FlowConfig, folder: RunFolder) -> None:
         self.config = config
         self.folder = folder
-        self.frames = DATASETS.from_spec(config.train_data)
-        self.held_out = DATASETS.from_spec(config.val_data)
+        self.frames = DATASETS.from_spec(config.train_data, "--train_data")
+        self.held_out = DATASETS.from_spec(config.val_data, "--val_data")
         self.flow: ImageFlow = FLOWS.from_spec(config.flow)
         self._check()
         self.module = Likelihood(self.flow)

@@ -47,8 +47,8 @@ class GeneratorTask(Task):
     def __init__(self, config: GeneratorConfig, folder: RunFolder) -> None:
         self.config = config
         self.folder = folder
-        self.frames = DATASETS.from_spec(config.train_data)
-        self.held_out = DATASETS.from_spec(config.val_data)
+        self.frames = DATASETS.from_spec(config.train_data, "--train_data")
+        self.held_out = DATASETS.from_spec(config.val_data, "--val_data")
         self.generator: Generator = GENERATORS.from_spec(config.generator)
         self.encoder: Encoder | None = None
         if config.encoder is not None:

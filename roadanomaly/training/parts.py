@@ -47,10 +47,10 @@ def build_parts(config: TrainConfig) -> Parts:
     Raises:
         UserError: a part cannot be built, or the parts do not fit together.
     """
-    frames = DATASETS.from_spec(config.train_data)
+    frames = DATASETS.from_spec(config.train_data, "--train_data")
     source = NEGATIVES.from_spec(config.negatives) if config.negatives else None
     held_out = NEGATIVES.from_spec(config.val_negatives) if config.val_negatives else None
-    val_frames = DATASETS.from_spec(config.val_data)
+    val_frames = DATASETS.from_spec(config.val_data, "--val_data")
     model = _model(config)
     validator = Validator(
         val_frames, held_out, config.val_frames, config.val_size, model.detector.region
