@@ -160,7 +160,6 @@ class Live:
             begun = time.monotonic()
             try:
                 self._play_once()
-                self.fault = None
             except UserError as error:
                 self.fault = str(error)
             except Exception as error:
@@ -205,6 +204,7 @@ class Live:
             for event in judged.ended:
                 self._note(event, judged, on=False)
             self._last = judged
+            self.fault = None
             self._serial += 1
 
     def _note(self, event: Event, judged: Judged, *, on: bool) -> None:
