@@ -16,6 +16,9 @@ from roadanomaly.errors import DataError, UserError
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` to a file beside `path`, then rename it.
 
+    Where the disk is full in the middle of a tensor, torch's writer complains of a wrong position
+    as it closes, over the system's own error.
+
     Raises:
         UserError: the folder cannot be written.
     """
@@ -27,9 +30,12 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)
-        msg = f"the checkpoint {path} cannot be written: {error.strerror or error}. Free the disk."
+        fault = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(fault, OSError):
+            raise
+        msg = f"the checkpoint {path} cannot be written: {fault.strerror or fault}. Free the disk."
         raise UserError(msg) from error
 
 

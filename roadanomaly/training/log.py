@@ -6,6 +6,7 @@ import csv
 import sys
 import time
 from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,10 @@ class RunLog:
     def validate(
         self, step: int, values: dict[str, float], curve: PixelResult, sheet: np.ndarray | None
     ) -> None:
-        """Log a validation: scalars, the precision-recall curve and a sheet of pictures."""
+        """Log a validation: scalars, the precision-recall curve and a sheet of pictures.
+
+        What is not defined, such as the AP before anything was learned, is not said.
+        """
         self.validation.add({"step": step, **values})
         self._scalars(step, "validation", values)
         if sheet is not None:
@@ -111,7 +115,9 @@ class RunLog:
         self.board.flush()
         self.say(
             f"validation at step {step}: "
-            + "  ".join(f"{key} {100 * value:.2f}" for key, value in values.items())
+            + "  ".join(
+                f"{key} {100 * value:.2f}" for key, value in values.items() if not isnan(value)
+            )
         )
 
     def judge(self, step: int, values: dict[str, float], text: str) -> None:

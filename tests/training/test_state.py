@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import resource
+
 import pytest
 import torch
 from torch import nn
 
 from roadanomaly.errors import DataError, UserError
+from roadanomaly.metrics.pixel import PixelOfficial
 from roadanomaly.training.average import WeightAverage
 from roadanomaly.training.checkpoint import load_checkpoint, save_checkpoint
-from roadanomaly.training.log import CsvTable
+from roadanomaly.training.log import CsvTable, RunLog
 
 
 def test_average_is_the_weighted_sum_of_its_definition():
@@ -73,6 +76,21 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == ["last.pt"]
 
 
+@pytest.mark.parametrize("room", [1_000, 200_000, 321_000])
+def test_a_disk_that_is_full_in_the_middle_of_a_checkpoint_leaves_the_last_one(tmp_path, room):
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"step": 1})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(UserError, match=r"last\.pt cannot be written: File too large"):
+            save_checkpoint(path, {"step": 2, "weights": [torch.zeros(20_000) for _ in range(6)]})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert load_checkpoint(path)["step"] == 1
+    assert [item.name for item in tmp_path.iterdir()] == ["last.pt"]
+
+
 def test_a_write_that_fails_half_way_leaves_the_last_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / "last.pt"
     save_checkpoint(path, {"step": 1})
@@ -125,3 +143,12 @@ def test_a_table_is_cut_back_to_the_step_that_is_resumed(tmp_path):
     assert path.read_text().split() == ["step,loss", "1,0.5", "2,1.0", "3,1.5", "4,9.0"]
     CsvTable(path, 0)
     assert path.read_text().strip() == ""
+
+
+def test_what_a_validation_does_not_define_is_not_said(tmp_path, capsys):
+    log = RunLog(tmp_path, steps=1, start=0)
+    values = {"miou": 0.25, "ap": float("nan")}
+    log.validate(0, values, PixelOfficial().compute(), None)
+    said = "".join(capsys.readouterr())
+    assert "validation at step 0: miou 25.00\n" in said
+    assert (tmp_path / "validation.csv").read_text().splitlines() == ["step,miou,ap", "0,0.25,nan"]
