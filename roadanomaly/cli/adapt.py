@@ -11,10 +11,11 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from roadanomaly.cli.parsing import DEVICES, new_parser, parse
-from roadanomaly.cli.runs import start
+from roadanomaly.cli.runs import carry_out
 from roadanomaly.cli.which_model import add_model, the_model
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.ledger import Ledger
+from roadanomaly.locks import holding
 from roadanomaly.negatives import NEGATIVES as NEGATIVE_SOURCES
 from roadanomaly.training.adapt_config import AdaptConfig
 from roadanomaly.training.adapt_parts import load_calibrated, prepare_model
@@ -51,8 +52,9 @@ def run(arguments: Sequence[str]) -> None:
     """Sample the drives, adapt, and say what the model had and has."""
     given = parse(_parser(), arguments)
     folder = RunFolder(given.out)
-    config = _begun(folder, given) if given.resume else _new(folder, given)
-    start(config, resume=given.resume, command=["adapt", *arguments])
+    with holding(folder.path, ["adapt", *arguments]):  # from the first frame that is taken
+        config = _begun(folder, given) if given.resume else _new(folder, given)
+        carry_out(config, resume=given.resume)
     told = json.loads((folder.path / RESULT).read_text())
     sys.stdout.write(f"{Adapted.from_dict(told).in_words()}\n")
     sys.stdout.write(f"the model is in {folder.model}, pictures in {folder.path / SHEET}\n")

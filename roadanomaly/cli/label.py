@@ -18,6 +18,7 @@ from roadanomaly.cli.predict import find_images
 from roadanomaly.data.images import read_image, write_image
 from roadanomaly.errors import DataError, OptionError, nearest
 from roadanomaly.ledger import Ledger
+from roadanomaly.locks import holding
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.segmenters.teacher import Teacher
 from roadanomaly.types import IGNORE, INLIER
@@ -68,7 +69,17 @@ def run(arguments: Sequence[str]) -> None:
     _refuse_doubles(paths)
     segmenter = SEGMENTERS.from_spec(given.segmenter).to(pick_device(given.device)).eval()
     teacher = Teacher(segmenter, given.least, agree=given.agree)
-    out, labelled = Path(given.out), 0.0
+    with holding(Path(given.out), ["label", *arguments]):
+        share = _label_all(teacher, paths, Path(given.out), UNSURE[given.unsure])
+    sys.stdout.write(
+        f"{len(paths)} class maps in {given.out}; {100 * share:.1f} % of the pixels are labelled, "
+        f"the rest is {UNSURE[given.unsure]}\n"
+    )
+
+
+def _label_all(teacher: Teacher, paths: Sequence[Path], out: Path, unsure_id: int) -> float:
+    """Write the class map of each image; return the mean share of pixels that are labelled."""
+    labelled = 0.0
     Ledger(out).claim([f"{path.stem}.png" for path in paths])
     for path in tqdm(paths, unit="image", disable=not sys.stderr.isatty(), leave=False):
         try:
@@ -77,13 +88,10 @@ def run(arguments: Sequence[str]) -> None:
             msg = f"{path}: {error}"
             raise DataError(msg) from error
         unsure = label == IGNORE
-        label[unsure] = UNSURE[given.unsure]
+        label[unsure] = unsure_id
         write_image(out / f"{path.stem}.png", label)
         labelled += float((~unsure).mean())
-    sys.stdout.write(
-        f"{len(paths)} class maps in {given.out}; {100 * labelled / len(paths):.1f} % of the "
-        f"pixels are labelled, the rest is {UNSURE[given.unsure]}\n"
-    )
+    return labelled / len(paths)
 
 
 def _refuse_doubles(paths: Sequence[Path]) -> None:

@@ -29,6 +29,7 @@ from roadanomaly.errors import DataError, OptionError
 from roadanomaly.files import files_named, shortened, write_array, write_text
 from roadanomaly.image_input import as_tensor
 from roadanomaly.ledger import Ledger
+from roadanomaly.locks import holding
 from roadanomaly.model import Model, Result, load
 from roadanomaly.precision import autocast
 from roadanomaly.report.class_colours import class_legend, class_picture
@@ -108,8 +109,9 @@ def run(arguments: Sequence[str]) -> None:
     if given.explain:
         require_explaining(model)
     findings = Findings(out, formats, paths)
-    _claim(out, _distinct_names(paths).values(), given.explain, findings.names)
-    broken = _predict_all(model, paths, out, given.explain, findings)
+    with holding(out, ["predict", *arguments]):
+        _claim(out, _distinct_names(paths).values(), given.explain, findings.names)
+        broken = _predict_all(model, paths, out, given.explain, findings)
     done = len(paths) - len(broken)
     told = f"; {findings.in_words()}" if done else ""
     sys.stdout.write(f"{done} of {len(paths)} images written to {given.out}{told}\n")

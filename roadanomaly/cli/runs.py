@@ -31,11 +31,24 @@ def start(config: RunConfig, *, resume: bool, command: Sequence[str]) -> None:
         UserError: another process runs in that folder.
         KeyboardInterrupt: it was asked to stop; says how to go on.
     """
+    with holding(Path(config.out), command):
+        carry_out(config, resume=resume)
+
+
+def carry_out(config: RunConfig, *, resume: bool) -> None:
+    """Run a config to its end; whoever calls holds its folder.
+
+    Args:
+        config: what to run.
+        resume: whether to go on from the last checkpoint.
+
+    Raises:
+        KeyboardInterrupt: it was asked to stop; says how to go on.
+    """
     from roadanomaly.training.loop import Interrupted, Trainer
 
     try:
-        with holding(Path(config.out), command):
-            Trainer(config, resume=resume).run()
+        Trainer(config, resume=resume).run()
     except Interrupted as stop:
         raise KeyboardInterrupt(str(stop)) from stop
 

@@ -126,3 +126,26 @@ def test_a_second_evaluation_into_a_folder_is_told_who_is_at_work(bench, capsys)
     assert f"is in use: process {holder.pid} on" in capsys.readouterr().err
     assert everything(bench.out) == before
     assert main(bench.stored("--pictures", "0")) == 0
+
+
+AT_ONCE = {
+    "predict": lambda bench: ("predict", outputs.photo(bench), "--model", bench.model),
+    "label": lambda bench: (
+        "label", outputs.photo(bench), "--segmenter", "{name: espnetv2, scale: 0.5}"
+    ),
+    "adapt": lambda bench: ("adapt", outputs.photo(bench).parent, "--model", bench.model),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", AT_ONCE)
+def test_a_second_writer_is_told_who_is_at_work(bench, command, capsys):
+    out = bench.root.parent / "held"
+    holder = start(HOLD, out)
+    assert holder.stdout.readline() == "held\n"
+    before = everything(out)
+    code = main([*map(str, AT_ONCE[command](bench)), "--out", str(out)])
+    holder.kill()
+    holder.communicate()
+    assert code == 2
+    assert f"is in use: process {holder.pid} on" in capsys.readouterr().err
+    assert everything(out) == before
