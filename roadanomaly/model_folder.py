@@ -9,7 +9,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from roadanomaly.errors import DataError
 from roadanomaly.folders import standing
+
+EXPORT = "export.json"
+"""Description of an export, which is no saved model."""
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -40,6 +44,20 @@ def place_of(folder: Path) -> Path:
 def is_model(folder: Path) -> bool:
     """Return whether a folder holds the description of a model."""
     return (folder / "model.json").exists()
+
+
+def require_no_export(folder: Path) -> None:
+    """Refuse the folder of an export where a saved model is wanted.
+
+    Raises:
+        DataError: says which commands run exports.
+    """
+    if (folder / EXPORT).exists():
+        msg = (
+            f"{folder} holds an export, a graph of a model, which `video`, `serve` and `mine` run. "
+            "Give the run or the saved model that it was made from."
+        )
+        raise DataError(msg)
 
 
 def _kind(value: Any) -> str:

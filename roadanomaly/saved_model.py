@@ -22,6 +22,7 @@ from roadanomaly.calibration import WAYS
 from roadanomaly.errors import DataError
 from roadanomaly.model_folder import place_of, read_description
 
+WEIGHTS = "weights.safetensors"
 FOREIGN = ("encoder_weights", "run", "start", "weights")
 """Options that name weights beside the model's own; those of a saved model are None or "none"."""
 
@@ -39,11 +40,12 @@ def read_saved(folder: str | Path) -> tuple[Path, dict[str, Any], dict[str, Tens
     path = place_of(Path(folder))
     try:
         description = read_description(path / "model.json")
-        weights = load_file(path / "weights.safetensors", device="cpu")
+        weights = load_file(path / WEIGHTS, device="cpu")
     except (FileNotFoundError, NotADirectoryError) as error:
+        missing = Path(error.filename or WEIGHTS).name  # safetensors does not say which file
         msg = (
-            f"no model at {path}: {Path(error.filename or path).name} is missing. Give the folder "
-            "that `roadanomaly train` or `Model.save` wrote."
+            f"no model at {path}: {missing} is missing. Give the folder that `roadanomaly train` "
+            "or `Model.save` wrote."
         )
         raise DataError(msg) from error
     except (ValueError, SafetensorError, OSError) as error:

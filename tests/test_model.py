@@ -246,3 +246,10 @@ def test_a_broken_model_is_named(model, tmp_path, what):
     BREAKS[what](tmp_path / "model")
     with pytest.raises(DataError, match="model"):
         roadanomaly.load(tmp_path / "model")
+
+
+def test_weights_that_are_missing_are_named(model, tmp_path):
+    model.save(tmp_path / "model")
+    BREAKS["no weights"](tmp_path / "model")
+    with pytest.raises(DataError, match=r"weights\.safetensors is missing"):
+        roadanomaly.load(tmp_path / "model")

@@ -22,7 +22,7 @@ from roadanomaly.data.images import read_image, to_array
 from roadanomaly.data.subset import Subset
 from roadanomaly.locks import holding
 from roadanomaly.model import Model, load
-from roadanomaly.runtimes.exported import GRAPHS, PARITY, Parity, export
+from roadanomaly.runtimes.exported import DESCRIPTION, GRAPHS, PARITY, Parity, export
 from roadanomaly.training.record import run_record
 from roadanomaly.weights_hash import weights_hash
 
@@ -73,7 +73,7 @@ def run(arguments: Sequence[str]) -> None:
             f"mean {parity.mean_difference:.3g}, rank correlation {parity.ranks}; "
             f"AP on {parity.data}: {parity.ap_before:.2f} → {parity.ap_after:.2f}\n"
         )
-    sys.stdout.write(f"written to {given.out}: {GRAPHS[given.to]}, {PARITY}\n")
+    sys.stdout.write(f"written to {given.out}: {GRAPHS[given.to]}, {DESCRIPTION}, {PARITY}\n")
 
 
 def _export(given: Namespace, model: Model, frames: FrameSet) -> list[Parity]:

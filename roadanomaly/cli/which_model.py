@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 
 from roadanomaly.errors import OptionError
 from roadanomaly.files import files_in
-from roadanomaly.model_folder import is_model, place_of
+from roadanomaly.model_folder import is_model, place_of, require_no_export
 from roadanomaly.models import DEFAULT, folder_of, names
 
 
@@ -86,7 +86,8 @@ class Inputs:
 
         Raises:
             OptionError: both a run and `--model`, no input, or a first word that is neither.
-            DataError: no model is named, and the package carries no default one.
+            DataError: no model is named, and the package carries no default one; or the first word
+                is an export, and the command runs none.
         """
         first, *rest = words
         if self.is_run(Path(first)):
@@ -96,6 +97,7 @@ class Inputs:
                 raise OptionError(msg)
             return chosen, rest
         if model is None and not self._can_be_input(first):
+            require_no_export(Path(first))
             raise OptionError(self._neither(first))
         return the_model(None, model), list(words)
 

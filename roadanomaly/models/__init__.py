@@ -11,7 +11,7 @@ from pathlib import Path
 
 from roadanomaly.errors import DataError, nearest
 from roadanomaly.hub import fetch, is_on_hub
-from roadanomaly.model_folder import is_model, place_of
+from roadanomaly.model_folder import is_model, place_of, require_no_export
 
 ROOT = Path(__file__).parent
 DEFAULT = "default"
@@ -50,6 +50,7 @@ def folder_of(model: str | Path) -> Path:
     known = names()
     if str(model) in known:
         return ROOT / model
+    require_no_export(place)
     if str(model) == DEFAULT:
         others = f"only {', '.join(known)}" if known else "nor any other"
         msg = (

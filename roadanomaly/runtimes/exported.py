@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from roadanomaly.errors import DataError, OptionError, UserError, nearest
 from roadanomaly.files import write_text
 from roadanomaly.ledger import Ledger
 from roadanomaly.model import Model
-from roadanomaly.model_folder import read_description
+from roadanomaly.model_folder import EXPORT, read_description
 from roadanomaly.runtimes.base import Runtime, check_precision
 from roadanomaly.runtimes.choice import Choice
 from roadanomaly.runtimes.export import write_onnx, write_torchscript
@@ -31,7 +31,7 @@ from roadanomaly.saved_model import check_model
 from roadanomaly.swap import JOURNAL, WORK, clear, finish, new_result, settle, swap
 
 FORMAT = 1
-DESCRIPTION = "export.json"
+DESCRIPTION = EXPORT
 PARITY = "parity.json"
 GRAPHS = {"onnx": "graph.onnx", "openvino": "graph.xml", "torchscript": "graph.pt"}
 REPLACED = (*GRAPHS.values(), "graph.bin", DESCRIPTION, PARITY)
@@ -311,6 +311,7 @@ def read_exported(folder: Path) -> Exported | None:
     path = folder / DESCRIPTION
     try:
         found = read_description(path)
+        _require_today(found, path)
         check_model(found, folder)
         exported = Exported(
             to=found["to"],
@@ -329,6 +330,21 @@ def read_exported(folder: Path) -> Exported | None:
         msg = f"{exported.graph} is missing; run `roadanomaly export model` again."
         raise DataError(msg)
     return exported
+
+
+def _require_today(description: Mapping[str, Any], path: Path) -> None:
+    """Refuse what another version wrote.
+
+    Raises:
+        DataError: says which format it has.
+    """
+    if description["format"] != FORMAT:
+        msg = (
+            f"{path} was written by another version of roadanomaly: its format is "
+            f"{description['format']!r}, and this version reads {FORMAT}. Run `roadanomaly export "
+            "model` again, or use that version."
+        )
+        raise DataError(msg)
 
 
 __all__ = ["Exported", "Parity", "ParityError", "export", "is_export", "read_exported"]

@@ -247,6 +247,30 @@ def export_brackets(bench):
     return ["video", str(bench.model), str(bench.track / "images")]
 
 
+@case("an export is of another version", "another version", "format is 2")
+def export_of_another_version(bench):
+    (bench.model / "export.json").write_text('{"format": 2, "to": "onnx"}')
+    return ["video", str(bench.model), str(bench.track / "images")]
+
+
+@case("predict is given an export", "holds an export", "`video`, `serve` and `mine`")
+def export_to_predict(bench):
+    return ["predict", str(exported(bench)), str(bench.track / "images")]
+
+
+@case("evaluate is given an export", "holds an export", "run or the saved model")
+def export_to_evaluate(bench):
+    return bench.evaluate("--model", exported(bench), "--root", bench.root)
+
+
+def exported(bench):
+    """Make a folder that holds an export's description."""
+    folder = bench.root.parent / "graph"
+    folder.mkdir()
+    (folder / "export.json").write_text('{"format": 1, "to": "onnx"}')
+    return folder
+
+
 @case("an export's size is a word", "export.json is broken")
 def export_size(bench):
     held = {"format": 1, "to": "onnx", "graph": "graph.onnx", "size": "large", "precision": "f32"}
