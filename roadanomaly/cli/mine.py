@@ -6,6 +6,7 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ def _worker(given: Namespace, at_once: int) -> Worker:
     """Load the model and return what mines a clip."""
     opened = options.open_model(given)
     options.judge(given, opened)
-    reading = options.reading(given)
+    reading = replace(options.reading(given), whole=given.frames)
     scorer_of = _Scorers(opened, at_once)
 
     def scorer_for(source: Source) -> Scorer:

@@ -101,7 +101,7 @@ class _Best:
         for event in self._judge.open_events:
             if event.peak_frame == number or event.id not in self._pictures:
                 self._pictures[event.id] = Pictures(
-                    thumbnail(judged), jpeg(judged.frame.image) if self._whole else None
+                    thumbnail(judged), jpeg(judged.frame.filmed) if self._whole else None
                 )
         for event in judged.ended:
             self.found.append((event, self._pictures.pop(event.id, Pictures(b""))))
@@ -134,7 +134,8 @@ def mine_clip(
         runtime_for: gives the runtime for its size.
         new_judge: makes a fresh judge.
         top: how many events to keep, those with the highest peaks.
-        whole: keep the frame of each event's peak as it is, too.
+        whole: keep the frame of each event's peak as it was filmed, too; `open_source` has to give
+            it (`Reading.whole`).
 
     Returns:
         `clip`, `frames`, `seconds`, `events`, `error` and `runtime` (what scored it); as stored in

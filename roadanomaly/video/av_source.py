@@ -173,7 +173,7 @@ class AvSource(Source):
     def frames(self, size: tuple[int, int]) -> Iterator[VideoFrame]:
         """Give decoded frames, through repetitions of a file and returns of a stream."""
         pace = Pace(self.reading.realtime, self.stop)
-        scaler = VideoReformatter()
+        scaler, converter = VideoReformatter(), VideoReformatter()
         for number, (time_s, frame) in enumerate(self._all(self._clock)):
             if self.stop.is_set():
                 return
@@ -184,8 +184,11 @@ class AvSource(Source):
             height, width = way.size(size)
             scaled = scaler.reformat(frame, width, height, "rgb24")
             image = way.upright(scaled.to_ndarray())
+            whole = None
+            if self.reading.whole and found != size:
+                whole = way.upright(converter.reformat(frame, format="rgb24").to_ndarray())
             pace.wait_for(time_s)
-            yield VideoFrame(number, time_s, time.perf_counter(), image, found)
+            yield VideoFrame(number, time_s, time.perf_counter(), image, found, whole)
 
     def _orientation(self, frame: AvFrame) -> Orientation:
         """Return how a frame is shown.

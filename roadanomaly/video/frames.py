@@ -27,6 +27,7 @@ class VideoFrame:
         captured: `time.perf_counter()` when it was decoded.
         image: `(H, W, 3)` uint8 RGB, at the size that was asked for.
         source_size: `(H, W)` as the source has it.
+        whole: `(H, W, 3)` uint8 RGB as it was filmed, where that was asked for and `image` is not.
     """
 
     number: int
@@ -34,6 +35,12 @@ class VideoFrame:
     captured: float
     image: np.ndarray
     source_size: tuple[int, int]
+    whole: np.ndarray | None = None
+
+    @property
+    def filmed(self) -> np.ndarray:
+        """The frame as it was filmed, if the source was asked for it; else as it was scored."""
+        return self.image if self.whole is None else self.whole
 
 
 @dataclass(frozen=True)

@@ -85,5 +85,6 @@ class ImageFiles(Source):
                 self.mishaps.size_changes += found != last_size
                 last_size = found
                 scaled = scale_image(image, size)
-                yield VideoFrame(number, time_s, time.perf_counter(), scaled, found)
+                whole = image if self.reading.whole else None
+                yield VideoFrame(number, time_s, time.perf_counter(), scaled, found, whole)
                 number += 1

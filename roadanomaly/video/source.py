@@ -54,6 +54,7 @@ class Reading:
         most_pixels: of a frame; larger ones are not decoded. None takes any.
         sealed: the file comes from a stranger: take plain containers alone, no playlist or session
             description, and open nothing that they name.
+        whole: give each frame as it was filmed, too, where it is scaled.
     """
 
     fps: float = 10.0
@@ -65,6 +66,7 @@ class Reading:
     reconnect_s: float = 30.0
     most_pixels: int | None = None
     sealed: bool = False
+    whole: bool = False
 
 
 class Source(ABC):

@@ -12,14 +12,16 @@ import cv2
 import numpy as np
 import pytest
 
+from roadanomaly.data.images import write_image
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.mining.asked import ASKED, keep_asked
 from roadanomaly.mining.clip import mine_clip
 from roadanomaly.mining.index import write_index
 from roadanomaly.mining.spread import find_clips, mine_here, mine_on_ray
+from roadanomaly.video.source import Reading
 from roadanomaly.video.sources import open_source
 from tests.processes import Begun
-from tests.video.clips import RedIsStrange, judge, write_clip
+from tests.video.clips import RedIsStrange, judge, picture, write_clip
 
 parquet = pytest.importorskip("pyarrow.parquet")
 
@@ -82,6 +84,26 @@ def test_peaks_are_kept_whole_where_they_are_asked_for(drives, tmp_path):
         nearest = min(range(60), key=lambda number: np.abs(kept - filmed[number]).mean())
         assert np.abs(kept - filmed[nearest]).mean() < 1
         assert event["start_s"] * 25 - 1 <= nearest <= event["end_s"] * 25 + 1
+
+
+def test_a_peak_is_kept_as_it_was_filmed_where_frames_are_scored_smaller(drives, tmp_path):
+    def opener(word):
+        return open_source(word, Reading(whole=True))
+
+    (task,) = find_clips([str(drives / "a.mp4")], tmp_path / "out")
+    record = mine_clip(task, opener, lambda _: RedIsStrange((48, 64)), judge, 5, whole=True)
+    assert record["runtime"]["size"] == "64x48"
+    kept = cv2.imread(str(tmp_path / "out" / record["events"][0]["frame"]))[..., ::-1].astype(int)
+    with av.open(str(drives / "a.mp4")) as film:
+        filmed = [frame.to_ndarray(format="rgb24").astype(int) for frame in film.decode(video=0)]
+    assert min(np.abs(kept - frame).mean() for frame in filmed) < 1
+
+
+def test_images_of_a_folder_are_given_as_they_are_too_where_that_is_asked_for(tmp_path):
+    write_image(tmp_path / "a.png", picture(30))
+    for asked, shape in ((True, (96, 128, 3)), (False, (48, 64, 3))):
+        (frame,) = open_source(str(tmp_path), Reading(whole=asked)).frames((48, 64))
+        assert (frame.image.shape, frame.filmed.shape) == ((48, 64, 3), shape)
 
 
 def test_done_clips_are_not_mined_again(drives, tmp_path):
