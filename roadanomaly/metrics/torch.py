@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -123,6 +124,22 @@ class SegmentMeIfYouCan(Metric):
                 state.append(torch.empty(0, dtype=torch.uint8, device=self.device))
             self.about.append(torch.empty(0, dtype=torch.int64, device=self.device))
         super().sync(dist_sync_fn, process_group, should_sync, distributed_available)
+
+    @contextmanager
+    def sync_context(
+        self,
+        dist_sync_fn: Callable[..., Any] | None = None,
+        process_group: Any | None = None,
+        should_sync: bool = True,
+        should_unsync: bool = True,
+        distributed_available: Callable[..., Any] | None = None,
+    ) -> Iterator[None]:
+        """Hold the frames of all processes; afterwards each has its own, also where it failed."""
+        self.sync(dist_sync_fn, process_group, should_sync, distributed_available)
+        try:
+            yield
+        finally:
+            self.unsync(should_unsync=self._is_synced and should_unsync)
 
     def _frames(self) -> list[tuple[np.ndarray, np.ndarray]]:
         scores, labels = _host(self.scores, np.uint8), _host(self.labels, np.uint8)

@@ -147,6 +147,7 @@ def one_of_two(rank, meeting, case):
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
     given = frames()
     metric = SegmentMeIfYouCan("obstacle")
+    refuse_scores_that_are_no_numbers(metric, at_fault=rank == 0)
     for number in SHARES[case][rank]:
         parts = (torch.from_numpy(one)[None] for one in given[number])
         metric.update(*parts, torch.tensor([number]))
@@ -154,6 +155,17 @@ def one_of_two(rank, meeting, case):
     sys.stdout.write(str([value.item() for value in found.values()]))
     metric.reset()
     dist.destroy_process_group()
+
+
+def refuse_scores_that_are_no_numbers(metric, at_fault):
+    """Let all processes be told of one process's frame, and be ready for others afterwards."""
+    score = torch.zeros(1, 40, 80)
+    if at_fault:
+        score[0, 3, 5] = torch.nan
+    metric.update(score, torch.zeros(1, 40, 80, dtype=torch.uint8))
+    with pytest.raises(DataError, match="1 of 3200 scores are NaN"):
+        metric.compute()
+    metric.reset()
 
 
 @pytest.mark.slow
