@@ -107,5 +107,6 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        msg = f"cannot listen on {host}:{port}: {error}; give another --port, or 0 for a free one."
+        reason = str(error).rstrip(".")
+        msg = f"cannot listen on {host}:{port}: {reason}; give another --port, or 0 for a free one."
         raise OptionError(msg) from error
