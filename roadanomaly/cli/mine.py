@@ -144,6 +144,8 @@ def _worker(given: Namespace, at_once: int) -> Worker:
     options.judge(given, opened)
     reading = replace(options.reading(given), whole=given.frames)
     scorer_of = _Scorers(opened, at_once)
+    if given.size is not None or opened.fixed_size is not None:
+        scorer_of.make_ready(options.scored_size(given, opened, own=(0, 0)))
 
     def scorer_for(source: Source) -> Scorer:
         return scorer_of(options.scored_size(given, opened, source.size))
@@ -185,6 +187,15 @@ class _Scorers:
             if self._opened.keeps_state:
                 return self._opened.runtime(size)
             return self._shared(size).join()
+
+    def make_ready(self, size: tuple[int, int]) -> None:
+        """Open the runtime for the one size of all clips, before any of them is blamed for it.
+
+        Raises:
+            UserError: as `Opened.runtime`.
+        """
+        with self._lock:
+            self._kept(size)
 
     def _made(self, size: tuple[int, int]) -> Runtime:
         runtime = self._opened.runtime(size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.mistakes.bench import case, truncate
@@ -263,11 +264,24 @@ def export_to_evaluate(bench):
     return bench.evaluate("--model", exported(bench), "--root", bench.root)
 
 
+@case("mine is given an export whose graph is cut off", "cannot open", "graph.onnx")
+def export_to_mine(bench):
+    """Not each of the clips is blamed: they are not looked at."""
+    pytest.importorskip("onnxruntime", reason="the graph needs `pip install -e .[onnx]`")
+    pytest.importorskip("pyarrow", reason="mining needs `pip install -e .[mine]`")
+    folder, clip = exported(bench), bench.root.parent / "clip.mp4"
+    (folder / "graph.onnx").write_bytes(b"half")
+    clip.write_bytes(b"no clip")
+    return ["mine", str(folder), str(clip), "--out", str(bench.root.parent / "mined")]
+
+
 def exported(bench):
     """Make a folder that holds an export's description."""
     folder = bench.root.parent / "graph"
     folder.mkdir()
-    (folder / "export.json").write_text('{"format": 1, "to": "onnx"}')
+    held = {"format": 1, "to": "onnx", "graph": "graph.onnx", "size": [64, 96], "precision": "f32"}
+    held |= {"calibration": GOOD, "min_area": 9, "classes": ["a", "b"]}
+    (folder / "export.json").write_text(json.dumps(held))
     return folder
 
 
