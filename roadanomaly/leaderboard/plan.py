@@ -138,7 +138,7 @@ def _recipe(path: Path, what: str) -> dict[str, Any]:
         held = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        msg = f"{what}: its recipe {path} cannot be read: {reason}."
+        msg = f"{what}: its recipe {path.absolute()} cannot be read: {reason}."
         raise OptionError(msg) from error
     if not isinstance(held, dict):
         msg = f"{what}: its recipe {path} must hold `key: value` lines."

@@ -82,6 +82,10 @@ class RunLog:
         self.done = start
         self.experiment = experiment
 
+    def begin(self) -> None:
+        """Take the time from here on: what came before the first step says nothing of the rest."""
+        self.began = time.perf_counter()
+
     def train(self, step: int, values: dict[str, float]) -> None:
         """Log the training values of a step."""
         self.metrics.add({"step": step, **values})

@@ -125,6 +125,8 @@ class Trainer:
         if self.step == 0:
             self._prepare()
             self._validate(log)
+        if log:
+            log.begin()
         self.module.train()
         for step in range(self.step + 1, config.steps + 1):
             try:

@@ -152,3 +152,12 @@ def test_what_a_validation_does_not_define_is_not_said(tmp_path, capsys):
     said = "".join(capsys.readouterr())
     assert "validation at step 0: miou 25.00\n" in said
     assert (tmp_path / "validation.csv").read_text().splitlines() == ["step,miou,ap", "0,0.25,nan"]
+
+
+def test_the_time_left_counts_from_the_first_step(tmp_path, capsys, monkeypatch):
+    now = iter([0.0, 600.0, 620.0])  # made; begun after a pass over the frames; 10 steps later
+    monkeypatch.setattr("roadanomaly.training.log.time.perf_counter", lambda: next(now))
+    log = RunLog(tmp_path, steps=40, start=0)
+    log.begin()
+    log.train(10, {"loss": 1.0})
+    assert "step 10/40  loss 1  1.0 min left\n" in "".join(capsys.readouterr())
