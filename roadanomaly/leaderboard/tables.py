@@ -143,7 +143,7 @@ def _effort(row: RowResult) -> dict[str, Cell]:
     return {
         "family": row.family,
         "learned_from": learned(row),
-        "images": float(row.images),
+        "images": float(row.images) if any(row.scored.values()) else NAN,
         "pretraining": "; ".join(map(in_words, row.pretraining)),
         "trained": row.trained,
         "ms_over": over["ms"],

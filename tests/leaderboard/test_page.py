@@ -132,6 +132,9 @@ def test_a_failure_is_a_row_with_its_reason(tmp_path):
     assert rows["msp"].missing == "not made yet"
     assert not rows["odin"].missing
     assert "failed: no memory was left" in (tmp_path / "leaderboard.html").read_text()
+    table = lines({"leaderboard.csv": (tmp_path / "leaderboard.csv").read_text()})
+    assert table["odin"]["images"] == "0.0"
+    assert table["msp"]["images"] == ""  # what it would see is no figure
 
 
 def test_figures_of_a_model_that_is_there_no_more_are_not_shown(tmp_path):
