@@ -11,7 +11,7 @@ def greedy_centres(vectors: Tensor, count: int, dimensions: int = 0) -> Tensor:
 
     The largest distance of a vector to its nearest centre is at most twice the least that `count`
     centres can have (Gonzalez, 1985). With a random projection this holds of the projected
-    vectors. Takes `count` passes over the vectors and the memory of one.
+    vectors. Takes `count` passes over the vectors, and the memory of one copy of them.
 
     Args:
         vectors: `(N, C)`.
@@ -35,11 +35,13 @@ def greedy_centres(vectors: Tensor, count: int, dimensions: int = 0) -> Tensor:
     if dimensions:
         matrix = torch.randn(points.shape[1], dimensions) / dimensions**0.5
         points = points @ matrix.to(points.device)
+    points = points - points.mean(0)  # near the origin, so that few digits cancel below
+    squares = points.square().sum(1)
     newest = torch.randint(len(points), (1,)).to(points.device)
     chosen = [newest]
     least = torch.full((len(points),), torch.inf, device=points.device)
     for _ in range(count - 1):
-        distance = (points - points[newest]).square().sum(1)
+        distance = squares + squares[newest] - 2 * (points @ points[newest[0]])
         least = torch.minimum(least, distance).index_fill(0, newest, -1.0)
         newest = least.argmax(keepdim=True)
         chosen.append(newest)
