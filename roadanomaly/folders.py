@@ -42,10 +42,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     old = _older(target)
     with _told(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            _alone(target.parent) as alone,
-            _partial(target, target.parent, alone=alone) as partial,
-        ):
+        with _alone(target.parent) as alone, _partial(target, alone=alone) as partial:
             _require_kinds(target, files)
             if old.exists() and not target.exists():
                 old.rename(target)
@@ -89,8 +86,7 @@ def require_replaceable(folder: Path, files: Collection[str]) -> None:
     _require_kinds(target, files)
     with _told(target):
         nearest = next(place for place in target.parents if place.exists())
-        with _partial(target, nearest, alone=False):
-            pass
+        tempfile.TemporaryDirectory(PARTIAL, f".{target.name}.", nearest).cleanup()
 
 
 def _require_kinds(target: Path, files: Collection[str]) -> None:
@@ -124,16 +120,16 @@ def _alone(parent: Path) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def _partial(target: Path, parent: Path, *, alone: bool) -> Iterator[Path]:
-    """Make a folder for the target's files that no other writer uses; it is gone afterwards.
+def _partial(target: Path, *, alone: bool) -> Iterator[Path]:
+    """Make a folder beside the target that no other writer uses; it is gone afterwards.
 
     Where no other writer can be at work, what killed ones left is removed first.
     """
     prefix = f".{target.name}."
     if alone:
-        for left in parent.glob(f"{glob.escape(prefix)}*{PARTIAL}"):
+        for left in target.parent.glob(f"{glob.escape(prefix)}*{PARTIAL}"):
             shutil.rmtree(left, ignore_errors=True)
-    partial = Path(tempfile.mkdtemp(PARTIAL, prefix, parent))
+    partial = Path(tempfile.mkdtemp(PARTIAL, prefix, target.parent))
     try:
         mask = os.umask(0)
         os.umask(mask)

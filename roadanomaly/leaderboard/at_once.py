@@ -56,7 +56,8 @@ class AtOnce:
 
         Raises:
             UserError: a log cannot be written.
-            KeyboardInterrupt: asked to stop; all that was at work has saved its state.
+            KeyboardInterrupt: asked to stop.
+            Whichever it is, all that was at work has saved its state.
         """
         left = list(self.pieces)
         try:
@@ -65,7 +66,7 @@ class AtOnce:
                     left.remove(piece)
                     self._step(piece.name, piece.steps(), None)
                 self._look()
-        except KeyboardInterrupt:
+        except BaseException:
             for _, child in self._at_work.values():
                 child.ask_to_stop()
             for _, child in self._at_work.values():

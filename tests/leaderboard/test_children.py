@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from roadanomaly.errors import UserError
 from roadanomaly.leaderboard.at_once import AtOnce, Piece
 from roadanomaly.leaderboard.child import LEFT_ALONE
 from roadanomaly.leaderboard.children import Command, reason_of
@@ -88,7 +89,8 @@ def test_each_of_several_computes_with_its_share_of_the_cores(tmp_path, monkeypa
     assert "threads 7" in (tmp_path / "log").read_text()
 
 
-def test_a_wish_to_stop_reaches_all_that_are_at_work(tmp_path):
+@pytest.mark.parametrize("end", [KeyboardInterrupt, UserError])
+def test_all_that_are_at_work_save_their_state_when_it_ends_early(end, tmp_path):
     code = (
         "import pathlib, time\npathlib.Path({0!r}).touch()\ntry:\n time.sleep(600)\n"
         "except KeyboardInterrupt:\n pathlib.Path({0!r} + '.saved').touch()"
@@ -101,8 +103,8 @@ def test_a_wish_to_stop_reaches_all_that_are_at_work(tmp_path):
     def stop():
         while not all(file.exists() for file in begun):
             yield Command("timeit", ["-n", "1", "-r", "1", "1"], tmp_path / "looked.log")
-        raise KeyboardInterrupt
+        raise end
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(end):
         done(*pieces, Piece("stop", stop), jobs=3)
     assert all(file.with_name(f"{file.name}.saved").exists() for file in begun)
