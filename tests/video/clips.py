@@ -36,6 +36,28 @@ class RedIsStrange:
         return Scores(np.zeros(self.size, np.uint8), score, score / 2)
 
 
+class InStep(RedIsStrange):
+    """Has the frames of a live source read one by one, each when the one before it was taken.
+
+    A live source drops what the model is too late for, and how much that is depends on the machine.
+    """
+
+    def __init__(self, source):
+        super().__init__()
+        self._taken = threading.Semaphore(1)
+        self._read = source.frames
+        source.frames = self._frames
+
+    def _frames(self, size):
+        for frame in self._read(size):
+            self._taken.acquire(timeout=10)
+            yield frame
+
+    def __call__(self, image):
+        self._taken.release()
+        return super().__call__(image)
+
+
 def judge(smooth_s=0, persistence=None):
     rules = Rules(
         high=5, low=4, min_area=20, smooth_s=smooth_s, persistence=persistence or Persistence()

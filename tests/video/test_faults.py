@@ -21,6 +21,7 @@ from tests.processes import Begun
 from tests.video.clips import (
     SIZE,
     Collector,
+    InStep,
     RedIsStrange,
     StreamServer,
     frames_of,
@@ -79,7 +80,8 @@ def test_stream_that_stalls_is_called_again_and_ends_in_time(tmp_path):
     content = write_clip(tmp_path / "clip.ts", 60, range(10, 40)).read_bytes()
     server = StreamServer((content, "hang"))
     reading = Reading(stall_s=0.6, reconnect_s=1.0)
-    seen, _, go = run(open_source(server.address, reading), patience_s=8)
+    source = open_source(server.address, reading)
+    seen, _, go = run(source, runtime=InStep(source), patience_s=8)
     figures = go()
     server.close()
     assert len(seen.events) == 1
@@ -91,11 +93,13 @@ def test_stream_that_comes_back_goes_on(tmp_path):
     content = write_clip(tmp_path / "clip.ts", 40, range(5, 35)).read_bytes()
     server = StreamServer((content, "close"), (content, "close"))
     reading = Reading(stall_s=1.0, reconnect_s=1.0)
-    seen, runner, go = run(open_source(server.address, reading), patience_s=10)
-    assert runner.source.live
+    source = open_source(server.address, reading)
+    assert source.live
+    seen, _, go = run(source, runtime=InStep(source), patience_s=10)
     figures = go()
     server.close()
     assert figures["reconnects"] >= 1
+    assert figures["dropped"] == 0
     times = [judged.frame.time_s for judged in seen.results]
     assert times == sorted(set(times))
     assert len(seen.events) == 2
