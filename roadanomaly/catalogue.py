@@ -153,7 +153,8 @@ class Catalogue(Generic[T]):
         except DataError as error:
             if not given_by:
                 raise
-            msg = f"`{given_by}`: {error}"
+            told = str(error).replace("`root`", f"`{given_by}.root`")
+            msg = f"`{given_by}`: {told}"
             raise type(error)(msg) from error
 
     def check_types(self, name: str, given: Mapping[str, Any]) -> None:

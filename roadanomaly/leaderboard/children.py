@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,6 @@ from roadanomaly.errors import UserError
 
 PATIENCE_S = 120
 """How long a child that was asked to stop may take to save its state."""
-THREADS = "OMP_NUM_THREADS"
-"""The variable by which PyTorch is told how many threads to compute with."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +36,16 @@ class Child:
 
     Args:
         command: starts at once.
-        threads: it computes with; None leaves that to it, and so does a user's own OMP_NUM_THREADS.
+        variables: of its environment, over those of this process.
 
     Raises:
         UserError: the log cannot be written.
     """
 
-    def __init__(self, command: Command, threads: int | None = None) -> None:
+    def __init__(self, command: Command, variables: Mapping[str, str]) -> None:
         self.command = command
         words = [sys.executable, "-m", "roadanomaly.leaderboard.child"]
         words += [command.module, *command.words]
-        told = {} if threads is None else {THREADS: str(threads)}
         try:
             command.log.parent.mkdir(parents=True, exist_ok=True)
             with command.log.open("wb") as file:
@@ -58,7 +55,7 @@ class Child:
                     stdout=file.fileno(),
                     stderr=file.fileno(),
                     start_new_session=True,
-                    env={**told, **os.environ},
+                    env={**os.environ, **variables},
                 )
         except OSError as error:
             msg = f"{command.log} cannot be written, or no process started: {error.strerror}."

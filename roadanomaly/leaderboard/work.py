@@ -14,7 +14,7 @@ import yaml
 
 from roadanomaly.errors import OptionError
 from roadanomaly.files import write_text
-from roadanomaly.leaderboard.at_once import AtOnce, Piece, Steps, threads_each
+from roadanomaly.leaderboard.at_once import AtOnce, Piece, Steps
 from roadanomaly.leaderboard.children import Command
 from roadanomaly.leaderboard.config import Board, TestSet
 from roadanomaly.leaderboard.places import (
@@ -30,6 +30,7 @@ from roadanomaly.leaderboard.places import (
     write_values,
 )
 from roadanomaly.leaderboard.plan import Run, reference_folder
+from roadanomaly.leaderboard.shares import shares
 from roadanomaly.leaderboard.state import progress_of
 from roadanomaly.locks import holding
 from roadanomaly.training.run_folder import RunFolder
@@ -77,7 +78,7 @@ class Worker:
         def ended(name: str, reason: str) -> None:
             self._ended(owners[name], reason)
 
-        AtOnce(tuple(pieces), ended, self.jobs, threads_each(self.jobs)).go()
+        AtOnce(tuple(pieces), ended, shares(self.jobs)).go()
 
     def _pieces(self, run: Run) -> list[Piece]:
         """Return what is to be done for a run: making and evaluating it, and measuring it."""

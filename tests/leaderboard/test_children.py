@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from roadanomaly.errors import UserError
 from roadanomaly.leaderboard.at_once import AtOnce, Piece
 from roadanomaly.leaderboard.child import LEFT_ALONE
 from roadanomaly.leaderboard.children import Command, reason_of
+from roadanomaly.leaderboard.shares import shares
 
 
 def piece(name, log, *codes, **given):
@@ -24,9 +26,9 @@ def piece(name, log, *codes, **given):
     return Piece(name, steps, **given)
 
 
-def done(*pieces, jobs=1, threads=None):
+def done(*pieces, among=({},)):
     ended = []
-    AtOnce(pieces, lambda *pair: ended.append(pair), jobs, threads).go()
+    AtOnce(pieces, lambda *pair: ended.append(pair), among).go()
     return ended
 
 
@@ -68,7 +70,7 @@ def test_pieces_run_at_once_where_they_may_and_alone_where_they_must(tmp_path):
         piece("measured", tmp_path / "measured.log", lone, needs=("one",), alone=True),
         piece("other", tmp_path / "other.log", wait.format(other, one)),
     )
-    ended = done(*pieces, jobs=2)
+    ended = done(*pieces, among=[{}, {}])
     assert dict(ended) == {"one": "", "other": "", "measured": ""}
     assert ended[-1][0] == "measured"
 
@@ -79,14 +81,33 @@ def test_one_at_a_time_keeps_the_order_and_needs_come_first(tmp_path):
     assert [name for name, _ in done(*pieces)] == list(names)
 
 
-def test_each_of_several_computes_with_its_share_of_the_cores(tmp_path, monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    code = "import os; print('threads', os.environ['OMP_NUM_THREADS'])"
-    done(piece("one", tmp_path / "log", code), threads=3)
-    assert "threads 3" in (tmp_path / "log").read_text()
+def test_each_has_a_share_of_its_own_and_a_lone_one_the_whole(tmp_path, monkeypatch):
+    """Three pieces and two shares: the two that run at once cannot have the same one."""
+    monkeypatch.delenv("SHARE", raising=False)
+    code = "import os, pathlib, time\npathlib.Path({!r}).write_text(os.environ.get('SHARE', 'all'))"
+    meet = "\nwhile not pathlib.Path({!r}).exists():\n time.sleep(.01)"
+    files = [str(tmp_path / name) for name in ("one", "other", "measured")]
+    pieces = (
+        piece("one", tmp_path / "a.log", code.format(files[0]) + meet.format(files[1])),
+        piece("other", tmp_path / "b.log", code.format(files[1]) + meet.format(files[0])),
+        piece("measured", tmp_path / "c.log", code.format(files[2]), alone=True),
+    )
+    done(*pieces, among=[{"SHARE": "first"}, {"SHARE": "second"}])
+    assert [Path(file).read_text() for file in files] == ["first", "second", "all"]
+
+
+def test_cores_are_divided_and_gpus_go_round(monkeypatch):
+    for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    assert shares(1) == [{}]
+    assert shares(3) == [{"OMP_NUM_THREADS": "2"}] * 3
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert [share["CUDA_VISIBLE_DEVICES"] for share in shares(3)] == ["0", "1", "0"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-5")
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    done(piece("one", tmp_path / "log", code), threads=3)
-    assert "threads 7" in (tmp_path / "log").read_text()
+    assert shares(2) == [{"CUDA_VISIBLE_DEVICES": "3"}, {"CUDA_VISIBLE_DEVICES": "GPU-5"}]
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, UserError])
@@ -106,5 +127,5 @@ def test_all_that_are_at_work_save_their_state_when_it_ends_early(end, tmp_path)
         raise end
 
     with pytest.raises(end):
-        done(*pieces, Piece("stop", stop), jobs=3)
+        done(*pieces, Piece("stop", stop), among=[{}] * 3)
     assert all(file.with_name(f"{file.name}.saved").exists() for file in begun)
