@@ -7,9 +7,11 @@ The first argument is the run folder of a `likelihood` detector, with or without
 of a flow. Inliers are crops of CamVid val or of the embedded streets, and crops of one colour, the
 mean of an inlier one, stand beside them. With CamVid's, foreign are crops of BSDS500's held-out
 part, and inlier crops over which a held-out COCO cut-out was pasted. Printed are AUROC of each
-score, and Kolmogorov-Smirnov distances of p-values to uniform, where calibration and test crops
-come from different frames. Written are `figures.json`, `likelihoods.md`, `p_values.json` and
-pictures: bits against complexity, histograms, the least and the most likely crops.
+score; and of p-values, calibrated on half of CamVid val's frames, the Kolmogorov-Smirnov distance
+to uniform and the share below 0.05, on crops of the other half and, with CamVid's, of KITTI and of
+Brazil's roads.
+Written are `figures.json`, `likelihoods.md`, `p_values.json`, `p_values.md` and pictures: bits
+against complexity, histograms, the least and the most likely crops.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ AT_ONCE = 16
 SCALE = (1.0, 2.0)
 COLOURS = {"inliers": (60, 120, 40), "BSDS500": (40, 70, 200), "objects": (200, 110, 30)}
 CONSTANT = (150, 40, 150)
+OTHER_ROADS = {"KITTI": "kitti_semantic/training/image_2", "Brazil": "roads_brazil/images"}
 
 
 def flows_of(run: str) -> tuple[ImageFlow, ImageFlow | None]:
@@ -113,31 +116,63 @@ def auroc(inliers: np.ndarray, foreign: np.ndarray) -> float:
     return float((places.sum() / len(foreign) - (len(foreign) + 1) / 2) / len(inliers))
 
 
-def uniformity(
-    frames: FrameSet, count: int, size: int, flow: ImageFlow, general: ImageFlow | None
-) -> dict[str, float]:
-    """Return the distance of p-values to uniform, calibrated on some frames, tested on others."""
+def p_value_figures(
+    frames: FrameSet,
+    others: dict[str, str],
+    count: int,
+    size: int,
+    flow: ImageFlow,
+    general: ImageFlow | None,
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return how p-values are distributed, calibrated on half of the frames.
+
+    Args:
+        frames: half of them calibrate, the other half is tested.
+        others: folders of images of other roads that are tested, too, by name.
+        count: of crops of each.
+        size: of crops, in pixels.
+        flow: of inliers.
+        general: of images of all kinds, where there is a ratio.
+
+    Returns:
+        for each score and side, and each set of crops, the Kolmogorov-Smirnov distance to uniform
+        and the share below 0.05.
+    """
     half = [place_of(one) < 0.5 for one in frames.frame_ids()]
     seen, tested = (
-        scores_of(
-            held_out_crops(
-                Picked(frames, [n for n, one in enumerate(half) if one == side]),
-                count,
-                (size, size),
-                SCALE,
-            ),
-            flow,
-            general,
-        )
-        for side in (True, False)
+        Picked(frames, [n for n, one in enumerate(half) if one == side]) for side in (True, False)
     )
-    found = {}
-    for name, values in seen.items():
-        rising = torch.from_numpy(np.sort(values))
-        for sides in ("upper", "both"):
-            p = p_values(rising, torch.from_numpy(tested[name]), sides)
-            found[f"{name}, {sides}"] = float(kstest(p.numpy(), "uniform").statistic)
+    sets = {"other frames": tested} | {
+        name: DATASETS.build("folder", {"images": images, "kind": "ordinary"})
+        for name, images in others.items()
+    }
+
+    def scored(one: FrameSet) -> dict[str, np.ndarray]:
+        return scores_of(held_out_crops(one, count, (size, size), SCALE), flow, general)
+
+    rising = {name: torch.from_numpy(np.sort(values)) for name, values in scored(seen).items()}
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for kind, crops in sets.items():
+        for name, values in scored(crops).items():
+            for sides in ("upper", "both"):
+                p = p_values(rising[name], torch.from_numpy(values), sides).numpy()
+                found.setdefault(f"{name}, {sides}", {})[kind] = {
+                    "distance": float(kstest(p, "uniform").statistic),
+                    "below 0.05": float((p < 0.05).mean()),
+                }
     return found
+
+
+def p_value_table(found: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Return the figures as Markdown: distance, and the share below 0.05 in percent."""
+    kinds = list(next(iter(found.values())))
+    lines = ["| p-values of | " + " | ".join(kinds) + " |", "| --- " * (len(kinds) + 1) + "|"]
+    for name, values in found.items():
+        cells = (
+            f"{one['distance']:.3f}; {100 * one['below 0.05']:.1f} %" for one in values.values()
+        )
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def scatter(groups: dict[str, dict[str, np.ndarray]], across: str, up: str) -> np.ndarray:
@@ -220,10 +255,11 @@ def main() -> None:
     scores = {kind: scores_of(some, flow, general) for kind, some in crops.items()}
     write(Path(given.out), given, crops, scores)
     if given.p_crops:
-        found = uniformity(frames, given.p_crops, given.p_size, flow, general)
+        others = OTHER_ROADS if given.inliers == "camvid" else {}
+        found = p_value_figures(frames, others, given.p_crops, given.p_size, flow, general)
         (Path(given.out) / "p_values.json").write_text(json.dumps(found, indent=1) + "\n")
-        for name, distance in found.items():
-            print(f"p-values of {name}: Kolmogorov-Smirnov distance {distance:.3f}")
+        (Path(given.out) / "p_values.md").write_text(p_value_table(found))
+        print(p_value_table(found))
 
 
 def write(out: Path, given: argparse.Namespace, crops: dict, scores: dict) -> None:
