@@ -174,7 +174,7 @@ def _config(out: Path, given: Namespace) -> RunConfig:
     steps = steps_within(config.steps, seconds, given.minutes)
     say(
         f"     a step takes {seconds:.1f} s here: {steps} of {config.steps} steps, about "
-        f"{steps * seconds / 60:.0f} minutes"
+        f"{steps * seconds / 60:.1f} min"
     )
     return replace(config, steps=steps)
 

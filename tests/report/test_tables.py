@@ -5,6 +5,7 @@ import io
 import math
 import re
 import statistics
+from dataclasses import replace
 
 import pytest
 
@@ -122,8 +123,17 @@ def test_threshold_table_shows_stated_against_measured(findings):
 
 
 def test_extra_numbers_know_percent_from_count(findings):
-    table = extra_tables(findings)["per image"]
+    table = extra_tables(findings[:1])["per image"]
     assert table.texts()[0] == ["roadanomaly", "energy", "37.50", "4"]
+
+
+def test_what_is_the_same_of_all_detectors_is_said_once(findings):
+    shared = [replace(found, extra={"closed set": {"miou": 0.5}}) for found in findings]
+    assert extra_tables(shared)["closed set"].texts() == [["roadanomaly", "all", "50.00"]]
+    shared[1] = replace(shared[1], extra={"closed set": {"miou": 0.25}})
+    assert [row[1] for row in extra_tables(shared)["closed set"].texts()] == [
+        found.detector for found in findings
+    ]
 
 
 def test_stored_maps_have_no_times(findings):

@@ -184,7 +184,8 @@ def extra_tables(findings: Sequence[Findings]) -> dict[str, Table]:
     """Return the further numbers, a table for each of their groups.
 
     A fraction is shown in percent; a whole number as a count; what a key calls a threshold, or
-    lies outside 0..1, as it is.
+    lies outside 0..1, as it is. What is the same of all detectors of a set, as the classes of the
+    one network are, is one row.
     """
     groups: dict[str, dict[str, Kind]] = {}
     for found in findings:
@@ -209,9 +210,17 @@ def _extra(findings: Sequence[Findings], group: str, kinds: dict[str, Kind]) -> 
         known.get(key, Column(key, TITLES.get(key, key.replace("_", " ")), kind))
         for key, kind in kinds.items()
     ]
-    rows: tuple[Row, ...] = tuple(
-        (found.set, found.detector, *(number(found.extra[group], key) for key in kinds))
-        for found in findings
-        if group in found.extra
-    )
-    return Table((SET, DETECTOR, *columns), rows)
+    of_sets: dict[str, list[Row]] = {}
+    for found in findings:
+        if group in found.extra:
+            numbers = (number(found.extra[group], key) for key in kinds)
+            of_sets.setdefault(found.set, []).append((found.set, found.detector, *numbers))
+    rows = [row for some in of_sets.values() for row in _once(some)]
+    return Table((SET, DETECTOR, *columns), tuple(rows))
+
+
+def _once(rows: list[Row]) -> list[Row]:
+    """Return one row of all detectors where all say the same, else the rows."""
+    numbers = np.array([row[2:] for row in rows], float)
+    same = len(rows) > 1 and np.array_equal(numbers, numbers[:1].repeat(len(rows), 0), True)
+    return [(rows[0][0], "all", *rows[0][2:])] if same else rows
