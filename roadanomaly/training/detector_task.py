@@ -159,11 +159,12 @@ class DetectorTask(Task):
         return found.values.get("ap", float(step) if frozen else found.values["miou"])
 
     def save(self, step: int) -> None:
-        """Write the model into the run folder, and what a source learned beside it."""
+        """Write the model into the run folder, and beside it the flow of images that learned."""
         card = {**self.about, "step": step, "validation": self.values}
         self.model.save(self.folder.model, card)
-        if self.flow is not None:
-            save_flow(self.flow, self.folder.path / "flow", card)
+        flow = self.learned_flow()
+        if flow is not None:
+            save_flow(flow, self.folder.path / "flow", card)
 
     def finish(self, log: RunLog | None, best_step: int, device: torch.device) -> None:
         """Calibrate the best model on inlier validation frames, and say where it is."""
