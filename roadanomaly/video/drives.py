@@ -200,8 +200,8 @@ def _warnings(thumbnails: Sequence[np.ndarray]) -> list[str]:
     found = []
     if len(thumbnails) < FEW:
         found.append(
-            f"only {len(thumbnails)} frames could be taken: what is ordinary elsewhere on your "
-            "roads stays unknown. Give a longer drive, or more drives."
+            f"only {len(thumbnails)} frames are taken: what is ordinary elsewhere on your "
+            "roads stays unknown. Give a longer drive, more drives, or more --frames."
         )
     pairs = itertools.pairwise(thumbnails)
     steps = np.array([np.abs(a.astype(int) - b.astype(int)).mean() for a, b in pairs])
