@@ -51,7 +51,7 @@ OTHER_ROADS = {"KITTI": "kitti_semantic/training/image_2", "Brazil": "roads_braz
 
 def flows_of(run: str) -> tuple[ImageFlow, ImageFlow | None]:
     """Return the flow of a run and the general one, where the run has one."""
-    if (Path(run) / "flow").exists():
+    if not (Path(run) / "model").exists() and (Path(run) / "flow").exists():
         return load_flow(run).eval(), None
     detector = roadanomaly.load(run).detector
     if not isinstance(detector, Likelihood):
