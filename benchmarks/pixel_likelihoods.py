@@ -258,8 +258,9 @@ def main() -> None:
         others = OTHER_ROADS if given.inliers == "camvid" else {}
         found = p_value_figures(frames, others, given.p_crops, given.p_size, flow, general)
         (Path(given.out) / "p_values.json").write_text(json.dumps(found, indent=1) + "\n")
-        (Path(given.out) / "p_values.md").write_text(p_value_table(found))
-        print(p_value_table(found))
+        table = p_value_table(found)
+        (Path(given.out) / "p_values.md").write_text(table)
+        print(table)
 
 
 def write(out: Path, given: argparse.Namespace, crops: dict, scores: dict) -> None:

@@ -112,8 +112,9 @@ def find_top(card: Card, root: str | Path | None = None) -> Path:
     msg = (
         f"{base.absolute()} has not the layout of `{card.name}`: looked for "
         f"{' or '.join(f'{marker}/' for marker in card.markers)} in it and in its "
-        f"{card.tops[0]}/, but it holds {shorten(held, 8) or 'nothing'}. Name by --root (option "
-        f"`root`) the folder that holds {card.tops[0]}/ or is it; its files are: {card.layout}. "
+        f"{card.tops[0]}/, but it holds {shorten(held, 8) or 'nothing'}. Name by `root` "
+        f"(--root of `evaluate` and `data check`) the folder that holds {card.tops[0]}/ or is it; "
+        f"its files are: {card.layout}. "
         f"Download: {card.where}"
     )
     raise DataError(msg)
