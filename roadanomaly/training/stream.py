@@ -201,7 +201,11 @@ def _processes(method: str) -> BaseContext:
 
 
 def _quiet_worker(_: int) -> None:
-    """Let the trainer alone answer Ctrl-C, and keep a worker on its one core."""
+    """Let the trainer alone answer Ctrl-C and SIGTERM, and keep a worker on its one core.
+
+    What stops a service or a cluster's job tells every process of it, and a trainer whose workers
+    have ended cannot take the step that it would save. A worker goes when its trainer does.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(1)
