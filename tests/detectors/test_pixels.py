@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 
 import numpy as np
 import pytest
 import torch
 
 from roadanomaly.detectors import DETECTORS
-from roadanomaly.detectors.pixels.cells import Cells
+from roadanomaly.detectors.pixels.cells import CACHED_PIXELS, Cells, in_pieces
 from roadanomaly.detectors.pixels.coder import coder_bits
 from roadanomaly.detectors.pixels.discretised import level_log_prob
 from roadanomaly.errors import OptionError
@@ -45,6 +46,42 @@ def test_each_pixel_takes_the_mean_of_the_squares_it_lies_in(side, overlap):
             total[:, *place] += mean[:, None, None]
             times[place] += 1
     np.testing.assert_allclose(found.numpy(), total / times, rtol=1e-5)
+
+
+def test_a_cpu_judges_a_few_squares_at_a_time_and_a_traced_graph_all():
+    side = 128
+    squares = images(11, 1, side, side)
+    counts = []
+
+    def means(few):
+        counts.append(len(few))
+        return few.mean((1, 2, 3))
+
+    np.testing.assert_allclose(in_pieces(means, squares), squares.mean((1, 2, 3)), rtol=1e-5)
+    assert len(counts) > 1
+    assert max(counts) * side**2 <= CACHED_PIXELS
+    counts.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        torch.jit.trace(lambda every: in_pieces(means, every), squares, check_trace=False)
+    assert counts == [11]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ddpm", {"widths": [4], "steps": 9, "terms": 2, "cell": 64}),
+        ("pixelcnn", {"width": 4, "blocks": 1, "mixture": 2, "cell": 64}),
+    ],
+)
+def test_a_large_image_scores_as_its_squares_one_by_one(name, options):
+    detector = built(name, **options)
+    image = images(1, 3, 256, 320)
+    with torch.no_grad():
+        score = detector.over_image(image, detector.judge)
+        one_by_one = [detector.bits(one[None]) for one in detector.cells.cut(image)]
+    expected = torch.stack(one_by_one).view(4, 5).repeat_interleave(64, 0).repeat_interleave(64, 1)
+    np.testing.assert_allclose(score[0], expected, rtol=1e-5)
 
 
 def test_squares_show_inliers_or_negatives_or_neither():

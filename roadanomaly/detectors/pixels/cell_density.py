@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from roadanomaly.detectors.base import Ask, Detector
 from roadanomaly.detectors.drawn_sample import drawn_sample
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.detectors.padding import grown_to_multiple
-from roadanomaly.detectors.pixels.cells import Cells
+from roadanomaly.detectors.pixels.cells import Cells, in_pieces
 from roadanomaly.detectors.pixels.coder import coder_bits
 from roadanomaly.types import Batch, Segmentation
 
@@ -31,12 +32,15 @@ class CellDensity(Detector):
 
     Class facts:
         stride: what the sides of a sample are multiples of.
+        pieces: whether a CPU judges squares a few at a time, which is faster for networks of wide
+            convolutions.
     """
 
     kind = "train"
     accepts = ("logits", "evidence")
     reads_segmentation = False
     stride: int = 1
+    pieces: bool = False
 
     def __init__(self, name: str, cells: Cells, complexity: bool) -> None:
         super().__init__()
@@ -93,7 +97,8 @@ class CellDensity(Detector):
         """Return the mean at each pixel of what `judge` says of squares, `(B, H, W)` float32."""
         height, width = image.shape[-2:]
         grown = grown_to_multiple(image, self.cells.side)
-        return self.cells.judged(grown, judge)[..., :height, :width]
+        each = partial(in_pieces, judge) if self.pieces else judge
+        return self.cells.judged(grown, each)[..., :height, :width]
 
     def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
         """Return the bits of the squares and those of the coder, `(B, H, W)` each, and a sample."""

@@ -54,6 +54,7 @@ class DDPM(CellDensity):
     """
 
     paper = "Ho et al., Denoising Diffusion Probabilistic Models, NeurIPS 2020"
+    pieces = True
 
     noise: Tensor
 

@@ -50,6 +50,7 @@ class PixelCNN(CellDensity):
     """
 
     paper = "Salimans et al., PixelCNN++, ICLR 2017"
+    pieces = True
 
     def __init__(
         self,
