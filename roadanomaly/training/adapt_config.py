@@ -68,7 +68,7 @@ class AdaptConfig(RunConfig):
     keep: float = 0.3
     hold: float = 1.0
     anchor: float = 1e-4
-    goal: float = 0.12
+    goal: float = 0.25
     spare: float = 0.01
     fps: float = 0.0
     least: int = 500
