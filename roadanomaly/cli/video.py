@@ -83,7 +83,7 @@ def _run(given: Namespace, outputs: Sequence[Outputs]) -> None:
     sources = [open_source(word, reading) for word in given.sources]
     for path in (path for one in outputs for path in one.paths):
         check_writable(path)
-    opened = options.open_model(given)
+    opened = options.open_model(given, classes=truth is not None)
     sizes = [options.scored_size(given, opened, source.size) for source in sources]
     options.rules(given, opened)
     for source in sources:

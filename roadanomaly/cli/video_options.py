@@ -18,7 +18,7 @@ from roadanomaly.runtimes.choice import Choice
 from roadanomaly.runtimes.exported import is_export
 from roadanomaly.runtimes.providers import PROVIDERS
 from roadanomaly.runtimes.ready import Opened
-from roadanomaly.video.ground import ground_classes
+from roadanomaly.video.ground import ANYWHERE, ground_classes
 from roadanomaly.video.judge import Judge, Rules, stated_rates, thresholds
 from roadanomaly.video.source import Reading
 from roadanomaly.video.sources import is_address
@@ -58,7 +58,7 @@ def add_model_options(parser: ArgumentParser) -> None:
         default=10.0,
         help="raise the thresholds where the video exceeds their rates over so long; 0: never",
     )
-    add("--where", type=str, default="anywhere", help="road or ground: it must stand there")
+    add("--where", type=str, default=ANYWHERE, help="road or ground: it must stand there")
     add("--smooth_s", type=float, default=0.04, help="time constant of the scores' running mean")
     add("--motion", type=str, default="none", help="flow: move the running mean with the picture")
     add("--start_s", type=float, default=0.2, help="an object that lasts so long is an event")
@@ -90,14 +90,21 @@ def inputs(what: str, suffixes: Sequence[str], *, recursive: bool = False) -> In
     )
 
 
-def open_model(given: Namespace) -> Opened:
+def open_model(given: Namespace, *, classes: bool = False) -> Opened:
     """Open the model that the command line names.
+
+    Args:
+        given: the command line.
+        classes: whether the class map is needed for more than `--where`.
 
     Raises:
         UserError: see `Opened`.
     """
     device = str(pick_device(given.device))
-    choice = Choice(given.backend, given.precision, given.mode, device, given.provider)
+    classes = classes or given.where != ANYWHERE
+    choice = Choice(
+        given.backend, given.precision, given.mode, device, given.provider, classes=classes
+    )
     opened = Opened(given.model, choice)
     opened.calibration = with_threshold(opened.calibration, given) or opened.calibration
     return opened

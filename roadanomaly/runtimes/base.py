@@ -18,14 +18,20 @@ class Scores:
     """What a graph says of one frame; arrays `(H, W)`.
 
     Args:
-        classes: uint8, most likely known class.
+        classes: uint8, most likely known class; None where it was not asked for.
         score: float32, higher = more anomalous, unbounded.
         rarity: float32, `-log10` of the share of inlier pixels that score at least as high.
     """
 
-    classes: np.ndarray
+    classes: np.ndarray | None
     score: np.ndarray
     rarity: np.ndarray
+
+    @staticmethod
+    def of(outputs: Sequence[np.ndarray]) -> Scores:
+        """Take a graph's outputs in their order: the class map first, where it is there."""
+        *classes, score, rarity = outputs
+        return Scores(classes[0] if classes else None, score, rarity)
 
 
 class Scorer(Protocol):

@@ -21,6 +21,8 @@ class Choice:
         mode: of the backend torch.
         device: of the backend torch.
         provider: of the backend onnxruntime (`providers.PROVIDERS`, or `auto`); None is `auto`.
+        classes: whether the class map is asked for: at a frame's size it is a fifth of the work of
+            a small network.
     """
 
     backend: str | None = None
@@ -28,6 +30,7 @@ class Choice:
     mode: Mode = "auto"
     device: str = "cpu"
     provider: str | None = None
+    classes: bool = True
 
 
 def check_mode(mode: str) -> None:

@@ -92,9 +92,16 @@ class Exported:
         precision = choice.precision or self.precision
         if self.to == "onnx":
             provider, engines = choice.provider or AUTO, self.graph.parent / ENGINES
-            return OnnxRuntime(self.graph, size, precision, provider=provider, engines=engines)
+            return OnnxRuntime(
+                self.graph,
+                size,
+                precision,
+                provider=provider,
+                engines=engines,
+                classes=choice.classes,
+            )
         if self.to == "openvino":
-            return OpenVino(self.graph, size, precision)
+            return OpenVino(self.graph, size, precision, classes=choice.classes)
         return PyTorch(self.graph, size, precision, choice.mode, torch.device(choice.device))
 
 

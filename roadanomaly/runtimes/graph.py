@@ -21,44 +21,52 @@ TABLE = 16384
 """Cells of the table that stands for the calibration's curve inside the graph."""
 
 
+def outputs_of(*, classes: bool) -> tuple[str, ...]:
+    """Return the names of a graph's outputs in their order, with the class map or without."""
+    return OUTPUTS if classes else OUTPUTS[1:]
+
+
 class ScoringGraph(nn.Module):
     """A calibrated model without Python around it, to be exported.
 
     Args:
         model: calibrated, its detector prepared. It is copied, so that it can go on learning.
+        classes: False leaves the class map out.
 
     Raises:
         NotCalibrated: the model has no threshold yet.
         NotFitted: the detector has learned nothing yet.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, classes: bool = True) -> None:
         super().__init__()
         if model.calibration is None:
             msg = "only a calibrated model can be exported: calibrate it with `roadanomaly fit`."
             raise NotCalibrated(msg)
         self.segmenter, self.head = copy.deepcopy((model.segmenter, model.head))
         self.networks = self.head.networks
+        self.classes = classes
         self.rarity = Rarity(model.calibration)
         _fix_flags(self)
         self.requires_grad_(False).to(model.device).eval()
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Score a batch of images.
 
         Args:
             image: `(B, H, W, 3)` uint8, RGB, as a camera or a decoder gives it.
 
         Returns:
-            `(B, H, W)` each: the most likely known class, uint8; the score, float32, higher = more
-            anomalous; and its rarity, float32.
+            `(B, H, W)` each: the most likely known class, uint8, if asked for; the score, float32,
+            higher = more anomalous; and its rarity, float32.
         """
         pixels = image.permute(0, 3, 1, 2).to(self.segmenter.mean.dtype) / 255
         segmentation = self.head.look(self.segmenter, pixels)
         score = self.head.score(segmentation, pixels)
-        return self._classes(segmentation), score, self.rarity(score)
+        scores = score, self.rarity(score)
+        return (self._class_map(segmentation), *scores) if self.classes else scores
 
-    def _classes(self, segmentation: Segmentation) -> Tensor:
+    def _class_map(self, segmentation: Segmentation) -> Tensor:
         if not segmentation.logits.shape[1]:
             return segmentation.classes().to(torch.uint8)
         return first_largest(segmentation.image_logits())

@@ -12,7 +12,7 @@ import numpy as np
 from roadanomaly.errors import OptionError
 from roadanomaly.extras import require
 from roadanomaly.runtimes.base import Runtime, Scores
-from roadanomaly.runtimes.graph import HEIGHT, INPUT, OUTPUTS, WIDTH
+from roadanomaly.runtimes.graph import HEIGHT, INPUT, WIDTH, outputs_of
 from roadanomaly.runtimes.providers import (
     AUTO,
     Asked,
@@ -34,6 +34,7 @@ class OnnxRuntime(Runtime):
         provider: `tensorrt`, `cuda`, `openvino`, `cpu`; `auto` takes the first of them that the
             installed build offers and can load.
         engines: folder in which TensorRT keeps its engines; None keeps none.
+        classes: False leaves the class map out, and the work for it.
 
     Attributes:
         provider: the one that really runs.
@@ -53,6 +54,8 @@ class OnnxRuntime(Runtime):
         threads: int = 0,
         provider: str = AUTO,
         engines: Path | None = None,
+        *,
+        classes: bool = True,
     ) -> None:
         super().__init__(size, precision)
         check_provider(provider)
@@ -66,6 +69,9 @@ class OnnxRuntime(Runtime):
         check_provider(provider, offered)
         asked = to_ask_for(provider, offered, graph, threads, engines)
         self._session, asked = self._open(ort, options, graph, asked, named=provider != AUTO)
+        self._outputs = list(outputs_of(classes=classes))
+        self._run_options = ort.RunOptions()
+        self._run_options.only_execute_path_to_fetches = not classes
         self.provider = really_runs(provider, asked, self._session.get_providers())
 
     @staticmethod
@@ -97,5 +103,5 @@ class OnnxRuntime(Runtime):
 
     def run(self, image: np.ndarray) -> Scores:
         """Score `(H, W, 3)` uint8 RGB."""
-        outputs = self._session.run(list(OUTPUTS), {INPUT: image[None]})
-        return Scores(*(one[0] for one in outputs))
+        found = self._session.run(self._outputs, {INPUT: image[None]}, self._run_options)
+        return Scores.of([one[0] for one in found])

@@ -12,7 +12,7 @@ import numpy as np
 from roadanomaly.errors import OptionError
 from roadanomaly.extras import require
 from roadanomaly.runtimes.base import Runtime, Scores
-from roadanomaly.runtimes.graph import OUTPUTS
+from roadanomaly.runtimes.graph import OUTPUTS, outputs_of
 
 BACKEND = "the backend `openvino`"
 
@@ -30,6 +30,7 @@ class OpenVino(Runtime):
             was quantised when it was exported, the rest of it in f32.
         threads: of one frame; 0 takes all cores.
         device: `CPU`, `GPU`, ... as OpenVINO calls them.
+        classes: False leaves the class map out, and the work for it.
     """
 
     name = "openvino"
@@ -42,6 +43,8 @@ class OpenVino(Runtime):
         precision: str = "f32",
         threads: int = 0,
         device: str = "CPU",
+        *,
+        classes: bool = True,
     ) -> None:
         super().__init__(size, precision)
         openvino = require("openvino", BACKEND)
@@ -56,18 +59,20 @@ class OpenVino(Runtime):
             read = core.read_model(graph)
             if read.is_dynamic():
                 read.reshape([1, *size, 3])
+            if not classes:
+                read.remove_result(read.output(OUTPUTS[0]).get_node())
             compiled = core.compile_model(read, device, settings)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             msg = f"OpenVINO cannot run this graph on {device} in {precision}: {reason}"
             raise OptionError(msg) from error
         self._request = compiled.create_infer_request()
-        self._outputs = [compiled.output(name) for name in OUTPUTS]
+        self._outputs = [compiled.output(name) for name in outputs_of(classes=classes)]
 
     def run(self, image: np.ndarray) -> Scores:
         """Score `(H, W, 3)` uint8 RGB."""
         found = self._request.infer([image[None]], share_inputs=True, share_outputs=True)
-        return Scores(*(found[one][0].copy() for one in self._outputs))
+        return Scores.of([found[one][0].copy() for one in self._outputs])
 
 
 def read_graph(path: Path) -> Any:

@@ -145,7 +145,7 @@ def compare(
     for image, truth in frames:
         one, other = reference(image), runtime(image)
         agreement.update(one.score, other.score)
-        equal += int((one.classes == other.classes).sum())
+        equal += int(np.sum(one.classes == other.classes))
         before.update(str(agreement.frames), one.score, truth)
         after.update(str(agreement.frames), other.score, truth)
     if not agreement.frames:

@@ -34,6 +34,7 @@ class PyTorch(Runtime):
             the GPU and replays it, which takes the launches off the processor; `auto` is
             `cuda_graph` where that can be, else `eager`.
         device: for a file; None takes a GPU where there is one.
+        classes: False leaves the class map of a model out; a file has the outputs that it has.
 
     Attributes:
         mode: the one that was taken.
@@ -52,13 +53,15 @@ class PyTorch(Runtime):
         precision: str = "f32",
         mode: Mode = "eager",
         device: torch.device | None = None,
+        *,
+        classes: bool = True,
     ) -> None:
         super().__init__(size, precision)
         self._graph: Any
         self._head: Head | None = None
         if isinstance(source, Model):
             self.device = source.device
-            self._graph = ScoringGraph(source)
+            self._graph = ScoringGraph(source, classes=classes)
             self._head = self._graph.head
             self.keeps_state = "state" in self._head.detector.asks
             self.takes_batches = not self.keeps_state
@@ -108,7 +111,7 @@ class PyTorch(Runtime):
                     return self._on_gpu(images)
             batch = torch.from_numpy(np.stack(images) if len(images) > 1 else _whole(images[0]))
             outputs = [one.detach().cpu().numpy() for one in self._compute(batch.to(self.device))]
-        return [Scores(*of_frame) for of_frame in zip(*outputs, strict=True)]
+        return [Scores.of(of_frame) for of_frame in zip(*outputs, strict=True)]
 
     def reset(self) -> None:
         """Let the detector forget earlier frames."""
@@ -118,7 +121,7 @@ class PyTorch(Runtime):
     def _inference(self) -> Any:
         return self._head.inference() if self._head else torch.inference_mode()
 
-    def _compute(self, batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _compute(self, batch: Tensor) -> tuple[Tensor, ...]:
         with autocast(self.precision, self.device):
             return self._graph(batch)
 

@@ -163,7 +163,7 @@ def prepare(model: Model, size: tuple[int, int], choice: Choice) -> Runtime:
     kind = RUNTIMES.get(choice.backend or "torch")
     precision = check_precision(kind, choice.precision or kind.precisions[0])
     if kind is PyTorch:
-        return PyTorch(model, size, precision, choice.mode)
+        return PyTorch(model, size, precision, choice.mode, classes=choice.classes)
     if precision == "int8":
         msg = "int8 is measured once: `roadanomaly export model ... --precision int8`, then run it."
         raise OptionError(msg)
@@ -171,5 +171,6 @@ def prepare(model: Model, size: tuple[int, int], choice: Choice) -> Runtime:
         graph = Path(folder) / "graph.onnx"
         write_onnx(model, size, graph)
         if kind is OpenVino:
-            return OpenVino(graph, size, precision)
-        return OnnxRuntime(graph, size, precision, provider=choice.provider or AUTO)
+            return OpenVino(graph, size, precision, classes=choice.classes)
+        provider = choice.provider or AUTO
+        return OnnxRuntime(graph, size, precision, provider=provider, classes=choice.classes)

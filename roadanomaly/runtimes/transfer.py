@@ -11,31 +11,33 @@ from torch import Tensor
 from roadanomaly.runtimes.base import Scores
 
 
-def pack(classes: Tensor, score: Tensor, rarity: Tensor) -> Tensor:
+def pack(*outputs: Tensor) -> Tensor:
     """Lay a graph's outputs side by side as bytes, a row a frame, for one copy.
 
     Args:
-        classes: `(B, H, W)` uint8.
-        score: `(B, H, W)` float32.
-        rarity: `(B, H, W)` float32.
+        outputs: `(B, H, W)` each: classes, uint8, where the graph has them; score and rarity,
+            float32.
 
     Returns:
-        `(B, 9 H W)` uint8.
+        `(B, 9 H W)` uint8, or `(B, 8 H W)` without classes.
     """
+    *classes, score, rarity = outputs
     rows = [one.detach().float().flatten(1).contiguous() for one in (score, rarity)]
-    return torch.cat([*(row.view(torch.uint8) for row in rows), classes.flatten(1)], 1)
+    parts = [*(row.view(torch.uint8) for row in rows), *(one.flatten(1) for one in classes)]
+    return torch.cat(parts, 1)
 
 
 def unpack(row: np.ndarray, size: tuple[int, int]) -> Scores:
     """Return one frame's outputs, in an array of their own.
 
     Args:
-        row: `(9 H W,)` uint8 of what `pack` returned.
+        row: `(9 H W,)` or `(8 H W,)` uint8 of what `pack` returned.
         size: `(H, W)`.
     """
     own, pixels = row.copy(), size[0] * size[1]
     score, rarity = own[: 8 * pixels].view(np.float32).reshape(2, *size)
-    return Scores(own[8 * pixels :].reshape(size), score, rarity)
+    classes = own[8 * pixels :].reshape(size) if len(own) > 8 * pixels else None
+    return Scores(classes, score, rarity)
 
 
 class Transfer:

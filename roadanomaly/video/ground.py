@@ -10,8 +10,9 @@ from roadanomaly.data.ground import NAMES
 from roadanomaly.errors import OptionError
 from roadanomaly.types import Component
 
+ANYWHERE = "anywhere"
 WHERE = {
-    "anywhere": (),
+    ANYWHERE: (),
     "road": ("road",),
     "ground": NAMES,
 }

@@ -86,8 +86,10 @@ def find_objects(
     def accept(component: Component, above: np.ndarray) -> bool:
         if component.max_score <= rules.high and not (expects and expects(component)):
             return False
-        ground = rules.ground
-        return not ground or stands_on(component, above, scores.classes, ground)
+        if not rules.ground:
+            return True
+        assert scores.classes is not None
+        return stands_on(component, above, scores.classes, rules.ground)
 
     return find_components(scores.score, rules.low, rules.min_area, accept=accept)
 

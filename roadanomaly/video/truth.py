@@ -149,6 +149,7 @@ class Tally:
         """Name of the known class that the network takes most of a sighting's mask for."""
         x0, y0, x1, y1 = sighting.box
         window = np.s_[y0:y1, x0:x1]
+        assert judged.scores.classes is not None
         inside = judged.scores.classes[window][judged.mask[window]]
         return self.classes[int(np.bincount(inside).argmax())] if inside.size else "?"
 

@@ -44,6 +44,13 @@ def test_size_is_width_by_height(command, model_folder, clip, tmp_path):
     assert frames_of(tmp_path / "o.mp4")[0][1].shape == (48, 64, 3)
 
 
+def test_objects_may_be_asked_to_stand_on_the_road(command, model_folder, clip, tmp_path):
+    stats = tmp_path / "s.json"
+    words = ("--size", "64x48", "--where", "road", "--stats", stats, "--out", tmp_path / "o.mp4")
+    assert command("video", model_folder, clip, *words)[0] == 0
+    assert json.loads(stats.read_text())["frames"] == 12
+
+
 def test_video_says_what_is_missing_and_leaves_no_file_of_nothing(command, model_folder, tmp_path):
     clip = write_clip(tmp_path / "clip.mkv", 40)
     content = clip.read_bytes()

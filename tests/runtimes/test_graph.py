@@ -8,6 +8,7 @@ from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import NotCalibrated, OptionError
 from roadanomaly.runtimes.graph import Rarity, ScoringGraph, first_largest
 from roadanomaly.runtimes.ready import Choice, prepare
+from roadanomaly.runtimes.transfer import pack, unpack
 from tests.runtimes.models import SIZE, eager, small_model, street_frames, toy_model
 
 ONE_PASS = [name for name in DETECTORS if set(DETECTORS.get(name).asks) <= {"answer"}]
@@ -54,6 +55,41 @@ def test_runtimes_score_as_pytorch_does(backend, size, toy):
     assert (found.classes == classes).mean() > 0.9999
     rare = -np.log10(toy.calibration.p_value(score))
     assert np.abs(found.rarity - rare).max() < 0.03
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_onnx")
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])
+def test_without_the_class_map_scores_are_the_same(backend, toy):
+    pytest.importorskip(backend)
+    image = np.random.default_rng(1).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+    whole = prepare(toy, SIZE, Choice(backend))(image)
+    found = prepare(toy, SIZE, Choice(backend, classes=False))(image)
+    assert whole.classes is not None
+    assert found.classes is None
+    np.testing.assert_allclose(found.score, whole.score, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found.rarity, whole.rarity, rtol=1e-4, atol=1e-4)
+
+
+def test_class_map_that_nobody_asks_for_is_not_computed(monkeypatch):
+    monkeypatch.setattr("roadanomaly.runtimes.graph.first_largest", pytest.fail)
+    image = np.zeros((*SIZE, 3), np.uint8)
+    assert prepare(toy_model("energy"), SIZE, Choice(classes=False))(image).classes is None
+
+
+@pytest.mark.parametrize("classes", [True, False])
+def test_packed_outputs_come_back(classes):
+    score, rarity = torch.randn(2, 3, 4, 5).unbind()
+    known = torch.randint(0, 19, (3, 4, 5), dtype=torch.uint8)
+    packed = pack(*([known] if classes else []), score, rarity)
+    for place, row in enumerate(packed.numpy()):
+        found = unpack(row, (4, 5))
+        assert (found.score == score[place].numpy()).all()
+        assert (found.rarity == rarity[place].numpy()).all()
+        if classes:
+            assert (found.classes == known[place].numpy()).all()
+        else:
+            assert found.classes is None
 
 
 @pytest.mark.slow
