@@ -120,6 +120,19 @@ def test_score_is_the_sum_of_its_halves():
     np.testing.assert_allclose(score["hybrid"], density + posterior, rtol=1e-4, atol=1e-5)
 
 
+@torch.inference_mode()
+def test_the_posterior_may_weigh_more_and_be_odds():
+    found = segmentation()
+    image = torch.zeros(2, 3, ROWS, COLUMNS)
+    made = detector(weight=4, odds=True)
+    made.ready = True
+    inside, outside = np.moveaxis(log_posterior(made, found.features["fine"].numpy()), 1, 0)
+    wanted = -logsumexp(found.logits.numpy(), 1) + 4 * (outside - inside)
+    np.testing.assert_allclose(made.score(found, image), wanted, rtol=1e-4, atol=1e-4)
+    made.score_by = "posterior"
+    np.testing.assert_allclose(made.score(found, image), outside - inside, rtol=1e-4, atol=1e-4)
+
+
 def gradients(term, batch, *, seed=0):
     """Gradients of one loss term with respect to logits and features."""
     found = segmentation(seed=seed)
@@ -243,3 +256,8 @@ def test_padding_trains_nothing():
 def test_an_unknown_score_names_the_nearest():
     with pytest.raises(OptionError, match="did you mean `density`"):
         DenseHybrid(score_by="densty")
+
+
+def test_a_weight_that_turns_the_score_around_is_refused():
+    with pytest.raises(OptionError, match="`weight` must be positive, not -1"):
+        DenseHybrid(weight=-1)

@@ -30,6 +30,9 @@ class DenseHybrid(Detector):
         hidden: width of a 3x3 convolution before the posterior's last layer, on maps of stride 8
             and above; 0 leaves it out, as in the paper.
         score_by: `"hybrid"`, or one of its halves `"density"`, `"posterior"`, to compare.
+        weight: of the posterior's half in the sum; 1 in the paper.
+        odds: take `ln P(out|x) - ln P(in|x)` as that half. The paper's `ln P(out|x)` ends at 0, so
+            that the density alone ranks what surely is negative.
 
     Source: Grcic et al., 2022, DenseHybrid, equations 8 to 13. Differs from the public code:
     void pixels do not train the dataset posterior; a batch without negatives costs nothing
@@ -52,6 +55,8 @@ class DenseHybrid(Detector):
         beta: float = 0.03,
         hidden: int = 0,
         score_by: Score = "hybrid",
+        weight: float = 1.0,
+        odds: bool = False,
     ) -> None:
         super().__init__()
         if beta < 0:
@@ -60,10 +65,15 @@ class DenseHybrid(Detector):
         if score_by not in SCORES:
             msg = f"densehybrid: `score_by` {score_by!r} is unknown; {nearest(score_by, SCORES)}"
             raise OptionError(msg)
+        if weight <= 0:
+            msg = f"densehybrid: `weight` must be positive, not {weight:g}."
+            raise OptionError(msg)
         self.features = tuple(features) if features else ()
         self.beta = beta
         self.hidden = hidden
         self.score_by = score_by
+        self.weight = weight
+        self.odds = odds
 
     def options(self) -> dict[str, Any]:
         """Return the constructor options."""
@@ -72,6 +82,8 @@ class DenseHybrid(Detector):
             "beta": self.beta,
             "hidden": self.hidden,
             "score_by": self.score_by,
+            "weight": self.weight,
+            "odds": self.odds,
         }
 
     def attach(self, segmenter: Segmenter) -> None:
@@ -121,15 +133,20 @@ class DenseHybrid(Detector):
         }
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
-        """Return `-ln sum_k exp s_k + ln P(out|x)`, `(B, H, W)`, or one of the two."""
+        """Return `-ln sum_k exp s_k + weight ln P(out|x)`, `(B, H, W)`, or one of the two."""
         return segmentation.to_image(self.native(segmentation, image))
 
     def native(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return the same on the logits' grid, `(B, h, w)`."""
         self.require()
         if self.score_by == "posterior":
-            return self.log_posterior(segmentation)[:, 1]
+            return self.discriminative(segmentation)
         density = -segmentation.logits.float().logsumexp(1)
         if self.score_by == "density":
             return density
-        return density + self.log_posterior(segmentation)[:, 1]
+        return density + self.weight * self.discriminative(segmentation)
+
+    def discriminative(self, segmentation: Segmentation) -> Tensor:
+        """Return `ln P(out|x)`, or the log odds, on the logits' grid, `(B, h, w)`."""
+        inside, outside = self.log_posterior(segmentation).unbind(1)
+        return outside - inside if self.odds else outside
