@@ -41,6 +41,17 @@ def test_a_signal_ends_a_command_with_a_sentence(monkeypatch, capsys, number, sa
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_of_several_processes_the_first_one_says_it(monkeypatch, capsys):
+    def work(name, rest):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "_run", work)
+    for rank, said in (("0", "roadanomaly list: interrupted.\n"), ("1", "")):
+        monkeypatch.setenv("RANK", rank)
+        assert main.main(["list"]) == 130
+        assert capsys.readouterr().err == said
+
+
 def test_children_end_at_sigterm_as_ever(monkeypatch):
     """A forked worker inherits the handler; it must not go through the parent's work."""
 
