@@ -24,7 +24,6 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "entropy": "roadanomaly.detectors.confidence.entropy:Entropy",
         "fanogan": "roadanomaly.detectors.reconstruction.fanogan:FAnoGAN",
         "fastflow": "roadanomaly.detectors.density.fastflow:FastFlow",
-        "flips": "roadanomaly.detectors.flips:Flips",
         "fusion": "roadanomaly.detectors.fusion:Fusion",
         "ganomaly": "roadanomaly.detectors.reconstruction.ganomaly:Ganomaly",
         "gmm": "roadanomaly.detectors.density.gmm:Gmm",
@@ -59,6 +58,7 @@ DETECTORS: Catalogue[Detector] = Catalogue(
         "ulre": "roadanomaly.detectors.hybrid.ulre:ULRE",
         "uno": "roadanomaly.detectors.masks.uno:Uno",
         "vae": "roadanomaly.detectors.reconstruction.vae:VAE",
+        "views": "roadanomaly.detectors.views:Views",
         "void_classifier": "roadanomaly.detectors.hybrid.void_classifier:VoidClassifier",
     },
 )

@@ -13,7 +13,7 @@ from roadanomaly.detectors import DETECTORS, Detector
 DRAWING = ("image_resynthesis", "synboost")
 """Those that cannot be built by their names alone."""
 
-NEEDED = ("atta", "ensemble", "flips", "fusion", "mc_dropout", *DRAWING)
+NEEDED = ("atta", "ensemble", "fusion", "mc_dropout", "views", *DRAWING)
 """Those that take options of their own on any network."""
 
 TUNED = ("eam", "mask2anomaly", "rba")
@@ -34,7 +34,7 @@ ENCODER = {
 ROAD = {"width": 16, "widths": [16, 16, 16, 8]}
 JOINING: dict[str, dict[str, Any]] = {
     "atta": {"head": {"detector": {"name": "energy"}, "refiners": [{"name": "smooth"}]}},
-    "flips": {"head": {"detector": {"name": "energy"}, "refiners": [{"name": "smooth"}]}},
+    "views": {"head": {"detector": {"name": "energy"}, "refiners": [{"name": "smooth"}]}},
     "fusion": {"heads": [{"detector": {"name": one}} for one in ("energy", "msp")]},
 }
 """Those that are made of other detectors."""

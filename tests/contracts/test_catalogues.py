@@ -29,7 +29,7 @@ REQUIRED = {
     ("atta", "head"),
     ("ensemble", "members"),
     ("folder", "images"),
-    ("flips", "head"),
+    ("views", "head"),
     ("fusion", "heads"),
     ("mixture", "sources"),
     ("onnx", "file"),
