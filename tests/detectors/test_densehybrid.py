@@ -13,7 +13,7 @@ from roadanomaly.detectors.hybrid.densehybrid import DenseHybrid
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
 from roadanomaly.segmenters.closed_set import closed_set_cross_entropy
-from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation
+from roadanomaly.types import IGNORE, INLIER, NEGATIVE, Batch, Segmentation
 
 CLASSES, ROWS, COLUMNS = 4, 5, 6
 FEATURES = {"fine": FeatureInfo(3, 1), "coarse": FeatureInfo(2, 8)}
@@ -102,6 +102,20 @@ def test_loss_terms_are_the_paper_s(beta):
         },
         rel=1e-5,
     )
+
+
+def test_margins_hold_both_sides_of_the_energy():
+    found, batch = segmentation(), labelled()
+    batch.label[1, 3, :3] = INLIER
+    energy = -logsumexp(found.logits.numpy().astype(np.float64), 1)
+    label = batch.label.numpy()
+    inlier, negative = (label < NEGATIVE) | (label == INLIER), label == NEGATIVE
+    terms = detector(margins=[-5, -2], hinge=0.6).loss(found, batch)
+    assert set(terms) == {"energy_inliers", "energy_negatives", "posterior"}
+    above, below = np.maximum(energy + 5, 0) ** 2, np.maximum(-2 - energy, 0) ** 2
+    assert terms["energy_inliers"].item() == pytest.approx(0.3 * above[inlier].mean(), rel=1e-5)
+    assert terms["energy_negatives"].item() == pytest.approx(0.3 * below[negative].mean(), rel=1e-5)
+    assert above[inlier].max() > 0 < below[negative].max()
 
 
 @torch.inference_mode()
@@ -261,3 +275,9 @@ def test_an_unknown_score_names_the_nearest():
 def test_a_weight_that_turns_the_score_around_is_refused():
     with pytest.raises(OptionError, match="`weight` must be positive, not -1"):
         DenseHybrid(weight=-1)
+
+
+@pytest.mark.parametrize("options", [{"margins": [-4, -6]}, {"margins": [-4]}, {"hinge": 0}])
+def test_a_hinge_that_cannot_work_is_refused(options):
+    with pytest.raises(OptionError, match=next(iter(options))):
+        DenseHybrid(**options)

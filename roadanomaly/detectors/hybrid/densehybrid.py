@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.grid import at_logits
+from roadanomaly.detectors.hybrid.energy_hinge import free_energy, hinge_terms
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
@@ -33,6 +34,10 @@ class DenseHybrid(Detector):
         weight: of the posterior's half in the sum; 1 in the paper.
         odds: take `ln P(out|x) - ln P(in|x)` as that half. The paper's `ln P(out|x)` ends at 0, so
             that the density alone ranks what surely is negative.
+        margins: energies in nats that inliers are to stay below and negatives above. With them the
+            density is learned by the hinge of `energy_oe`, to which ordinary frames of unknown
+            classes count too; None takes the paper's term, of negatives alone.
+        hinge: weight of that hinge.
 
     Source: Grcic et al., 2022, DenseHybrid, equations 8 to 13. Differs from the public code:
     void pixels do not train the dataset posterior; a batch without negatives costs nothing
@@ -57,6 +62,8 @@ class DenseHybrid(Detector):
         score_by: Score = "hybrid",
         weight: float = 1.0,
         odds: bool = False,
+        margins: Sequence[float] | None = None,
+        hinge: float = 0.2,
     ) -> None:
         super().__init__()
         if beta < 0:
@@ -68,12 +75,20 @@ class DenseHybrid(Detector):
         if weight <= 0:
             msg = f"densehybrid: `weight` must be positive, not {weight:g}."
             raise OptionError(msg)
+        if margins is not None and (len(margins) != 2 or margins[0] > margins[1]):
+            msg = f"densehybrid: `margins` are two energies, the lower first, not {list(margins)}."
+            raise OptionError(msg)
+        if hinge <= 0:
+            msg = f"densehybrid: `hinge` must be positive, not {hinge:g}."
+            raise OptionError(msg)
         self.features = tuple(features) if features else ()
         self.beta = beta
         self.hidden = hidden
         self.score_by = score_by
         self.weight = weight
         self.odds = odds
+        self.margins = None if margins is None else (margins[0], margins[1])
+        self.hinge = hinge
 
     def options(self) -> dict[str, Any]:
         """Return the constructor options."""
@@ -84,6 +99,8 @@ class DenseHybrid(Detector):
             "score_by": self.score_by,
             "weight": self.weight,
             "odds": self.odds,
+            "margins": None if self.margins is None else list(self.margins),
+            "hinge": self.hinge,
         }
 
     def attach(self, segmenter: Segmenter) -> None:
@@ -120,17 +137,27 @@ class DenseHybrid(Detector):
         """Return the negatives' density term and the posterior's cross-entropy."""
         self.ready = True
         label = labels_at(batch.label, segmentation)
-        negative = (label == NEGATIVE).float()
-        density = segmentation.logits.float().logsumexp(1)
-        counted = is_inlier(label) | (label == NEGATIVE)
-        outlier = negative.long().masked_fill(~counted, -100)
+        negative = label == NEGATIVE
+        outlier = negative.long().masked_fill(~(is_inlier(label) | negative), -100)
         posterior = functional.nll_loss(
             self.log_posterior(segmentation), outlier, ignore_index=-100, reduction="sum"
         )
         return {
-            "density": self.beta * masked_mean(density, negative),
+            **self.density_terms(segmentation, label),
             "posterior": 10 * self.beta * posterior / (outlier >= 0).sum().clamp_min(1),
         }
+
+    def density_terms(self, segmentation: Segmentation, label: Tensor) -> dict[str, Tensor]:
+        """Return what teaches the energy, by the paper's term or by the hinge.
+
+        Args:
+            segmentation: with gradients.
+            label: `(B, h, w)` on the logits' grid.
+        """
+        energy = free_energy(segmentation)
+        if self.margins is not None:
+            return hinge_terms(energy, label, *self.margins, self.hinge)
+        return {"density": self.beta * masked_mean(-energy, label == NEGATIVE)}
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return `-ln sum_k exp s_k + weight ln P(out|x)`, `(B, H, W)`, or one of the two."""
@@ -141,7 +168,7 @@ class DenseHybrid(Detector):
         self.require()
         if self.score_by == "posterior":
             return self.discriminative(segmentation)
-        density = -segmentation.logits.float().logsumexp(1)
+        density = free_energy(segmentation)
         if self.score_by == "density":
             return density
         return density + self.weight * self.discriminative(segmentation)

@@ -141,14 +141,8 @@ class EnergyHinge(Detector):
             segmentation: with gradients.
             label: `(B, h, w)` on the logits' grid.
         """
-        energy = free_energy(segmentation)
         low, high = self.bounds
-        above = (energy - low).relu().square()
-        below = (high - energy).relu().square()
-        return {
-            "energy_inliers": self.weight / 2 * masked_mean(above, is_inlier(label)),
-            "energy_negatives": self.weight / 2 * masked_mean(below, label == NEGATIVE),
-        }
+        return hinge_terms(free_energy(segmentation), label, low, high, self.weight)
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return the free energy over the known classes, `(B, H, W)`."""
@@ -164,3 +158,25 @@ class EnergyHinge(Detector):
 def free_energy(segmentation: Segmentation) -> Tensor:
     """Return `-ln sum_k exp s_k` on the logits' grid, `(B, h, w)`, float32 or finer."""
     return -at_least_single(segmentation.logits).logsumexp(1)
+
+
+def hinge_terms(
+    energy: Tensor, label: Tensor, low: Tensor | float, high: Tensor | float, weight: float
+) -> dict[str, Tensor]:
+    """Return both sides of the hinge: how far inliers lie above `low`, negatives below `high`.
+
+    Each is half of `weight` times the mean square.
+
+    Args:
+        energy: `(B, h, w)` nats.
+        label: `(B, h, w)` on the same grid.
+        low: energy that inliers are to stay below.
+        high: energy that negatives are to stay above.
+        weight: of both sides.
+    """
+    above = (energy - low).relu().square()
+    below = (high - energy).relu().square()
+    return {
+        "energy_inliers": weight / 2 * masked_mean(above, is_inlier(label)),
+        "energy_negatives": weight / 2 * masked_mean(below, label == NEGATIVE),
+    }
