@@ -70,8 +70,9 @@ class OnnxRuntime(Runtime):
         asked = to_ask_for(provider, offered, graph, threads, engines)
         self._session, asked = self._open(ort, options, graph, asked, named=provider != AUTO)
         self._outputs = list(outputs_of(classes=classes))
-        self._run_options = ort.RunOptions()
-        self._run_options.only_execute_path_to_fetches = not classes
+        self._run_options = None if classes else ort.RunOptions()
+        if self._run_options:
+            self._run_options.only_execute_path_to_fetches = True
         self.provider = really_runs(provider, asked, self._session.get_providers())
 
     @staticmethod
