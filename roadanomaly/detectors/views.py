@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from roadanomaly.detectors.base import Ask, Detector
+from roadanomaly.detectors.resynthesis.sizes import resize_image
 from roadanomaly.detectors.saved_head import described_head, read_head
 from roadanomaly.errors import KindError, OptionError
 from roadanomaly.segmenters.base import Segmenter
@@ -119,11 +119,12 @@ class Views(Detector):
 
     def _of_view(self, segmenter: Segmenter, image: Tensor, scale: float, turned: bool) -> Tensor:
         """Score one view, and bring its score back to the image, `(B, H, W)`."""
-        view = _resized(image, [max(1, round(scale * side)) for side in image.shape[-2:]])
+        height, width = image.shape[-2:]
+        view = resize_image(image, (max(1, round(scale * height)), max(1, round(scale * width))))
         view = view.flip(-1) if turned else view
         score = self.head.score(self.head.look(segmenter, view), view)
         score = score.flip(-1) if turned else score
-        return _resized(score[:, None], image.shape[-2:])[:, 0]
+        return resize_image(score[:, None], (height, width))[:, 0]
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return the mean of all, `(B, H, W)`; `segmentation` is what `look` returned."""
@@ -158,15 +159,6 @@ def _check_scales(scales: Sequence[float], mirror: bool) -> None:
     if not scales and not mirror:
         msg = "views: there is no other view; set `mirror` or give `scales`."
         raise OptionError(msg)
-
-
-def _resized(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Bring `(B, C, h, w)` to a size, smoothly where it shrinks."""
-    if tuple(maps.shape[-2:]) == tuple(size):
-        return maps
-    return functional.interpolate(
-        maps.float(), list(size), mode="bilinear", align_corners=False, antialias=True
-    )
 
 
 def _title(scale: float, turned: bool) -> str:

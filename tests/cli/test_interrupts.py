@@ -46,6 +46,7 @@ def test_of_several_processes_the_first_one_says_it(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(main, "_run", work)
+    monkeypatch.setenv("WORLD_SIZE", "2")
     for rank, said in (("0", "roadanomaly list: interrupted.\n"), ("1", "")):
         monkeypatch.setenv("RANK", rank)
         assert main.main(["list"]) == 130

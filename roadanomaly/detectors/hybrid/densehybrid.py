@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.grid import at_logits
-from roadanomaly.detectors.hybrid.energy_hinge import free_energy, hinge_terms
+from roadanomaly.detectors.hybrid.energy_hinge import check_margins, free_energy, hinge_terms
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
@@ -75,9 +75,7 @@ class DenseHybrid(Detector):
         if weight <= 0:
             msg = f"densehybrid: `weight` must be positive, not {weight:g}."
             raise OptionError(msg)
-        if margins is not None and (len(margins) != 2 or margins[0] > margins[1]):
-            msg = f"densehybrid: `margins` are two energies, the lower first, not {list(margins)}."
-            raise OptionError(msg)
+        check_margins("densehybrid", margins)
         if hinge <= 0:
             msg = f"densehybrid: `hinge` must be positive, not {hinge:g}."
             raise OptionError(msg)

@@ -72,9 +72,7 @@ class EnergyHinge(Detector):
         moves: str,
     ) -> None:
         part = type(self).__name__
-        if margins is not None and (len(margins) != 2 or margins[0] > margins[1]):
-            msg = f"{part}: `margins` are two energies, the lower first, not {list(margins)}."
-            raise OptionError(msg)
+        check_margins(part, margins)
         if len(quantiles) != 2 or not 0 <= quantiles[0] <= quantiles[1] <= 1:
             msg = f"{part}: `quantiles` are two of 0..1, the lower first, not {list(quantiles)}."
             raise OptionError(msg)
@@ -158,6 +156,17 @@ class EnergyHinge(Detector):
 def free_energy(segmentation: Segmentation) -> Tensor:
     """Return `-ln sum_k exp s_k` on the logits' grid, `(B, h, w)`, float32 or finer."""
     return -at_least_single(segmentation.logits).logsumexp(1)
+
+
+def check_margins(part: str, margins: Sequence[float] | None) -> None:
+    """Refuse margins that are not two energies, the lower first; None is taken.
+
+    Raises:
+        OptionError: says so, in the name of `part`.
+    """
+    if margins is not None and (len(margins) != 2 or margins[0] > margins[1]):
+        msg = f"{part}: `margins` are two energies, the lower first, not {list(margins)}."
+        raise OptionError(msg)
 
 
 def hinge_terms(
