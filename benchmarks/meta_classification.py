@@ -1,11 +1,12 @@
 r"""How many false segments a `meta_classification` erases, and how many true ones with them.
 
-    python benchmarks/meta_classification.py runs/refined --data '{name: camvid, split: val}' \
-        --negatives '{name: paste, root: coco128seg, part: held_out}' --size 360 480
+    python benchmarks/meta_classification.py runs/refined \
+        --data '{name: folder, images: roads_brazil/images, kind: ordinary, part: held_out}' \
+        --negatives '{name: paste, root: coco128seg, part: train}'
 
-The frames must be others than those that it was fitted on, and no test set where a certainty is
-chosen by the table. A segment is false where it meets no labelled anomaly; one on unlabelled pixels
-is not counted. One line a certainty.
+Frames and negatives must be others than those that it was fitted on and that its detector was
+trained on, and no test set where a certainty is chosen by the table. A segment is false where it
+meets no labelled anomaly; one on unlabelled pixels is not counted. One line a certainty.
 """
 
 from __future__ import annotations

@@ -85,11 +85,14 @@ def _fit(given: Namespace) -> None:
     if given.refiners is not None:
         model.refine([REFINERS.from_spec(one) for one in given.refiners])
     frames = _frames(given.data, given.size, "--data")
-    if given.detector and model.detector.supervision == "negatives":
+    learns = [model.detector] if given.detector else []
+    asked = [*learns, *(model.head.refiners if given.refiners is not None else ())]
+    if any(one.supervision == "negatives" for one in asked):
         refuse_test(frames)
     if given.negatives:
         frames = MixedFrames(frames, NEGATIVES.from_spec(given.negatives))
-        model.detector.trained_on = frames.negatives.content
+        if given.detector:
+            model.detector.trained_on = frames.negatives.content
     calibration = given.calibration_data or held_out_part(given.data)
     by = "--calibration_data" if given.calibration_data else "--data"
     held_out = _frames(calibration, given.size, by)
@@ -178,7 +181,7 @@ def refuse_test(frames: FrameSet) -> None:
     first = frames[0]
     if frames.record().get("split") == "test" or first.anomaly is not None:
         msg = (
-            f"{title(frames)} is a set to test on, and this detector learns from negatives: give "
+            f"{title(frames)} is a set to test on, and what is fitted learns from negatives: give "
             "validation frames with class labels, and put negatives in by `--negatives.name`."
         )
         raise OptionError(msg)

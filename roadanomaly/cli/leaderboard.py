@@ -11,7 +11,7 @@ from jsonargparse.typing import PositiveInt
 from tqdm import tqdm
 
 from roadanomaly.cli.parsing import new_parser, parse
-from roadanomaly.errors import UserError
+from roadanomaly.errors import OptionError, UserError
 from roadanomaly.files import write_text
 from roadanomaly.leaderboard.config import Board, read_board
 from roadanomaly.leaderboard.page import FILES, PAGE, write_board
@@ -45,6 +45,9 @@ def run(arguments: Sequence[str]) -> None:
     add("--jobs", type=PositiveInt, default=1, help="how many runs to make and evaluate at once")
     add("--workers", type=PositiveInt, default=1, help="processes of an evaluation")
     given = parse(parser, arguments)
+    if given.page and given.retrain:
+        msg = "--page makes nothing and --retrain makes again: give one of them."
+        raise OptionError(msg)
     path = Path(given.config)
     board = moved(read_board(path), given.out)
     runs = plan_of(board, path.parent)
@@ -56,8 +59,8 @@ def run(arguments: Sequence[str]) -> None:
     wanted = wanted_runs(board, runs, [name for name in given.only.split(",") if name])
     with holding(Path(board.out), ["leaderboard", *arguments]):
         claim_folder(Path(board.out))
-        refuse_changed(runs, retrain=given.retrain)
         if not given.page:
+            refuse_changed(runs, wanted, retrain=given.retrain)
             Worker(board, runs, given.workers, given.jobs).go(wanted)
         _write(board, runs)
 

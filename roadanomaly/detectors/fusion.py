@@ -14,6 +14,7 @@ from roadanomaly.detectors.feature_bank import FeatureBank
 from roadanomaly.detectors.head import Head
 from roadanomaly.detectors.saved_head import SavedHead, described_head, read_head
 from roadanomaly.detectors.scale import RarityScale
+from roadanomaly.detectors.supervision import foremost
 from roadanomaly.errors import DataError, KindError, OptionError, nearest
 from roadanomaly.logistic import regress
 from roadanomaly.segmenters.base import Segmenter
@@ -96,11 +97,13 @@ class Fusion(Detector):
     @property
     def supervision(self) -> str:  # type: ignore[override]
         """What the heads learned from, or the weights."""
-        found = {head.learned_from for head in self.heads} - {"none"}
-        if self.rule == "learned":
-            found = found or {"negatives"}
-        order = ("anomalies", "void", "negatives", "synthetic negatives")
-        return next((one for one in order if one in found), "none")
+        own = (self.trained_on or "negatives") if self.rule == "learned" else "none"
+        return foremost([own, *(head.learned_from for head in self.heads)])
+
+    @property
+    def learned_from(self) -> str:
+        """The same: what the weights were fitted on does not hide what a head learned from."""
+        return self.supervision
 
     def attach(self, segmenter: Segmenter) -> None:
         """Put every head on the segmenter, and load the weights of saved ones."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from roadanomaly.detectors import DETECTORS, Detector
+from roadanomaly.detectors.supervision import foremost
 from roadanomaly.errors import NotFitted
 from roadanomaly.refiners import REFINERS, Refiner
 from roadanomaly.segmenters import Segmenter
@@ -62,8 +63,8 @@ class Head:
     @property
     def learned_from(self) -> str:
         """What detector and refiners learned from beside inlier classes, for the tables."""
-        found = [self.detector.learned_from, *(one.supervision for one in self.refiners)]
-        return next((one for one in found if one != "none"), "none")
+        parts = (one.supervision for one in self.refiners)
+        return foremost([self.detector.learned_from, *parts])
 
     def inference(self) -> AbstractContextManager[None]:
         """Return the mode to look and score in: inference mode, unless gradients are asked for."""

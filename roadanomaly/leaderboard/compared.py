@@ -75,8 +75,8 @@ def _kept(
     if against is not None:
         before = Entry(board.against, against.folder, against.found)
         made = Compared(made.intervals, pair_of(before, entries[0], board.resamples).differences)
-    values = {"key": key, **{key: asdict_all(getattr(made, key)) for key in asdict(made)}}
-    write_values(path, values)
+    intervals, differences = asdict_all(made.intervals), asdict_all(made.differences)
+    write_values(path, {"key": key, "intervals": intervals, "differences": differences})
     return made
 
 

@@ -13,6 +13,7 @@ import yaml
 from roadanomaly.catalogue import check_types
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.evaluation.protocols import PROTOCOLS
+from roadanomaly.report.published import published, published_sets
 from roadanomaly.training.run_config import Part
 
 How = Literal["train", "fit", "flow", "generator"]
@@ -54,12 +55,14 @@ class TestSet:
         title: in the table; empty takes the name.
         size: height and width that frames are brought to; None keeps their own.
         negatives: source of what is put into the frames.
+        note: what must be known to read its figures.
     """
 
     data: Part
     title: str = ""
     size: tuple[int, int] | None = None
     negatives: Part | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -227,6 +230,11 @@ def _check(board: Board, what: str) -> None:
         if not member.seeds or len(set(member.seeds)) < len(member.seeds):
             msg = f"{what}, `{name}`: `seeds` is {list(member.seeds)}; give each once, as [0, 1]."
             raise OptionError(msg)
+    for name, member in board.rows.items():
+        if member.how not in ("train", "fit"):
+            msg = f"{what}, `{name}`: a {member.how} scores no pixels: it belongs under `first`."
+            raise OptionError(msg)
+    _check_published(board, what)
     for name, one in board.sets.items():
         if one.data.get("name") not in PROTOCOLS:
             msg = (
@@ -237,6 +245,21 @@ def _check(board: Board, what: str) -> None:
     if board.against and board.against not in board.rows:
         msg = f"{what}: `against` is no row: {nearest(board.against, board.rows)}"
         raise OptionError(msg)
+    if board.cost and (board.cost.repeats < 1 or min(board.cost.size) < 1):
+        msg = f"{what}, `cost`: `repeats` and both numbers of `size` must be at least 1."
+        raise OptionError(msg)
     if board.frames < 0 or board.resamples < 1:
         msg = f"{what}: `frames` must not be negative, and `resamples` at least 1."
         raise OptionError(msg)
+
+
+def _check_published(board: Board, what: str) -> None:
+    """Refuse a name of the papers' rows that `report/published.csv` does not have."""
+    if board.published and board.published not in published_sets():
+        msg = f"{what}: `published` is no set of published rows: "
+        raise OptionError(msg + nearest(board.published, published_sets()))
+    known = [row.method for row in published(board.published) if row.split == "test"]
+    for name, member in board.rows.items():
+        if board.published and member.published and member.published not in known:
+            msg = f"{what}, `{name}`: `published` names no row of {board.published}: "
+            raise OptionError(msg + nearest(member.published, known))

@@ -20,6 +20,7 @@ from roadanomaly.leaderboard.tables import (
     ByRow,
     Order,
     by_ap,
+    doubts_of,
     in_words,
     learned,
     mean_of,
@@ -119,6 +120,12 @@ def page_text(
         line=LINE,
         missing=[(row.title, row.missing) for row in rows if row.missing],
         remarks=[(row.title, row.note) for row in rows if row.note],
+        doubts=[
+            (row.title, one.title or name, text)
+            for name, one in board.sets.items()
+            for row in rows
+            for text in doubts_of(row, name)
+        ],
         warnings=notes_of(board, rows),
         data=to_json({}),
     )

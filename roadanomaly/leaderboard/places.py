@@ -15,6 +15,9 @@ from roadanomaly.folders import standing
 from roadanomaly.leaderboard.config import Board, TestSet
 from roadanomaly.leaderboard.plan import Run
 
+WORDS = ("title", "note")
+"""Of a set, what changes no figure."""
+
 
 def evaluation_folder(board: Board, set_name: str, run: Run) -> Path:
     """Return the folder of a run's evaluation on a set, as `roadanomaly evaluate` writes it."""
@@ -41,9 +44,14 @@ def log_file(board: Board, name: str) -> Path:
     return Path(board.out) / "logs" / f"{name}.log"
 
 
-def failure_file(board: Board, run: Run) -> Path:
-    """Return the file that says why a run's last try failed."""
-    return Path(board.out) / "failures" / f"{run.name}.json"
+def measured_name(run: Run) -> str:
+    """Return what the measuring of a run is called."""
+    return f"{run.name}_measured"
+
+
+def failure_file(board: Board, name: str) -> Path:
+    """Return the file that says why a run's last try failed, or that of measuring it."""
+    return Path(board.out) / "failures" / f"{name}.json"
 
 
 def model_key(run: Run) -> str:
@@ -62,7 +70,7 @@ def key_of(run: Run, asked: Any) -> str:
 
 def asked_of(given: TestSet) -> dict[str, Any]:
     """Return what decides an evaluation's figures."""
-    return {key: one for key, one in asdict(given).items() if key != "title"}
+    return {key: one for key, one in asdict(given).items() if key not in WORDS}
 
 
 def read_values(path: Path) -> dict[str, Any]:

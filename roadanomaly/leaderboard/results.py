@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.evaluation.findings import Findings, load_findings
+from roadanomaly.folders import standing
 from roadanomaly.leaderboard.config import Board
+from roadanomaly.leaderboard.measuring import measured_bare, measured_of
 from roadanomaly.leaderboard.places import (
     asked_of,
-    bare_file,
     evaluation_folder,
     evaluation_stamp,
     failure_file,
     key_of,
-    measured_file,
+    measured_name,
     read_values,
 )
 from roadanomaly.leaderboard.plan import Run, folder_name
@@ -25,6 +27,7 @@ from roadanomaly.leaderboard.state import progress_of
 from roadanomaly.report.published import PublishedRow, published
 
 SEVERAL = "several heads"
+COSTS = ("plain_ms", "scored_ms", "plain_mb", "scored_mb")
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,17 @@ class RowResult:
         note: what is not as in the other rows.
         seeds: how many the config asks for.
         missing: why it has no figures, or not of all seeds; empty where it has.
+        chosen: on what its checkpoint was chosen; empty of what is fitted.
         scored: by set, one a seed.
         images: crops that its own trainings saw, over all steps.
         crops: those trainings.
         pretraining: flows and generators that were trained before.
-        trained: numbers that its own trainings moved; NaN where not measured.
-        measured: figures of cost and known classes, by name; empty where not measured.
+        trained: numbers that its own trainings moved, those of a source of negatives too; NaN
+            where a training did not record it.
+        measured: figures of its cost by its first seed, by name; empty where not measured.
+        machine: that they were measured on.
+        miou_before: of the segmenter that all rows begin with, on the known classes.
+        miou: of the row's own, one a seed.
         published: the papers' row, if any.
     """
 
@@ -85,12 +93,16 @@ class RowResult:
     note: str
     seeds: int
     missing: str
+    chosen: str
     scored: dict[str, list[Scored]] = field(repr=False)
     images: int = 0
     crops: tuple[Trained, ...] = ()
     pretraining: tuple[Trained, ...] = ()
     trained: float = math.nan
     measured: dict[str, float] = field(default_factory=dict)
+    machine: str = ""
+    miou_before: float = math.nan
+    miou: tuple[float, ...] = ()
     published: PublishedRow | None = None
 
 
@@ -103,12 +115,14 @@ def read_rows(board: Board, runs: Sequence[Run]) -> list[RowResult]:
     """
     by_name = {run.name: run for run in runs}
     papers = {row.method: row for row in published(board.published) if row.split == "test"}
-    return [_row(board, by_name, name, papers) for name in board.rows]
+    before = _number(measured_bare(board, runs), "miou")
+    return [
+        replace(_row(board, by_name, name), miou_before=before, published=papers.get(one.published))
+        for name, one in board.rows.items()
+    ]
 
 
-def _row(
-    board: Board, runs: dict[str, Run], name: str, papers: dict[str, PublishedRow]
-) -> RowResult:
+def _row(board: Board, runs: dict[str, Run], name: str) -> RowResult:
     member = board.rows[name]
     own = [runs[folder_name(name, seed)] for seed in member.seeds]
     missing = [f"seed {run.seed}: {why}" for run in own if (why := _missing(board, run))]
@@ -117,7 +131,7 @@ def _row(
     first = own[0]
     behind = [runs[one] for one in _all_needs(runs, first)]
     trainings = [run for run in (*behind, first) if run.how == "train" and not _begins(board, run)]
-    known = [read_values(measured_file(board, run)).get("trained", math.nan) for run in trainings]
+    held = [measured_of(board, run) for run in own]
     return RowResult(
         name=name,
         title=member.title or name,
@@ -125,13 +139,15 @@ def _row(
         note=member.note,
         seeds=len(own),
         missing="; ".join(missing),
+        chosen=_chosen(first),
         scored={key: _scored(board, key, own) for key in board.sets},
         images=sum(_seen(board, run).images for run in trainings),
         crops=tuple(_seen(board, run) for run in trainings),
         pretraining=tuple(_seen(board, run) for run in behind if run.how in ("flow", "generator")),
-        trained=float(sum(known)),
-        measured=_measured(board, first),
-        published=papers.get(member.published),
+        trained=float(sum(_trained(run) for run in trainings)),
+        measured={key: _number(held[0], key) for key in COSTS if held[0].get(key) is not None},
+        machine=held[0].get("machine", ""),
+        miou=tuple(_number(one, "miou") for one in held if one.get("miou") is not None),
     )
 
 
@@ -140,10 +156,11 @@ def _missing(board: Board, run: Run) -> str:
     progress, told = progress_of(run)
     complete = progress == "done" and all(_holds(board, name, run) for name in board.sets)
     if complete:
-        return ""
+        reason = read_values(failure_file(board, measured_name(run))).get("reason")
+        return f"measuring its cost and known classes failed: {reason}" if reason else ""
     if progress == "changed":
         return f"made by another config: {told}"
-    if reason := read_values(failure_file(board, run)).get("reason"):
+    if reason := read_values(failure_file(board, run.name)).get("reason"):
         return f"failed: {reason}"
     if progress == "begun":
         return f"begun, {told}"
@@ -193,18 +210,29 @@ def _seen(board: Board, run: Run) -> Trained:
     return Trained(member.title or run.member, images, (height, width))
 
 
+def _trained(run: Run) -> float:
+    """Return how many numbers a training moved; NaN where its record does not say."""
+    record = read_values(standing(run.folder / "model") / "model.json").get("record") or {}
+    return _number(record, "trained_parameters")
+
+
+def _chosen(run: Run) -> str:
+    """Say on what a training chose its checkpoint."""
+    if run.how != "train":
+        return ""
+    data, source = run.values["val_data"], run.values.get("val_negatives")
+    by = f"with {source['name']}" if source else "by known classes"
+    return " ".join(str(one) for one in (data["name"], data.get("split"), by) if one)
+
+
+def _number(values: Mapping[str, Any], key: str) -> float:
+    value = values.get(key)
+    return math.nan if value is None else float(value)
+
+
 def family_of(run: Run) -> str:
     """Return the room of a run's detector, in words."""
     detector = run.values.get("detector") or {}
     path = DETECTORS.entries.get(detector.get("name", ""), "")
     rooms = path.split(":")[0].split(".")
     return rooms[2] if len(rooms) > 3 else SEVERAL
-
-
-def _measured(board: Board, run: Run) -> dict[str, float]:
-    """Return the figures of a row, and what its segmenter was worth before."""
-    values = read_values(measured_file(board, run))
-    keys = ("plain_ms", "scored_ms", "plain_mb", "scored_mb", "miou", "parameters")
-    found = {key: float(values[key]) for key in keys if values.get(key) is not None}
-    before = read_values(bare_file(board)).get("miou")
-    return found | ({} if before is None else {"miou_before": float(before)})

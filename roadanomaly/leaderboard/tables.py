@@ -44,7 +44,9 @@ EFFORT = (
     METHOD,
     Column("family", "family", "text"),
     LEARNED,
+    Column("chosen", "checkpoint chosen on", "text"),
     Column("images", "images seen", "count"),
+    Column("crops", "crop", "text"),
     Column("pretraining", "trained before", "text"),
     Column("trained", "trained parameters", "millions"),
     Column("ms_over", "ms over the segmenter", "milliseconds", "lower"),
@@ -57,8 +59,8 @@ EFFORT = (
 ALL = (SET, *FIGURES, *(one for one in EFFORT if one not in (METHOD, LEARNED)))
 ORDER = (
     METHOD,
-    Column("place", "place here", "rate"),
-    Column("published_place", "place published", "rate"),
+    Column("place", "place here", "score"),
+    Column("published_place", "place published", "score"),
     Column("ap", "AP here"),
     Column("published_ap", "AP published"),
     LEARNED,
@@ -110,6 +112,7 @@ def table_of(
     for row in rows:
         values = {**_effort(row), **_figures(row, set_name, compared)}
         values["set"] = board.sets[set_name].title or set_name
+        values["remark"] = _remark(row, set_name)
         lines.append(tuple(values[column.key] for column in columns))
     return Table(columns, tuple(lines), find_best(columns, lines, [""] * len(lines)))
 
@@ -143,16 +146,28 @@ def _effort(row: RowResult) -> dict[str, Cell]:
     return {
         "family": row.family,
         "learned_from": learned(row),
+        "chosen": row.chosen,
         "images": float(row.images) if any(row.scored.values()) else NAN,
+        "crops": "; ".join(dict.fromkeys("{}x{}".format(*one.crop) for one in row.crops)),
         "pretraining": "; ".join(map(in_words, row.pretraining)),
         "trained": row.trained,
         "ms_over": over["ms"],
         "mb_over": over["mb"],
         "time": known.get("scored_ms", NAN) / known.get("plain_ms", NAN),
-        "miou_before": known.get("miou_before", NAN),
-        "miou": known.get("miou", NAN),
-        "remark": ". ".join(one.rstrip(".") for one in (row.missing, row.note) if one),
+        "miou_before": row.miou_before,
+        "miou": Spread(row.miou) if row.miou else NAN,
     }
+
+
+def _remark(row: RowResult, set_name: str) -> str:
+    """Say what a row lacks, how it differs, and why its figures on a set may be doubted."""
+    said = (row.missing, row.note, *doubts_of(row, set_name))
+    return ". ".join(one.rstrip(".") for one in said if one)
+
+
+def doubts_of(row: RowResult, set_name: str) -> list[str]:
+    """Return what the evaluations of a row on a set warn of, each once."""
+    return list(dict.fromkeys(text for one in row.scored[set_name] for text in one.found.warnings))
 
 
 UNITS = ("ms", "mb")
@@ -174,6 +189,10 @@ def notes_of(board: Board, rows: Sequence[RowResult]) -> list[str]:
         )
     if any(len(row.scored[name]) > 1 for row in rows for name in board.sets):
         found.append("Figures of several seeds are mean ± standard deviation (n - 1).")
+    found += [f"{one.title or name}: {one.note}" for name, one in board.sets.items() if one.note]
+    machines = sorted({row.machine for row in rows} - {""})
+    if machines:
+        found.append(f"Time and memory were measured on {'; '.join(machines)}.")
     if board.against:
         title = board.rows[board.against].title or board.against
         found.append(

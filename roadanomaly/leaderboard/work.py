@@ -6,9 +6,8 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -17,6 +16,15 @@ from roadanomaly.files import write_text
 from roadanomaly.leaderboard.at_once import AtOnce, Piece, Steps
 from roadanomaly.leaderboard.children import Command
 from roadanomaly.leaderboard.config import Board, TestSet
+from roadanomaly.leaderboard.measuring import (
+    bare_key,
+    costs,
+    measure_words,
+    measured_bare,
+    measured_key,
+    measured_of,
+    segmenter_run,
+)
 from roadanomaly.leaderboard.places import (
     asked_of,
     bare_file,
@@ -26,6 +34,7 @@ from roadanomaly.leaderboard.places import (
     key_of,
     log_file,
     measured_file,
+    measured_name,
     read_values,
     write_values,
 )
@@ -49,7 +58,7 @@ class Worker:
         workers: processes of an evaluation.
         jobs: how many runs are made and evaluated at once; costs are measured alone.
         say: tells what is done now.
-        failed: why a run is not to be had, by its name; filled on the way.
+        unmade: why a run is not to be had, by its name; filled on the way.
     """
 
     board: Board
@@ -57,7 +66,7 @@ class Worker:
     workers: int = 1
     jobs: int = 1
     say: Say = field(default=lambda text: sys.stderr.write(f"{text}\n"))
-    failed: dict[str, str] = field(default_factory=dict)
+    unmade: dict[str, str] = field(default_factory=dict)
 
     def go(self, wanted: Collection[str]) -> None:
         """Make, evaluate and measure the wanted runs.
@@ -73,35 +82,32 @@ class Worker:
         pieces = {
             piece: run for run in self.runs if run.name in wanted for piece in self._pieces(run)
         }
-        owners = {piece.name: run for piece, run in pieces.items()}
-
-        def ended(name: str, reason: str) -> None:
-            self._ended(owners[name], reason)
-
-        AtOnce(tuple(pieces), ended, shares(self.jobs)).go()
+        AtOnce(tuple(pieces), self._ended, shares(self.jobs)).go()
 
     def _pieces(self, run: Run) -> list[Piece]:
         """Return what is to be done for a run: making and evaluating it, and measuring it."""
-        measured = f"{run.name}, measured"
         return [
             Piece(run.name, lambda: self._made_and_judged(run), run.needs),
-            Piece(measured, lambda: self._measured(run), (run.name,), alone=True),
+            Piece(measured_name(run), lambda: self._measured(run), (run.name,), alone=True),
         ]
 
-    def _ended(self, run: Run, reason: str) -> None:
-        """Note how a piece of a run's work ended."""
+    def _ended(self, name: str, reason: str) -> None:
+        """Note how a piece of work ended."""
+        path = failure_file(self.board, name)
         if reason:
-            self.failed[run.name] = reason
-            write_values(failure_file(self.board, run), {"reason": reason})
-            self.say(f"{run.name} failed: {reason}")
-        elif run.name not in self.failed:
-            failure_file(self.board, run).unlink(missing_ok=True)
+            write_values(path, {"reason": reason})
+            self.say(f"{name} failed: {reason}")
+        else:
+            path.unlink(missing_ok=True)
 
     def _made_and_judged(self, run: Run) -> Steps:
         """Make a run and evaluate it on all sets, where it is a row's."""
         reason = yield from self._make(run)
-        if reason or run.how not in ("train", "fit") or run.member not in self.board.rows:
+        if reason:
+            self.unmade[run.name] = reason
             return reason
+        if run.how not in ("train", "fit") or run.member not in self.board.rows:
+            return ""
         for name, given in self.board.sets.items():
             reason = yield from self._evaluate(run, name, given)
             if reason:
@@ -110,18 +116,15 @@ class Worker:
 
     def _measured(self, run: Run) -> Steps:
         """Measure a run that is there: its known classes, and a row's cost by its first seed."""
-        if run.name in self.failed or run.how not in ("train", "fit"):
+        if run.name in self.unmade or run.how not in ("train", "fit"):
             return ""
-        row = self.board.rows.get(run.member)
-        return (
-            yield from self._measure(run, with_cost=row is not None and run.seed == row.seeds[0])
-        )
+        return (yield from self._measure(run))
 
     def _make(self, run: Run) -> Steps:
         """Make a run that is not done; return why it cannot be had, or nothing."""
-        missing = next((one for one in run.needs if one in self.failed), None)
+        missing = next((one for one in run.needs if one in self.unmade), None)
         if missing:
-            return f"it needs {missing}, which failed: {self.failed[missing]}"
+            return f"it needs {missing}, which failed: {self.unmade[missing]}"
         progress, told = progress_of(run)
         if progress == "done":
             return ""
@@ -139,7 +142,9 @@ class Worker:
         folder = evaluation_folder(self.board, set_name, run)
         stamp = evaluation_stamp(self.board, set_name, run)
         key = key_of(run, asked_of(given))
-        if read_values(stamp).get("key") == key and (folder / "record.json").exists():
+        held = read_values(stamp)
+        shown = held.get("pictures", self.board.frames) >= self.board.frames
+        if held.get("key") == key and shown and (folder / "record.json").exists():
             return ""
         stamp.unlink(missing_ok=True)
         self.say(f"{run.name}: evaluated on {set_name}")
@@ -147,19 +152,18 @@ class Worker:
         log = log_file(self.board, f"{run.name}_on_{set_name}")
         reason = yield Command("roadanomaly", words, log)
         if not reason:
-            write_values(stamp, {"key": key})
+            write_values(stamp, {"key": key, "pictures": self.board.frames})
         return reason
 
-    def _measure(self, run: Run, *, with_cost: bool) -> Steps:
-        out = measured_file(self.board, run)
-        bare = bare_file(self.board)
-        key = key_of(run, [_asked_of_measuring(self.board, with_cost), read_values(bare)])
-        if read_values(out).get("key") == key:
+    def _measure(self, run: Run) -> Steps:
+        if measured_of(self.board, run):
             return ""
         self.say(f"{run.name}: cost and known classes")
-        words = [str(out), "--model", str(run.folder), "--key", key, "--before", str(bare)]
-        words += _measure_words(self.board, with_cost=with_cost)
-        return (yield Command(MEASURE, words, log_file(self.board, f"{run.name}_measured")))
+        out, bare = measured_file(self.board, run), bare_file(self.board)
+        words = [str(out), "--model", str(run.folder), "--before", str(bare)]
+        words += ["--key", measured_key(self.board, run)]
+        words += measure_words(self.board, with_cost=costs(self.board, run))
+        return (yield Command(MEASURE, words, log_file(self.board, measured_name(run))))
 
     def _bare(self) -> None:
         """Make and measure the segmenter alone.
@@ -176,22 +180,19 @@ class Worker:
         AtOnce([Piece("the segmenter", self._bare_measured)], ended).go()
 
     def _bare_measured(self) -> Steps:
-        folder = reference_folder(self.board)
-        begins = [run for run in self.runs if folder and str(run.folder) == folder]
+        begins = segmenter_run(self.board, self.runs)
         for run in self.runs:
-            if begins and run.name in _with_needs(self.runs, {begins[0].name}):
+            if begins and run.name in _with_needs(self.runs, {begins.name}):
                 reason = yield from self._make(run)
                 if reason:
                     return reason
-        out = bare_file(self.board)
-        network: Any = folder or self.board.segmenter
-        asked = {"network": network, "asked": _asked_of_measuring(self.board, with_cost=False)}
-        key = key_of(begins[0], asked) if begins else json.dumps(asked)
-        if read_values(out).get("key") == key:
+        if measured_bare(self.board, self.runs):
             return ""
         self.say("the segmenter alone: known classes")
-        words = [str(out), "--segmenter", json.dumps(network), "--key", key]
-        words += _measure_words(self.board, with_cost=False)
+        network = json.dumps(reference_folder(self.board) or self.board.segmenter)
+        words = [str(bare_file(self.board)), "--segmenter", network]
+        words += ["--key", bare_key(self.board, self.runs)]
+        words += measure_words(self.board, with_cost=False)
         return (yield Command(MEASURE, words, log_file(self.board, "segmenter")))
 
 
@@ -238,13 +239,24 @@ def _with_needs(runs: Sequence[Run], names: set[str]) -> set[str]:
     return found
 
 
-def refuse_changed(runs: Sequence[Run], *, retrain: bool) -> None:
-    """Refuse runs that another config made; or delete them, with all that was made from them.
+def refuse_changed(runs: Sequence[Run], wanted: Collection[str], *, retrain: bool) -> None:
+    """Refuse wanted runs that another config made; or delete them, and all made from them.
+
+    Args:
+        runs: all.
+        wanted: names of those that are to be made.
+        retrain: delete.
 
     Raises:
         OptionError: names the runs, what differs, and what to do.
     """
-    changed = {run.name: told for run in runs for p, told in [progress_of(run)] if p == "changed"}
+    changed = {
+        run.name: told
+        for run in runs
+        if run.name in wanted
+        for progress, told in [progress_of(run)]
+        if progress == "changed"
+    }
     if not changed:
         return
     if not retrain:
@@ -272,17 +284,3 @@ def _delete(folder: Path) -> None:
     """
     with holding(folder, ["leaderboard"], what=f"the run {folder}"):
         shutil.rmtree(folder)
-
-
-def _asked_of_measuring(board: Board, with_cost: bool) -> dict[str, Any]:
-    asked: dict[str, Any] = {"closed": board.closed_set and asdict(board.closed_set)}
-    return asked | ({"cost": board.cost and asdict(board.cost)} if with_cost else {})
-
-
-def _measure_words(board: Board, *, with_cost: bool) -> list[str]:
-    words = []
-    if board.closed_set:
-        words += ["--closed", json.dumps(asdict(board.closed_set))]
-    if board.cost and with_cost:
-        words += ["--size", *map(str, board.cost.size), "--repeats", str(board.cost.repeats)]
-    return words

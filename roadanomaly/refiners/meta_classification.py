@@ -48,7 +48,7 @@ class MetaClassification(Refiner):
 
     grid = "image"
     learns = True
-    supervision = "anomalies"
+    supervision = "negatives"
     exports = False
 
     mean: Tensor

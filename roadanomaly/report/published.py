@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import importlib.resources
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 SOURCE = "published.csv"
@@ -56,8 +57,17 @@ class PublishedRow:
 
 def published(set_name: str) -> list[PublishedRow]:
     """Return what is known of a set; empty where nothing is."""
+    return [_row(line) for line in _lines() if line["set"] == set_name]
+
+
+def published_sets() -> list[str]:
+    """Return the names of all sets of which something is known."""
+    return sorted({line["set"] for line in _lines()})
+
+
+def _lines() -> Iterable[dict[str, str]]:
     text = importlib.resources.files("roadanomaly.report").joinpath(SOURCE).read_text("utf-8")
-    return [_row(line) for line in csv.DictReader(io.StringIO(text)) if line["set"] == set_name]
+    return csv.DictReader(io.StringIO(text))
 
 
 def _row(line: dict[str, str]) -> PublishedRow:

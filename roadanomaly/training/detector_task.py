@@ -124,7 +124,8 @@ class DetectorTask(Task):
 
     def record(self, processes: int) -> dict[str, Any]:
         """Return all that somebody needs to repeat the run."""
-        self.about = record_of(self.parts, self.config, processes)
+        moved = sum(one.numel() for one in self.module.parameters() if one.requires_grad)
+        self.about = record_of(self.parts, self.config, processes) | {"trained_parameters": moved}
         return self.about
 
     def before_validation(self, step: int, *, quiet: bool) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
 from roadanomaly.evaluation.findings import save_findings
 from roadanomaly.leaderboard.config import Board, board_of
+from roadanomaly.leaderboard.measuring import measured_key
 from roadanomaly.leaderboard.places import (
     asked_of,
     evaluation_folder,
@@ -68,18 +70,22 @@ def make_run(run: Run) -> None:
     model.mkdir(parents=True)
     if run.how == "train":
         (run.folder / "config.yaml").write_text(yaml.safe_dump(run.values))
-    description = {"calibration": {"seed": run.seed}, "record": {"config": run.values}}
+    record = {"config": run.values, "trained_parameters": 1_500_000}
+    description = {"calibration": {"seed": run.seed}, "record": record}
     (model / "model.json").write_text(json.dumps(description))
     (model / "weights.safetensors").write_bytes(run.name.encode())
 
 
-def make_evaluation(board: Board, run: Run, strength: float) -> None:
+def make_evaluation(
+    board: Board, run: Run, strength: float, warnings: tuple[str, ...] = ()
+) -> None:
     """Leave what an evaluation leaves: numbers, and pictures of its frames."""
     frames = make_frames(4)
     scores = make_scores(frames, strength, seed=run.seed)
     given = {"set_name": "streets", "detector": run.values["detector"]["name"]}
     kind = "pasted objects" if run.how == "train" else "none"
     found = make_findings(frames, scores, supervision=kind, **given)
+    found = replace(found, warnings=warnings)
     folder = evaluation_folder(board, "streets", run)
     save_findings(folder, found)
     (folder / "record.json").write_text("{}")
@@ -96,8 +102,12 @@ def make_all(folder: Path) -> Board:
     for name, strength in STRENGTHS.items():
         make_run(runs[name])
         make_evaluation(board, runs[name], strength)
-    measured = {"plain_ms": 100.0, "scored_ms": 130.0, "plain_mb": 50.0, "scored_mb": 80.0}
-    for name in STRENGTHS:
-        values = {**measured, "miou": 0.5, "trained": 1_500_000}
-        write_values(measured_file(board, runs[name]), values)
+        make_measurement(board, runs[name])
     return board
+
+
+def make_measurement(board: Board, run: Run) -> None:
+    """Leave what measuring a run leaves; its mIoU rises by a tenth with each seed."""
+    cost = {"plain_ms": 100.0, "scored_ms": 130.0, "plain_mb": 50.0, "scored_mb": 80.0}
+    values = {"key": measured_key(board, run), "machine": "a loom", "miou": 0.5 + run.seed / 10}
+    write_values(measured_file(board, run), {**values, **cost})

@@ -17,7 +17,15 @@ from roadanomaly.leaderboard.results import read_rows
 from roadanomaly.leaderboard.tables import order_of
 from roadanomaly.leaderboard.work import Worker
 from roadanomaly.report.published import published
-from tests.leaderboard.made import HELD, make_all, make_board, make_evaluation, make_run, runs_of
+from tests.leaderboard.made import (
+    HELD,
+    make_all,
+    make_board,
+    make_evaluation,
+    make_measurement,
+    make_run,
+    runs_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +94,16 @@ def test_images_and_parameters_are_those_of_the_rows_own_trainings(written):
     assert float(lines(written)["odin"]["mb_over"]) == pytest.approx(30)
 
 
+@pytest.mark.slow
+def test_known_classes_are_of_all_seeds_and_costs_name_their_machine(written):
+    line = lines(written)["Trained entropy"]
+    assert float(line["miou"]) == pytest.approx(0.55)
+    assert float(line["miou_deviation"]) == pytest.approx(0.1 / np.sqrt(2))
+    assert line["chosen"] == "streets val by known classes"
+    assert lines(written)["odin"]["chosen"] == ""
+    assert "measured on a loom" in written["leaderboard.html"]
+
+
 def test_a_difference_is_that_of_the_first_seeds(board, written):
     line = lines(written)["Trained entropy"]
     step = stored(board, "entropy_0")["ap"] - stored(board, "msp_0")["ap"]
@@ -126,7 +144,7 @@ def test_a_failure_is_a_row_with_its_reason(tmp_path):
     runs = runs_of(board)
     make_run(runs["odin_0"])
     make_evaluation(board, runs["odin_0"], 1.0)
-    write_values(failure_file(board, runs["sml_0"]), {"reason": "no memory was left"})
+    write_values(failure_file(board, "sml_0"), {"reason": "no memory was left"})
     rows = {row.name: row for row in write_board(board, plan_of(board, tmp_path))}
     assert rows["sml"].missing == "failed: no memory was left"
     assert rows["msp"].missing == "not made yet"
@@ -146,6 +164,47 @@ def test_figures_of_a_model_that_is_there_no_more_are_not_shown(tmp_path):
     rows = {row.name: row for row in read_rows(board, plan_of(board, tmp_path))}
     assert rows["odin"].missing == "not evaluated yet"
     assert not rows["odin"].scored["streets"]
+
+
+def test_costs_of_a_model_that_is_there_no_more_are_not_shown(tmp_path):
+    board = make_board(tmp_path)
+    run = runs_of(board)["odin_0"]
+    make_run(run)
+    make_measurement(board, run)
+
+    def row():
+        return read_rows(board, plan_of(board, tmp_path))[1]
+
+    assert row().measured["scored_ms"] == 130
+    (run.folder / "model" / "weights.safetensors").write_bytes(b"others")
+    assert (row().measured, row().miou, row().machine) == ({}, (), "")
+    shutil.rmtree(run.folder)
+    assert row().measured == {}
+
+
+def test_a_row_whose_measuring_failed_says_so(tmp_path):
+    board = make_board(tmp_path)
+    run = runs_of(board)["odin_0"]
+    make_run(run)
+    make_evaluation(board, run, 1.0)
+    write_values(failure_file(board, "odin_0_measured"), {"reason": "no memory was left"})
+    row = read_rows(board, plan_of(board, tmp_path))[1]
+    assert row.missing.endswith("known classes failed: no memory was left")
+    assert row.scored["streets"]
+
+
+def test_what_a_set_s_figures_are_is_said_beside_them(tmp_path):
+    sets = {"streets": {**HELD["sets"]["streets"], "note": "it chose the checkpoints."}}
+    board = make_board(tmp_path, sets=sets)
+    run = runs_of(board)["odin_0"]
+    make_run(run)
+    make_evaluation(board, run, 1.0, warnings=("half of its frames are black.",))
+    write_board(board, plan_of(board, tmp_path))
+    page, table = (tmp_path / name for name in ("leaderboard.html", "leaderboard.csv"))
+    assert "Streets: it chose the checkpoints." in page.read_text()
+    assert "half of its frames are black" in page.read_text()
+    line = lines({"leaderboard.csv": table.read_text()})["odin"]
+    assert line["remark"] == "half of its frames are black"
 
 
 def test_an_evaluation_that_was_deleted_is_a_row_without_figures(tmp_path):

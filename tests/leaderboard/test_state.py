@@ -64,16 +64,26 @@ def changed(tmp_path):
     return runs_of(make_board(tmp_path / "board", fitting=fitting))
 
 
+def refuse(runs, wanted=None, *, retrain):
+    refuse_changed(list(runs.values()), runs if wanted is None else wanted, retrain=retrain)
+
+
+def test_a_changed_recipe_that_is_not_wanted_stands_in_no_way(made, tmp_path):
+    refuse(changed(tmp_path), ["entropy_0"], retrain=False)
+    refuse(changed(tmp_path), ["entropy_0"], retrain=True)
+    assert made["msp_0"].folder.exists()
+
+
 def test_a_changed_recipe_is_refused_before_anything_runs(made, tmp_path):
     with pytest.raises(
         OptionError, match=r"(?s)msp_0: `false_alarms` was 0.01 and is 0.05.*retrain"
     ):
-        refuse_changed(list(changed(tmp_path).values()), retrain=False)
+        refuse(changed(tmp_path), retrain=False)
     assert made["msp_0"].folder.exists()
 
 
 def test_retrain_deletes_what_was_made_otherwise_and_nothing_else(made, tmp_path):
-    refuse_changed(list(changed(tmp_path).values()), retrain=True)
+    refuse(changed(tmp_path), retrain=True)
     assert not made["msp_0"].folder.exists()
     assert made["entropy_0"].folder.exists()
 
@@ -87,7 +97,7 @@ def test_what_was_made_from_a_changed_run_goes_with_it(tmp_path):
     for run in runs_of(make_board(tmp_path, rows=rows(0.01), against="")).values():
         make_run(run)
     now = runs_of(make_board(tmp_path, rows=rows(0.02), against=""))
-    refuse_changed(list(now.values()), retrain=True)
+    refuse(now, retrain=True)
     assert [run.folder.exists() for run in now.values()] == [False, False]
 
 
@@ -95,7 +105,7 @@ def test_a_run_that_somebody_is_at_work_in_is_not_deleted(made, tmp_path, monkey
     run = made["msp_0"]
     monkeypatch.setattr("roadanomaly.locks.fcntl.lockf", _held)
     with pytest.raises(UserError, match="msp_0"):
-        refuse_changed(list(changed(tmp_path).values()), retrain=True)
+        refuse(changed(tmp_path), retrain=True)
     assert run.folder.exists()
 
 

@@ -113,6 +113,21 @@ def leaderboard(tmp_path_factory):
     return Path(board.out) / "leaderboard.html"
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_leaderboard_loads_alone_and_fits(width, leaderboard, driver):
+    visit = Visit(driver, leaderboard, width)
+    assert len(visit.texts(".ranked .who")) == 4
+    visit.click("#figures th button")
+    assert visit.run("return document.querySelector('#figures th').getAttribute('aria-sort')")
+    before = visit.run("return document.documentElement.dataset.theme")
+    visit.click("#theme")
+    assert visit.run("return document.documentElement.dataset.theme") != before
+    assert visit.run("return document.documentElement.scrollWidth") <= width
+    assert visit.run("return document.body.scrollWidth") <= width
+    assert visit.errors() == []
+    assert visit.requests() == []
+
+
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("page", ["report", "comparison", "leaderboard"])
 def test_page_has_no_grave_fault_for_anybody(page, dark, driver, request):

@@ -148,7 +148,12 @@ def test_a_joint_run_moves_both_and_keeps_the_flow(whole):
     metrics = np.genfromtxt(folder / "metrics.csv", delimiter=",", names=True)
     assert (metrics["lr_source"] == 1e-3).all()
     assert (metrics[LIKELIHOOD] > 0).any()
-    record = json.loads((folder / "record.json").read_text())["negatives"]
+    record = json.loads((folder / "record.json").read_text())
+    plans = last["plans"].values()
+    moments = [one for plan in plans for one in plan["optimiser"]["state"].values()]
+    counted = sum(max(part.numel() for part in one.values()) for one in moments)
+    assert record["trained_parameters"] == counted
+    record = record["negatives"]
     one = record["sources"][0] if record["name"] == "mixture" else record
     assert one["flow"]["name"] == "glow"
     assert one["parameters"] == sum(p.numel() for p in kept.parameters())

@@ -16,6 +16,7 @@ from roadanomaly.detectors.confidence.disagreement import (
     measured,
 )
 from roadanomaly.detectors.confidence.member import read_member
+from roadanomaly.detectors.supervision import foremost
 from roadanomaly.errors import ClassesError, OptionError, nearest
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Segmentation
@@ -96,9 +97,7 @@ class Ensemble(Detector):
     @property
     def supervision(self) -> str:  # type: ignore[override]
         """What the members learned from."""
-        found = {one.supervision for one in self.members}
-        order = ("anomalies", "void", "negatives", "synthetic negatives")
-        return next((one for one in order if one in found), "none")
+        return foremost(one.supervision for one in self.members)
 
     def check_kind(self, segmenter: Segmenter) -> None:
         """Refuse a segmenter of other classes than a member, or one that a head cannot read.

@@ -10,6 +10,7 @@ from torch import nn
 
 from roadanomaly.detectors.head import Head
 from roadanomaly.detectors.saved_head import SavedHead, read_head
+from roadanomaly.detectors.supervision import foremost
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.segmenters.base import Segmenter
@@ -49,7 +50,7 @@ class Member:
         found = [self.head.learned_from] if self.head else []
         if self.segmenter is not None:
             found.append(self.segmenter.learned_from)
-        return next((one for one in found if one != "none"), "none")
+        return foremost(found)
 
     def describe(self) -> dict[str, Any]:
         """Return what `read_member` rebuilds it from, weights aside."""
