@@ -1,18 +1,21 @@
 """Training and inference on a GPU beside the bare segmenter: how near to its limit each comes.
 
-    python benchmarks/gpu.py                        # 4 minutes at most on a card
+    python benchmarks/gpu.py                        # 5 minutes at most on a card
     python benchmarks/gpu.py --minutes 2 --out gpu.jsonl
+    python benchmarks/gpu.py --only published       # UEM on DINOv2-B, RbA on Mask2Former Swin-B
     python benchmarks/gpu.py --small                # every part in seconds, on the CPU
 
 Made weights and made frames: smoothed noise, drawn by torch, since the procedural streets need
-OpenCV. Of the packages, it needs PyTorch 2.9 or later, safetensors, jsonargparse and zuko (without
-it `embedding_density` is left out); neither Lightning, which the training step does not use, nor
-what decodes pictures and videos. `jsrnet` and `dacup` need OpenCV and are not measured.
+OpenCV. Of the packages, it needs PyTorch 2.9 or later, safetensors, jsonargparse, zuko (without it
+`embedding_density` is left out) and transformers (without it `published` is); neither Lightning,
+which the training step does not use, nor what decodes pictures and videos. `jsrnet` and `dacup`
+need OpenCV and are not measured.
 
 One JSON line a part, the most important first, so that what was measured stays when time runs out.
 Each is the median after a warm-up. `bare` is the segmenter in the same run: the limit. A training
 step is what the trainer runs, with fused Adam in `step_ms` and without in `forward_backward_ms`.
-`ratio` is the bare model's time over this one's: 1 costs nothing.
+`ratio` is the bare model's time over this one's: 1 costs nothing. `published` has the widths, crops
+and batches of `configs/published`, its weights drawn from a config: nothing is fetched.
 """
 
 from __future__ import annotations
@@ -23,24 +26,31 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from gpu_parts import (
+    LAYOUTS,
+    attached,
+    build,
+    clear,
+    made_batch,
+    smooth_noise,
+    stepped,
+    timed_step,
+)
 from gpu_timing import FULL, SMALL, Bench, both_ways
 from torch import Tensor
-from torch.nn import functional
 
-from roadanomaly.detectors import DETECTORS, Detector
+from roadanomaly.detectors import Detector
 from roadanomaly.errors import UserError
 from roadanomaly.metrics.pixel import frame_curve
 from roadanomaly.negatives.flow import FlowSamples
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
-from roadanomaly.training.step import TrainingStep
-from roadanomaly.types import IGNORE, NEGATIVE, Batch
-
-LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+from roadanomaly.types import Batch
 
 DETECTOR_NAMES = (
     "max_logit",
@@ -54,53 +64,13 @@ DETECTOR_NAMES = (
     "image_resynthesis",
 )
 """That can be measured without data: what the others learn changes no cost."""
-
-
-def made_batch(bench: Bench, layout: str) -> Batch:
-    """Crops of smoothed noise with classes, negatives and ignored pixels in blocks."""
-    count, side = bench.scale.batch, bench.scale.crop
-    image = smooth_noise(bench, count, (side, side)).to(memory_format=LAYOUTS[layout])
-    label = torch.randint(0, 19, (count, 1, side // 16, side // 16), device=bench.device)
-    label = functional.interpolate(label.float(), size=(side, side))[:, 0].to(torch.uint8)
-    label[:, : side // 16] = IGNORE
-    label[:, side // 2 : side // 2 + side // 8, : side // 8] = NEGATIVE
-    return Batch(image, label, tuple(str(number) for number in range(count)))
-
-
-def smooth_noise(bench: Bench, count: int, size: tuple[int, int]) -> Tensor:
-    """Images `(count, 3, H, W)` float in 0..1."""
-    coarse = torch.rand(count, 3, size[0] // 8, size[1] // 8, device=bench.device)
-    return functional.interpolate(coarse, size=size, mode="bilinear")
-
-
-def build(bench: Bench, network: str, layout: str = "contiguous") -> Segmenter:
-    torch.manual_seed(0)
-    with bench.device:
-        made = SEGMENTERS.build(network, bench.scale.networks[network])
-    return made.to(memory_format=LAYOUTS[layout])
-
-
-def attached(bench: Bench, name: str, segmenter: Segmenter, options: dict[str, Any]) -> Detector:
-    """A detector as it is after its preparation, with made values."""
-    with bench.device:
-        detector = DETECTORS.build(name, options)
-        detector.check_kind(segmenter)
-        detector.attach(segmenter)
-    detector.ready = True
-    if name == "mahalanobis":
-        detector.present.fill_(True)
-    return detector
-
-
-def clear(module: torch.nn.Module) -> None:
-    for parameter in module.parameters():
-        parameter.grad = None
+PARTS = ("training", "inference", "evaluation", "published", "joint_flow")
 
 
 def training(bench: Bench, network: str, layout: str) -> dict[str, Any]:
     """DenseHybrid's step on a network beside the network's own."""
     segmenter = build(bench, network, layout).train()
-    batch = made_batch(bench, layout)
+    batch = made_batch(bench, layout, bench.scale.batch, (bench.scale.crop, bench.scale.crop))
 
     def forward() -> None:
         with torch.no_grad(), bench.autocast():
@@ -132,40 +102,6 @@ def facts_of(bench: Bench, network: str, layout: str) -> dict[str, Any]:
     return {"network": network, "layout": layout, "precision": bench.precisions[0]}
 
 
-def stepped(detector: Detector, segmenter: Segmenter, source: FlowSamples | None) -> TrainingStep:
-    step = TrainingStep(
-        segmenter,
-        detector,
-        source,
-        freeze_batch_norm=False,
-        supervise="logits",
-        distill=0.0,
-    )
-    return step.train()
-
-
-def timed_step(bench: Bench, step: TrainingStep, batch: Batch) -> dict[str, Any]:
-    """Time a step, with and without the optimiser; a source's chance is the same each time."""
-    moving = [one for one in step.parameters() if one.requires_grad]
-    optimiser = torch.optim.Adam(moving, 1e-6, fused=bench.cuda)
-
-    def both() -> None:
-        clear(step)
-        with bench.autocast():
-            losses = step(batch, np.random.default_rng(0))
-        torch.stack(list(losses.values())).sum().backward()
-
-    def whole() -> None:
-        both()
-        optimiser.step()
-
-    return {
-        "forward_backward_ms": bench.median(both),
-        "step_ms": bench.median(whole),
-        "peak_gb": bench.peak(whole),
-    }
-
-
 def with_ratio(bench: Bench, found: dict[str, Any], name: str) -> dict[str, Any]:
     bare, own = found["bare"]["forward_backward_ms"], found[name]["forward_backward_ms"]
     found["ratio"] = round(bare / own, 3)
@@ -176,7 +112,7 @@ def with_ratio(bench: Bench, found: dict[str, Any], name: str) -> dict[str, Any]
 def joint_flow(bench: Bench, network: str, layout: str) -> dict[str, Any]:
     """NFlowJS with a DenseFlow-25-6 that learns beside the network."""
     segmenter = build(bench, network, layout).train()
-    batch = made_batch(bench, layout)
+    batch = made_batch(bench, layout, bench.scale.batch, (bench.scale.crop, bench.scale.crop))
 
     bare = bare_step(bench, segmenter, batch)
     found = facts_of(bench, network, layout)
@@ -261,9 +197,49 @@ def evaluation(bench: Bench, network: str, layout: str) -> dict[str, Any]:
     }
 
 
+def published(bench: Bench, name: str) -> Iterator[dict[str, Any]]:
+    """A published recipe's detector on its network: the training step, then frames.
+
+    `forward_ms` is the network alone on the same crops, without gradients.
+    """
+    recipe = bench.scale.published[name]
+    try:
+        segmenter = SEGMENTERS.build("transformers", {"config": recipe.network}).to(bench.device)
+        segmenter = segmenter.train()
+        detector = attached(bench, recipe.detector, segmenter, recipe.options)
+    except (UserError, ImportError) as error:
+        yield {"network": name, "left_out": str(error).splitlines()[0]}
+        return
+    batch = made_batch(bench, "contiguous", recipe.batch, recipe.crop)
+    step = stepped(detector, segmenter, None)
+
+    def forward() -> None:
+        with torch.no_grad(), bench.autocast():
+            segmenter(batch.image)
+
+    facts = {**facts_of(bench, name, "contiguous"), "detector": recipe.detector}
+    facts["parameters"] = sum(one.numel() for one in segmenter.parameters())
+    found = {"forward_ms": bench.median(forward), **timed_step(bench, step, batch)}
+    rate = round(1000 * recipe.batch / found["step_ms"], 2)
+    size = {"crop": list(recipe.crop), "batch": recipe.batch}
+    yield {**facts, "of": "training", **size, **found, "images_a_second": rate}
+    clear(step)
+    step.eval()
+    image = smooth_noise(bench, 1, recipe.frame)
+    times = both_ways(bench, of_frame(bench, detector, segmenter, image))
+    yield {**facts, "of": "inference", "frame": list(recipe.frame), **times}
+
+
 def scoring(bench: Bench, name: str, segmenter: Segmenter, image: Tensor) -> Callable[[], Tensor]:
-    """Return the work of a frame: image to score at image size."""
+    """Return the work of a frame with a detector that is built for it."""
     detector = attached(bench, name, segmenter, options_of(bench, name)).eval()
+    return of_frame(bench, detector, segmenter, image)
+
+
+def of_frame(
+    bench: Bench, detector: Detector, segmenter: Segmenter, image: Tensor
+) -> Callable[[], Tensor]:
+    """Return the work of a frame: image to score at image size."""
 
     def work() -> Tensor:
         with bench.autocast():
@@ -300,6 +276,8 @@ def parts() -> Iterator[tuple[str, Callable[[Bench], Iterator[dict[str, Any]]]]]
             yield "training", one(training, network, layout)
     yield "inference", many("espnetv2", "channels_last")
     yield "evaluation", one(evaluation, "espnetv2", "channels_last")
+    for network in ("dinov2_b", "mask2former_swin_b"):
+        yield "published", partial(published, name=network)
     yield "joint_flow", one(joint_flow, "espnetv2", "channels_last")
     yield "inference", many("deeplab_wrn38", "channels_last", DETECTOR_NAMES[:-1])
     yield "inference", many("espnetv2", "contiguous", ())
@@ -312,7 +290,8 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=4.0, help="after which nothing is begun")
+    parser.add_argument("--minutes", type=float, default=5.0, help="after which nothing is begun")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts")
     parser.add_argument("--small", action="store_true", help="small networks and frames")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, help="file that gets the lines too")
@@ -335,6 +314,8 @@ def main() -> None:
 
         say({"part": "machine", **machine(device), "small": given.small})
         for name, work in parts():
+            if name not in given.only:
+                continue
             try:
                 for found in work(bench):
                     say({"part": name, **found})

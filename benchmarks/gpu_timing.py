@@ -15,6 +15,27 @@ WARM_UP = 3
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """A detector on a network of transformers, as large as its published recipe.
+
+    Args:
+        network: config with which random weights are drawn.
+        detector: name.
+        options: of the detector.
+        crop: height and width of the training crops.
+        batch: of them.
+        frame: height and width of an image at inference.
+    """
+
+    network: dict[str, Any]
+    detector: str
+    options: dict[str, Any]
+    crop: tuple[int, int]
+    batch: int
+    frame: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Scale:
     """How large everything is.
 
@@ -27,6 +48,7 @@ class Scale:
         sides: of its samples: one to time, the largest one for the peak of memory.
         drawing: width of the networks of `image_resynthesis`, and size that it works at.
         repeats: timed calls at most.
+        published: recipes by network.
     """
 
     networks: dict[str, dict[str, Any]]
@@ -37,7 +59,70 @@ class Scale:
     sides: tuple[int, ...]
     drawing: tuple[int, tuple[int, int]]
     repeats: int
+    published: dict[str, Recipe]
 
+
+DINOV2_B = {"model_type": "dinov2_with_registers", "patch_size": 14, "image_size": 518}
+SWIN_B = {
+    "model_type": "swin",
+    "image_size": 384,
+    "embed_dim": 128,
+    "depths": [2, 2, 18, 2],
+    "num_heads": [4, 8, 16, 32],
+    "window_size": 12,
+    "out_features": ["stage1", "stage2", "stage3", "stage4"],
+}
+SMALL_VIT = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 56}
+SMALL_SWIN = {**SWIN_B, "embed_dim": 8, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 1, 1]}
+SMALL_MASKS = {
+    "feature_size": 64,
+    "mask_feature_size": 64,
+    "hidden_dim": 64,
+    "encoder_feedforward_dim": 16,
+    "encoder_layers": 1,
+    "decoder_layers": 2,
+    "dim_feedforward": 16,
+    "num_attention_heads": 2,
+    "num_queries": 7,
+}
+RBA = {"moves": "heads", "margins": [-1.0, -0.1], "weight": 1.0}
+FULL_PUBLISHED = {
+    "dinov2_b": Recipe(
+        DINOV2_B,
+        "uem",
+        {"form": "linear", "feature": "block11", "hidden": 512, "width": 256, "layers": 3},
+        (518, 1036),
+        8,
+        (1022, 2044),
+    ),
+    "mask2former_swin_b": Recipe(
+        {"model_type": "mask2former", "backbone_config": SWIN_B},
+        "rba",
+        RBA,
+        (512, 1024),
+        8,
+        (1024, 2048),
+    ),
+}
+"""Widths, crops and batches of `uem_dinov2_b` and `rba_coco_mask2former_swin_b`."""
+SMALL_PUBLISHED = {
+    "dinov2_b": Recipe(
+        {**DINOV2_B, **SMALL_VIT},
+        "uem",
+        {"feature": "block1", "hidden": 8, "width": 8},
+        (28, 56),
+        2,
+        (28, 56),
+    ),
+    "mask2former_swin_b": Recipe(
+        {"model_type": "mask2former", "backbone_config": SMALL_SWIN, **SMALL_MASKS},
+        "rba",
+        RBA,
+        (32, 64),
+        2,
+        (32, 64),
+    ),
+}
 
 FULL = Scale(
     {"espnetv2": {"scale": 2.0}, "deeplab_wrn38": {}},
@@ -48,6 +133,7 @@ FULL = Scale(
     (112, 216),
     (16, (256, 512)),
     30,
+    FULL_PUBLISHED,
 )
 SMALL = Scale(
     {"espnetv2": {"scale": 0.5}, "deeplab_wrn38": {"narrow": 16}},
@@ -58,6 +144,7 @@ SMALL = Scale(
     (16,),
     (2, (32, 64)),
     1,
+    SMALL_PUBLISHED,
 )
 
 

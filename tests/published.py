@@ -55,7 +55,7 @@ NARROW |= dict.fromkeys(("width", "hidden", "vectors", "embedding_width"), 8)
 OBJECTS = {"coco": labelled_layouts.coco, "ADEChallengeData2016": labelled_layouts.ade20k}
 
 
-def tiny(path: Path, folder: Path) -> dict[str, Any]:
+def tiny(path: Path, folder: Path, *, chained: bool = False) -> dict[str, Any]:
     """Return a recipe that any machine can run in seconds.
 
     Widths, crops, steps and batches shrink; weights are random; data sets and negatives are made
@@ -64,11 +64,15 @@ def tiny(path: Path, folder: Path) -> dict[str, Any]:
     Args:
         path: of the recipe.
         folder: that holds the files and the run.
+        chained: begin with the model that a tiny run of the recipe before left in `folder`, where
+            else its network and its head are made anew.
     """
     keys = yaml.safe_load(path.read_text())
     small = dict(keys)
     for key in ("start", "run"):
-        if key in keys:
+        if key in keys and chained:
+            small[key] = _made(keys[key], folder)
+        elif key in keys:
             small["segmenter"] = recipe_of(small.pop(key))["segmenter"]
     if "flow" in keys:
         small["flow"] = _flow(keys["flow"])
@@ -77,8 +81,9 @@ def tiny(path: Path, folder: Path) -> dict[str, Any]:
         small["encoder"] = _encoder(keys["encoder"])
         small["judge"] = _network(keys["judge"])
     else:
-        small["segmenter"] = _network(small["segmenter"])
-        small["detector"] = _narrow(small["detector"])
+        if "segmenter" in small:
+            small["segmenter"] = _network(small["segmenter"])
+        small["detector"] = _narrow(small["detector"], folder if chained else None)
     for key in ("train_data", "val_data", "data", "calibration_data"):
         if key in keys:
             small[key] = _data(keys[key], folder)
@@ -87,6 +92,11 @@ def tiny(path: Path, folder: Path) -> dict[str, Any]:
             small[key] = _source(keys[key], folder)
     cut = next((cut for key, cut in CUTS.items() if key in keys), CUT)
     return {**small, **cut, "out": str(folder / path.stem)}
+
+
+def _made(run: str, folder: Path) -> str:
+    """Return where the tiny run of a recipe lies, by the folder that the recipe names."""
+    return str(folder / Path(run).name)
 
 
 def recipe_of(run: str) -> dict[str, Any]:
@@ -121,10 +131,14 @@ def _encoder(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {**spec, "weights": "none"}
 
 
-def _narrow(spec: Mapping[str, Any]) -> dict[str, Any]:
+def _narrow(spec: Mapping[str, Any], made: Path | None = None) -> dict[str, Any]:
     """Return a detector with layers of 8 channels, of a block that small transformers have.
 
     What it takes from another run is made anew: a generator, or for a head the energy.
+
+    Args:
+        spec: of the detector.
+        made: folder of tiny runs, of which its head is then taken.
     """
     narrow: dict[str, Any] = dict(spec)
     for key in NARROW.keys() & spec.keys():
@@ -139,7 +153,9 @@ def _narrow(spec: Mapping[str, Any]) -> dict[str, Any]:
             narrow[key] = _encoder(spec[key])
     if "start" in spec:
         narrow["generator"] = _generator(recipe_of(narrow.pop("start"))["generator"])
-    if "head" in spec:
+    if "head" in spec and made:
+        narrow["head"] = {"run": _made(spec["head"]["run"], made)}
+    elif "head" in spec:
         refiners = recipe_of(spec["head"]["run"])["refiners"]
         narrow["head"] = {"detector": {"name": "energy"}, "refiners": refiners}
     return narrow

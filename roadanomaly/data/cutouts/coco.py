@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,17 +32,21 @@ class CocoCutouts(CutoutReader):
 
     Parts of an object are united, as the COCO tools do; holes come from run lengths. Crowds are
     left out, since they are no single object; what is broken is left out and named in `skipped`.
+
+    Args:
+        root: the set's folder.
+        files: its annotation files; None takes all that are there.
     """
 
     format: ClassVar[str] = "coco"
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, files: Sequence[Path] | None = None) -> None:
         super().__init__(root)
         self._shapes: list[tuple[tuple[int, int], Shape]] = []
         names: dict[str, None] = {}
-        for path in annotation_files(root):
+        for path in annotation_files(root) if files is None else files:
             names.update(dict.fromkeys(self._read_set(path)))
-        for path in other_files(root):
+        for path in other_files(root) if files is None else ():
             self.skip("JSON file that is not COCO", path)
         self.names = tuple(names)
         refuse_empty(self, "a COCO file needs annotations with a `segmentation` and their images")
