@@ -51,10 +51,10 @@ from roadanomaly.evaluation.truth import truth_of
 from roadanomaly.files import write_bytes, write_text
 from roadanomaly.leaderboard.children import reason_of
 from roadanomaly.leaderboard.config import Board, board_of
-from roadanomaly.leaderboard.measure import trained_parameters
 from roadanomaly.leaderboard.merging import merged
 from roadanomaly.leaderboard.places import key_of, log_file, read_values, write_values
 from roadanomaly.leaderboard.plan import Run, folder_name, plan_of
+from roadanomaly.leaderboard.results import trained_parameters
 from roadanomaly.leaderboard.state import progress_of
 from roadanomaly.metrics.exact import PixelExact
 from roadanomaly.report.pictures import FONT, column, heat, rgb, row, truth_picture
@@ -210,7 +210,7 @@ class Studio:
             "fpr95": f"{100 * result.fpr95:.1f}",
             "plain_ms": f"{plain_ms:.0f}",
             "scored_ms": f"{scored_ms:.0f}",
-            "trained": trained_parameters(model) if run.how == "train" else 0,
+            "trained": f"{trained_parameters(run):.0f}" if run.how == "train" else 0,
             "seconds": f"{read_values(self._clock(run)).get('seconds', float('nan')):.0f}",
             "steps": run.values.get("steps", 0),
             "seed": run.seed,

@@ -110,7 +110,7 @@ def fit_refiners(model: Model, frames: FrameSet, batch: int = 1) -> None:
             model.detector.reset()
             with model.head.inference():
                 with autocast(model.precision, model.device):
-                    segmentation = model.head.look(model.segmenter, here.image)
+                    segmentation = model.head.look(model.segmenter, here.image).named(here.ids)
                     score = model.head.score_for(refiner, segmentation, here.image)
                 with autocast("f32", model.device):
                     refiner.update(score.float(), segmentation.in_float32(), here)
@@ -141,7 +141,7 @@ def run_passes(
         for here in _batches(model, split.of(one), batch, what, quiet=quiet):
             model.detector.reset()
             with autocast(model.precision, model.device):
-                segmentation = model.detector.look(model.segmenter, here.image)
+                segmentation = model.detector.look(model.segmenter, here.image).named(here.ids)
             with autocast("f32", model.device):
                 model.detector.update(segmentation.in_float32(), here, one.name)
         with autocast("f32", model.device):

@@ -42,6 +42,6 @@ def scored(
     for group in groups(frames, progress(range(len(frames)), what), size, model.device):
         here = stack([frame.to(model.device) for _, frame in group]).to(model.device)
         model.detector.reset()
-        score, _ = model.score(here.image)
+        score, _ = model.score(here.image, here.ids)
         for (_, frame), values in zip(group, score.detach().cpu().numpy(), strict=True):
             yield frame, values

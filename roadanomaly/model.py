@@ -193,25 +193,27 @@ class Model:
         self.networks.eval()
         return self
 
-    def score(self, image: Tensor) -> tuple[Tensor, Segmentation]:
+    def score(self, image: Tensor, ids: Sequence[str] = ()) -> tuple[Tensor, Segmentation]:
         """Score a batch.
 
         Args:
             image: `(B, 3, H, W)` float in 0..1 on the model's device.
+            ids: of the frames, which some refiners ask for.
 
         Returns:
             scores `(B, H, W)` float32, and the segmentation they come from.
         """
         with self.head.inference(), autocast(self.precision, self.device):
-            segmentation = self.head.look(self.segmenter, image)
+            segmentation = self.head.look(self.segmenter, image).named(ids)
             return self.head.score(segmentation, image), segmentation
 
-    def __call__(self, image: ImageLike) -> Result:
+    def __call__(self, image: ImageLike, frame_id: str = "") -> Result:
         """Score one image at its own size.
 
         Args:
             image: path or PIL image (read upright, as its EXIF orientation says), `(H, W, 3)` uint8
                 RGB array, or tensor `(3, H, W)`, uint8 or float in 0..1.
+            frame_id: as `score` takes it; of a path the file's name without its ending.
 
         Raises:
             DataError: not an image, an array of another shape or type, or floats beyond 0..1.
@@ -219,7 +221,8 @@ class Model:
         given = as_tensor(image)
         range_of = extremes(given)
         self.detector.reset()
-        score, segmentation = self.score(given[None].to(self.device))
+        name = frame_id or (Path(image).stem if isinstance(image, (str, Path)) else "")
+        score, segmentation = self.score(given[None].to(self.device), (name,) if name else ())
         with torch.inference_mode():
             classes = segmentation.classes()[0].to(torch.uint8)
         found = score[0].detach().cpu().numpy()

@@ -1,7 +1,8 @@
 """What a saved model's description may hold: values of the right kinds, and nothing that runs code.
 
 A description comes from whoever handed the folder on, so it names no file of weights and no
-program, and every value is looked at before a network is built from it.
+program, and every value is looked at before a network is built from it. The one exception is the
+SAM of the refiner `segments`, which is named and not saved; transformers reads it as data.
 """
 
 from __future__ import annotations

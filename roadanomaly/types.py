@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -209,6 +209,7 @@ class Segmentation:
         masks: what a mask network answered, None for any other.
         assumed: the note `ASSUMED` of the batch.
         extra: `(B, E, h, w)` logits beyond the K classes, beside `logits`, or None.
+        ids: of the frames, as `named` gives them; empty where they have none, as those of a video.
     """
 
     logits: Tensor
@@ -220,6 +221,7 @@ class Segmentation:
     masks: Masks | None = None
     assumed: Tensor | None = None
     extra: Tensor | None = None
+    ids: tuple[str, ...] = ()
 
     @classmethod
     def unasked(cls, image: Tensor) -> Segmentation:
@@ -230,6 +232,10 @@ class Segmentation:
         """
         size = (image.shape[-2], image.shape[-1])
         return cls(image.new_zeros(len(image), 0, *size), size, size)
+
+    def named(self, ids: Sequence[str]) -> Segmentation:
+        """Return the same of frames whose ids are known: what lies in files is found by them."""
+        return replace(self, ids=tuple(ids))
 
     def in_float32(self) -> Segmentation:
         """Return the same numbers, those in half precision as float32."""

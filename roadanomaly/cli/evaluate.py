@@ -194,7 +194,7 @@ def _score(task: Task, given: Namespace, out: EvaluationFolder, team: Team) -> l
     before = folder.is_dir() and len(scored_before(task.job, FrameSpool(folder)))
     if before and team.leads:
         sys.stderr.write(f"{before} of {len(frames)} frames were scored before; going on.\n")
-    view = View(frames, task.job.protocol.name, task.job.source, out.result(task.key))
+    view = View(task.job, out.result(task.key))
     with watch(view, given.pictures, team) as seen:
         found = evaluate(task.job, folder=folder, team=team, seen=seen)
     if given.precision == "f32" or not given.precision_check:

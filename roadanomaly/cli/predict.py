@@ -26,6 +26,7 @@ from roadanomaly.data.images import read_image, to_array, write_image
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.detectors.explanation import explanation
 from roadanomaly.errors import DataError, OptionError
+from roadanomaly.evaluation.submission.in_container import score_image
 from roadanomaly.files import files_named, shortened, write_array, write_text
 from roadanomaly.image_input import as_tensor
 from roadanomaly.ledger import Ledger
@@ -99,7 +100,6 @@ def run(arguments: Sequence[str]) -> None:
     chosen, images = Inputs("image", SUFFIXES).split(given.images, given.model)
     out = Path(given.out)
     paths = without_results(find_images(images), out)
-    torch.manual_seed(given.seed)
     model = load(chosen, pick_device(given.device))
     model.precision = given.precision
     model.calibration = with_threshold(model.calibration, given)
@@ -111,7 +111,7 @@ def run(arguments: Sequence[str]) -> None:
     findings = Findings(out, formats, paths)
     with holding(out, ["predict", *arguments]):
         _claim(out, _distinct_names(paths).values(), given.explain, findings.names)
-        broken = _predict_all(model, paths, out, given.explain, findings)
+        broken = _predict_all(model, paths, out, findings, explain=given.explain, seed=given.seed)
     done = len(paths) - len(broken)
     told = f"; {findings.in_words()}" if done else ""
     sys.stdout.write(f"{done} of {len(paths)} images written to {given.out}{told}\n")
@@ -183,7 +183,7 @@ def _claim(out: Path, names: Collection[str], explain: bool, further: Sequence[s
 
 
 def _predict_all(
-    model: Model, paths: Sequence[Path], out: Path, explain: bool, findings: Findings
+    model: Model, paths: Sequence[Path], out: Path, findings: Findings, *, explain: bool, seed: int
 ) -> list[str]:
     """Write the results of each image, then of all; return what went wrong, a line each."""
     broken = []
@@ -192,7 +192,7 @@ def _predict_all(
     for path, coming in ahead(read_image, shown):
         try:
             image = coming.result()
-            result = model(image)
+            result = score_image(model, image, names[path], seed)
             require_finite(result.score, str(path))
             findings.add(path, result)
         except DataError as error:
@@ -200,21 +200,25 @@ def _predict_all(
             continue
         write_result(out, names[path], to_array(image), result, model.segmenter.classes)
         if explain:
-            write_image(out / f"{names[path]}{EXPLAINED}", explained(model, image, result))
+            sheet = explained(model, image, result, seed)
+            write_image(out / f"{names[path]}{EXPLAINED}", sheet)
     if len(broken) < len(paths):
         write_image(out / LEGEND, class_legend(model.segmenter.classes))
     findings.close()
     return broken
 
 
-def explained(model: Model, image: Tensor, result: Result) -> np.ndarray:
+def explained(model: Model, image: Tensor, result: Result, seed: int) -> np.ndarray:
     """Return the sheet of what a result rests on, `(H, W, 3)` uint8.
 
     Args:
         model: whose detector explains its score.
         image: `(3, H, W)` uint8.
         result: of that image.
+        seed: that its draws began from; the same are shown.
     """
+    torch.manual_seed(seed)
+    model.detector.reset()
     batch = as_tensor(image)[None].to(model.device)
     with autocast(model.precision, model.device):
         with model.head.inference():

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from roadanomaly.data import FrameSet
 from roadanomaly.data.images import write_image
-from roadanomaly.evaluation.evaluate import Seen
-from roadanomaly.evaluation.sources import ScoreSource
+from roadanomaly.evaluation.evaluate import Seen, seed_of
+from roadanomaly.evaluation.job import Job
 from roadanomaly.evaluation.team import Team
 from roadanomaly.files import file_name
 from roadanomaly.report.explanation_sheet import explanation_sheet
@@ -29,30 +28,38 @@ class View:
     """What is looked at, and where its pictures go.
 
     Args:
-        frames: of the set.
-        name: of the set's protocol.
-        source: of the scores; frames drawn large get a sheet of what a score rests on too, of
-            each detector that explains its own.
+        job: the evaluation; frames drawn large get a sheet of what a score rests on too, of each
+            detector that explains its own.
         folder: gets `pictures/<set>/<source>/<frame>.png`, sheets `<frame>_<detector>.png` beside
             them, and the page's `frames/`.
     """
 
-    frames: FrameSet
-    name: str
-    source: ScoreSource
+    job: Job
     folder: Path
+
+    @property
+    def name(self) -> str:
+        """The name of the set's protocol."""
+        return self.job.protocol.name
 
     @property
     def pictures(self) -> Path:
         """Where large pictures go: no other set or source draws there."""
-        return self.folder / "pictures" / file_name(self.name) / file_name(self.source.label)
+        return self.folder / "pictures" / file_name(self.name) / file_name(self.job.source.label)
 
-    def draw(self, frame: Frame, scores: dict[str, np.ndarray]) -> None:
-        """Draw a frame large."""
+    def draw(self, number: int, frame: Frame, scores: dict[str, np.ndarray]) -> None:
+        """Draw a frame large.
+
+        Args:
+            number: of the frame in its set.
+            frame: as it was scored.
+            scores: `(H, W)` of each detector.
+        """
+        source = self.job.source
         name = file_name(frame.id)
         write_image(self.pictures / f"{name}.png", frame_sheet(frame, scores))
-        for detector, found in self.source.explain(frame).items():
-            sheet = explanation_sheet(rgb(frame), found, scores[detector], self.source.classes)
+        for detector, found in source.explain(frame, seed_of(self.job, number)).items():
+            sheet = explanation_sheet(rgb(frame), found, scores[detector], source.classes)
             write_image(self.pictures / f"{name}_{file_name(detector)}.png", sheet)
             write_explanation(self.folder, self.name, detector, frame.id, sheet)
 
@@ -66,14 +73,14 @@ def watch(view: View, pictures: int, team: Team) -> Iterator[Seen]:
         pictures: how many to draw large, evenly spaced; 0 leaves out the page's small ones too.
         team: the processes; only the first shows progress.
     """
-    count = len(view.frames)
+    count = len(view.job.frames)
     share = len(range(team.rank, count, team.size))
     quiet = not (team.leads and sys.stderr.isatty())
     step = max(1, count // pictures) if pictures else count + 1
 
     def seen(number: int, frame: Frame, scores: dict[str, np.ndarray]) -> None:
         if pictures and number % step == 0:
-            view.draw(frame, scores)
+            view.draw(number, frame, scores)
         if pictures:
             write_thumbnails(view.folder, view.name, frame, scores)
         bar.update()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -83,16 +83,23 @@ class Head:
             refiner.attach(segmenter)
 
     def look(self, segmenter: Segmenter, image: Tensor) -> Segmentation:
-        """Ask the network as the detector does.
+        """Ask the network as the detector does, and once more where refiners read more of it.
 
         Args:
             segmenter: the one that the head is attached to.
             image: `(B, 3, H, W)` float in 0..1, on the network's device.
         """
-        blind = not self.detector.reads_segmentation
-        if self.shares_pass or (blind and self.reads_segmentation):
+        if self.shares_pass:
             return segmenter(image, self.needs)
-        return self.detector.look(segmenter, image)
+        found = self.detector.look(segmenter, image)
+        wanted = dict.fromkeys(need for one in self.refiners for need in one.needs)
+        left = [name for name in wanted if name not in found.features]
+        unasked = self.reads_segmentation and not self.detector.reads_segmentation
+        if not left and not unasked:
+            return found
+        plain = segmenter(image, left)
+        answer = plain if unasked else found
+        return replace(answer, features={**plain.features, **found.features})
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Score each pixel, `(B, H, W)` float32, higher = more anomalous.

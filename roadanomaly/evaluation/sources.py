@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import RLock
 from types import MappingProxyType
 from typing import Any
 
@@ -102,9 +104,14 @@ class ScoreSource(ABC):
             found.append(self.score(frame))
         return found
 
-    def explain(self, frame: Frame) -> dict[str, Explanation]:
-        """Return what scores of a frame rest on, by detector; those that say nothing are absent."""
-        del frame
+    def explain(self, frame: Frame, seed: int) -> dict[str, Explanation]:
+        """Return what scores of a frame rest on, by detector; those that say nothing are absent.
+
+        Args:
+            frame: one that was scored.
+            seed: the one of its score, so that what is shown has the same draws.
+        """
+        del frame, seed
         return {}
 
 
@@ -149,9 +156,17 @@ class NetworkScores(ScoreSource):
         }
         self.record = {**self.fingerprint, "supervision": self.supervision}
         self.draws, self._fits = False, sys.maxsize
+        self._turn = RLock()
 
     def check(self, frames: FrameSet) -> None:
-        """Networks score any frame."""
+        """Networks score any frame; a refiner may miss a file of it."""
+        for frame_id in frames.frame_ids():
+            self.mark(frame_id)
+
+    def mark(self, frame_id: str) -> str:
+        """Return what refiners read of a frame beside its image."""
+        refiners = (one for head in self.heads.values() for one in head.refiners)
+        return " ".join(filter(None, (one.mark(frame_id) for one in refiners)))
 
     def exact(self) -> NetworkScores:
         """Return the same networks in float32."""
@@ -159,8 +174,8 @@ class NetworkScores(ScoreSource):
         return NetworkScores(self.segmenter, self.heads, self.calibrations, weights, self.label)
 
     def score(self, frame: Frame) -> FrameScores:
-        """Score one frame at its own size; scores are float32."""
-        return self._score([frame])[0]
+        """Score one frame at its own size; scores are float32, and draws begin from 0."""
+        return self._score([frame], 0)[0]
 
     def score_together(self, frames: Sequence[Frame], seeds: Sequence[int]) -> list[FrameScores]:
         """Score equally large frames in one pass, or as many at a time as the memory holds.
@@ -169,24 +184,31 @@ class NetworkScores(ScoreSource):
         each from its own seed, so that draws do not depend on the batch.
         """
         if len(frames) == 1 or self.draws:
-            return super().score_together(frames, seeds)
+            return self._score_each(frames, seeds)
         if len(frames) > self._fits:
             parts = [slice(n, n + self._fits) for n in range(0, len(frames), self._fits)]
             return [one for p in parts for one in self.score_together(frames[p], seeds[p])]
-        torch.manual_seed(seeds[0])
-        before = self._random_state()
         try:
-            found = self._score(frames)
+            found = self._score(frames, seeds[0])
         except torch.OutOfMemoryError:
             self._fits = len(frames) // 2  # and again below, where nothing holds the batch
             found = []
         if not found:
             torch.cuda.empty_cache()
             return self.score_together(frames, seeds)
-        if not torch.equal(before, self._random_state()):
-            self.draws = True
-            return super().score_together(frames, seeds)
-        return found
+        return self._score_each(frames, seeds) if self.draws else found
+
+    def _score_each(self, frames: Sequence[Frame], seeds: Sequence[int]) -> list[FrameScores]:
+        pairs = zip(frames, seeds, strict=True)
+        return [one for frame, seed in pairs for one in self._score([frame], seed)]
+
+    @contextmanager
+    def _drawing_from(self, seed: int) -> Iterator[None]:
+        """Let draws begin from a seed, and note whether there are any."""
+        torch.manual_seed(seed)
+        before = self._random_state()
+        yield
+        self.draws = self.draws or not torch.equal(before, self._random_state())
 
     def _random_state(self) -> Tensor:
         states = [torch.get_rng_state()]
@@ -194,17 +216,25 @@ class NetworkScores(ScoreSource):
             states.append(torch.cuda.get_rng_state(self.device))
         return torch.cat(states)
 
-    def _score(self, frames: Sequence[Frame]) -> list[FrameScores]:
-        """Score equally large frames together."""
+    def _score(self, frames: Sequence[Frame], seed: int) -> list[FrameScores]:
+        """Score equally large frames together; each head draws from the seed."""
+        with self._turn:
+            return self._score_in_turn(frames, seed)
+
+    def _score_in_turn(self, frames: Sequence[Frame], seed: int) -> list[FrameScores]:
         image = self._images(frames)
+        ids = [frame.id for frame in frames]
         began = self._now()
-        shared = self._shared(image)
+        with self._drawing_from(seed):
+            shared = self._shared(image, ids)
         share_ms = self._now() - began
         scores, ms, classes = {}, {}, None
         for name, head in self.heads.items():
             start = self._now()
-            parts = image.split(1) if head.one_by_one else (image,)
-            found = [self._judge(head, part, shared) for part in parts]
+            step = 1 if head.one_by_one else len(ids)
+            parts = [slice(n, n + step) for n in range(0, len(ids), step)]
+            with self._drawing_from(seed):
+                found = [self._judge(head, image[one], ids[one], shared) for one in parts]
             ms[name] = (self._now() - start + share_ms * head.shares_pass) / len(frames)
             scores[name] = np.concatenate([score.detach().cpu().numpy() for score, _ in found])
             for frame, score in zip(frames, scores[name], strict=True):
@@ -226,40 +256,47 @@ class NetworkScores(ScoreSource):
         images = [frame.image.to(self.device, non_blocking=True) for frame in frames]
         return torch.stack(images).float() / 255
 
-    def _shared(self, image: Tensor) -> Segmentation | None:
+    def _shared(self, image: Tensor, ids: Sequence[str]) -> Segmentation | None:
         """Return the one pass that all heads read which ask for no more."""
         if not any(one.shares_pass for one in self.heads.values()):
             return None
         with torch.inference_mode(), autocast(self.precision, self.device):
-            return self.segmenter(image, self.needs)
+            return self.segmenter(image, self.needs).named(ids)
 
     def _judge(
-        self, head: Head, image: Tensor, shared: Segmentation | None
+        self, head: Head, image: Tensor, ids: Sequence[str], shared: Segmentation | None
     ) -> tuple[Tensor, Segmentation]:
         """Return a head's scores of a batch, and the segmentation that they come from."""
-        seen = self._look(head, image, shared)
+        seen = self._look(head, image, ids, shared)
         with head.inference(), autocast(self.precision, self.device):
             return head.score(seen, image), seen
 
-    def _look(self, head: Head, image: Tensor, shared: Segmentation | None) -> Segmentation:
+    def _look(
+        self, head: Head, image: Tensor, ids: Sequence[str], shared: Segmentation | None
+    ) -> Segmentation:
         if head.shares_pass and shared is not None:
             return shared
         head.detector.reset()  # each frame is judged on its own
         with head.inference(), autocast(self.precision, self.device):
-            return head.look(self.segmenter, image)
+            return head.look(self.segmenter, image).named(ids)
 
-    def explain(self, frame: Frame) -> dict[str, Explanation]:
-        """Return what scores of a frame rest on; segments it once more where a detector says so."""
+    def explain(self, frame: Frame, seed: int) -> dict[str, Explanation]:
+        """Return what scores of a frame rest on; segments it once more where a detector says so.
+
+        Pictures are drawn in threads beside the scoring, and a look may move what the network has
+        for its time, as the random draws and BatchNorm's statistics: so each takes its turn.
+        """
         telling = {name: one for name, one in self.heads.items() if one.detector.explains}
         if not telling:
             return {}
-        image = self._images([frame])
-        shared = self._shared(image)
-        with autocast(self.precision, self.device):
-            found = {
-                name: explanation(one.detector, self._look(one, image, shared), image)
-                for name, one in telling.items()
-            }
+        found = {}
+        with self._turn:
+            image, ids = self._images([frame]), (frame.id,)
+            shared = self._shared(image, ids)
+            for name, one in telling.items():
+                with self._drawing_from(seed), autocast(self.precision, self.device):
+                    seen = self._look(one, image, ids, shared)
+                    found[name] = explanation(one.detector, seen, image)
         return {name: one for name, one in found.items() if one is not None}
 
     def _now(self) -> float:

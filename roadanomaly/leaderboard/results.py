@@ -144,7 +144,7 @@ def _row(board: Board, runs: dict[str, Run], name: str) -> RowResult:
         images=sum(_seen(board, run).images for run in trainings),
         crops=tuple(_seen(board, run) for run in trainings),
         pretraining=tuple(_seen(board, run) for run in behind if run.how in ("flow", "generator")),
-        trained=float(sum(_trained(run) for run in trainings)),
+        trained=float(sum(trained_parameters(run) for run in trainings)),
         measured={key: _number(held[0], key) for key in COSTS if held[0].get(key) is not None},
         machine=held[0].get("machine", ""),
         miou=tuple(_number(one, "miou") for one in held if one.get("miou") is not None),
@@ -210,7 +210,7 @@ def _seen(board: Board, run: Run) -> Trained:
     return Trained(member.title or run.member, images, (height, width))
 
 
-def _trained(run: Run) -> float:
+def trained_parameters(run: Run) -> float:
     """Return how many numbers a training moved; NaN where its record does not say."""
     record = read_values(standing(run.folder / "model") / "model.json").get("record") or {}
     return _number(record, "trained_parameters")

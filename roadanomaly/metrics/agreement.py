@@ -22,6 +22,7 @@ class Agreement:
         self.largest = self._total = 0.0
         self._rng = np.random.default_rng(0)
         self._drawn: list[np.ndarray] = []
+        self._moments: list[tuple[float, float, float]] = []
 
     def update(self, one: np.ndarray, other: np.ndarray) -> None:
         """Compare a frame, `(H, W)` float each."""
@@ -30,6 +31,8 @@ class Agreement:
         self._total += float(difference.sum())
         self.pixels += difference.size
         self.frames += 1
+        first = one.astype(np.float64)
+        self._moments.append((first.size, float(first.mean()), float(first.var())))
         place = self._rng.integers(0, difference.size, PER_FRAME)
         self._drawn.append(np.stack([one.ravel()[place], other.ravel()[place]]))
 
@@ -37,6 +40,14 @@ class Agreement:
     def mean(self) -> float:
         """Mean absolute difference."""
         return self._total / self.pixels
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the first scores, over the pixels of all frames."""
+        pixels, means, variances = np.array(self._moments).T
+        share = pixels / pixels.sum()
+        within, between = share @ variances, share @ np.square(means - share @ means)
+        return float(np.sqrt(within + between))
 
     def rank_correlation(self) -> float | None:
         """Return Spearman's, over pixels drawn from all frames; None where one side is constant."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
+from roadanomaly.errors import OptionError
 from roadanomaly.prepared import Prepared
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Batch, Segmentation
@@ -28,6 +30,7 @@ class Refiner(Prepared, ABC):
         exports: whether it can be a part of an exported graph.
         reads_segmentation: whether it must have what the segmenter says, so that the segmenter is
             run for it behind a detector that reads the image alone.
+        asks_ids: whether it reads the frames' ids, which videos and the crops of a training lack.
     """
 
     grid: ClassVar[Grid] = "image"
@@ -35,6 +38,7 @@ class Refiner(Prepared, ABC):
     supervision: ClassVar[str] = "none"
     exports: ClassVar[bool] = True
     reads_segmentation: ClassVar[bool] = False
+    asks_ids: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__(ready=not self.learns)
@@ -50,6 +54,15 @@ class Refiner(Prepared, ABC):
     def needs(self) -> tuple[str, ...]:
         """Names of the segmenter's features that it reads; known after `attach`."""
         return ()
+
+    def mark(self, frame_id: str) -> str:
+        """Return what a frame's score depends on beside image and options, as a file's time.
+
+        Raises:
+            DataError: what it reads of this frame is missing.
+        """
+        del frame_id
+        return ""
 
     @abstractmethod
     def options(self) -> dict[str, Any]:
@@ -75,3 +88,23 @@ class Refiner(Prepared, ABC):
     def finish(self) -> None:
         """Turn the collected statistics into what `forward` reads, and set `ready`."""
         raise TypeError(f"{type(self).__name__} learns nothing: there is nothing to fit.")
+
+
+def refuse_ids(refiners: Iterable[Refiner], command: str) -> None:
+    """Refuse refiners that read frames' ids, where a command changes the frames.
+
+    Args:
+        refiners: that would follow the detector.
+        command: as it is typed, `train`.
+
+    Raises:
+        OptionError: names the refiner.
+    """
+    for one in refiners:
+        if one.asks_ids:
+            msg = (
+                f"{command}: the refiner {type(one).__name__} reads files that belong to whole "
+                "frames, and crops and frames with pasted negatives have none. Leave it out here, "
+                "and put it behind the finished model: `roadanomaly fit --run RUN --refiners ...`."
+            )
+            raise OptionError(msg)

@@ -38,6 +38,7 @@ class Correction(Refiner):
     """
 
     grid = "native"
+    reads_segmentation = True
 
     def __init__(self, features: Sequence[str] | None = None, hidden: int = 32) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,9 @@ FAULTS = (
     ValueError,
 )
 """What the exporters raise at code that they cannot follow."""
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+"""What turns a terminal's colour on or off."""
 
 
 def write_onnx(model: Model, size: tuple[int, int], path: Path, dynamic: bool = False) -> None:
@@ -145,9 +149,7 @@ def _left_open(graph: nn.Module, example: torch.Tensor, least: int) -> torch.exp
 
 
 def _refusal(model: Model, format_name: str, error: Exception, dynamic: bool) -> UserError:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    reason = next((one.strip(" -") for one in lines if one.startswith("  - ")), lines[0])
-    reason = reason.rstrip(".")
+    reason = _reason(error)
     name = f"{type(model.detector).__name__} on {type(model.segmenter).__name__}"
     if not dynamic:
         return UserError(
@@ -159,13 +161,34 @@ def _refusal(model: Model, format_name: str, error: Exception, dynamic: bool) ->
     )
 
 
+def _reason(error: BaseException) -> str:
+    """Return in one line why an exporter gave up.
+
+    That is the first side that it could not leave open, where it names any; else what began it: the
+    exporters wrap that in reports of their own, which are coloured and many lines long.
+    """
+    named = [one.strip(" -") for one in _lines(error) if one.startswith("  - ")]
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (*named, *_lines(error))[0].rstrip(".")
+
+
+def _lines(error: BaseException) -> list[str]:
+    return COLOUR.sub("", str(error)).strip().splitlines() or [type(error).__name__]
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the exporters' own talk off the terminal."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        said = io.StringIO()
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -141,6 +141,10 @@ class TransformersSegmenter(ProbedSegmenter):
         at_masks = labels_at(label, replace(segmentation, logits=masks.masks))
         return matching_loss(self.network.criterion, masks, at_masks)
 
+    def settle(self) -> None:
+        """Turn what EoMT branches on into plain numbers."""
+        self._family.settle(self.network)
+
     def part(self, name: str) -> list[nn.Parameter]:
         """Return the parameters of a mask network's `heads` or whole `decoder`."""
         modules = self._family.parts.get(name)

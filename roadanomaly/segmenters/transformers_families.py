@@ -126,6 +126,17 @@ def _no_blocks(network: Any) -> list[Block]:
     return []
 
 
+def _stay(network: Any) -> None:
+    """Leave a network as it is for a graph."""
+
+
+def _settle_eomt(network: Any) -> None:
+    """Make the chances of masked attention plain numbers: exporters cannot branch on a tensor."""
+    chances = network.attn_mask_probs.tolist()
+    del network.attn_mask_probs
+    network.attn_mask_probs = chances
+
+
 class Family:
     """How one kind of network is built and read.
 
@@ -138,6 +149,7 @@ class Family:
         fixed_size: it takes images of one size.
         divisor: of an image's sides, from the config.
         parts: of a mask network, by `Segmenter.part`'s names, its modules.
+        settle: prepares a copy for a graph, as `Segmenter.settle`.
     """
 
     def __init__(
@@ -151,6 +163,7 @@ class Family:
         fixed_size: bool = False,
         divisor: Callable[[Any], int] = _thirty_two,
         parts: Mapping[str, tuple[str, ...]] | None = None,
+        settle: Callable[[Any], None] = _stay,
     ) -> None:
         self.auto = auto
         self.read = read
@@ -160,6 +173,7 @@ class Family:
         self.fixed_size = fixed_size
         self.divisor = divisor
         self.parts = parts or {}
+        self.settle = settle
 
     @property
     def masks(self) -> bool:
@@ -224,7 +238,14 @@ FAMILIES = {
     "dinov2_with_registers": _vit(_inside, _patch),
     "dinov3_convnext": _vit(_no_blocks, _thirty_two),
     "dinov3_vit": _vit(_inside, _patch),
-    "eomt": Family(UNIVERSAL, _read_eomt, blocks=_inside_eomt, fixed_size=True, parts=PARTS_EOMT),
+    "eomt": Family(
+        UNIVERSAL,
+        _read_eomt,
+        blocks=_inside_eomt,
+        fixed_size=True,
+        parts=PARTS_EOMT,
+        settle=_settle_eomt,
+    ),
     "mask2former": Family(
         UNIVERSAL, _read_mask2former, blocks=_inside_mask2former, parts=PARTS_MASK2FORMER
     ),

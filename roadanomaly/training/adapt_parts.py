@@ -8,6 +8,7 @@ from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.head import Head
 from roadanomaly.errors import NotCalibrated, OptionError
 from roadanomaly.model import Model, load
+from roadanomaly.refiners.base import refuse_ids
 from roadanomaly.refiners.correction import Correction
 from roadanomaly.training.adapt_config import AdaptConfig
 
@@ -39,6 +40,7 @@ def prepare_model(model: Model, config: AdaptConfig) -> list[nn.Parameter]:
     Raises:
         OptionError: the detector cannot be adapted like this.
     """
+    refuse_ids(model.head.refiners, "adapt")
     if config.moves != "heads":
         _correct(model, config.hidden)
     learning: list[nn.Parameter] = []

@@ -11,6 +11,7 @@ from roadanomaly.errors import DataError, OptionError
 from roadanomaly.model import Model, load
 from roadanomaly.negatives import NEGATIVES, NegativeSource
 from roadanomaly.refiners import REFINERS
+from roadanomaly.refiners.base import refuse_ids
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.training.config import TrainConfig
 from roadanomaly.training.record import run_record
@@ -79,6 +80,7 @@ def _model(config: TrainConfig) -> Model:
 
 def _check(parts: Parts) -> None:
     detector = parts.model.detector
+    refuse_ids(parts.model.head.refiners, "train")
     if detector.kind == "fit":
         msg = "this detector is fitted, not trained: run `roadanomaly fit`."
         raise OptionError(msg)

@@ -1,4 +1,4 @@
-"""`roadanomaly fit`: what it refuses to learn from, and what a fitted model says it learned from."""
+"""`roadanomaly fit`: what it refuses to learn from, and what it says a model learned from."""
 
 import json
 

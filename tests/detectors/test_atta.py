@@ -12,7 +12,7 @@ from torch import nn
 import roadanomaly
 from roadanomaly.detectors.hybrid.atta import SHIFT, Atta
 from roadanomaly.detectors.hybrid.self_training import Odds, odds_of, self_training_loss
-from roadanomaly.errors import FeatureError, KindError, OptionError, UserError
+from roadanomaly.errors import KindError, OptionError, UserError
 from roadanomaly.model import Model
 from roadanomaly.runtimes.export import write_onnx
 from roadanomaly.segmenters.batch_norms import divergence, kept, mixing, norms_of
@@ -34,6 +34,13 @@ def adapting(segmenter, **options) -> Model:
         detector.update(detector.look(segmenter, 0.2 * images(4)), None, "divergence")
         detector.finish("divergence")
     return model
+
+
+class ToyBare(toy.ToyNormed):
+    """The normed toy network without a parameter after its map."""
+
+    def classify(self, feature):
+        return 12 * feature[:, :3] - 2
 
 
 @pytest.fixture
@@ -129,6 +136,20 @@ def test_a_step_moves_the_last_layer_by_the_rate_of_adam():
     assert 0 < steps <= 1e-3 * (np.abs(design).sum(1).max()) * 1.01
 
 
+def test_it_adapts_a_frozen_network_alike_and_leaves_it_frozen():
+    torch.manual_seed(0)
+    model, image = adapting(toy.ToyNormed(), lr=0.01), images(2, 5)
+    frozen, still = copy.deepcopy(model), adapting(toy.ToyNormed(), steps=0)
+    frozen.networks.requires_grad_(False)
+    before = {key: value.clone() for key, value in frozen.networks.state_dict().items()}
+    expected, found = model.score(image)[0], frozen.score(image)[0]
+    assert torch.equal(found, expected)
+    assert (found - still.score(image)[0]).abs().max() > 0.01
+    assert not any(one.requires_grad for one in frozen.networks.parameters())
+    after = frozen.networks.state_dict()
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+
+
 def test_two_clear_groups_are_parted_between_them():
     rng = np.random.default_rng(0)
     score = torch.from_numpy(np.concatenate([rng.normal(0, 1, 20000), rng.normal(12, 1, 1000)]))
@@ -160,6 +181,18 @@ def test_the_loss_is_that_of_the_paper_and_pulls_both_apart():
     assert self_training_loss(score, logits, unsure, (0.3, 0.6)).item() == 0
 
 
+def test_the_loss_has_the_slopes_of_finite_differences():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, 3, 6, 5, generator=generator).double().requires_grad_()
+    score = (4 * torch.randn(1, 6, 5, generator=generator)).double().requires_grad_()
+    odds = Odds(torch.tensor(0.5).double(), torch.tensor(2.0).double())
+
+    def loss(score, logits):
+        return self_training_loss(score, logits, odds, (0.3, 0.6))
+
+    assert torch.autograd.gradcheck(loss, (score, logits))
+
+
 @pytest.mark.parametrize(
     "options", [{"slope": 0.0}, {"lr": 0.0}, {"steps": -1}, {"sure": [0.6, 0.3]}, {"sure": [0.5]}]
 )
@@ -175,9 +208,11 @@ def test_what_it_cannot_adapt_is_refused_with_the_reason():
         Atta({"detector": {"name": "odin"}})
     with pytest.raises(OptionError, match="atta: a head is"):
         Atta({"detektor": {}})
-    sliding = network("sliding")
-    with pytest.raises(FeatureError):
-        Model(sliding, Atta(ENERGY))
+    with pytest.raises(KindError, match=r"one window after the other.*without `sliding`"):
+        Model(network("sliding"), Atta(ENERGY, steps=0))
+    with pytest.raises(KindError, match=r"ToyBare has no parameters: set `steps: 0`"):
+        Model(ToyBare(), Atta(ENERGY))
+    Model(ToyBare(), Atta(ENERGY, steps=0))
 
 
 def test_a_graph_cannot_hold_it(tmp_path):

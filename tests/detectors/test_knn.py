@@ -42,6 +42,16 @@ def test_distances_are_those_of_scikit_learn(k):
     torch.testing.assert_close(score, scaled)
 
 
+@pytest.mark.parametrize("energy", [True, False])
+def test_what_it_shows_adds_up_to_its_score(energy):
+    model, _ = fitted(energy=energy)
+    image = toy.planted(toy.inliers(2, 9), 0.25).image
+    score, found = model.score(image)
+    shown = model.detector.explain(found, image)
+    assert list(shown) == ["distance to inlier features", "energy"][: 1 + energy]
+    torch.testing.assert_close(sum(shown.values()), score)
+
+
 def test_references_are_held_out_and_their_greatest_score_is_one():
     """Of all held-out frames, searched here once more: 50 cells of each, in the walk's order."""
     model, bank = fitted()

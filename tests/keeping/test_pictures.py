@@ -7,7 +7,7 @@ import torch
 
 from roadanomaly.cli.progress import View
 from roadanomaly.types import Frame
-from tests.evaluation.scenes import Drawn
+from tests.evaluation.scenes import Drawn, job
 
 
 def test_sets_that_share_ids_and_several_networks_have_pictures_of_their_own(tmp_path):
@@ -18,7 +18,7 @@ def test_sets_that_share_ids_and_several_networks_have_pictures_of_their_own(tmp
         for label_of in ("runs a", "runs b"):
             source = Drawn()
             source.label = label_of
-            View(None, set_name, source, tmp_path).draw(frame, {"drawn": score})
+            View(job(source, protocol=set_name), tmp_path).draw(0, frame, {"drawn": score})
     found = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.png"))
     assert found == [
         f"pictures/{set_name}/runs {network}/seq%2F0001.png"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional
@@ -11,6 +13,7 @@ from roadanomaly.errors import FeatureError, OptionError
 from roadanomaly.model import Model
 from roadanomaly.refiners.correction import Correction
 from tests.contracts import toy
+from tests.contracts.built import build_detector
 
 
 def corrected(**options):
@@ -42,6 +45,26 @@ def test_it_adds_a_network_of_the_standardised_maps():
     expected = (total.relu() * refiner.last.weight).sum(1) + refiner.last.bias
     found = refiner.correction(segmentation, (10, 14))
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["ensemble", "mc_dropout", "odin", "uno", "vae", "views"])
+def test_behind_a_detector_that_looks_otherwise_it_reads_the_maps_of_a_plain_pass(name):
+    torch.manual_seed(0)
+    segmenter, refiner = toy.segmenter_for(name), Correction(hidden=5)
+    model = Model(segmenter, build_detector(name, len(toy.CLASSES)), refiners=[refiner])
+    torch.nn.init.normal_(refiner.last.weight)
+    detector = model.detector
+    detector.ready = True
+    image = toy.planted(toy.inliers(2, 1), 0.3).image
+    torch.manual_seed(1)
+    found, _ = model.score(image)
+    torch.manual_seed(1)
+    seen, plain = detector.look(segmenter, image), segmenter(image, ("colour",))
+    score = detector.score(seen, image)
+    read = replace(seen if seen.logits.shape[1] else plain, features=plain.features)
+    expected = score + refiner.correction(read, score.shape[-2:])
+    torch.testing.assert_close(found, expected.detach(), rtol=1e-4, atol=1e-4)
+    assert (found - score).abs().max() > 0.1
 
 
 def test_training_mode_leaves_the_scales_alone():

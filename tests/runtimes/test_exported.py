@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
-from roadanomaly.errors import DataError, OptionError
+from roadanomaly.errors import DataError, OptionError, UserError
 from roadanomaly.runtimes.base import Scores
+from roadanomaly.runtimes.export import write_onnx
 from roadanomaly.runtimes.exported import export, read_exported
 from roadanomaly.runtimes.parity import ParityError, compare
 from roadanomaly.runtimes.ready import Choice, Opened, prepare
@@ -44,11 +46,47 @@ class Flat:
 
 
 @pytest.mark.slow
-def test_equal_scores_have_no_ranks():
+def test_equal_scores_have_no_ranks_and_are_refused_whatever_their_ap():
     runtime = prepare(toy_model("energy"), SIZE, Choice("torch"))
-    parity = compare(runtime, Flat(runtime), street_frames(), "streets")
+    parity = compare(runtime, Flat(runtime), street_frames(), "streets", tolerance=100)
     assert parity.ranks == "undefined (equal scores)"
     assert json.loads(json.dumps(parity.as_dict(), allow_nan=False))["rank_correlation"] is None
+    assert not parity.passed
+    with pytest.raises(ParityError, match="rank correlation undefined"):
+        parity.require()
+    both = compare(Flat(runtime), Flat(runtime), street_frames(), "streets")
+    assert both.passed
+
+
+class Scaled:
+    """A runtime whose scores have the model's ranks, and so its AP, on another scale."""
+
+    name = "scaled"
+
+    def __init__(self, runtime, factor, precision):
+        self.runtime, self.size = runtime, runtime.size
+        self.factor, self.precision = factor, precision
+
+    def __call__(self, image):
+        found = self.runtime(image)
+        return Scores(found.classes, found.score * self.factor, found.rarity)
+
+
+@pytest.mark.slow
+def test_other_scores_of_the_same_ranks_are_refused():
+    """At which share of the spread: by NumPy, of all pixels at once."""
+    runtime, frames = prepare(toy_model("energy"), SIZE, Choice("torch")), street_frames()
+    scores = np.stack([runtime(image).score for image, _ in frames]).astype(float)
+    off = scores.std() / np.abs(scores).mean()
+    for precision, most in (("f32", 0.05), ("f16", 0.5)):
+        for share in (0.9, 1.1):
+            scaled = Scaled(runtime, 1 + share * most * off, precision)
+            parity = compare(runtime, scaled, frames, "streets")
+            assert parity.ap_after == pytest.approx(parity.ap_before, abs=0.01)
+            assert parity.spread == pytest.approx(scores.std())
+            assert parity.passed == (share < 1)
+    with pytest.raises(ParityError, match=r"something else than the model.*higher --precision"):
+        parity.require()
 
 
 class Shuffled:
@@ -79,6 +117,38 @@ def test_graph_whose_ap_moves_is_refused(tmp_path, monkeypatch):
     report = json.loads((tmp_path / "out" / "parity.json").read_text())
     assert not report["passed"]
     assert report["rank_correlation"] == pytest.approx(-1)
+
+
+class Branches(torch.nn.Module):
+    """A layer that asks its input which way to go."""
+
+    def forward(self, x):
+        return 2 * x if x.mean() > 0.5 else x
+
+
+class Complains(torch.nn.Module):
+    """A layer that no exporter gets through, and that says so in colour."""
+
+    def forward(self, x):
+        if torch.compiler.is_exporting():
+            msg = "\x1b[96mno such\x1b[0m layer.\nmore of it"
+            raise RuntimeError(msg)
+        return x
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("layer", "reason"), [(Branches, "Could not guard on data"), (Complains, "no such layer. The")]
+)
+def test_what_stops_an_exporter_is_told_in_one_plain_line(layer, reason, tmp_path, capfd):
+    model = toy_model("energy")
+    model.segmenter.classifier = torch.nn.Sequential(layer(), model.segmenter.classifier)
+    with pytest.raises(UserError) as refused:
+        write_onnx(model, SIZE, tmp_path / "graph.onnx")
+    said = str(refused.value)
+    assert said.startswith(f"Energy on ToySegmenter cannot be written as ONNX: {reason}")
+    assert said.isprintable()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_comparison_needs_an_anomaly():

@@ -4,15 +4,19 @@ import numpy as np
 import pytest
 import torch
 
+import roadanomaly as ra
 from roadanomaly.detectors import DETECTORS
-from roadanomaly.errors import NotCalibrated, OptionError
+from roadanomaly.errors import NotCalibrated, OptionError, UserError
+from roadanomaly.runtimes.export import write_onnx, write_torchscript
 from roadanomaly.runtimes.graph import Rarity, ScoringGraph, first_largest
 from roadanomaly.runtimes.ready import Choice, prepare
 from roadanomaly.runtimes.transfer import pack, unpack
+from tests.contracts.built import build_detector
+from tests.contracts.toy import segmenter_for
 from tests.runtimes.models import SIZE, eager, small_model, street_frames, toy_model
 
-ONE_PASS = [name for name in DETECTORS if set(DETECTORS.get(name).asks) <= {"answer"}]
-"""Those that ask for one pass; the others are refused by the export."""
+BEYOND = [name for name in DETECTORS if set(DETECTORS.get(name).asks) - {"answer"}]
+"""Those that ask for more than one pass, which no graph holds; PyTorch's runtime runs them too."""
 
 
 OFF = {"autoencoder": 1e-4, "mae": 1e-4}
@@ -20,16 +24,29 @@ OFF = {"autoencoder": 1e-4, "mae": 1e-4}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ONE_PASS)
-def test_graph_of_every_detector_is_the_model(name):
+@pytest.mark.parametrize("name", DETECTORS)
+def test_pytorch_runs_every_detector_as_the_model_does(name):
     model = toy_model(name)
     image = street_frames(count=1)[0][0]
-    score, classes = eager(model, image)
-    with torch.inference_mode():
-        found = ScoringGraph(model)(torch.from_numpy(image)[None])
+    torch.manual_seed(0)
+    expected = model(image)
+    runtime = prepare(model, SIZE, Choice("torch"))
+    torch.manual_seed(0)
+    found = runtime(image)
     off = OFF.get(name, 1e-5)
-    torch.testing.assert_close(found[1][0], torch.from_numpy(score), rtol=off, atol=off)
-    assert (found[0][0].numpy() == classes).all()
+    np.testing.assert_allclose(found.score, expected.score, rtol=off, atol=off)
+    assert (found.classes == expected.classes).all()
+
+
+@pytest.mark.parametrize("write", [write_onnx, write_torchscript])
+@pytest.mark.parametrize("name", BEYOND)
+def test_what_no_graph_can_hold_is_refused_in_plain_words(name, write, tmp_path):
+    segmenter = segmenter_for(name)
+    model = ra.Model(segmenter, build_detector(name, len(segmenter.classes)))
+    words = f"{type(model.detector).__name__} cannot be exported: it takes .* torch runs it"
+    with pytest.raises(UserError, match=words):
+        write(model, SIZE, tmp_path / "graph")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")

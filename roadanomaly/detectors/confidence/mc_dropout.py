@@ -35,9 +35,10 @@ class MCDropout(Detector):
         passes: `T`, at least 2.
         score_by: `entropy` of the mean distribution; `mutual_information`, what of it is
             disagreement; `variance` of the class probabilities, summed over the classes.
-        at: `network` turns on the dropout that the network was built with; `classifier` adds
+        at: `network` turns on the dropout layers that the network was built with, and does not
+            find dropout that it computes by a function instead of a layer; `classifier` adds
             dropout to the map that the last layer reads, of any network whose last layer can be
-            asked alone, and then asks that layer alone again.
+            asked alone, and then asks that layer alone again. None can be added at other maps.
         rate: of the dropout that `classifier` adds, above 0 and below 1.
 
     Source: Gal and Ghahramani, 2016, equation 6, for the mean over passes; Gal, Islam and

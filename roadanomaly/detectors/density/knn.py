@@ -179,15 +179,15 @@ class Knn(Detector):
         return far + (segmentation.to_image(_energy(segmentation)) - self.lowest) / self.spread
 
     def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
-        """Return both scores on their scales."""
+        """Return what the score adds up, each on its scale."""
         del image
         self.require()
-        return {
-            "distance to inlier features": segmentation.to_image(
-                self.distance(segmentation) / self.farthest
-            ),
-            "energy": segmentation.to_image((_energy(segmentation) - self.lowest) / self.spread),
-        }
+        far = segmentation.to_image(self.distance(segmentation) / self.farthest)
+        shown = {"distance to inlier features": far}
+        if self.energy:
+            scaled = (_energy(segmentation) - self.lowest) / self.spread
+            shown["energy"] = segmentation.to_image(scaled)
+        return shown
 
 
 def last_keys(segmenter: Segmenter) -> str:

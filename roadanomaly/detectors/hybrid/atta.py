@@ -15,7 +15,8 @@ from roadanomaly.detectors.saved_head import described_head, read_head
 from roadanomaly.errors import DataError, KindError, OptionError
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.segmenters.batch_norms import divergence, kept, mixing, norms_of
-from roadanomaly.segmenters.last_layer import last_map, last_parameters
+from roadanomaly.segmenters.last_layer import LastLayer, last_map, last_names
+from roadanomaly.segmenters.sliding import SlidingSegmenter
 from roadanomaly.types import Batch, Segmentation
 
 DIVERGENCE = "atta.divergence"
@@ -97,6 +98,7 @@ class Atta(Detector):
             raise KindError(msg)
         self.region = inner.region  # type: ignore[misc]
         self.parts = nn.ModuleList([self.head.networks])
+        self.moved: tuple[str, ...] = ()
         self.register_buffer("usual", torch.zeros(()))
         self.register_buffer("deviation", torch.ones(()))
         self._seen: list[float] = []
@@ -119,15 +121,23 @@ class Atta(Detector):
         return self.head.learned_from
 
     def check_kind(self, segmenter: Segmenter) -> None:
-        """Refuse a segmenter without BatchNorm, or whose last layer cannot be asked alone, too.
+        """Refuse a segmenter without BatchNorm, of windows, or whose last layer is not alone, too.
 
         Raises:
-            KindError: it cannot be read, or has no statistics that could be mixed.
-            FeatureError: there is no such layer, and `steps` is not 0.
+            KindError: it cannot be read, has no statistics that are mixed once a frame, or its last
+                layer has no parameters, and `steps` is not 0.
+            FeatureError: the last layer cannot be asked alone, and `steps` is not 0.
         """
         super().check_kind(segmenter)
         self.head.detector.check_kind(segmenter)
         name = type(segmenter).__name__
+        if any(isinstance(one, SlidingSegmenter) for one in segmenter.modules()):
+            msg = (
+                "atta fits BatchNorm statistics to a whole frame, and the segmenter `sliding` "
+                "shows its network one window after the other, so that each would move them for "
+                "the next: take the network without `sliding`, or the head without atta."
+            )
+            raise KindError(msg)
         if not norms_of(segmenter):
             msg = (
                 f"atta fits BatchNorm statistics to a frame, and this {name} has no layer that "
@@ -140,9 +150,16 @@ class Atta(Detector):
         if self.steps and not segmenter.trainable:
             msg = f"atta moves the last layer, and {name} passes no gradients: set `steps: 0`."
             raise KindError(msg)
+        if self.steps and not last_names(segmenter):
+            msg = (
+                f"atta moves the last layer, and that of {name} has no parameters: set `steps: 0` "
+                "to fit BatchNorm alone."
+            )
+            raise KindError(msg)
 
     def attach(self, segmenter: Segmenter) -> None:
         """Put the head on the segmenter, and load its weights where it was saved."""
+        self.moved = tuple(last_names(segmenter)) if self.steps else ()
         self.head.attach(segmenter)
         if self.saved is not None:
             self.saved.continue_in(self.head, segmenter, "atta")
@@ -192,14 +209,10 @@ class Atta(Detector):
     def _self_trained(self, segmenter: Segmenter, found: Segmentation, image: Tensor) -> Tensor:
         """Return the logits of the last layer after its steps; the layer itself stays."""
         feature = found.features[last_map(segmenter)]
-        layer = _LastLayer(segmenter)
-        places = {id(one): name for name, one in layer.named_parameters()}
+        layer = LastLayer(segmenter)
         moved = {
-            places[id(one)]: one.detach().clone().requires_grad_()
-            for one in last_parameters(segmenter)
+            name: layer.get_parameter(name).detach().clone().requires_grad_() for name in self.moved
         }
-        if not moved:
-            return found.logits
         optimiser = torch.optim.Adam(moved.values(), lr=self.lr)
         for _ in range(self.steps):
             with torch.enable_grad():
@@ -208,8 +221,9 @@ class Atta(Detector):
                 score = self.head.score(seen, image)
                 odds = odds_of(score)
                 loss = self_training_loss(score, seen.image_logits(), odds, self.sure)
-            optimiser.zero_grad()
-            loss.backward()
+            slopes = torch.autograd.grad(loss, list(moved.values()))
+            for one, slope in zip(moved.values(), slopes, strict=True):
+                one.grad = slope
             optimiser.step()
         with torch.no_grad():
             last: Tensor = torch.func.functional_call(layer, moved, (feature,))
@@ -247,18 +261,6 @@ class Atta(Detector):
         chance = segmentation.features[SHIFT][:, 0].float()
         whole = chance.expand(-1, *segmentation.size)
         return {"chance of a shift": whole, **self.head.detector.explain(segmentation, image)}
-
-
-class _LastLayer(nn.Module):
-    """The last layer as a module, so that it can be asked with other parameters."""
-
-    def __init__(self, segmenter: Segmenter) -> None:
-        super().__init__()
-        self.segmenter = segmenter
-
-    def forward(self, feature: Tensor) -> Tensor:
-        """Return the logits of a map."""
-        return self.segmenter.classify(feature)
 
 
 def _beside(found: Segmentation, name: str, value: Tensor) -> Segmentation:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from roadanomaly.detectors.losses import at_least_single
 from roadanomaly.detectors.mixture import (
     Mixture,
     component_log_densities,
@@ -93,11 +94,11 @@ def self_training_loss(
     Returns:
         a scalar; 0, with gradients of 0, where no pixel is sure.
     """
-    chance = odds.chance(score.float())
+    chance = odds.chance(at_least_single(score))
     ordinary, strange = chance < sure[0], chance > sure[1]
     inliers, others = ordinary.sum(), strange.sum()
     weight = torch.where((inliers > 0) & (others > 0), inliers / others.clamp_min(1), 1.0)
-    logs = logits.float().log_softmax(1)
+    logs = at_least_single(logits).log_softmax(1)
     entropy = -(logs.exp() * logs).sum(1)
     calm = entropy - (1 - chance).clamp_min(LEAST_CHANCE).log()
     alarm = -chance.clamp_min(LEAST_CHANCE).log()

@@ -29,7 +29,6 @@ class Mask2Anomaly(MaskTuning):
         refine: names of classes whose sure masks are taken out of the score, such as sky or
             vegetation; none by default.
         sure: probability of its class above which a mask refines, in 0..1.
-
         moves: of the segmenter's parameters `nothing`, the score alone; as published `all`; the
             `heads`; or the `decoder`.
         margin: that negatives are to reach.

@@ -27,10 +27,10 @@ SEED = 0
 """Set before each frame, so that neither their order nor a restart changes a score."""
 
 
-def score_image(model: Model, image: ImageLike) -> Result:
+def score_image(model: Model, image: ImageLike, frame_id: str = "", seed: int = SEED) -> Result:
     """Score one image, from the same state of the random generator as every other."""
-    torch.manual_seed(SEED)
-    return model(image)
+    torch.manual_seed(seed)
+    return model(image, frame_id)
 
 
 def train_ids(model: Model, result: Result) -> np.ndarray:
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model = load(given.model, "cuda" if torch.cuda.is_available() else "cpu")
         images = list_images(given.input)
         for number, image in enumerate(images, 1):
-            result = score_image(model, read_image(image, upright=False))
+            result = score_image(model, read_image(image, upright=False), image.stem)
             classes = train_ids(model, result)
             write_fishyscapes(given.output, output_name(image), result.score, classes)
             sys.stdout.write(f"{number} of {len(images)}: {image.name}\n")

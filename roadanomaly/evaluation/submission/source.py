@@ -168,7 +168,7 @@ class ModelScores(Source):
         return ScoreFolder(kept, paths)
 
     def _score(self, frames: BenchmarkSet, frame_id: str) -> Result:
-        result = score_image(self.model, frames.picture(frames.files[frame_id]))
+        result = score_image(self.model, frames.picture(frames.files[frame_id]), frame_id)
         check_values(f"the score of {frame_id}", result.score)
         return result
 

@@ -84,7 +84,8 @@ def _score(model: Model, world: World, step: Callable[[], object] | None) -> Sco
     require_truth(world.frames)
     for frame in world.frames:
         model.detector.reset()
-        score, _ = model.score(frame.image[None].to(model.device).float() / 255)
+        image = frame.image[None].to(model.device).float() / 255
+        score, _ = model.score(image, (frame.id,))
         found.append((frame.id, score[0].cpu().numpy(), truth_of(frame)))
         if step:
             step()

@@ -55,7 +55,7 @@ class Red:
     def eval(self):
         return self
 
-    def score(self, image):
+    def score(self, image, ids):
         return image[:, 0] * 255, None
 
 
