@@ -27,6 +27,7 @@ from roadanomaly.training.optimiser import Plan
 from roadanomaly.training.run_config import RunConfig
 from roadanomaly.training.run_folder import RunFolder, check_same_run, plain
 from roadanomaly.training.said import Fault, Pass, Said
+from roadanomaly.training.shown import shown
 from roadanomaly.training.speed import compile_networks, prepare_for
 from roadanomaly.training.stream import train_loader
 from roadanomaly.training.take_step import take_step
@@ -111,11 +112,11 @@ class Trainer:
         return RunLog(folder, config.steps, self.step, experiment)
 
     def _say(self, log: RunLog | None) -> None:
-        """Compile what the config asks for, and tell what could not be had."""
+        """Compile what the config asks for; tell what is learned from and what is left out."""
         if self.config.compile:
             with self.meeting_point.together(patient=True), self.fabric.autocast():
                 self.notes += compile_networks(self.task, self.config, self.fabric.device)
-        for note in self.notes:
+        for note in (shown(self.task), *self.notes):
             if log:
                 log.say(note)
 

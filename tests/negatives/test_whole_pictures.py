@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from roadanomaly.data.parts import place_of
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.negatives.whole_pictures import WholePictures, covering
+from roadanomaly.training.shown import of_source
 from roadanomaly.types import NEGATIVE
 from tests.negatives import tiny
 
@@ -69,6 +71,7 @@ def test_pictures_of_roads_of_crowds_on_them_and_small_ones_are_left_out(root):
     source = WholePictures(root, min_side=100)
     assert names(source) == ["0", "1", "4"]
     assert source.record()["pictures"] == 3
+    assert of_source(source.record()) == f"whole_pictures, 3 pictures of {Path(root).name}"
     assert source.record()["shown"] == {"dog": 1, "kite": 2}
     assert source.record()["licences"] == {4: 2, 5: 1}
     assert names(WholePictures(root, min_side=60, licences=[5])) == ["1", "3"]
