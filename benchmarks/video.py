@@ -49,7 +49,8 @@ class NoModel:
 
 def opened_by(given, backend: str) -> Opened:
     """As `roadanomaly video` opens it: without the class map, which no rule of it asks for."""
-    return Opened(given.model, Choice(backend, device=given.device, classes=False))
+    choice = Choice(backend, given.precision, device=given.device, classes=False)
+    return Opened(given.model, choice)
 
 
 def rules_of(opened: Opened, motion: str) -> Rules:
@@ -122,6 +123,7 @@ def main() -> None:
     parser.add_argument("clip")
     parser.add_argument("--size", default="640x360", help="WxH")
     parser.add_argument("--backends", default="openvino,onnxruntime,torch")
+    parser.add_argument("--precision", help="f32, bf16 or f16; the backend's or export's own")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--motion", default="none")
     parser.add_argument("--frames", type=int, default=100, help="of the bare model")
@@ -130,7 +132,8 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1000, help="frames between two lines of it")
     parser.add_argument("--no_model", action="store_true")
     given = parser.parse_args()
-    print(f"machine  {machine()}, load {psutil.getloadavg()[0]:.1f}")
+    precision = f", precision {given.precision}" if given.precision else ""
+    print(f"machine  {machine()}, load {psutil.getloadavg()[0]:.1f}{precision}")
     opened = opened_by(given, given.backends.split(",")[0])
     if given.loop:
         memory(given, opened)
