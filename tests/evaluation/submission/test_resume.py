@@ -47,9 +47,9 @@ def counted(monkeypatch):
     """Count the frames that are scored."""
     scored = []
 
-    def score_image(model, image):
-        scored.append(image)
-        return original(model, image)
+    def score_image(model, image, frame_id):
+        scored.append(frame_id)
+        return original(model, image, frame_id)
 
     original = source.score_image
     monkeypatch.setattr(source, "score_image", score_image)
