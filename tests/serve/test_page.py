@@ -140,9 +140,7 @@ def tab_to(browser, name):
     The page gets the key, not an element: to the field of a file it would be a path.
     """
     for _ in range(60):
-        webdriver.ActionChains(browser).send_keys(
-            "\ue004"
-        ).perform()
+        webdriver.ActionChains(browser).send_keys("\ue004").perform()
         if focused(browser) == name:
             break
     assert focused(browser) == name
