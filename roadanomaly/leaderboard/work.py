@@ -79,10 +79,8 @@ class Worker:
             KeyboardInterrupt: asked to stop; the run at work has saved its state.
         """
         self._bare()
-        pieces = {
-            piece: run for run in self.runs if run.name in wanted for piece in self._pieces(run)
-        }
-        AtOnce(tuple(pieces), self._ended, shares(self.jobs)).go()
+        pieces = [piece for run in self.runs if run.name in wanted for piece in self._pieces(run)]
+        AtOnce(pieces, self._ended, shares(self.jobs)).go()
 
     def _pieces(self, run: Run) -> list[Piece]:
         """Return what is to be done for a run: making and evaluating it, and measuring it."""
