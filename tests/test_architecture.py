@@ -28,6 +28,7 @@ LEVELS = (
         "models",
         "packing",
         "published",
+        "seeded",
     ),
     ("detectors", "negatives", "refiners"),
     ("segmenters", "flows", "encoders", "generators", "diffusion", "data", "store", "image_input"),

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 
 from roadanomaly.cli.parsing import new_parser, parse
@@ -44,7 +45,7 @@ def run(arguments: Sequence[str]) -> None:
     if given.action != "check":
         msg = f"`data {given.action}` is unknown; there is `data check NAME`."
         raise OptionError(msg)
-    about, lines = _checked(given.name, given.root, given.split, given.data, given.limit)
+    about, lines = _checked(given)
     sys.stdout.write("\n".join([*about, *lines]) + "\n")
     problems = sum(line.startswith(PROBLEM) for line in lines)
     if problems:
@@ -52,67 +53,46 @@ def run(arguments: Sequence[str]) -> None:
         raise DataError(msg)
 
 
-def _checked(
-    name: str,
-    root: str | None,
-    split: str | None,
-    options: dict[str, Any],
-    limit: int | None,
-) -> tuple[list[str], list[str]]:
+def _checked(given: Namespace) -> tuple[list[str], list[str]]:
     """Return what is known of a set, and what was found."""
-    if name == coco.CARD.name:
-        return _coco(root, split, options, limit)
-    kind = DATASETS.get(name)
-    if issubclass(kind, BenchmarkSet):
-        return _benchmark(kind, root, split, options, limit)
-    return _plain(name, root, split, options, limit)
+    if given.name == coco.CARD.name:
+        return _coco(given)
+    kind = DATASETS.get(given.name)
+    return _benchmark(kind, given) if issubclass(kind, BenchmarkSet) else _plain(given)
 
 
-def _coco(
-    root: str | None, split: str | None, options: dict[str, Any], limit: int | None
-) -> tuple[list[str], list[str]]:
+def _coco(given: Namespace) -> tuple[list[str], list[str]]:
     """Return the card and the diagnosis of COCO, which is no set of frames.
 
     Raises:
         OptionError: an option that it lacks.
     """
-    given = {"root": root, "split": split, **options}
-    for option in given:
+    asked = {"root": given.root, "split": given.split, **given.data}
+    for option in asked:
         if option not in ("root", "split"):
             msg = f"`{option}` is not an option of `coco`; {nearest(option, ('root', 'split'))}"
             raise OptionError(msg)
-    return coco.CARD.as_lines(), coco.diagnose(given["root"], given["split"], limit)
+    return coco.CARD.as_lines(), coco.diagnose(asked["root"], asked["split"], given.limit)
 
 
-def _benchmark(
-    kind: type[BenchmarkSet],
-    root: str | None,
-    split: str | None,
-    options: dict[str, Any],
-    limit: int | None,
-) -> tuple[list[str], list[str]]:
+def _benchmark(kind: type[BenchmarkSet], given: Namespace) -> tuple[list[str], list[str]]:
     """Return the card and the diagnosis of a benchmark's set."""
+    options = dict(given.data)
     DATASETS.check_options(kind.card.name, options)
-    root, split = options.pop("root", root), options.pop("split", split)
-    found = diagnose(kind, root, split=split, limit=limit, options=options)
+    root, split = options.pop("root", given.root), options.pop("split", given.split)
+    found = diagnose(kind, root, split=split, limit=given.limit, options=options)
     return kind.card.as_lines(), list(found.lines)
 
 
-def _plain(
-    name: str,
-    root: str | None,
-    split: str | None,
-    options: dict[str, Any],
-    limit: int | None,
-) -> tuple[list[str], list[str]]:
+def _plain(given: Namespace) -> tuple[list[str], list[str]]:
     """Return origin and faults of a set that has no card."""
-    given = {key: value for key, value in (("root", root), ("split", split)) if value}
-    frames = DATASETS.from_spec({"name": name, **given, **options})
+    asked = {key: value for key, value in (("root", given.root), ("split", given.split)) if value}
+    frames = DATASETS.from_spec({"name": given.name, **asked, **given.data})
     lines = [f"version: {VERSION}"] if isinstance(frames, RoadAnomaly) and frames.copied else []
-    lines += check(frames, limit)
+    lines += check(frames, given.limit)
     if isinstance(frames, RoadAnomaly) and len(frames) != PUBLISHED_FRAMES:
         lines.append(
             f"{PROBLEM}{len(frames)} of the {PUBLISHED_FRAMES} published frames are here; numbers "
             "on a part are not comparable. Download it again: EPFL CVLab, Road Anomaly."
         )
-    return [f"{name}: {type(frames).source}", f"licence: {type(frames).licence}"], lines
+    return [f"{given.name}: {type(frames).source}", f"licence: {type(frames).licence}"], lines

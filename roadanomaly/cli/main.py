@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = f"there is not enough memory ({error}). Give smaller numbers, or fewer at a time."
         return _fail(name, text, USER_MISTAKE)
     except KeyboardInterrupt as stop:
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ["RANK"] != "0":
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0":
             return INTERRUPTED  # the first of several processes says it
         return _fail(name, str(stop) or "interrupted.", INTERRUPTED)
     return 0

@@ -26,7 +26,6 @@ from roadanomaly.data.images import read_image, to_array, write_image
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.detectors.explanation import explanation
 from roadanomaly.errors import DataError, OptionError
-from roadanomaly.evaluation.submission.in_container import score_image
 from roadanomaly.files import files_named, shortened, write_array, write_text
 from roadanomaly.image_input import as_tensor
 from roadanomaly.ledger import Ledger
@@ -37,6 +36,7 @@ from roadanomaly.report.class_colours import class_legend, class_picture
 from roadanomaly.report.explanation_sheet import explanation_sheet
 from roadanomaly.report.pictures import heat, overlay
 from roadanomaly.scores.finite import require_finite
+from roadanomaly.seeded import score_image
 from roadanomaly.video.source import SUFFIXES as VIDEOS
 
 EXAMPLES = """

@@ -1,5 +1,7 @@
 """What goes on where something fails."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from roadanomaly.leaderboard import at_once
@@ -20,22 +22,16 @@ def test_a_run_that_was_made_serves_others_whatever_failed_after_it(
     board = make_board(tmp_path, rows=ROWS, against="")
     runs = runs_of(board)
 
-    class Child:
-        def __init__(self, command, _):
-            words = (command.module.rpartition(".")[2], *command.words)
-            asked = next(one for one in ("measure", "evaluate", "fit") if one in words)
-            base = any("base_0" in word for word in words)
-            self.failed = "no memory was left" if asked == fails and base else ""
-            if asked == "fit" and not self.failed:
-                make_run(runs["base_0" if base else "pair_0"])
+    def child(command, _):
+        words = (command.module.rpartition(".")[2], *command.words)
+        asked = next(one for one in ("measure", "evaluate", "fit") if one in words)
+        base = any("base_0" in word for word in words)
+        reason = "no memory was left" if asked == fails and base else ""
+        if asked == "fit" and not reason:
+            make_run(runs["base_0" if base else "pair_0"])
+        return SimpleNamespace(reason=lambda: reason)
 
-        def reason(self):
-            return self.failed
-
-        def end(self, _=0):
-            pass
-
-    monkeypatch.setattr(at_once, "Child", Child)
+    monkeypatch.setattr(at_once, "Child", child)
     Worker(board, list(runs.values()), say=lambda _: None).go(runs)
     assert (runs["pair_0"].folder / "model").exists() == made
     failures = {path.stem for path in failure_file(board, "x").parent.iterdir()}

@@ -19,18 +19,9 @@ from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.data.images import list_images, read_image
 from roadanomaly.errors import UserError
 from roadanomaly.evaluation.classes import class_table
-from roadanomaly.image_input import ImageLike
 from roadanomaly.model import Model, Result, load
 from roadanomaly.scores.write import write_fishyscapes
-
-SEED = 0
-"""Set before each frame, so that neither their order nor a restart changes a score."""
-
-
-def score_image(model: Model, image: ImageLike, frame_id: str = "", seed: int = SEED) -> Result:
-    """Score one image, from the same state of the random generator as every other."""
-    torch.manual_seed(seed)
-    return model(image, frame_id)
+from roadanomaly.seeded import score_image
 
 
 def train_ids(model: Model, result: Result) -> np.ndarray:

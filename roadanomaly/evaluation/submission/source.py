@@ -12,13 +12,14 @@ import numpy as np
 from roadanomaly.data.benchmark import BenchmarkSet
 from roadanomaly.evaluation.submission.base import Track
 from roadanomaly.evaluation.submission.fishyscapes import read_classes
-from roadanomaly.evaluation.submission.in_container import score_image, train_ids
+from roadanomaly.evaluation.submission.in_container import train_ids
 from roadanomaly.evaluation.submission.plan import fingerprint
 from roadanomaly.files import write_array
 from roadanomaly.model import Model, Result
 from roadanomaly.scores.folder import ScoreFolder, open_scores
 from roadanomaly.scores.read import check_values
 from roadanomaly.scores.write import write_fishyscapes
+from roadanomaly.seeded import score_image
 
 Progress = Callable[[Sequence[str], str], Iterable[str]]
 """Passes frame ids on and shows how far they are; the second argument says what is done."""
