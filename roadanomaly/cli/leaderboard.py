@@ -43,6 +43,7 @@ def run(arguments: Sequence[str]) -> None:
     add("--page", action="store_true", help="make nothing: write page and tables of what is there")
     add("--retrain", action="store_true", help="delete and make again what another config made")
     add("--jobs", type=PositiveInt, default=1, help="how many runs to make and evaluate at once")
+    add("--skip-costs", action="store_true", help="leave time, memory and mIoU to another call")
     add("--workers", type=PositiveInt, default=1, help="processes of an evaluation")
     given = parse(parser, arguments)
     if given.page and given.retrain:
@@ -61,7 +62,8 @@ def run(arguments: Sequence[str]) -> None:
         claim_folder(Path(board.out))
         if not given.page:
             refuse_changed(runs, wanted, retrain=given.retrain)
-            Worker(board, runs, given.workers, given.jobs).go(wanted)
+            measuring = not given.skip_costs
+            Worker(board, runs, given.workers, given.jobs, measuring).go(wanted)
         _write(board, runs)
 
 

@@ -57,6 +57,7 @@ class Worker:
         runs: in order.
         workers: processes of an evaluation.
         jobs: how many runs are made and evaluated at once; costs are measured alone.
+        measuring: measure costs and known classes; else leave them to another call.
         say: tells what is done now.
         unmade: why a run is not to be had, by its name; filled on the way.
     """
@@ -65,6 +66,7 @@ class Worker:
     runs: Sequence[Run]
     workers: int = 1
     jobs: int = 1
+    measuring: bool = True
     say: Say = field(default=lambda text: sys.stderr.write(f"{text}\n"))
     unmade: dict[str, str] = field(default_factory=dict)
 
@@ -84,8 +86,11 @@ class Worker:
 
     def _pieces(self, run: Run) -> list[Piece]:
         """Return what is to be done for a run: making and evaluating it, and measuring it."""
+        made = Piece(run.name, lambda: self._made_and_judged(run), run.needs)
+        if not self.measuring:
+            return [made]
         return [
-            Piece(run.name, lambda: self._made_and_judged(run), run.needs),
+            made,
             Piece(measured_name(run), lambda: self._measured(run), (run.name,), alone=True),
         ]
 
@@ -184,7 +189,7 @@ class Worker:
                 reason = yield from self._make(run)
                 if reason:
                     return reason
-        if measured_bare(self.board, self.runs):
+        if not self.measuring or measured_bare(self.board, self.runs):
             return ""
         self.say("the segmenter alone: known classes")
         network = json.dumps(reference_folder(self.board) or self.board.segmenter)

@@ -39,3 +39,23 @@ def test_a_run_that_was_made_serves_others_whatever_failed_after_it(
     assert failures == told[fails]
     reasons = [read_values(failure_file(board, name))["reason"] for name in failures]
     assert all("no memory was left" in reason for reason in reasons)
+
+
+def test_costs_can_be_left_to_another_call(tmp_path, monkeypatch):
+    board = make_board(tmp_path, rows=ROWS, against="")
+    runs = runs_of(board)
+    asked: list[str] = []
+
+    def child(command, _):
+        asked.append("measure" if command.module.endswith("measure") else command.words[0])
+        if command.words[0] == "fit":
+            make_run(runs["base_0" if "base_0" in command.words[1] else "pair_0"])
+        return SimpleNamespace(reason=lambda: "")
+
+    monkeypatch.setattr(at_once, "Child", child)
+    Worker(board, list(runs.values()), measuring=False, say=lambda _: None).go(runs)
+    assert set(asked) == {"fit", "evaluate"}
+    asked.clear()
+    Worker(board, list(runs.values()), say=lambda _: None).go(runs)
+    assert asked.count("measure") == 3  # the segmenter alone, and both rows
+    assert "fit" not in asked
