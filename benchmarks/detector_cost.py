@@ -26,13 +26,11 @@ from torch import nn
 
 import roadanomaly as ra
 from roadanomaly.evaluation.cost import in_turns, peak_growth, plain, scored
+from roadanomaly.refiners import REFINERS
 from roadanomaly.training.record import machine
 from roadanomaly.types import NEGATIVE, Batch
 
 READS_FEATURES = ("densehybrid", "embedding_density")
-READY = ("trained", "fitted")
-"""Buffers that say whether a detector has learned; what it learned does not change its time."""
-
 PARTS = (
     "generator",
     "encoder",
@@ -78,17 +76,14 @@ ROAD["dacup"] = {**ROAD["jsrnet"], "embedding_width": 64, "inpaint_size": [144, 
 def build(given: argparse.Namespace):
     name = given.detector
     options: dict = {"features": given.features.split(",")} if name in READS_FEATURES else {}
-    if name == "densehybrid":
-        options["smooth"] = 11
+    refiners = [REFINERS.build("smooth", {"window": 11})] if name == "densehybrid" else []
     if name in DRAWING:
         options = DRAWING[name] if given.published else SMALL
     if name in ROAD and not given.published:
         options = ROAD[name]
     segmenter = ra.segmenter("espnetv2", scale=given.scale, weights=given.weights)
-    model = ra.Model(segmenter, ra.detector(name, **options))
-    for key, buffer in model.detector.named_buffers():
-        if key in READY:
-            buffer.fill_(True)
+    model = ra.Model(segmenter, ra.detector(name, **options), refiners=refiners)
+    model.detector.ready = True  # what it learned does not change its time
     return model
 
 

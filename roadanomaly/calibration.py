@@ -125,10 +125,13 @@ class Calibration:
     def at(self, rate: float | None = None, way: str | None = None) -> Calibration:
         """Return the same calibration with its threshold at another rate, or set another way.
 
+        A rate alone ends a threshold of the best F1, which keeps none.
+
         Raises:
             OptionError: the threshold cannot be set so.
         """
-        changed = replace(self, rate=self.rate if rate is None else rate, way=way or self.way)
+        kept = "rate" if self.way == "f1" and rate is not None else self.way
+        changed = replace(self, rate=self.rate if rate is None else rate, way=way or kept)
         changed.threshold_by(changed.way, changed.rate)
         return changed
 
@@ -213,6 +216,11 @@ class Calibration:
         """Rebuild from `as_dict`."""
         tuples = {key: tuple(values[key]) for key in ("rates", "scores")}
         return cls(**{**values, **tuples})
+
+
+def just_below(threshold: float) -> float:
+    """Return the next lower float32: `score >` it is `score >= threshold` for float32 scores."""
+    return float(np.nextafter(np.float32(threshold), np.float32(-np.inf)))
 
 
 def check_rate(rate: float) -> None:

@@ -29,11 +29,13 @@ class Catalogue(Generic[T]):
     Args:
         kind: what an entry is, in the singular, for messages: `"detector"`.
         entries: the literal table.
+        listed: whether `roadanomaly list` shows it.
     """
 
-    def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
+    def __init__(self, kind: str, entries: Mapping[str, str], *, listed: bool = True) -> None:
         self.kind = kind
         self.entries = dict(entries)
+        self.listed = listed
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
@@ -49,10 +51,9 @@ class Catalogue(Generic[T]):
             MissingExtra: a package that it needs is not installed; says how to install it.
         """
         if name not in self.entries:
-            msg = (
-                f"no {self.kind} is called {name!r}; {nearest(name, self.entries)} "
-                f"`roadanomaly list` shows all {len(self)} {self.kind}s."
-            )
+            msg = f"no {self.kind} is called {name!r}; {nearest(name, self.entries)}"
+            if self.listed:
+                msg += f" `roadanomaly list` shows all {len(self)} {self.kind}s."
             raise UnknownName(msg)
         module, attribute = self.entries[name].split(":")
         try:

@@ -19,6 +19,14 @@ PARTIAL = ".partial"
 """How the names of files end that are not whole yet."""
 
 
+def expanded(path: str | Path) -> Path:
+    """Return a path from the home folder that `~` names; of a user who has none, as it is."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # no home folder
+        return Path(path)
+
+
 def file_name(text: str) -> str:
     """Return a file name for any text; slashes and the like are written as in an address.
 
@@ -62,9 +70,13 @@ UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "bytes"))
 
 
 def files_in(folder: Path, suffixes: Sequence[str], *, recursive: bool = False) -> list[Path]:
-    """Return a folder's files of some endings (lower case), sorted by path; none that is hidden."""
+    """Return a folder's files of some endings (lower case), sorted by path.
+
+    None that is hidden, nor one of a hidden folder below: programs keep copies and rests in these.
+    """
     found = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(path for path in found if _is_wanted(path, suffixes))
+    wanted = (path for path in found if _is_wanted(path, suffixes))
+    return sorted(path for path in wanted if not _is_hidden(path.relative_to(folder)))
 
 
 def files_named(
@@ -104,6 +116,10 @@ def files_named(
             raise DataError(msg)
         found |= dict.fromkeys(paths)
     return list(found)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _is_wanted(path: Path, suffixes: Sequence[str]) -> bool:
@@ -154,6 +170,9 @@ def check_writable(path: Path) -> None:
     Raises:
         UserError: it cannot be written.
     """
+    if path.is_dir():
+        msg = f"{path} is a folder, and a file is to be written. Name a file in it, or beside it."
+        raise UserError(msg)
     is_new = not path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

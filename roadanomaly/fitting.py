@@ -43,9 +43,9 @@ class Split:
 def split_for(detector: Detector, frames: FrameSet, share: float = HELD_OUT) -> Split:
     """Split a set as a detector's passes ask; without a held-out pass all frames are held in.
 
-    The hash of a frame's id decides, the same everywhere and for ever: a frame is held out if its
-    place in 0..1 is below `share`. Where that leaves one part empty, it gets the frame whose place
-    is nearest.
+    The hash of a frame's own id decides, the same everywhere and for ever: a frame is held out if
+    its place in 0..1 is below `share`. Where that leaves one part empty, it gets the frame whose
+    place is nearest. A frame that a union repeats or takes from several sets is one frame.
 
     Args:
         detector: whose passes the frames are for.
@@ -54,23 +54,23 @@ def split_for(detector: Detector, frames: FrameSet, share: float = HELD_OUT) -> 
 
     Raises:
         OptionError: a share that is not between 0 and 1.
-        DataError: fewer than two frames to split.
+        DataError: fewer than two different frames to split.
     """
     if not 0 < share < 1:
         msg = f"`held_out` must lie between 0 and 1, not {share}: it is a share of the frames."
         raise OptionError(msg)
     if not any(one.held_out for one in detector.fit_passes):
         return Split(frames, Picked(frames, []))
-    if len(frames) < 2:
-        msg = (
-            f"this detector holds out whole frames, and the set has {len(frames)}: give 2 or more."
-        )
+    ids = frames.own_ids()
+    order = sorted(set(ids), key=place_of)
+    if len(order) < 2:
+        msg = f"this detector holds out whole frames, and the set has {len(order)}: give 2 or more."
         raise DataError(msg)
-    places = [place_of(name) for name in frames.frame_ids()]
-    order = sorted(range(len(places)), key=lambda number: places[number])
-    count = sum(place < share for place in places)
-    count = min(max(count, 1), len(order) - 1)
-    return Split(Picked(frames, sorted(order[count:])), Picked(frames, sorted(order[:count])))
+    count = sum(place_of(name) < share for name in order)
+    held_out = set(order[: min(max(count, 1), len(order) - 1)])
+    inside = [number for number, name in enumerate(ids) if name not in held_out]
+    outside = [number for number, name in enumerate(ids) if name in held_out]
+    return Split(Picked(frames, inside), Picked(frames, outside))
 
 
 def fit(model: Model, frames: FrameSet, held_out: float = HELD_OUT, batch: int = 1) -> None:
@@ -106,6 +106,7 @@ def fit_refiners(model: Model, frames: FrameSet, batch: int = 1) -> None:
     for refiner in model.head.refiners:
         if not refiner.learns:
             continue
+        refiner.begin()
         for here in _batches(model, frames, size, type(refiner).__name__):
             model.detector.reset()
             with model.head.inference():
@@ -138,6 +139,7 @@ def run_passes(
     model.eval()
     for one in passes:
         what = one.name.replace("_", " ")
+        model.detector.begin(one.name)
         for here in _batches(model, split.of(one), batch, what, quiet=quiet):
             model.detector.reset()
             with autocast(model.precision, model.device):

@@ -137,7 +137,7 @@ class Change:
 
     def __init__(self) -> None:
         self.agreement = Agreement()
-        self._moved = 0
+        self._moved: int | None = None
 
     def update(
         self, before: np.ndarray, after: np.ndarray, thresholds: tuple[float, float] | None
@@ -151,12 +151,13 @@ class Change:
         """
         self.agreement.update(before, after)
         if thresholds is not None:
-            self._moved += int(((before > thresholds[0]) != (after > thresholds[1])).sum())
+            moved = (before > thresholds[0]) != (after > thresholds[1])
+            self._moved = (self._moved or 0) + int(moved.sum())
 
     @property
-    def moved(self) -> float:
-        """Share of pixels on which the two masks differ."""
-        return self._moved / self.agreement.pixels
+    def moved(self) -> float | None:
+        """Share of pixels on which the two masks differ; None without thresholds."""
+        return None if self._moved is None else self._moved / self.agreement.pixels
 
 
 def compare(before: Model, after: Model, images: Iterable[Tensor]) -> Change:

@@ -1,8 +1,20 @@
-"""A uniform sample of a stream of numbers, of bounded size."""
+"""A bounded sample of numbers: a uniform one of a stream, an even one of what lies in memory."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeVar
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Rows = TypeVar("Rows", "np.ndarray", "Tensor")
+
+
+def evenly(rows: Rows, most: int) -> Rows:
+    """Return every n-th of rows `(N, ...)`, from the first on, so that `most` are left at most."""
+    return rows[:: max(1, -(-len(rows) // most))]
 
 
 class Reservoir:

@@ -112,7 +112,7 @@ def _faults(description: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         return
     for number, refiner in enumerate(refiners):
         yield from _part_faults(f"refiners.{number}", refiner)
-    for part in ("detector", "refiners"):
+    for part in ("segmenter", "detector", "refiners"):
         for place, network in _networks_in(part, description.get(part, {})):
             yield from _part_faults(place, network)
     if not _is_whole(description.get("min_area", 0)) or description.get("min_area", 0) < 0:
@@ -158,7 +158,7 @@ def _part_faults(place: str, part: Any) -> Iterator[tuple[str, str]]:
 
 
 def _networks_in(place: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Find networks that are described inside a part, as those of an ensemble."""
+    """Find networks that are described inside a part, as that of `sliding` or of an ensemble."""
     named = value.items() if isinstance(value, dict) else enumerate(value)
     for key, one in named:
         if key == "segmenter":

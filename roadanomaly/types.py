@@ -39,6 +39,12 @@ TURNS = "turns"
 """Note of a batch: of a mixture, the number of the source that each crop takes its negatives
 from, as a tuple of one a crop."""
 
+Place = tuple[float, float, float, float]
+"""Top, left, bottom and right edge of what an image shows, as shares of its frame's height and
+width; below 0 and above 1 where it reaches beyond the frame."""
+
+WHOLE: Place = (0.0, 0.0, 1.0, 1.0)
+
 Answer = Literal["logits", "evidence", "masks"]
 """What a segmenter says of an image: class logits a pixel; or masks, and the evidence they give."""
 
@@ -72,12 +78,14 @@ class Frame:
             `IGNORE`.
         anomaly: `(H, W)` uint8 or None: 0 inlier, 1 anomaly, 255 ignore; for sets whose inliers
             carry no classes.
+        place: of a crop, where in the frame it lies; in the mirrored one, where it is mirrored.
     """
 
     id: str
     image: Tensor
     label: Tensor | None = None
     anomaly: Tensor | None = None
+    place: Place = WHOLE
 
     @property
     def truth(self) -> Tensor | None:
@@ -101,7 +109,7 @@ class Frame:
         label, anomaly = (
             None if one is None else change(one) for one in (self.label, self.anomaly)
         )
-        return Frame(self.id, change(self.image), label, anomaly)
+        return replace(self, image=change(self.image), label=label, anomaly=anomaly)
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,7 @@ class Batch:
             type as `image`. A likelihood of the replaced content is taken on it.
         notes: what else a source says of the batch, by the note's name: `ASSUMED`, `REPLACED`,
             `TURNS`, or one that a source brings with it.
+        places: `(B, 4)` float32, the `Place` of each crop in its frame; None for whole frames.
     """
 
     image: Tensor
@@ -124,6 +133,7 @@ class Batch:
     ids: tuple[str, ...]
     original: Tensor | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    places: Tensor | None = None
 
     def note(self, name: str) -> Any:
         """Return what the note called `name` says, or None where there is no such note."""
@@ -173,6 +183,7 @@ class Batch:
                 name: rest(note) if isinstance(note, Tensor) else note
                 for name, note in self.notes.items()
             },
+            places=None if self.places is None else rest(self.places),
         )
 
 
@@ -210,6 +221,7 @@ class Segmentation:
         assumed: the note `ASSUMED` of the batch.
         extra: `(B, E, h, w)` logits beyond the K classes, beside `logits`, or None.
         ids: of the frames, as `named` gives them; empty where they have none, as those of a video.
+        places: of crops in their frames, as `Batch.places`; None for whole frames.
     """
 
     logits: Tensor
@@ -222,6 +234,7 @@ class Segmentation:
     assumed: Tensor | None = None
     extra: Tensor | None = None
     ids: tuple[str, ...] = ()
+    places: Tensor | None = None
 
     @classmethod
     def unasked(cls, image: Tensor) -> Segmentation:

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from roadanomaly.data.class_names import CITYSCAPES
+from roadanomaly.segmenters import SEGMENTERS
 from tests import labelled_layouts, layouts
 from tests.contracts.tiny import NETWORKS
 
@@ -58,8 +60,9 @@ OBJECTS = {"coco": labelled_layouts.coco, "ADEChallengeData2016": labelled_layou
 def tiny(path: Path, folder: Path, *, chained: bool = False) -> dict[str, Any]:
     """Return a recipe that any machine can run in seconds.
 
-    Widths, crops, steps and batches shrink; weights are random; data sets and negatives are made
-    up in their official layouts below `folder`, whose name a run keeps.
+    Widths, crops, steps and batches shrink; weights are random, and a model of the hub is one in a
+    folder; data sets and negatives are made up in their official layouts below `folder`, whose
+    name a run keeps.
 
     Args:
         path: of the recipe.
@@ -79,10 +82,10 @@ def tiny(path: Path, folder: Path, *, chained: bool = False) -> dict[str, Any]:
     elif "generator" in keys:
         small["generator"] = _generator(keys["generator"])
         small["encoder"] = _encoder(keys["encoder"])
-        small["judge"] = _network(keys["judge"])
+        small["judge"] = _network(keys["judge"], folder)
     else:
         if "segmenter" in small:
-            small["segmenter"] = _network(small["segmenter"])
+            small["segmenter"] = _network(small["segmenter"], folder)
         small["detector"] = _narrow(small["detector"], folder if chained else None)
     for key in ("train_data", "val_data", "data", "calibration_data"):
         if key in keys:
@@ -110,17 +113,29 @@ def _flow(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {**spec, **FLOW}
 
 
-def _network(spec: Mapping[str, Any]) -> dict[str, Any]:
+def _network(spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Return the small network of the same kind, with the options that are not of its size."""
-    fetched = ("weights", "model", "encoder_weights")
-    options = {key: value for key, value in spec.items() if key not in fetched}
-    name = spec["name"]
     if "model" in spec:
-        kind = next(kind for part, kind in HUB.items() if part in spec["model"])
-        name = f"transformers {kind}"
-    small = NETWORKS[name].options
+        return {**spec, "model": str(_saved(spec["model"], folder))}
+    fetched = ("weights", "encoder_weights")
+    options = {key: value for key, value in spec.items() if key not in fetched}
+    small = NETWORKS[spec["name"]].options
     assert isinstance(small, dict)
     return {**options, **small}
+
+
+def _saved(model: str, folder: Path) -> Path:
+    """Write a small network of a model's kind as the hub holds it: a backbone knows no classes."""
+    kind = next(kind for part, kind in HUB.items() if part in model)
+    place = folder / model
+    options = NETWORKS[f"transformers {kind}"].options
+    assert isinstance(options, dict)
+    whole = SEGMENTERS.build("transformers", {**options, "classes": CITYSCAPES})
+    network = getattr(whole.network, "backbone", whole.network)
+    if network is whole.network:
+        network.config.id2label = dict(enumerate(CITYSCAPES))
+    network.save_pretrained(place)
+    return place
 
 
 def _generator(spec: Mapping[str, Any]) -> dict[str, Any]:

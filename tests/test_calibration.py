@@ -10,7 +10,7 @@ from scipy import stats
 
 from roadanomaly.calibration import Calibration, calibrate
 from roadanomaly.errors import DataError, OptionError
-from roadanomaly.reservoir import Reservoir
+from roadanomaly.reservoir import Reservoir, evenly
 
 
 def draw(count=200_000, seed=0):
@@ -109,6 +109,16 @@ def test_a_reservoir_keeps_every_place_of_the_stream_alike(sizes):
         counts[kept.values().astype(int)] += 1
         assert len(set(kept.values())) == 8
     assert stats.chisquare(counts).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("most", [1, 7, 100])
+def test_rows_that_are_thinned_evenly_are_no_more_than_asked_for(most):
+    for count in range(300):
+        kept = evenly(np.arange(count), most)
+        assert len(kept) <= most
+        assert count <= most or len(kept) > most // 2
+        assert len(set(np.diff(kept))) <= 1
+        assert not count or kept[0] == 0
 
 
 def test_a_rate_beyond_the_data_is_refused_or_raised_to_what_they_tell():
@@ -240,3 +250,10 @@ def test_named_thresholds_that_make_no_sense_are_refused():
         found.at_sensitivity("low")
     with pytest.raises(OptionError, match="it carries high"):
         found.with_sensitivities({"high": 9.0}).at_sensitivity("low")
+
+
+def test_a_rate_alone_ends_a_threshold_of_the_best_f1():
+    found = made(draw(1000)).with_f1(7.5, "some set").at(way="f1")
+    assert found.at(0.1).threshold == found.threshold_at(0.1)
+    assert found.at(0.1, "f1").threshold == found.at().threshold == 7.5
+    assert found.at(way="conformal").at(0.1).way == "conformal"

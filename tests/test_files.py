@@ -3,7 +3,14 @@
 import pytest
 
 from roadanomaly.errors import DataError, UserError
-from roadanomaly.files import files_named, remove_partial, replacing, write_bytes
+from roadanomaly.files import (
+    check_writable,
+    files_in,
+    files_named,
+    remove_partial,
+    replacing,
+    write_bytes,
+)
 
 
 def half_written(path):
@@ -61,3 +68,18 @@ def test_words_name_files_folders_and_globs_each_file_once(tmp_path):
     for word in ("deeper", "*.gif", "folder.png"):
         with pytest.raises(DataError, match=r"names no picture; .* globs of \.png\."):
             found(word)
+
+
+def test_hidden_files_and_what_lies_in_hidden_folders_are_left_out(tmp_path):
+    top = tmp_path / ".cache" / "set"
+    for name in ("a.png", "b/c.png", "b/._c.png", ".ipynb_checkpoints/a.png", "b/.Trash-0/d/e.png"):
+        write_bytes(top / name, b"x")
+    found = files_in(top, (".png",), recursive=True)
+    assert [path.relative_to(top).as_posix() for path in found] == ["a.png", "b/c.png"]
+
+
+def test_a_folder_is_no_place_to_write_a_file(tmp_path):
+    with pytest.raises(UserError, match="is a folder, and a file is to be written"):
+        check_writable(tmp_path)
+    check_writable(tmp_path / "new" / "file.txt")
+    assert list((tmp_path / "new").iterdir()) == []

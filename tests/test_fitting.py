@@ -7,6 +7,7 @@ import hashlib
 import pytest
 import torch
 
+from roadanomaly.data import DATASETS
 from roadanomaly.data.derived import Resized
 from roadanomaly.data.subset import Picked
 from roadanomaly.detectors.base import Detector, Pass
@@ -73,6 +74,32 @@ def test_a_frame_stays_on_its_side_in_any_set_that_holds_it():
     assert set(held_out) <= set(names(Rounds(), 0.3)[1])
     assert held_in
     assert held_out
+
+
+def joined(*sets):
+    """Return a union of sets of 20 and of 3 drawn frames, of which the small one comes 10 times."""
+    options = {"name": "streets", "height": 32, "width": 64}
+    sets = [{**options, "split": split, "count": n, "share": part} for split, n, part in sets]
+    return DATASETS.build("union", {"sets": sets})
+
+
+@pytest.mark.parametrize("share", [1e-9, 0.1, 0.5, 1 - 1e-9])
+def test_a_frame_that_a_union_repeats_is_on_one_side(share):
+    frames = joined(("train", 20, 2), ("train", 20, 2), ("val", 3, 3))
+    split = split_for(Rounds(), frames, share)
+    held_in, held_out = (set(one.own_ids()) for one in (split.held_in, split.held_out))
+    assert len(split.held_in) + len(split.held_out) == len(frames) == 70
+    assert held_in
+    assert held_out
+    assert not held_in & held_out
+    if share in (0.1, 0.5):
+        first = {one: hashlib.sha256(one.encode()).digest()[0] / 256 for one in held_in | held_out}
+        assert held_out == {name for name, place in first.items() if place < share}
+
+
+def test_one_frame_that_a_union_repeats_cannot_be_split():
+    with pytest.raises(DataError, match="the set has 1: give 2 or more"):
+        split_for(Rounds(), joined(("train", 1, 1), ("train", 1, 3)), 0.5)
 
 
 @pytest.mark.parametrize("share", [1e-9, 1 - 1e-9])

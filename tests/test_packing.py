@@ -104,6 +104,17 @@ def test_a_packed_model_scores_as_one_whose_weights_numpy_rounded(model, tmp_pat
     assert change.moved == pytest.approx(np.mean((before > threshold) != (after > threshold)))
 
 
+def test_a_model_without_a_threshold_has_no_masks_that_could_change(model, tmp_path, capsys):
+    model.calibration = None
+    model.save(tmp_path / "run" / "model", RECORD)
+    assert main(["pack", str(tmp_path / "run"), "--out", str(tmp_path / "small"), *SHAPE]) == 0
+    printed = capsys.readouterr().out
+    assert "largest difference" in printed
+    assert "mask" not in printed
+    held = json.loads((tmp_path / "small" / "model.json").read_text())
+    assert held["record"]["packed"]["mask_pixels_changed"] is None
+
+
 def test_nothing_of_the_machine_is_left():
     found = portable(RECORD)
     assert found["seed"] == 3

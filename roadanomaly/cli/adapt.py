@@ -10,15 +10,18 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
-from roadanomaly.cli.parsing import DEVICES, new_parser, parse
+from roadanomaly.cli.parsing import DEVICES, add_size, new_parser, parse
 from roadanomaly.cli.runs import carry_out
 from roadanomaly.cli.which_model import add_model, the_model
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.ledger import Ledger
 from roadanomaly.locks import holding
-from roadanomaly.negatives import NEGATIVES as NEGATIVE_SOURCES
 from roadanomaly.training.adapt_config import AdaptConfig
-from roadanomaly.training.adapt_parts import load_calibrated, prepare_model
+from roadanomaly.training.adapt_parts import (
+    load_calibrated,
+    negatives_to_learn,
+    prepare_model,
+)
 from roadanomaly.training.adapted import RESULT, SHEET, Adapted
 from roadanomaly.training.run_folder import RunFolder
 from roadanomaly.video.drives import HELD_OUT, LEARN, Sampled, sample
@@ -69,7 +72,7 @@ def _parser() -> ArgumentParser:
     add_model(parser, "the folder of a trained, calibrated one")
     add("--out", type=str, required=True, help="run folder to write")
     add("--frames", type=int, default=160, help="taken from the drives, a quarter to judge on")
-    add("--size", type=int, nargs=2, default=None, help="height and width to bring frames to")
+    add_size(parser, "height and width to bring frames to")
     add("--fps", type=float, default=0.0, help="of the drives, where images do not say it")
     add("--negatives", type=part, default=None, help="a source to learn from beside drawn objects")
     add("--moves", type=str, default="correction", help="what learns: correction, heads or all")
@@ -87,11 +90,15 @@ def _begun(folder: RunFolder, given: Namespace) -> AdaptConfig:
     """Return the config of the run that is to be continued.
 
     Raises:
-        OptionError: drives were given, too.
+        OptionError: something else was asked for, too.
         DataError: there is no such run.
     """
-    if given.drives or given.model:
-        msg = "--resume goes on with the drives and the model of the run; leave them out."
+    usual = _parser().get_defaults().as_dict()
+    told = {key: given[key] or None for key in usual if key not in ("out", "resume")}
+    asked = [key for key, value in told.items() if value != (usual[key] or None)]
+    if asked:
+        named = ", ".join("the drives" if key == "drives" else f"--{key}" for key in asked)
+        msg = f"--resume goes on with all that the run was told; leave them out: {named}."
         raise OptionError(msg)
     try:
         held = yaml.safe_load((folder.path / "config.yaml").read_text())
@@ -118,15 +125,14 @@ def _new(folder: RunFolder, given: Namespace) -> AdaptConfig:
         msg = f"--frames is {given.frames}; give at least 8."
         raise OptionError(msg)
     if given.size and min(given.size) < 32:
-        msg = f"--size must be a height and a width of at least 32 pixels, not {given.size}."
+        msg = f"--size must be a height and a width of at least 32 pixels, not {list(given.size)}."
         raise OptionError(msg)
     folder.require_free()
     config = _config(folder, given, Sampled(1, 1, 0.0))
     prepare_model(load_calibrated(config.model), config)
-    NEGATIVE_SOURCES.from_spec(config.negatives)
+    negatives_to_learn(config.negatives)
     Ledger(folder.path).claim([f"{FRAMES}/", RESULT, SHEET])
-    size = tuple(given.size) if given.size else None
-    sampled = sample(given.drives, given.frames, folder.path / FRAMES, size)
+    sampled = sample(given.drives, given.frames, folder.path / FRAMES, given.size)
     sys.stderr.write(
         f"{sampled.learn} frames to learn from, {sampled.held_out} held out to judge on\n"
     )

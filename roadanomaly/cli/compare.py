@@ -15,6 +15,7 @@ from roadanomaly.report.compare_page import write_comparison
 from roadanomaly.report.comparison import Comparison, compare, pair_up, read_runs
 from roadanomaly.report.tables.compared import (
     difference_table,
+    differences_note,
     notes,
     published_note,
     set_names,
@@ -30,7 +31,7 @@ roadanomaly compare runs/a runs/b runs/c --published --table paper.tex table.md
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Compare, print, write the page and the tables."""
+    """Compare, write the page and the tables, and print."""
     parser = new_parser("compare", __doc__ or "", EXAMPLES)
     parser.usage = "roadanomaly compare RUN [RUN ...] [--out FILE] [options]"
     parser.add_argument(
@@ -78,11 +79,11 @@ def run(arguments: Sequence[str]) -> None:
             seed=given.seed,
             step=bar.update,
         )
-    sys.stdout.write(format_comparison(comparison, with_published=given.published))
     write_comparison(Path(given.out), comparison, with_published=given.published)
     for path in tables:
         write_table(path, side_by_side(comparison, with_published=given.published))
         write_table(differences_path(path), difference_table(comparison.pairs))
+    sys.stdout.write(format_comparison(comparison, with_published=given.published))
     sys.stdout.write(f"\nwritten: {', '.join(map(str, written))}\n")
 
 
@@ -101,6 +102,7 @@ def format_comparison(comparison: Comparison, *, with_published: bool = False) -
         differences = differences.without("set")
     confidence = f"{100 * comparison.confidence:g} %"
     lines += ["", f"differences in points, {confidence} intervals over frames"]
+    lines += [differences_note(comparison)]
     lines += ["", to_text(differences)]
     if found := notes(comparison):
         lines += ["", *(f"warning: {text}" for text in found)]

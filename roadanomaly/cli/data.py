@@ -9,6 +9,7 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 
+from roadanomaly.catalogue import check_types
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.data import DATASETS, coco
 from roadanomaly.data.benchmark import BenchmarkSet
@@ -65,13 +66,14 @@ def _coco(given: Namespace) -> tuple[list[str], list[str]]:
     """Return the card and the diagnosis of COCO, which is no set of frames.
 
     Raises:
-        OptionError: an option that it lacks.
+        OptionError: an option that it lacks, or a value of a type that no benchmark's set takes.
     """
     asked = {"root": given.root, "split": given.split, **given.data}
     for option in asked:
         if option not in ("root", "split"):
             msg = f"`{option}` is not an option of `coco`; {nearest(option, ('root', 'split'))}"
             raise OptionError(msg)
+    check_types(BenchmarkSet, asked, "the data set `coco`")
     return coco.CARD.as_lines(), coco.diagnose(asked["root"], asked["split"], given.limit)
 
 
@@ -79,6 +81,7 @@ def _benchmark(kind: type[BenchmarkSet], given: Namespace) -> tuple[list[str], l
     """Return the card and the diagnosis of a benchmark's set."""
     options = dict(given.data)
     DATASETS.check_options(kind.card.name, options)
+    DATASETS.check_types(kind.card.name, options)
     root, split = options.pop("root", given.root), options.pop("split", given.split)
     found = diagnose(kind, root, split=split, limit=given.limit, options=options)
     return kind.card.as_lines(), list(found.lines)

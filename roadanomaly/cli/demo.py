@@ -204,7 +204,7 @@ def _real() -> Shown:
 
 
 def _compare(out: Path, shown: Shown, device: torch.device) -> None:
-    """Score all detectors on both segmenters, print both tables and draw the gallery."""
+    """Score all detectors on both segmenters, draw the gallery and print both tables."""
     say("3/3  every detector on both")
     test, inliers = shown.test, shown.inliers
     kept: dict[str, dict[str, np.ndarray]] = {}
@@ -223,14 +223,16 @@ def _compare(out: Path, shown: Shown, device: torch.device) -> None:
     last = DETECTORS.name_of(shown.after.detector)
     first = _evaluate(shown.before.to(device), inliers, test, keep("before", shown.judged))
     second = _evaluate(shown.after.to(device), inliers, test, keep("after", last))
-    for title, found in (("before", first), ("after", second)):
+    both = {"before": first, "after": second}
+    for title, found in both.items():
         write = functools.partial(write_pages, findings=found, title=title)
         EvaluationFolder(out / title).publish(
             found, run_record(data=test.record()), [SCORED], write
         )
-        sys.stdout.write(f"\n{title.upper()}\n{format_table(found)}\n")
     exhibits = [_exhibit(frame, kept[frame.id], shown.after) for frame in test if frame.id in kept]
     write_image(out / GALLERY, draw_gallery(exhibits, shown.titles))
+    for title, found in both.items():
+        sys.stdout.write(f"\n{title.upper()}\n{format_table(found)}\n")
 
 
 def _evaluate(model: Model, inliers: FrameSet, test: FrameSet, seen: Seen) -> list[Findings]:
@@ -260,6 +262,5 @@ def _exhibit(frame: Frame, scores: dict[str, np.ndarray], model: Model) -> Exhib
 
 
 def say(text: str) -> None:
-    """Print a step of the demonstration."""
-    sys.stdout.write(f"\n{text}\n")
-    sys.stdout.flush()
+    """Tell a step of the demonstration, beside its results."""
+    sys.stderr.write(f"\n{text}\n")

@@ -17,7 +17,7 @@ from roadanomaly.cli.evaluation_jobs import (
     tasks_of,
     with_calibrations,
 )
-from roadanomaly.cli.parsing import DEVICES, new_parser, parse
+from roadanomaly.cli.parsing import DEVICES, add_size, new_parser, parse
 from roadanomaly.cli.progress import View, watch
 from roadanomaly.cli.which_model import add_model
 from roadanomaly.data import DATASETS
@@ -54,6 +54,9 @@ roadanomaly evaluate runs/a --on laf --root /data --precision bf16 --batch 8
 torchrun --nproc-per-node 4 -m roadanomaly evaluate runs/a --on laf --root /data
 """
 
+AUTO = "auto"
+"""Of `--detectors`: those that need no preparation and suit the network."""
+
 MOST_AT_ONCE = 1024
 """Processes, or threads; of far more, the system's own libraries crash."""
 
@@ -86,7 +89,7 @@ def _parser() -> ArgumentParser:
     add("--on", required=True, type=str, help=f"data sets, by comma: {', '.join(DATASETS)}")
     add("--root", type=str, default=None, help="folder that holds the sets' folders, or is the set")
     add("--data", type=dict[str, Any], default={}, help="options of the set: --data.split")
-    add("--size", type=tuple[int, int], default=None, help="height and width to resize frames to")
+    add_size(parser, "height and width to resize frames to, those of --validate_on too")
     add(
         "--negatives",
         type=dict[str, Any],
@@ -106,9 +109,9 @@ def _parser() -> ArgumentParser:
     add(
         "--detectors",
         type=str,
-        default="auto",
+        default=AUTO,
         help="besides the runs' own, by comma, or `none`; auto: untrained ones that the network "
-        f"suits; all: {', '.join(DETECTORS)}",
+        f"suits; known: {', '.join(DETECTORS)}",
     )
     add("--scores", type=str, default=None, help="folder of score maps named by frame id, no model")
     add("--mode", type=str, default="both", help=f"numbers: {', '.join(MODES)}")
@@ -149,15 +152,8 @@ def _check(given: Namespace) -> None:
         if getattr(given, name) > MOST_AT_ONCE:
             msg = f"--{name} is {getattr(given, name)}; give at most {MOST_AT_ONCE}."
             raise OptionError(msg)
-    if given.scores and (given.runs or given.segmenter or given.model):
-        msg = (
-            "--scores takes maps from files; leave out the runs, --model and --segmenter, or "
-            "--scores."
-        )
-        raise OptionError(msg)
-    if given.scores and given.precision != "f32":
-        msg = "--precision is of networks, and --scores takes maps from files; leave out one."
-        raise OptionError(msg)
+    if given.scores:
+        _check_stored(given)
     if given.validation_scores and not (given.scores and given.validate_on):
         msg = "--validation_scores belongs to --scores and --validate_on; give all three."
         raise OptionError(msg)
@@ -166,9 +162,35 @@ def _check(given: Namespace) -> None:
         raise OptionError(msg)
 
 
+def _check_stored(given: Namespace) -> None:
+    """Refuse beside stored score maps what only networks heed, or what the maps know nothing of."""
+    if given.runs or given.segmenter or given.model:
+        msg = (
+            "--scores takes maps from files; leave out the runs, --model and --segmenter, or "
+            "--scores."
+        )
+        raise OptionError(msg)
+    if given.precision != "f32":
+        msg = "--precision is of networks, and --scores takes maps from files; leave out one."
+        raise OptionError(msg)
+    if given.detectors != AUTO:
+        msg = (
+            f"--detectors {given.detectors} is put on networks, and --scores takes maps from "
+            "files; leave out one."
+        )
+        raise OptionError(msg)
+    if given.negatives:
+        msg = (
+            "--negatives changes the frames, and the maps of --scores are of the frames as they "
+            "are; leave out one."
+        )
+        raise OptionError(msg)
+
+
 def _run(given: Namespace, out: EvaluationFolder, team: Team, record: dict[str, Any]) -> None:
     torch.manual_seed(given.seed)
     tasks, validation = team.agree(lambda: tasks_of(given, gather_jobs(given, team)))
+    tasks, validation = _as_led(tasks, team), _as_led(validation, team)
     keys = [one.key for one in (*tasks, *validation)]
     dropped = team.lead(lambda: drop_others(out.partial, keys))
     if dropped and team.leads:
@@ -186,7 +208,13 @@ def _run(given: Namespace, out: EvaluationFolder, team: Team, record: dict[str, 
             "scores": [task.job.source.record for task in tasks],
             "batch": max(task.job.batch for task in tasks),
         }
-        _write(given, out, tasks, findings, {**record, **known})
+        _write(out, tasks, findings, {**record, **known})
+
+
+def _as_led(tasks: Sequence[Task], team: Team) -> list[Task]:
+    """Take the first process's keys, whose data may lie elsewhere than another machine's."""
+    keys = team.lead(lambda: [one.key for one in tasks])
+    return [replace(one, key=key) for one, key in zip(tasks, keys, strict=True)]
 
 
 def _score(task: Task, given: Namespace, out: EvaluationFolder, team: Team) -> list[Findings]:
@@ -204,19 +232,19 @@ def _score(task: Task, given: Namespace, out: EvaluationFolder, team: Team) -> l
 
 
 def _write(
-    given: Namespace,
     out: EvaluationFolder,
     tasks: Sequence[Task],
     findings: list[Findings],
     record: dict[str, Any],
 ) -> None:
-    findings.sort(key=lambda found: given.on.split(",").index(found.set))
-    for text in (format_table(findings), format_spread(findings), format_thresholds(findings)):
-        if text:
-            sys.stdout.write(text + "\n\n")
+    order = [task.job.protocol.name for task in tasks]
+    findings.sort(key=lambda found: order.index(found.set))
     title = out.path.resolve().name
     keys = [task.key for task in tasks]
     out.publish(findings, record, keys, lambda new: write_pages(new, findings, title))
+    for text in (format_table(findings), format_spread(findings), format_thresholds(findings)):
+        if text:
+            sys.stdout.write(text + "\n\n")
     shown = [path for path in out.path.iterdir() if not path.name.startswith(".")]
     held = sorted(path.name + "/" * path.is_dir() for path in shown)
     sys.stdout.write(f"written to {out.path}: {', '.join(held)}\n")

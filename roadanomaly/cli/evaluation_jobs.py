@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from roadanomaly.cli.which_model import the_model
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.derived import Resized
 from roadanomaly.data.ground import OnGround
+from roadanomaly.data.roots import data_root
 from roadanomaly.errors import OptionError
 from roadanomaly.evaluation.evaluate import calibrate_on
 from roadanomaly.evaluation.folder import EvaluationFolder
@@ -95,8 +96,8 @@ def tasks_of(given: Namespace, sources: Sequence[ScoreSource]) -> tuple[list[Tas
     common: dict[str, Any] = {"mode": given.mode, "rates": _rates(given.rates), "seed": given.seed}
     tasks = []
     for name in names:
-        frames = _frames(name, given.root, given.data, given.track, alone=len(names) == 1)
-        frames = _changed(frames, given)
+        spec = _spec(name, given.root, given.data, given.track, alone=len(names) == 1)
+        frames = _changed(DATASETS.from_spec(spec), given, given.negatives)
         jobs = [
             Job(
                 source,
@@ -108,11 +109,11 @@ def tasks_of(given: Namespace, sources: Sequence[ScoreSource]) -> tuple[list[Tas
             )
             for source in sources
         ]
-        tasks += [Task(job, _key(job, given, given.pictures)) for job in jobs]
+        tasks += [Task(job, _key(job, given, spec, given.pictures)) for job in jobs]
     if not given.validate_on:
         return tasks, []
-    frames = _frames(given.validate_on, given.root, given.validation, given.track, alone=False)
-    frames = OnGround(frames) if given.region == "road" else frames
+    spec = _spec(given.validate_on, given.root, given.validation, given.track, alone=False)
+    frames = _changed(DATASETS.from_spec(spec), given, {})
     if given.validation_scores:
         name = next(iter(sources[0].supervision))
         sources = [FolderScores(name, open_scores(given.validation_scores))]
@@ -121,7 +122,7 @@ def tasks_of(given: Namespace, sources: Sequence[ScoreSource]) -> tuple[list[Tas
         Job(source, frames, protocol, batch=frames_together(given.batch, source.device), **common)
         for source in sources
     ]
-    return tasks, [Task(job, _key(job, given, 0)) for job in jobs]
+    return tasks, [Task(job, _key(job, given, spec, 0)) for job in jobs]
 
 
 def _rates(text: str | None) -> tuple[float, ...]:
@@ -136,10 +137,10 @@ def _rates(text: str | None) -> tuple[float, ...]:
     return rates
 
 
-def _frames(
+def _spec(
     name: str, root: str | None, options: dict[str, Any], track: str | None, *, alone: bool
-) -> FrameSet:
-    """Build a data set; of several, those that have no `root` do without it."""
+) -> dict[str, Any]:
+    """Return a data set's name and options; of several, those that have no `root` do without it."""
     takes = DATASETS.options(name)
     if name not in PROTOCOLS:
         msg = f"{name} joins sets to train on, and no benchmark scores it; name the sets, by comma."
@@ -150,25 +151,26 @@ def _frames(
     region = PROTOCOLS[name].region
     if track and region:
         spec.setdefault(region, track)
-    return DATASETS.from_spec(spec)
+    return spec
 
 
-def _changed(frames: FrameSet, given: Namespace) -> FrameSet:
+def _changed(frames: FrameSet, given: Namespace, negatives: Mapping[str, Any]) -> FrameSet:
     """Resize the frames, put negatives into them, and restrict them to the road, as asked."""
     if given.size:
         frames = Resized(frames, given.size)
-    if given.negatives:
-        frames = MixedFrames(frames, NEGATIVES.from_spec(given.negatives))
+    if negatives:
+        frames = MixedFrames(frames, NEGATIVES.from_spec(negatives))
     return OnGround(frames) if given.region == "road" else frames
 
 
-def _key(job: Job, given: Namespace, pictures: int) -> str:
+def _key(job: Job, given: Namespace, spec: Mapping[str, Any], pictures: int) -> str:
     return fingerprint(
         {
             "set": job.protocol.name,
+            "options": spec,
+            "below": [str(Path.cwd()), str(data_root().resolve())],
             "data": job.frames.record(),
             "ids": job.frames.frame_ids(),
-            "root": str(Path(given.root).resolve()) if given.root else None,
             "negatives": given.negatives,
             "source": job.source.fingerprint,
             "halves": job.mode == "official",

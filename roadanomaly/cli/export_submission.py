@@ -17,6 +17,7 @@ from typing import Any
 from jsonargparse.typing import NonNegativeInt
 from tqdm import tqdm
 
+from roadanomaly.calibration import Calibration
 from roadanomaly.cli.computing import add_computing, check_computing
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import DEVICES, new_parser, parse
@@ -25,6 +26,7 @@ from roadanomaly.data.benchmark import BenchmarkSet
 from roadanomaly.data.roots import shorten
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.errors import DataError, OptionError, nearest
+from roadanomaly.evaluation.sources import options_of
 from roadanomaly.evaluation.submission import BENCHMARKS, Submission
 from roadanomaly.evaluation.submission.base import Settings, Track
 from roadanomaly.evaluation.submission.export import Export, Report
@@ -36,7 +38,7 @@ from roadanomaly.files import in_words
 from roadanomaly.locks import holding
 from roadanomaly.model import Model, load
 from roadanomaly.models import folder_of
-from roadanomaly.weights_hash import weights_hash
+from roadanomaly.weights_hash import spelled, weights_hash
 
 EXAMPLES = """
 roadanomaly export submission --for smiyc-anomaly --root /data --out out/anomaly
@@ -147,25 +149,37 @@ def _with_advice(error: DataError, kind: type[Submission], chosen: str | None) -
 
 
 def _settings(given: Any, model: Model | None) -> Settings:
-    threshold = given.threshold
-    if given.false_alarms is not None and (model is None or model.calibration is None):
-        msg = "--false_alarms needs a calibrated model: `roadanomaly fit`. Or give --threshold."
-        raise OptionError(msg)
-    if threshold is None and model is not None and model.calibration is not None:
-        calibration = model.calibration
-        rate = calibration.rate if given.false_alarms is None else given.false_alarms
-        threshold = calibration.threshold_at(rate)
     area = given.min_area
     if area is None:
         area = MIN_AREA if model is None else model.min_area
     return Settings(
         method=_method(given),
-        threshold=threshold,
+        threshold=_threshold(given, None if model is None else model.calibration),
         min_area=area,
         paper=given.paper,
         code=given.code,
         model=None if given.model is None else folder_of(given.model),
+        precision=given.precision,
     )
+
+
+def _threshold(given: Any, calibration: Calibration | None) -> float | None:
+    """Return the score that pixels of an object exceed: as given, or as the model would set it.
+
+    Raises:
+        OptionError: two were given, or a rate without a calibration that could tell its threshold.
+    """
+    if given.false_alarms is None:
+        saved = None if calibration is None else calibration.threshold
+        return saved if given.threshold is None else given.threshold
+    if given.threshold is not None:
+        msg = "--threshold and --false_alarms both set the threshold; give one of them."
+        raise OptionError(msg)
+    if calibration is None:
+        msg = "--false_alarms needs a calibrated model: `roadanomaly fit`. Or give --threshold."
+        raise OptionError(msg)
+    way = "rate" if calibration.way == "f1" else calibration.way  # F1 promises no rate
+    return calibration.threshold_by(way, given.false_alarms)
 
 
 def _method(given: Any) -> str:
@@ -183,7 +197,7 @@ def _method(given: Any) -> str:
 def _source(given: Any, model: Model | None, kind: type[Submission]) -> Source:
     if model is None:
         return StoredMaps(Path(given.scores), with_classes=kind.wants_classes)
-    parts = (model.segmenter.options(), model.detector.options(), weights_hash(model.networks))
+    parts = (spelled(model.segmenter), options_of(model.head), weights_hash(model.networks))
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
     half = "" if model.precision == "f32" else f" {model.precision}"
     identity = f"{DETECTORS.name_of(model.detector)} {digest}{half}"

@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from jsonargparse import Namespace
 
-from roadanomaly.calibration import calibrate, check_rate
+from roadanomaly.calibration import calibrate, check_rate, just_below
 from roadanomaly.cli.computing import check_computing, frames_together
 from roadanomaly.cli.models import pick_device
-from roadanomaly.cli.parsing import DEVICES, new_parser, parse
+from roadanomaly.cli.parsing import DEVICES, add_size, new_parser, parse
 from roadanomaly.cli.which_model import add_model, the_model
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.derived import Resized
 from roadanomaly.detectors import DETECTORS
+from roadanomaly.detectors.supervision import FOREIGN
 from roadanomaly.errors import DataError, OptionError
-from roadanomaly.evaluation.thresholds import just_below
 from roadanomaly.evaluation.truth import truth_of
 from roadanomaly.fitting import fit, fit_refiners
 from roadanomaly.folders import require_replaceable
@@ -35,6 +35,7 @@ from roadanomaly.refiners import REFINERS
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.fit_config import FitConfig
 from roadanomaly.training.record import run_record
+from roadanomaly.training.values import refuse_blank
 from roadanomaly.weights_hash import weights_hash
 
 EXAMPLES = """
@@ -62,14 +63,13 @@ def run(arguments: Sequence[str]) -> None:
     parser.usage = "roadanomaly fit [CONFIG] [--KEY VALUE ...]"
     parser.add_argument("--config", action="config", help="YAML file of these keys; same as CONFIG")
     parser.add_class_arguments(FitConfig, skip={"size"})
-    parser.add_argument(
-        "--size", type=int, nargs=2, default=None, help="height and width to bring frames to"
-    )
+    add_size(parser, "height and width to bring frames to, all of --data and --*_data")
     add_model(parser)
     parser.add_argument("--device", type=str, default="auto", help=DEVICES)
     if arguments and not arguments[0].startswith("-"):
         arguments = ["--config", *arguments]
     given = parse(parser, arguments)
+    refuse_blank(FitConfig, _config(given), "config")
     check_computing(given.precision, given.batch)
     check_rate(given.false_alarms)
     require_replaceable(Path(given.out) / "model", FILES)
@@ -87,7 +87,7 @@ def _fit(given: Namespace) -> None:
     frames = _frames(given.data, given.size, "--data")
     learns = [model.detector] if given.detector else []
     asked = [*learns, *(model.head.refiners if given.refiners is not None else ())]
-    if any(one.supervision == "negatives" for one in asked):
+    if any(one.supervision in FOREIGN for one in asked):
         refuse_test(frames)
     if given.negatives:
         frames = MixedFrames(frames, NEGATIVES.from_spec(given.negatives))
@@ -98,7 +98,7 @@ def _fit(given: Namespace) -> None:
     held_out = _frames(calibration, given.size, by)
     validation = None
     if given.validation_data:
-        validation = DATASETS.from_spec(given.validation_data, "--validation_data")
+        validation = _frames(given.validation_data, given.size, "--validation_data")
     if model.detector.kind == "fit" and given.detector:
         fit(model, frames, given.held_out, batch)
     if given.refiners is not None:
@@ -117,7 +117,7 @@ def _fit(given: Namespace) -> None:
         start_weights=weights_hash(model.segmenter),
         fit_data=frames.record(),
         calibration_data=held_out.record(),
-        validation_data=given.validation_data,
+        validation_data=None if validation is None else validation.record(),
     )
     model.save(f"{given.out}/model", made)
     sys.stdout.write(
@@ -131,14 +131,14 @@ def _config(given: Namespace) -> dict[str, Any]:
     return {one.name: given[one.name] for one in fields(FitConfig)}
 
 
-def _frames(part: dict[str, Any], size: list[int] | None, given_by: str) -> FrameSet:
+def _frames(part: dict[str, Any], size: tuple[int, int] | None, given_by: str) -> FrameSet:
     frames = DATASETS.from_spec(part, given_by)
     if size is None:
         return frames
     if min(size) < 1:
-        msg = f"`--size` must be a height and a width of at least 1 pixel, not {size}."
+        msg = f"`--size` must be a height and a width of at least 1 pixel, not {list(size)}."
         raise OptionError(msg)
-    return Resized(frames, (size[0], size[1]))
+    return Resized(frames, size)
 
 
 def held_out_part(data: dict[str, Any]) -> dict[str, Any]:

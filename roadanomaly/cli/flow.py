@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from roadanomaly.cli.models import pick_device
-from roadanomaly.cli.parsing import DEVICES, new_parser, parse
+from roadanomaly.cli.parsing import DEVICES, add_size, new_parser, parse
 from roadanomaly.cli.runs import read_run, start
 from roadanomaly.data import DATASETS
 from roadanomaly.data.images import write_image
@@ -71,7 +71,7 @@ def sample(arguments: Sequence[str]) -> None:
     parser.add_argument("run", type=str, help="run folder of `flow train` or of a joint training")
     parser.add_argument("--out", type=str, default=None, help="folder; default: the run folder")
     parser.add_argument("--count", type=int, default=32, help="samples in the grid")
-    parser.add_argument("--size", type=int, nargs=2, default=[64, 64], help="height and width")
+    add_size(parser, "height and width of a sample", (64, 64))
     parser.add_argument("--temperature", type=float, default=1.0, help="deviation of the latents")
     parser.add_argument(
         "--data", type=dict[str, Any], default=None, help="scenes; default: the run's `val_data`"

@@ -6,6 +6,7 @@ Widens what counts as an inlier: train on the result as a set `folder` of kind `
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,8 @@ def _label_all(teacher: Teacher, paths: Sequence[Path], out: Path, unsure_id: in
 
 
 def _refuse_doubles(paths: Sequence[Path]) -> None:
-    names = [path.stem for path in paths]
-    double = sorted({name for name in names if names.count(name) > 1})
+    names = Counter(path.stem for path in paths)
+    double = sorted(name for name, count in names.items() if count > 1)
     if double:
         msg = (
             f"{len(double)} names occur twice ({', '.join(double[:3])}), and a class map is named "

@@ -20,6 +20,7 @@ CATALOGUES = {
     "segmenters": "SEGMENTERS",
     "detectors": "DETECTORS",
     "negatives": "NEGATIVES",
+    "refiners": "REFINERS",
     "flows": "FLOWS",
     "generators": "GENERATORS",
     "encoders": "ENCODERS",

@@ -26,7 +26,7 @@ from roadanomaly.locks import holding
 from roadanomaly.mining.asked import ASKED, keep_asked, model_hash
 from roadanomaly.mining.clip import Task, mine_clip
 from roadanomaly.mining.index import INDEX, is_mined, write_index
-from roadanomaly.mining.spread import Worker, find_clips, mine_here, mine_on_ray
+from roadanomaly.mining.spread import Worker, find_clips, mine_here, mine_on_ray, others_found
 from roadanomaly.runtimes import Runtime, Scorer
 from roadanomaly.runtimes.gathering import Gathering
 from roadanomaly.runtimes.ready import Opened
@@ -78,6 +78,7 @@ def run(arguments: Sequence[str]) -> None:
     )
     options.add_model_options(parser)
     options.add_source_options(parser)
+    options.add_playing_options(parser)
     given = parse(parser, arguments)
     check_thresholds(given)
     readings = options.inputs("clip", SUFFIXES, recursive=True)
@@ -100,8 +101,8 @@ def _mine(given: Namespace) -> None:
     out = Path(given.out)
     check_writable(out / "index.html")
     tasks = find_clips(given.sources, out)
-    own = (*INDEX, ASKED)
-    Ledger(out).claim(own, own if is_mined(out) else ())
+    files = (*INDEX, ASKED)
+    Ledger(out).claim(files, files if is_mined(out) else ())
     keep_asked(out, {"model": model_hash(given.model), **{key: given[key] for key in DECIDE}})
     waiting = [task for task in tasks if task.found is None]
     sys.stderr.write(f"{len(tasks)} clips, {len(tasks) - len(waiting)} of them mined before\n")
@@ -113,7 +114,8 @@ def _mine(given: Namespace) -> None:
         else mine_here(tasks, new_worker, at_once)
     )
     silent = not sys.stderr.isatty()
-    records = list(tqdm(mined, total=len(tasks), unit="clip", disable=silent, leave=False))
+    own = list(tqdm(mined, total=len(tasks), unit="clip", disable=silent, leave=False))
+    records = [*own, *others_found(out, tasks)]
     write_index(out, records, f"Model {given.model}")
     events = sum(len(record["events"]) for record in records)
     sys.stdout.write(
@@ -124,7 +126,7 @@ def _mine(given: Namespace) -> None:
             "note: clips that were mined before without --frames have no frames; mine them into "
             "another folder for these.\n"
         )
-    broken = [record for record in records if record["error"]]
+    broken = [record for record in own if record["error"]]
     if broken:
         lines = "\n  ".join(f"{record['clip']}: {record['error']}" for record in broken)
         msg = f"{len(broken)} clips could not be used:\n  {lines}"

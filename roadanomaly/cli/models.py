@@ -15,7 +15,7 @@ from roadanomaly.detectors.head import Head
 from roadanomaly.errors import OptionError
 from roadanomaly.model import Model, load
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
-from roadanomaly.weights_hash import weights_hash
+from roadanomaly.weights_hash import network_key
 
 UNTRAINED = ("msp", "max_logit", "entropy", "energy", "rba", "eam", "mask2anomaly")
 
@@ -49,16 +49,18 @@ def pick_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    msg = (
+        f"--device {name}: not usable here; `cpu` always is, `cuda` and `cuda:1` are GPUs, "
+        "`auto` takes the best."
+    )
     try:
         gpu = "cuda" if torch.cuda.is_available() else "mps"
         device = torch.device(gpu if name == "gpu" else name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        msg = (
-            f"--device {name}: not usable here; `cpu` always is, `cuda` and `cuda:1` are GPUs, "
-            "`auto` takes the best."
-        )
         raise OptionError(msg) from error
+    if device.type == "meta":
+        raise OptionError(msg)
     return device
 
 
@@ -68,7 +70,7 @@ def gather(
     names: Sequence[str] | None,
     device: torch.device,
 ) -> list[Group]:
-    """Load the runs and attach the named detectors, grouped by equal segmenter weights.
+    """Load the runs and attach the named detectors, grouped by equal segmenters.
 
     Args:
         runs: folders that `train`, `fit` or `Model.save` wrote.
@@ -88,7 +90,7 @@ def gather(
         _place(groups, load(run, device), run)
     if segmenter is not None:
         network = SEGMENTERS.from_spec(segmenter).to(device).eval()
-        groups.setdefault(weights_hash(network), Group(network, label=segmenter["name"]))
+        groups.setdefault(network_key(network), Group(network, label=segmenter["name"]))
     for group in groups.values():
         for name in suited(group.segmenter) if names is None else names:
             if name not in group.heads and name not in group.first:
@@ -104,7 +106,7 @@ def suited(segmenter: Segmenter) -> list[str]:
 
 
 def _place(groups: dict[str, Group], model: Model, run: str) -> None:
-    key, label = weights_hash(model.segmenter), label_of(run)
+    key, label = network_key(model.segmenter), label_of(run)
     group = groups.setdefault(key, Group(model.segmenter, label=label))
     name = kind = DETECTORS.name_of(model.detector)
     if kind in group.first:

@@ -166,7 +166,9 @@ def _in_words(change: Change, frames: str) -> str:
     found = change.agreement
     ranks = found.rank_correlation()
     told = "not defined" if ranks is None else f"{ranks:.6f}"
+    moved = change.moved
+    masks = "" if moved is None else f"; the mask changes on {100 * moved:.3g} % of pixels"
     return (
         f"scores on {frames}: largest difference {found.largest:.3g}, mean {found.mean:.3g}, "
-        f"rank correlation {told}; the mask changes on {100 * change.moved:.3g} % of pixels"
+        f"rank correlation {told}{masks}"
     )

@@ -19,8 +19,8 @@ from roadanomaly.errors import OptionError, nearest
 DEVICES = "cpu, cuda, cuda:1 or auto"
 """What `--device` takes, for its help."""
 
-LONGEST_SIDE = 2**15
-"""Pixels; larger frames no decoder scales."""
+LONGEST_SIDE, MOST_PIXELS = 2**15, 2**28
+"""Larger frames no decoder scales, and no memory holds."""
 
 WHOLE = {"NonNegativeInt": "0 or more", "PositiveInt": "1 or more"}
 """Types of whole numbers, and which of them they take."""
@@ -49,6 +49,7 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
             variable that is not set), a seed that no generator takes, or a whole number beyond
             64 bits.
     """
+    arguments = _with_sizes_joined(arguments)
     known = [flag for action in parser._actions for flag in action.option_strings]
     for word in arguments:
         flag = word.split("=", 1)[0]
@@ -56,12 +57,29 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
             msg = f"`{flag}` is not an option; {nearest(flag, known)}"
             raise OptionError(msg)
     try:
-        given = parser.parse_args(list(arguments))
+        given = parser.parse_args(arguments)
     except ArgumentError as error:
         raise OptionError(_refusal(parser, error)) from error
     for action in parser._actions:
         _check_value(action, given.get(action.dest))
     return given
+
+
+def add_size(parser: ArgumentParser, text: str, default: tuple[int, int] | None = None) -> None:
+    """Add `--size HEIGHT WIDTH`, which config files write as `size: [HEIGHT, WIDTH]`."""
+    told = f"{text}, as 720 960"
+    parser.add_argument("--size", type=tuple[int, int], default=default, help=told)
+
+
+def _with_sizes_joined(arguments: Sequence[str]) -> list[str]:
+    """Write `--size 720 960` as `--size [720,960]`, one word whatever follows."""
+    words = list(arguments)
+    places = [place for place, word in enumerate(words) if word == "--size"]
+    for place in reversed(places):
+        sides = words[place + 1 : place + 3]
+        if len(sides) == 2 and all(side.isdecimal() for side in sides):
+            words[place + 1 : place + 3] = [f"[{sides[0]},{sides[1]}]"]
+    return words
 
 
 def _refusal(parser: ArgumentParser, error: ArgumentError) -> str:
@@ -92,6 +110,8 @@ def _in_a_line(message: str) -> str:
     if not (found and types):
         return " ".join(message.split())
     takes = " or ".join(re.sub(r"<class '(.+?)'>|typing\.", r"\1", one) for one in types)
+    if found[1] == "size":
+        takes = "a height and a width, as --size 720 960"
     return f"`--{found[1]}` is {found[2].strip()}; it takes {takes.replace('NoneType', 'null')}."
 
 
@@ -119,15 +139,16 @@ def frame_size(text: str, order: str = "HxW") -> tuple[int, int]:
         order: `HxW` or `WxH`.
 
     Raises:
-        OptionError: not such a text, or a side of less than 32 or more than 32,768 pixels.
+        OptionError: not such a text, a side of less than 32 or more than 32,768 pixels, or more
+            than 2^28 pixels in all.
     """
-    parts = text.lower().split("x")
+    parts = text.lower().replace("×", "x").split("x")
     fits = [part.isdecimal() and 32 <= int(part) <= LONGEST_SIDE for part in parts]
-    if len(parts) != 2 or not all(fits):
+    if len(parts) != 2 or not all(fits) or int(parts[0]) * int(parts[1]) > MOST_PIXELS:
         example = "512x1024" if order == "HxW" else "1024x512"
         msg = (
             f"--size {text}: give {order} with sides of at least 32 pixels, and at most "
-            f"{LONGEST_SIDE}, as {example}."
+            f"{LONGEST_SIDE}, {MOST_PIXELS / 1e6:.0f} million pixels in all, as {example}."
         )
         raise OptionError(msg)
     first, second = map(int, parts)

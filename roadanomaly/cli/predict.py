@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -230,9 +231,9 @@ def explained(model: Model, image: Tensor, result: Result, seed: int) -> np.ndar
 
 def _distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
     """Name each result by its image's stem, with the folder before it where stems repeat."""
-    stems = [path.stem for path in paths]
+    stems = Counter(path.stem for path in paths)
     names = {
-        path: path.stem if stems.count(path.stem) == 1 else f"{path.parent.name}_{path.stem}"
+        path: path.stem if stems[path.stem] == 1 else f"{path.parent.name}_{path.stem}"
         for path in paths
     }
     if len(set(names.values())) < len(paths):

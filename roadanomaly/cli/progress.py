@@ -70,16 +70,17 @@ def watch(view: View, pictures: int, team: Team) -> Iterator[Seen]:
 
     Args:
         view: what is looked at.
-        pictures: how many to draw large, evenly spaced; 0 leaves out the page's small ones too.
+        pictures: how many to draw large, evenly spaced, the first and the last among them; 0 leaves
+            out the page's small ones too.
         team: the processes; only the first shows progress.
     """
     count = len(view.job.frames)
     share = len(range(team.rank, count, team.size))
     quiet = not (team.leads and sys.stderr.isatty())
-    step = max(1, count // pictures) if pictures else count + 1
+    large = np.linspace(0, count - 1, min(pictures, count)).round().astype(int).tolist()
 
     def seen(number: int, frame: Frame, scores: dict[str, np.ndarray]) -> None:
-        if pictures and number % step == 0:
+        if number in large:
             view.draw(number, frame, scores)
         if pictures:
             write_thumbnails(view.folder, view.name, frame, scores)

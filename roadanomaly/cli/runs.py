@@ -15,6 +15,7 @@ from roadanomaly.errors import OptionError
 from roadanomaly.formats import upgrade_recipe
 from roadanomaly.locks import holding
 from roadanomaly.training.run_config import RunConfig
+from roadanomaly.training.values import refuse_blank
 
 C = TypeVar("C", bound=RunConfig)
 
@@ -89,6 +90,7 @@ def parse_run(parser: ArgumentParser, kind: type[C], arguments: Sequence[str]) -
         check_keys(Path(words[words.index("--config") + 1]), names)
     parsed = parse(parser, words)
     values = {name: getattr(parsed, name) for name in names}
+    refuse_blank(kind, values, "config")
     if parsed.device:
         values["accelerator"] = parsed.device
     if "refiners" in values:

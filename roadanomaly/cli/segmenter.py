@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from roadanomaly.cli.models import pick_device
-from roadanomaly.cli.parsing import DEVICES, new_parser, parse
+from roadanomaly.cli.parsing import DEVICES, frame_size, new_parser, parse
 from roadanomaly.data import DATASETS
 from roadanomaly.data.images import read_image, to_array, write_image
 from roadanomaly.errors import (
@@ -56,7 +55,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("action", help="check")
     parser.add_argument("names", nargs="+", help=", ".join(SEGMENTERS))
     parser.add_argument("--segmenter", type=dict[str, Any], default={}, help="options of the one")
-    parser.add_argument("--size", type=str, default="512x1024", help="HEIGHTxWIDTH, pixels")
+    parser.add_argument("--size", type=str, default="512x1024", help="HxW, pixels")
     parser.add_argument("--image", type=str, default=None, help="default: an embedded street")
     parser.add_argument("--out", type=str, default="runs/segmenters", help="folder of the pictures")
     parser.add_argument("--device", type=str, default="auto", help=DEVICES)
@@ -69,7 +68,7 @@ def run(arguments: Sequence[str]) -> None:
         raise OptionError(msg)
     Ledger(Path(given.out)).claim([f"{name}.png" for name in given.names if name in SEGMENTERS])
     device = pick_device(given.device)
-    image = _image(given.image, _size(given.size))
+    image = _image(given.image, frame_size(given.size))
     failed = [
         name
         for name in given.names
@@ -78,14 +77,6 @@ def run(arguments: Sequence[str]) -> None:
     if failed:
         msg = f"{len(failed)} of {len(given.names)} networks cannot be used: {', '.join(failed)}."
         raise DataError(msg)
-
-
-def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d+)[x×](\d+)", text)
-    if found is None or min(int(found[1]), int(found[2])) < 1:
-        msg = f"--size {text!r}: give HEIGHTxWIDTH in pixels, such as 512x1024."
-        raise OptionError(msg)
-    return int(found[1]), int(found[2])
 
 
 def _image(path: str | None, size: tuple[int, int]) -> Tensor:

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from roadanomaly.cli import video_options as options
 from roadanomaly.cli.parsing import new_parser, parse
@@ -16,7 +17,7 @@ from roadanomaly.cli.which_model import the_model
 from roadanomaly.errors import OptionError
 from roadanomaly.extras import require
 from roadanomaly.video.judge import Judge
-from roadanomaly.video.source import SOURCES, Source
+from roadanomaly.video.source import REOPENED, Source
 from roadanomaly.video.sources import open_source
 
 EXAMPLES = """
@@ -35,16 +36,17 @@ def run(arguments: Sequence[str]) -> None:
     parser = new_parser("serve", __doc__ or "", EXAMPLES)
     parser.usage = "roadanomaly serve [RUN] --source SOURCE [--host HOST] [--port PORT] [options]"
     parser.add_argument("run", nargs="?", help="folder of a run, a saved model or an export")
-    parser.add_argument("--source", type=str, required=True, help=SOURCES)
+    parser.add_argument("--source", type=str, required=True, help=REOPENED)
     parser.add_argument("--host", type=str, default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument(
         "--token", type=str, default=None, help="asked of visitors; made up for other addresses"
     )
-    options.add_model_options(parser)
+    options.add_model_options(parser, guarded=False)
     options.add_source_options(parser)
     given = parse(parser, arguments)
     _check_token(given.token)
+    _check_source(given.source)
     check_thresholds(given)
     given.model = the_model(given.run, given.model)
     for package in ("uvicorn", "fastapi", "multipart", "websockets"):
@@ -54,7 +56,7 @@ def run(arguments: Sequence[str]) -> None:
     from roadanomaly.serve.server import Server
     from roadanomaly.serve.uploads import Uploads
 
-    reading = replace(options.reading(given), realtime=True, loop=1)
+    reading = replace(options.reading(given), realtime=True)
 
     def source_at(time_s: float) -> Source:
         return open_source(given.source, replace(reading, start_s=time_s))
@@ -73,7 +75,7 @@ def run(arguments: Sequence[str]) -> None:
     token = given.token
     if token is None and given.host not in LOOPBACK:
         token = secrets.token_urlsafe(12)
-    address = f"http://{given.host}:{listener.getsockname()[1]}/"
+    address = f"http://{_host_and_port(given.host, listener.getsockname()[1])}/"
     sys.stdout.write(f"open {address}{f'?token={token}' if token else ''}\n")
     sys.stdout.flush()
     try:
@@ -97,6 +99,25 @@ def _check_token(token: str | None) -> None:
         raise OptionError(msg)
 
 
+def _check_source(word: str) -> None:
+    """Refuse what can be read once: the page begins a source again at its end, and seeks in it.
+
+    Raises:
+        OptionError: says what to give instead.
+    """
+    if word == "-" or Path(word).is_fifo():
+        msg = (
+            f"--source {word} is a pipe, which can be read once, and the page opens its source "
+            f"again and again; give {REOPENED}, or write the pipe to a file first."
+        )
+        raise OptionError(msg)
+
+
+def _host_and_port(host: str, port: int) -> str:
+    """Write both as in an address, where IPv6 has brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _listen(host: str, port: int) -> socket.socket:
     """Open the port before the model is made ready.
 
@@ -108,5 +129,6 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
         reason = str(error).rstrip(".")
-        msg = f"cannot listen on {host}:{port}: {reason}; give another --port, or 0 for a free one."
+        where = _host_and_port(host, port)
+        msg = f"cannot listen on {where}: {reason}; give another --port, or 0 for a free one."
         raise OptionError(msg) from error

@@ -21,7 +21,7 @@ from roadanomaly.files import check_writable, write_text
 from roadanomaly.locks import holding
 from roadanomaly.runtimes import Scorer
 from roadanomaly.runtimes.ready import Opened, scorers
-from roadanomaly.video.frames import Judged
+from roadanomaly.video.frames import Box, Judged
 from roadanomaly.video.runner import Runner
 from roadanomaly.video.signals import stop_on_signals
 from roadanomaly.video.source import SOURCES, Source
@@ -59,13 +59,13 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--truth", type=str, default=None, help=TRUTH)
     options.add_model_options(parser)
     options.add_source_options(parser)
+    options.add_playing_options(parser)
     given = parse(parser, arguments)
     check_thresholds(given)
     readings = options.inputs("source", VIDEOS + IMAGES)
     given.model, given.sources = readings.split(given.sources, given.model)
-    if len(given.sources) > 1 and given.truth not in (None, "none"):
-        msg = "--truth says where the object of one source is; give that source alone, or `none`."
-        raise OptionError(msg)
+    if given.truth not in (None, "none"):
+        _check_truth(given)
     outputs = outputs_of(given)
     files = [path for one in outputs for path in one.paths]
     with ExitStack() as held:
@@ -77,6 +77,23 @@ def run(arguments: Sequence[str]) -> None:
         _run(given, outputs)
 
 
+def _check_truth(given: Namespace) -> None:
+    """Refuse boxes of frames that are not numbered as the one file has them.
+
+    Raises:
+        OptionError: says what they go with.
+    """
+    if len(given.sources) > 1:
+        msg = "--truth says where the object of one source is; give that source alone, or `none`."
+        raise OptionError(msg)
+    if given.from_s or given.loop != 1:
+        msg = (
+            f"--truth {given.truth} numbers the frames from the start of the source, played once; "
+            "leave out --from_s and --loop, or give `none`."
+        )
+        raise OptionError(msg)
+
+
 def _run(given: Namespace, outputs: Sequence[Outputs]) -> None:
     truth = None if given.truth is None else read_truth(given.truth)
     reading = options.reading(given)
@@ -85,13 +102,15 @@ def _run(given: Namespace, outputs: Sequence[Outputs]) -> None:
         check_writable(path)
     opened = options.open_model(given, classes=truth is not None)
     sizes = [options.scored_size(given, opened, source.size) for source in sources]
+    for one, size in zip(outputs, sizes, strict=True):
+        one.check_size(size)
     options.rules(given, opened)
     for source in sources:
         sys.stderr.write(f"{source.name}: {_describe(source)}; preparing the model\n")
     runtimes = scorers(opened, sizes)
     sys.stderr.write(options.readiness(runtimes[0]))
     streams = [
-        _Stream(given, opened, *parts, None if truth is None else Tally(truth, opened.classes))
+        _Stream(given, opened, *parts, truth)
         for parts in zip(sources, runtimes, outputs, strict=True)
     ]
     runners = [stream.runner for stream in streams]
@@ -126,20 +145,20 @@ class _Stream:
         source: Source,
         runtime: Scorer,
         outputs: Outputs,
-        tally: Tally | None,
+        truth: dict[int, Box] | None,
     ) -> None:
         self.progress = _Progress()
         self.figures: dict[str, Any] = {}
         self._about = options.about(given, opened)
         self._stats = outputs.stats
-        self._tally = tally
+        self._tally = None if truth is None else Tally(truth, opened.classes, source.fps)
         sinks = outputs.sinks(runtime.size, source.fps, self.progress.line)
         patience_s = 3 * given.stall_s + given.reconnect_s if source.live else None
         self.runner = self.progress.runner = Runner(
             source,
             runtime,
             options.judge(given, opened),
-            sinks if tally is None else [*sinks, tally],
+            sinks if self._tally is None else [*sinks, self._tally],
             patience_s=patience_s,
             on_frame=self.progress.show,
         )

@@ -27,8 +27,13 @@ from roadanomaly.video.tracking import Persistence
 BEFORE = "after the folder of a run, a saved model or an export, where it is not the default: "
 
 
-def add_model_options(parser: ArgumentParser) -> None:
-    """Add how the model is run and what counts as an object."""
+def add_model_options(parser: ArgumentParser, *, guarded: bool = True) -> None:
+    """Add how the model is run and what counts as an object.
+
+    Args:
+        parser: of a command for video.
+        guarded: whether its thresholds may be raised to keep their rates on the video.
+    """
     add_model(parser, "folder of a run, a saved model or an export")
     add_thresholds(parser)
     add = parser.add_argument
@@ -52,12 +57,9 @@ def add_model_options(parser: ArgumentParser) -> None:
         default=None,
         help="smallest object, pixels at the scored size",
     )
-    add(
-        "--guard_s",
-        type=float,
-        default=10.0,
-        help="raise the thresholds where the video exceeds their rates over so long; 0: never",
-    )
+    if guarded:
+        exceeded = "raise the thresholds where the video exceeds their rates over so long; 0: never"
+        add("--guard_s", type=float, default=10.0, help=exceeded)
     add("--where", type=str, default=ANYWHERE, help="road or ground: it must stand there")
     add("--smooth_s", type=float, default=0.04, help="time constant of the scores' running mean")
     add("--motion", type=str, default="none", help="flow: move the running mean with the picture")
@@ -71,11 +73,16 @@ def add_source_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--fps", type=float, default=10.0, help="of a folder of images")
     add("--live", type=bool | None, default=None, help="drop frames to keep up; default: streams")
+    add("--stall_s", type=float, default=5.0, help="a stream silent for so long is lost")
+    add("--reconnect_s", type=float, default=30.0, help="call a lost stream again for so long")
+
+
+def add_playing_options(parser: ArgumentParser) -> None:
+    """Add how a file is played, and which part of it."""
+    add = parser.add_argument
     add("--realtime", type=bool, default=False, help="play a file at its own pace, like a camera")
     add("--loop", type=int, default=1, help="play a file so many times; 0 for ever")
     add("--from_s", type=float, default=0.0, help="leave out what lies before")
-    add("--stall_s", type=float, default=5.0, help="a stream silent for so long is lost")
-    add("--reconnect_s", type=float, default=30.0, help="call a lost stream again for so long")
 
 
 def inputs(what: str, suffixes: Sequence[str], *, recursive: bool = False) -> Inputs:
@@ -117,13 +124,13 @@ def readiness(runtime: Scorer) -> str:
 
 
 def reading(given: Namespace) -> Reading:
-    """Return how the command line wants sources read."""
+    """Return how the command line wants sources read; by default once, as fast as they come."""
     return Reading(
         fps=given.fps,
         live=given.live,
-        realtime=given.realtime,
-        loop=given.loop,
-        start_s=given.from_s,
+        realtime=given.get("realtime", False),
+        loop=given.get("loop", 1),
+        start_s=given.get("from_s", 0.0),
         stall_s=given.stall_s,
         reconnect_s=given.reconnect_s,
     )
@@ -155,7 +162,7 @@ def rules(given: Namespace, opened: Opened) -> Rules:
         persistence=Persistence(given.start_s, given.start_frames, given.end_s),
         ground=ground_classes(given.where, opened.classes),
         rates=stated_rates(opened.calibration, given.widen),
-        guard_s=given.guard_s,
+        guard_s=given.get("guard_s", 0.0),
     )
 
 
@@ -169,6 +176,6 @@ def about(given: Namespace, opened: Opened) -> dict[str, Any]:
     calibration = opened.calibration
     return {
         "model": str(given.model),
-        "false_alarms": calibration.rate,
+        "false_alarms": stated_rates(calibration)[0],
         "calibrated_on": calibration.data,
     }

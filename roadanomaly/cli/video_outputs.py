@@ -12,6 +12,7 @@ from roadanomaly.errors import OptionError
 from roadanomaly.video.frames import Judged
 from roadanomaly.video.runner import Sink
 from roadanomaly.video.sinks import ComponentFile, EventFile, OverlayVideo, ScoreVideo
+from roadanomaly.video.writer import check_encodable
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,15 @@ class Outputs:
     def paths(self) -> list[Path]:
         """Those that are written."""
         return [path for path in astuple(self) if path is not None]
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Refuse scored frames `(H, W)` that no video can hold, where one is asked for.
+
+        Raises:
+            OptionError: says which.
+        """
+        if self.out or self.score_video:
+            check_encodable(size)
 
     def sinks(self, size: tuple[int, int], fps: float, line: Callable[[Judged], str]) -> list[Sink]:
         """Open the outputs; events first, since they matter most.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ from roadanomaly.evaluation.worlds import (
     WorldResult,
     choose_thresholds,
     open_worlds,
+    require_ordinary,
     score_together,
 )
 from roadanomaly.evaluation.worlds.kept import FOLDER, keep, key_of, place_of, read_kept
@@ -40,7 +42,7 @@ from roadanomaly.report.tables.worlds import (
     worlds_text,
 )
 from roadanomaly.training.record import run_record
-from roadanomaly.weights_hash import weights_hash
+from roadanomaly.weights_hash import network_key, weights_hash
 
 CONFIG = RECIPES / "models" / "worlds.yaml"
 EXAMPLES = """
@@ -69,7 +71,7 @@ class Entry:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Score, rank, print and write."""
+    """Score, rank, write and print."""
     parser = new_parser("worlds", __doc__ or "", EXAMPLES)
     parser.usage = "roadanomaly worlds [RUN ...] [--model NAME|FOLDER] [--config FILE] [options]"
     add = parser.add_argument
@@ -86,16 +88,19 @@ def run(arguments: Sequence[str]) -> None:
     add("--out", type=str, default="runs/worlds", help="folder to write into")
     add("--device", type=str, default="auto", help=DEVICES)
     given = parse(parser, arguments)
+    wanted = _wanted(given)
     out = Path(given.out)
     with holding(out, ["worlds", *arguments]):
         Ledger(out).claim([*FILES, f"{FOLDER}/"])
-        _score(given, out)
-        if given.alarms:
-            _choose(given)
+        worlds, skipped = open_worlds(given.config, [one for one in given.only.split(",") if one])
+        if wanted:
+            require_ordinary(worlds)
+        _score(given, worlds, skipped, out)
+        if wanted:
+            _choose(given, worlds, wanted)
 
 
-def _score(given: Namespace, out: Path) -> None:
-    worlds, skipped = open_worlds(given.config, [name for name in given.only.split(",") if name])
+def _score(given: Namespace, worlds: Sequence[World], skipped: dict[str, str], out: Path) -> None:
     notes = [f"the world {name} was left out: {why}" for name, why in skipped.items()]
     entries = _load(given)
     notes += [
@@ -107,33 +112,46 @@ def _score(given: Namespace, out: Path) -> None:
     rows = _rows(entries, worlds, out)
     record = run_record(config=given.as_dict())
     held = {"record": record, **_contents(entries, worlds, skipped, rows)}
-    sys.stdout.write(text := worlds_text(rows, notes))
+    text = worlds_text(rows, notes)
     write_text(out / "worlds.txt", text)
     write_text(out / "worlds.md", worlds_markdown(rows, notes))
     write_text(out / "worlds.csv", to_csv(full_table(rows)))
     write_text(out / "worlds.json", json.dumps(without_nan(held), indent=1, allow_nan=False) + "\n")
-    sys.stdout.write(f"\nwritten to {out}: {', '.join(FILES)}\n")
+    sys.stdout.write(f"{text}\nwritten to {out}: {', '.join(FILES)}\n")
 
 
-def _choose(given: Namespace) -> None:
-    """Print the thresholds that leave the wanted false objects, and what they find.
+def _named(given: Namespace) -> list[str]:
+    """Return the models that were named; the default where none was."""
+    return [*given.runs, *([given.model] if given.model else [])] or [the_model(None, None)]
+
+
+def _wanted(given: Namespace) -> list[float]:
+    """Read the false objects a frame that `--alarms` asks for; empty where it does not.
 
     Raises:
-        OptionError: several models, or no numbers.
+        OptionError: several models, or no positive numbers.
     """
-    entries = _load(given)
-    if len(entries) > 1:
-        msg = f"--alarms looks for thresholds of one model, and {len(entries)} were named."
+    if not given.alarms:
+        return []
+    if len(_named(given)) > 1:
+        msg = f"--alarms looks for thresholds of one model, and {len(_named(given))} were named."
         raise OptionError(msg)
     try:
-        wanted = [float(one) for one in given.alarms.split(",")]
-    except ValueError as error:
+        found = [float(one) for one in given.alarms.split(",")]
+    except ValueError:
+        found = [0.0]
+    if not all(0 < one < math.inf for one in found):
         msg = f"--alarms {given.alarms}: give numbers of false objects a frame, as 0.1,0.3,1."
-        raise OptionError(msg) from error
-    worlds, _ = open_worlds(given.config, [name for name in given.only.split(",") if name])
+        raise OptionError(msg)
+    return found
+
+
+def _choose(given: Namespace, worlds: Sequence[World], wanted: Sequence[float]) -> None:
+    """Print the thresholds that leave the wanted false objects, and what they find."""
+    (entry,) = _load(given)
     total = sum(len(world.frames) for world in worlds)
     with tqdm(total=total, unit="frame", disable=not sys.stderr.isatty(), leave=False) as bar:
-        choices = choose_thresholds(entries[0].model, worlds, wanted, bar.update)
+        choices = choose_thresholds(entry.model, worlds, wanted, bar.update)
     sys.stdout.write(f"\n{choices_text(choices)}")
 
 
@@ -141,8 +159,7 @@ def _load(given: Namespace) -> list[Entry]:
     """Load the models; those of one name get numbers."""
     device = pick_device(given.device)
     entries: list[Entry] = []
-    named = [*given.runs, *([given.model] if given.model else [])]
-    for one in named or [the_model(None, None)]:
+    for one in _named(given):
         name = unused(label_of(one), [entry.name for entry in entries])
         entries.append(Entry(name, one, load(one, device)))
     return entries
@@ -181,10 +198,10 @@ def _rows(entries: Sequence[Entry], worlds: Sequence[World], out: Path) -> list[
 
 
 def _groups(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Put models together whose segmenters are equal."""
+    """Put models together whose segmenters are equal, in weights and options."""
     groups: dict[str, list[Entry]] = {}
     for one in entries:
-        groups.setdefault(weights_hash(one.model.segmenter), []).append(one)
+        groups.setdefault(network_key(one.model.segmenter), []).append(one)
     return list(groups.values())
 
 

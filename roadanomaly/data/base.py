@@ -50,6 +50,10 @@ class FrameSet(ABC):
         listed = getattr(self, "ids", None)
         return [frame.id for frame in self] if listed is None else list(listed)
 
+    def own_ids(self) -> list[str]:
+        """Return each frame's id in the set that it comes from, in order; repeats share one."""
+        return self.frame_ids()
+
     def set_ids(self) -> Collection[str]:
         """Return the ids of the frames of all splits that are on the disk."""
         return self.frame_ids()

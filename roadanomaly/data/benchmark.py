@@ -59,6 +59,7 @@ class BenchmarkSet(FrameSet):
         anomaly_table: 256 uint8, label id to 0 inlier, 1 anomaly, 255 ignore.
         label_table: 256 uint8, label id to class index, `NEGATIVE` or `IGNORE`; None where the
             inliers carry no classes.
+        words: what the options that are words may be, by their names, which are attributes.
 
     Args:
         split: one of the card's splits; None takes the card's default.
@@ -66,18 +67,20 @@ class BenchmarkSet(FrameSet):
 
     Raises:
         DataError: the layout or the split is absent, or a frame with public truth lacks its label.
-        OptionError: no such split.
+        OptionError: no such split, or an option that is none of its words.
     """
 
     card: ClassVar[Card]
     anomaly_table: np.ndarray
     label_table: np.ndarray | None = None
+    words: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init_subclass__(cls) -> None:
         if hasattr(cls, "card"):
             cls.source, cls.licence = cls.card.source, cls.card.licence
 
     def __init__(self, split: str | None = None, root: str | Path | None = None) -> None:
+        self._check_words()
         self.split = self.card.default if split is None else split
         if self.split not in self.card.splits:
             msg = (
@@ -127,13 +130,24 @@ class BenchmarkSet(FrameSet):
         Args:
             root: the top folder.
             options: the constructor's further ones, by name; kept as attributes.
+
+        Raises:
+            OptionError: an option that is none of its words.
         """
         frames = cls.__new__(cls)
         for name, value in options.items():
             setattr(frames, name, value)
+        frames._check_words()
         frames.split, frames.root = EVERYTHING, root
         frames._take({key: one for key, one in cls.scan(root).items() if one.image is not None})
         return frames
+
+    def _check_words(self) -> None:
+        """Refuse an option that is none of its words, whichever way the set was opened."""
+        for option, known in self.words.items():
+            if (given := getattr(self, option)) not in known:
+                msg = f"`{option}` of {self.card.name} is {given!r}; {nearest(str(given), known)}"
+                raise OptionError(msg)
 
     def _take(self, files: Mapping[str, Files]) -> None:
         self.files = dict(files)

@@ -10,6 +10,7 @@ from pathlib import Path
 from roadanomaly.data.handed_round import is_copy_of
 from roadanomaly.data.roots import ENVIRONMENT, find_root, shorten
 from roadanomaly.errors import DataError
+from roadanomaly.files import expanded
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def find_top(card: Card, root: str | Path | None = None) -> Path:
         DataError: there is no such folder, or nothing in it has the set's layout.
     """
     base = Path(root if root is not None else os.environ.get(ENVIRONMENT) or "datasets")
-    base = base.expanduser()
+    base = expanded(base)
     if not base.is_dir():
         return find_root(card.tops[0], root)
     for place in [*(base / top for top in (*card.tops, card.name)), base]:

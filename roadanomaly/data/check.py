@@ -47,11 +47,6 @@ def check(frameset: FrameSet, limit: int | None = None) -> list[str]:
         sizes[f"{frame.image.shape[2]}×{frame.image.shape[1]}"] += 1
         labels += _histogram(frame.label)
         truths += _histogram(frame.truth)
-    if frameset.classes == () and truths[IGNORE] and not truths[1]:
-        problems.append(
-            "no frame shows an anomaly, but some pixels are ignored: where 255 marks the anomaly, "
-            'say so by values = {"inlier": [0], "anomaly": [255]}.'
-        )
     lines = [PROBLEM + " ".join(problem.split()) for problem in problems]
     lines.append(f"frames: {count} read of {len(frameset)}, {broken} with problems")
     return lines + _summary(frameset.classes, sizes, labels, truths)

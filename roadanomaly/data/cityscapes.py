@@ -16,7 +16,7 @@ from roadanomaly.data.class_maps import (
     with_void,
 )
 from roadanomaly.data.class_names import CITYSCAPES
-from roadanomaly.data.images import check_same_size, read_image, read_label
+from roadanomaly.data.images import check_same_size, list_images, read_image, read_label
 from roadanomaly.data.roots import check_pairs, find_folder, find_root
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.types import IGNORE, Frame
@@ -103,4 +103,5 @@ def _table(suffix: str, void: str) -> np.ndarray:
 
 
 def _by_stem(folder: Path, suffix: str) -> dict[str, Path]:
-    return {path.name.removesuffix(suffix): path for path in folder.rglob("*" + suffix)}
+    found = list_images(folder, recursive=True)
+    return {p.name.removesuffix(suffix): p for p in found if p.name.endswith(suffix)}

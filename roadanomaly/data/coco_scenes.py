@@ -19,6 +19,7 @@ from roadanomaly.data.images import check_same_size, read_image, read_label
 from roadanomaly.data.parts import check_part, in_part
 from roadanomaly.data.roots import find_set, shorten
 from roadanomaly.errors import DataError, OptionError
+from roadanomaly.files import expanded
 from roadanomaly.types import IGNORE, NEGATIVE, Frame
 
 KNOWN = {
@@ -41,7 +42,9 @@ class CocoScenes(FrameSet):
     Pasting teaches how pasting looks; here negatives have their own edges, light and shadow.
     Objects are `NEGATIVE` with an ignored rim, people and vehicles their Cityscapes class, and
     what surrounds them is labelled by class maps, such as `roadanomaly label` writes, or ignored.
-    A picture counts as outdoors where none of its objects belongs into a house or on a table.
+    Crowds of what roads do not have are ignored, since their regions hold what lies between, too.
+    A picture counts as outdoors where nothing in it, crowds included, belongs into a house or on a
+    table.
 
     Args:
         root: the set's folder, or the name of one under `$ROADANOMALY_DATA` or `datasets/`; in any
@@ -92,7 +95,7 @@ class CocoScenes(FrameSet):
             raise DataError(msg)
         self.paths = sorted(self.scenes)
         self.ids = [path.stem for path in self.paths]
-        self.labels = None if labels is None else self._class_maps(Path(labels).expanduser())
+        self.labels = None if labels is None else self._class_maps(expanded(labels))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -107,7 +110,7 @@ class CocoScenes(FrameSet):
             check_same_size(image, surroundings, path, self.labels[index])
             self._check_ids(surroundings.numpy(), self.labels[index])
             label = surroundings.numpy().copy()
-        self._paint(label, objects)
+        self._paint(label, objects, self.reader.crowd_regions.get(path, []))
         return Frame(path.stem, image, torch.from_numpy(label))
 
     def record(self) -> dict[str, Any]:
@@ -135,7 +138,9 @@ class CocoScenes(FrameSet):
         return {
             path: objects
             for path, objects in scenes.items()
-            if any(map(_is_foreign, objects)) and not any(one.category in INDOOR for one in objects)
+            if any(map(_is_foreign, objects))
+            and not {one.category for one in objects} & INDOOR
+            and not self.reader.crowds.get(path, set()) & INDOOR
         }
 
     def _class_maps(self, folder: Path) -> list[Path]:
@@ -160,18 +165,21 @@ class CocoScenes(FrameSet):
             )
             raise DataError(msg)
 
-    def _paint(self, label: np.ndarray, objects: Sequence[Entry]) -> None:
+    def _paint(self, label: np.ndarray, objects: Sequence[Entry], crowds: Sequence[Entry]) -> None:
         """Write the objects over the surroundings, the small ones over the large ones."""
-        masks = [(one, self.reader.mask(one, *label.shape) >= 128) for one in objects]
+        masks = [(one, self._inside(one, label)) for one in objects]
         masks.sort(key=lambda pair: -np.count_nonzero(pair[1]))
         foreign = np.zeros(label.shape, np.uint8)
-        for one, mask in masks:
+        for one, mask in [*masks, *((one, self._inside(one, label)) for one in crowds)]:
             foreign |= mask & _is_foreign(one)
         side = 2 * self.rim + 1
         around = cv2.dilate(foreign, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
         label[around > 0] = IGNORE
         for one, mask in masks:
             label[mask] = _value(one)
+
+    def _inside(self, entry: Entry, label: np.ndarray) -> np.ndarray:
+        return self.reader.mask(entry, *label.shape) >= 128
 
 
 def _is_foreign(entry: Entry) -> bool:

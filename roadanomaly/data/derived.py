@@ -36,6 +36,10 @@ class Derived(FrameSet):
         """Return the other set's ids."""
         return self.frames.frame_ids()
 
+    def own_ids(self) -> list[str]:
+        """Return those that the other set's frames have where they come from."""
+        return self.frames.own_ids()
+
     def set_ids(self) -> Collection[str]:
         """Return those of all its splits."""
         return self.frames.set_ids()

@@ -20,6 +20,7 @@ from roadanomaly.data.images import read_label
 from roadanomaly.data.labelled import LabelledSet
 from roadanomaly.data.roots import shorten
 from roadanomaly.errors import DataError, OptionError, nearest
+from roadanomaly.files import expanded
 
 NOTE = "note: "
 """What each line begins with about something odd that does not make a set incomplete."""
@@ -210,7 +211,7 @@ def _looks_like(kind: type[BenchmarkSet], root: str | Path | None) -> str:
     """Name another set whose top folder lies there; empty where none does."""
     if root is None:
         return ""
-    base = Path(root).expanduser()
+    base = expanded(root)
     there = {base.name, *(path.name for path in base.iterdir())} if base.is_dir() else set()
     kinds = [DATASETS.get(name) for name in DATASETS]
     others = [one for one in kinds if issubclass(one, BenchmarkSet) and one is not kind]

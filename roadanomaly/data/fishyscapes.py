@@ -16,6 +16,8 @@ from roadanomaly.data.handed_round import tops
 from roadanomaly.data.images import image_size, read_image, to_array, to_tensor
 from roadanomaly.data.roots import shorten
 from roadanomaly.errors import DataError
+from roadanomaly.files import expanded
+from roadanomaly.scores.arrays import UNREADABLE, read_npz
 from roadanomaly.types import IGNORE
 
 _CODING = "0 inlier, 1 anomaly, 255 ignore; any other id counts as ignore"
@@ -210,18 +212,7 @@ class FishyscapesStatic(_Validation):
         if files.image is None or files.image.suffix != ".npz":
             return super().picture(files)
         base = to_array(read_image(self._city_image(files.image), upright=False))
-        try:
-            with np.load(files.image, allow_pickle=False) as stored:
-                overlay = stored["rgb"].astype(np.int32)
-        except (OSError, ValueError, KeyError) as error:
-            msg = f"the overlay {files.image} cannot be read ({error}); download it again."
-            raise DataError(msg) from error
-        if overlay.shape != base.shape:
-            msg = (
-                f"the overlay {files.image} is {overlay.shape}, but its Cityscapes image "
-                f"{base.shape}; use Cityscapes' leftImg8bit at full size."
-            )
-            raise DataError(msg)
+        overlay = _overlay(files.image, base.shape)
         return to_tensor(np.clip(base + overlay, 0, 255).astype(np.uint8))
 
     def size(self, frame_id: str) -> tuple[int, int]:
@@ -238,7 +229,7 @@ class FishyscapesStatic(_Validation):
         root = self.root
         places = [root, root / "cityscapes", root.parent, root.parent / "cityscapes"]
         if self.cityscapes is not None:
-            places = [Path(self.cityscapes).expanduser()]
+            places = [expanded(self.cityscapes)]
         for place in places:
             if (place / below).is_file():
                 return place / below
@@ -248,3 +239,25 @@ class FishyscapesStatic(_Validation):
             "Cityscapes by the option `cityscapes`."
         )
         raise DataError(msg)
+
+
+def _overlay(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Read what is added to a Cityscapes image of `shape`, `(H, W, 3)` int32.
+
+    Raises:
+        DataError: the file is damaged, or of another shape.
+    """
+
+    def check(found: tuple[int, ...]) -> None:
+        if found != shape:
+            msg = (
+                f"the overlay {path} is {found}, but its Cityscapes image {shape}; use "
+                "Cityscapes' leftImg8bit at full size."
+            )
+            raise DataError(msg)
+
+    try:
+        return read_npz(path, "rgb", check).astype(np.int32)
+    except UNREADABLE as error:
+        msg = f"the overlay {path} cannot be read ({error}); download it again."
+        raise DataError(msg) from error

@@ -33,6 +33,7 @@ from roadanomaly.data.mask_values import (
 from roadanomaly.data.parts import check_part, in_part
 from roadanomaly.data.roots import below_root, data_root, shorten
 from roadanomaly.errors import DataError, OptionError, nearest
+from roadanomaly.files import expanded
 from roadanomaly.types import IGNORE, INLIER, NEGATIVE, VOID, Frame
 
 LABEL_ENDINGS = ("", "_labels_semantic", "_labels", "_label", "_mask", "_gt")
@@ -64,6 +65,7 @@ class Folder(FrameSet):
             `root`.
         labels: folder of their labels; None takes `labels/`, `labels_masks/`, `masks/` or
             `SegmentationClass/` in `root`, and without it means images of which nothing is known.
+            It may be the images' own, where `images` is a glob of these alone.
         kind: what the labels are: `anomaly` masks; `classes`, indices into `classes` (252 inlier of
             unknown class, 253 void, 254 negative, 255 ignore); `label_ids`, Cityscapes label ids,
             as KITTI has them; or `ordinary`: none are read, every pixel is an inlier of unknown
@@ -71,8 +73,9 @@ class Folder(FrameSet):
         classes: names of the known classes, which `classes` labels index; empty means the 19
             Cityscapes train ids.
         values: what the values of `anomaly` masks mean, as `{"inlier": [0], "anomaly": [255]}`.
-            Without it the values of the whole set say so: 0 is inlier, 1 anomaly and 255 ignored;
-            of 0 and 2, 2 is the anomaly; of 0 and 255 alone, 255 is.
+            Without it the values of the whole set say so, whatever its `part` (a glob for `images`
+            makes a set of its own): 0 is inlier, 1 anomaly and 255 ignored; of 0 and 2, 2 is the
+            anomaly; of 0 and 255 alone, 255 is.
         recursive: look into subfolders too; an id then is the path below, joined by `__`.
         root: folder that holds `images/` and the labels, where these are not named themselves.
         upright: follow the orientation in a photograph's EXIF; False takes the pixels as they are
@@ -122,9 +125,11 @@ class Folder(FrameSet):
         self.images = _of_part(self.all_images, part, held_out)
         self.colours = self._colours(labels) if values is None else None
         blank = self.colours.listed() if self.colours else set()
-        self.labels = (
-            _match(self.images, Path(labels), recursive, blank) if labels is not None else {}
-        )
+        self.labels: dict[str, Path] = {}
+        if labels is not None:
+            folder = expanded(labels)
+            self.labels = _match(self.all_images, folder, recursive)
+            _require_labels(self.images, {*self.labels, *blank}, folder)
         self.ids = sorted(self.images)
         self.values = values
         if kind == "anomaly" and values is None and self.colours is None:
@@ -163,7 +168,7 @@ class Folder(FrameSet):
         if labels is None or self.kind not in ("anomaly", "classes"):
             return None
         classes = self.classes if self.kind == "classes" else None
-        return LabelColours.beside(Path(labels).expanduser(), classes)
+        return LabelColours.beside(expanded(labels), classes)
 
     def record(self) -> dict[str, Any]:
         """Return name, kind of labels, count, the image folder's last part, and what is unusual."""
@@ -240,7 +245,7 @@ def _table(kind: str, count: int, values: Values) -> np.ndarray:
 
 def _find_images(pattern: str, recursive: bool) -> tuple[Path, list[Path]]:
     """Return the folder that ids are relative to, and the image files."""
-    folder = Path(pattern).expanduser()
+    folder = expanded(pattern)
     if folder.is_dir():
         found = list_images(folder, recursive=recursive)
     else:
@@ -286,21 +291,24 @@ def _of_part(images: dict[str, Path], part: str, held_out: float) -> dict[str, P
     return kept
 
 
-def _match(
-    images: dict[str, Path], folder: Path, recursive: bool, blank: Collection[str]
-) -> dict[str, Path]:
-    """Return the labels of images by their ids; those of `blank` may have none."""
-    if not folder.expanduser().is_dir():
+def _match(images: Mapping[str, Path], folder: Path, recursive: bool) -> dict[str, Path]:
+    """Return the labels of those images that have one, by their ids; no image is a label."""
+    if not folder.is_dir():
         msg = f"`labels` = {folder} is not a folder. Give the folder of the label files."
         raise DataError(msg)
-    labels = _by_id(folder.expanduser(), list_images(folder.expanduser(), recursive=recursive))
-    matched = {
+    own = {path.resolve() for path in images.values()}
+    found = list_images(folder, recursive=recursive)
+    labels = _by_id(folder, [path for path in found if path.resolve() not in own])
+    return {
         name: labels[name + ending]
         for name in images
         for ending in reversed(LABEL_ENDINGS)
         if name + ending in labels
     }
-    missing = sorted(set(images) - set(matched) - set(blank))
+
+
+def _require_labels(images: Collection[str], labelled: set[str], folder: Path) -> None:
+    missing = sorted(set(images) - labelled)
     if missing:
         msg = (
             f"{len(missing)} of {len(images)} images have no label in {folder.absolute()}: "
@@ -309,4 +317,3 @@ def _match(
             "those that have one."
         )
         raise DataError(msg)
-    return matched

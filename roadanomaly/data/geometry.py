@@ -23,6 +23,12 @@ class Window:
         """Return how many pixels are added before and after to make `whole`."""
         return self.before, whole - self.before - self.length
 
+    def edges(self, whole: int) -> tuple[float, float]:
+        """Return where the first of `whole` pixels begins and the last ends, in those of it."""
+        pixel = (self.stop - self.start) / self.length
+        first = self.start - self.before * pixel
+        return first, first + whole * pixel
+
 
 def draw_window(
     side: int, scaled: int, wanted: int, rng: np.random.Generator, shown: int | None = None
@@ -46,6 +52,8 @@ def draw_window(
         return Window(0, side, scaled, offset)
     length = min(side, max(1, round(wanted * side / scaled)))
     start = min(side - length, round(offset * side / scaled))
+    if shown is not None:
+        start = min(max(start, shown - length + 1), shown)
     return Window(start, start + length, wanted, 0)
 
 

@@ -69,7 +69,8 @@ def read_label(path: str | Path) -> Tensor:
     where all values fit into 8; of three equal channels one is taken.
 
     Raises:
-        DataError: the file is missing, truncated, no image, in colours, or holds an id above 255.
+        DataError: the file is missing, truncated, no image, in colours, or holds an id above 255 or
+            one that is not whole.
     """
     path = Path(path)
     data = read_whole(path)
@@ -79,6 +80,14 @@ def read_label(path: str | Path) -> Tensor:
     values = _single_channel(path, decode(path, data, flags))
     if data.startswith(_PNG) and data[24] < 8:
         values = values // (255 // (2 ** data[24] - 1))
+    if values.dtype.kind == "f" and not (values == np.floor(values)).all():
+        odd = values[values != np.floor(values)][0]
+        msg = (
+            f"the label {path} holds numbers that are not whole, such as {odd:g}; a label's ids "
+            "are whole, 0 to 255. Scores and soft masks are stored like this: cut them at a "
+            "threshold, and save 0 and 1 instead."
+        )
+        raise DataError(msg)
     if values.dtype != np.uint8 and (values.min() < 0 or values.max() > 255):
         msg = (
             f"the label {path} holds ids up to {values.max()}; a label's ids are 0 to 255. "

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import numpy as np
+
 from roadanomaly.data.benchmark import BenchmarkSet, Files, id_table, named, pair
 from roadanomaly.data.cards import Card, Split
 from roadanomaly.data.class_names import CITYSCAPES
-from roadanomaly.errors import OptionError, nearest
 from roadanomaly.types import IGNORE, NEGATIVE
 
 _INLIERS = {"anomaly": range(len(CITYSCAPES)), "obstacle": range(1)}
@@ -55,7 +56,8 @@ class Issu(BenchmarkSet):
         totals={2118: "both tests", 980: "only the static test", 1138: "only the temporal test"},
         unverified=("image sizes", "the training part and the lighting variants are not read"),
     )
-    anomaly_table = TABLES["anomaly"]
+    words: ClassVar[Mapping[str, tuple[str, ...]]] = {"track": tuple(TABLES)}
+    track: str = "anomaly"
     label_table = id_table({**{i: i for i in range(len(CITYSCAPES))}, NEGATIVE: NEGATIVE})
 
     def __init__(
@@ -64,11 +66,13 @@ class Issu(BenchmarkSet):
         root: str | Path | None = None,
         track: Literal["anomaly", "obstacle"] = "anomaly",
     ) -> None:
-        if track not in TABLES:
-            msg = f"`track` of issu is {track!r}; {nearest(track, TABLES)}"
-            raise OptionError(msg)
-        self.anomaly_table = TABLES[track]
+        self.track = track
         super().__init__(split, root)
+
+    @property
+    def anomaly_table(self) -> np.ndarray:  # type: ignore[override]
+        """256 uint8, label id to truth on the track."""
+        return TABLES[self.track]
 
     @classmethod
     def scan(cls, root: Path) -> dict[str, Files]:

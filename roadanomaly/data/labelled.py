@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from roadanomaly.data.benchmark import BenchmarkSet, Files
 from roadanomaly.data.class_maps import remap, with_void
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.data.images import check_same_size, read_label
-from roadanomaly.errors import OptionError, nearest
 from roadanomaly.types import Frame
 
 HIDDEN = "test_"
@@ -50,6 +49,7 @@ class LabelledSet(BenchmarkSet):
     """
 
     classes = CITYSCAPES
+    words: ClassVar[Mapping[str, tuple[str, ...]]] = {"void": ("ignore", "label")}
     void: str = "ignore"
 
     def __init__(
@@ -58,9 +58,6 @@ class LabelledSet(BenchmarkSet):
         root: str | Path | None = None,
         void: Literal["ignore", "label"] = "ignore",
     ) -> None:
-        if void not in ("ignore", "label"):
-            msg = f"`void` of {self.card.name} is {void!r}; {nearest(void, ('ignore', 'label'))}"
-            raise OptionError(msg)
         self.void = void
         super().__init__(split, root)
 

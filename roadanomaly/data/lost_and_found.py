@@ -11,6 +11,7 @@ from typing import ClassVar
 from roadanomaly.data.benchmark import BenchmarkSet, Files, id_table, named, pair
 from roadanomaly.data.cards import Card, Split
 from roadanomaly.data.images import read_label
+from roadanomaly.errors import DataError
 
 PARTS = {"train": 1036, "test": 1203}
 """Folders of the set, and the frames of each."""
@@ -138,6 +139,12 @@ def unlabelled(part: str, files: Mapping[str, Files]) -> set[str]:
     ids = sorted(files)
     if len(ids) == PARTS[part]:
         return {ids[place] for place in UNLABELLED[part]}
-    return {
-        key for key, one in files.items() if one.label and not bool(read_label(one.label).any())
-    }
+    return {key for key, one in files.items() if one.label and _is_empty(one.label)}
+
+
+def _is_empty(label: Path) -> bool:
+    """Say whether a label is 0 everywhere; a broken one is not, so that reading its frame tells."""
+    try:
+        return not bool(read_label(label).any())
+    except DataError:
+        return False

@@ -13,6 +13,7 @@ from roadanomaly.data.handed_round import is_handed_round, numbered, tops
 from roadanomaly.data.images import check_same_size, list_images, read_image, read_label
 from roadanomaly.data.roots import ENVIRONMENT, check_pairs, find_folder, find_root, shorten
 from roadanomaly.errors import DataError, OptionError
+from roadanomaly.files import expanded
 from roadanomaly.types import IGNORE, Frame
 
 PUBLISHED_FRAMES = 60
@@ -80,9 +81,9 @@ class RoadAnomaly(FrameSet):
 def _find(root: str | Path | None) -> Path:
     """Return the set's folder, as its authors pack it or as it is handed round."""
     base = Path(root if root is not None else os.environ.get(ENVIRONMENT) or "datasets")
-    usual = base.expanduser() / "roadanomaly"
+    usual = expanded(base) / "roadanomaly"
     if not usual.is_dir():
-        for place in (base.expanduser() / top for top in tops("roadanomaly")):
+        for place in (expanded(base) / top for top in tops("roadanomaly")):
             if is_handed_round(place):
                 return place
     return find_root("roadanomaly", root)

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from roadanomaly.errors import DataError
+from roadanomaly.files import expanded
 
 ENVIRONMENT = "ROADANOMALY_DATA"
 """Names the folder that holds one folder a data set."""
@@ -28,10 +29,10 @@ def find_root(folder: str, root: str | Path | None = None) -> Path:
     """
     base = os.environ.get(ENVIRONMENT)
     if root is not None:
-        given, origin = Path(root).expanduser(), "the option `root`"
+        given, origin = expanded(root), "the option `root`"
         found = given / folder if (given / folder).is_dir() else given
     elif base:
-        found, origin = Path(base).expanduser() / folder, f"the environment variable {ENVIRONMENT}"
+        found, origin = expanded(base) / folder, f"the environment variable {ENVIRONMENT}"
     else:
         found, origin = Path("datasets") / folder, f"the default, since {ENVIRONMENT} is not set"
     if found.is_dir():
@@ -51,7 +52,7 @@ def find_set(root: str) -> Path:
     Raises:
         DataError: there is no data set of that name.
     """
-    path = Path(root).expanduser()
+    path = expanded(root)
     return find_root(root) if len(path.parts) == 1 and not path.is_dir() else path
 
 
@@ -65,14 +66,14 @@ def below_root(path: str | Path) -> Path:
         the path itself where it is absolute, where something lies there, and where nothing lies
         below `$ROADANOMALY_DATA` (without that variable, `datasets/`) either.
     """
-    given = Path(path).expanduser()
+    given = expanded(path)
     below = data_root() / given
     return below if not _is_there(given) and _is_there(below) else given
 
 
 def data_root() -> Path:
     """Return the folder that holds one folder a data set, which need not exist."""
-    return Path(os.environ.get(ENVIRONMENT) or "datasets").expanduser()
+    return expanded(os.environ.get(ENVIRONMENT) or "datasets")
 
 
 def _is_there(path: Path) -> bool:

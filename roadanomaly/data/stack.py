@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from roadanomaly.types import IGNORE, Batch, Frame
+from roadanomaly.types import IGNORE, WHOLE, Batch, Frame
 
 
 def stack(frames: Sequence[Frame]) -> Batch:
@@ -21,4 +21,10 @@ def stack(frames: Sequence[Frame]) -> Batch:
         torch.stack([frame.image for frame in frames]),
         torch.stack(labels),
         tuple(frame.id for frame in frames),
+        places=None if all(frame.place == WHOLE for frame in frames) else _places(frames),
     )
+
+
+def _places(frames: Sequence[Frame]) -> torch.Tensor:
+    device = frames[0].image.device
+    return torch.tensor([frame.place for frame in frames], dtype=torch.float32, device=device)

@@ -37,6 +37,11 @@ class Picked(Derived):
         ids = self.frames.frame_ids()
         return [ids[number] for number in self.numbers]
 
+    def own_ids(self) -> list[str]:
+        """Return those that the kept frames have where they come from."""
+        ids = self.frames.own_ids()
+        return [ids[number] for number in self.numbers]
+
     def record(self) -> dict[str, Any]:
         """Return the whole set's record, with the number of frames that are used."""
         return {**self.frames.record(), "used": len(self)}

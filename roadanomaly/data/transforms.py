@@ -3,7 +3,7 @@
 Every transform is a frozen value, called with a frame and a generator; it draws all that it
 randomises from the generator, so equal generators give equal frames. Images stay uint8. Images are
 resampled linearly, by area where they shrink; masks take the nearest pixel, so no id is invented,
-and what a crop adds outside the image is `IGNORE` in them.
+and what a crop adds outside the image is `IGNORE` in them. A crop keeps its place in the frame.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from roadanomaly.data.geometry import draw_window, pad, scale_mask
 from roadanomaly.data.image_arrays import scale_image
 from roadanomaly.data.images import to_array, to_tensor
 from roadanomaly.errors import OptionError
-from roadanomaly.types import NEGATIVE, Batch, Frame, is_known
+from roadanomaly.types import NEGATIVE, Batch, Frame, Place, is_known
 
 LARGEST = 2**28
 """Pixels of a frame."""
@@ -161,7 +161,8 @@ class RandomScaleCrop:
         def mask(array: np.ndarray) -> np.ndarray:
             return pad(scale_mask(array[part], size), border, cv2.BORDER_CONSTANT)
 
-        return _move(frame, image, mask)
+        edges = rows.edges(self.height), columns.edges(self.width)
+        return replace(_move(frame, image, mask), place=_part_of(frame, *edges))
 
     def _shown(self, frame: Frame, rng: np.random.Generator) -> tuple[int | None, int | None]:
         """Draw the row and column of a pixel that the window must show, or none."""
@@ -191,7 +192,10 @@ class RandomFlip:
 
     def __call__(self, frame: Frame, rng: np.random.Generator) -> Frame:
         """Return the frame, mirrored or not."""
-        return _move(frame, _mirror, _mirror) if rng.random() < self.p else frame
+        if rng.random() >= self.p:
+            return frame
+        top, left, bottom, right = frame.place
+        return replace(_move(frame, _mirror, _mirror), place=(top, 1 - right, bottom, 1 - left))
 
 
 @dataclass(frozen=True)
@@ -327,6 +331,15 @@ def _move(
     )
     moved = np.ascontiguousarray(image(to_array(frame.image)))
     return replace(frame, image=to_tensor(moved), label=label, anomaly=anomaly)
+
+
+def _part_of(frame: Frame, rows: tuple[float, float], columns: tuple[float, float]) -> Place:
+    """Return the place of a window of a frame, or of a crop, given its edges in pixels of that."""
+    height, width = frame.image.shape[-2:]
+    top, left, bottom, right = frame.place
+    upper, lower = (top + (bottom - top) * edge / height for edge in rows)
+    begin, end = (left + (right - left) * edge / width for edge in columns)
+    return upper, begin, lower, end
 
 
 def _mirror(array: np.ndarray) -> np.ndarray:

@@ -60,7 +60,18 @@ class Union(FrameSet):
         number, place = self.places[index]
         turn, own = divmod(place, len(self.sets[number]))
         frame = self.sets[number][own]
-        return replace(frame, id=f"{number:02}.{turn:03}.{frame.id}")
+        return replace(frame, id=_name(number, turn, frame.id))
+
+    def frame_ids(self) -> list[str]:
+        """Return the ids of all frames, in order; no frame is read where the sets read none."""
+        ids = [one.frame_ids() for one in self.sets]
+        turns = [(number, *divmod(place, len(ids[number]))) for number, place in self.places]
+        return [_name(number, turn, ids[number][own]) for number, turn, own in turns]
+
+    def own_ids(self) -> list[str]:
+        """Return the ids that the frames have in their own sets."""
+        ids = [one.own_ids() for one in self.sets]
+        return [ids[number][place % len(ids[number])] for number, place in self.places]
 
     def record(self) -> dict[str, Any]:
         """Return each set's record with its share."""
@@ -72,6 +83,10 @@ class Union(FrameSet):
                 for share, one in zip(self.shares, self.sets, strict=True)
             ],
         }
+
+
+def _name(number: int, turn: int, own: str) -> str:
+    return f"{number:02}.{turn:03}.{own}"
 
 
 def _share(options: Mapping[str, Any]) -> float:

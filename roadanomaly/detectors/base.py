@@ -47,8 +47,8 @@ class Detector(Prepared, ABC):
         kind: what must happen before scoring: `posthoc` nothing; `fit` the `fit_passes` over inlier
             images; `train` its own networks learn on a frozen segmenter; `finetune` its loss
             moves the segmenter too. Where options decide, the constructor says it of one detector.
-        fit_passes: walks over inlier frames, in order: in each `update` with every batch, then
-            `finish`. A detector that learns by a loss may have some too: those over held-in
+        fit_passes: walks over inlier frames, in order: in each `begin`, `update` with every batch,
+            then `finish`. A detector that learns by a loss may have some too: those over held-in
             frames come before its first step, those over held-out ones before each validation,
             so that what is validated and saved has them. A property where it depends on options.
         supervision: what it learns from beside inlier classes, for the tables: `"none"`,
@@ -204,6 +204,14 @@ class Detector(Prepared, ABC):
         """
         return self.score(segmentation, image)
 
+    def to_image(self, segmentation: Segmentation, values: Tensor) -> Tensor:
+        """Bring values `(B, h, w)` on the grid of `native` to image size, as `score` does.
+
+        By default as the segmenter's maps are; a detector on the grid of another network overrides
+        it.
+        """
+        return segmentation.to_image(values)
+
     @abstractmethod
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Score each pixel.
@@ -240,6 +248,16 @@ class Detector(Prepared, ABC):
         """
         del segmentation, image
         return {}
+
+    def begin(self, name: str) -> None:
+        """Forget what an earlier walk of the pass `name` left, be it finished or broken off.
+
+        Whoever collects outside of the saved state overrides it; one of kind `fit` is not ready
+        until its last pass is finished.
+        """
+        del name
+        if self.kind == "fit":
+            self.ready = False
 
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Take one batch of inlier images into the statistics of the pass `name`."""

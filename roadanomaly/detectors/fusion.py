@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from roadanomaly.detectors.base import Detector, Pass
 from roadanomaly.detectors.feature_bank import FeatureBank
 from roadanomaly.detectors.head import Head
-from roadanomaly.detectors.saved_head import SavedHead, described_head, read_head
+from roadanomaly.detectors.saved_head import SavedHead, head_of
 from roadanomaly.detectors.scale import RarityScale
 from roadanomaly.detectors.supervision import foremost
 from roadanomaly.errors import DataError, KindError, OptionError, nearest
@@ -74,11 +74,9 @@ class Fusion(Detector):
             msg = f"fusion: `heads` names {len(heads)}, and it takes two to join."
             raise OptionError(msg)
         self.rule = rule
-        self.saved = [read_head(one["run"]) if "run" in one else None for one in heads]
-        self.heads = [
-            saved.build() if saved else described_head(one, "fusion")
-            for one, saved in zip(heads, self.saved, strict=True)
-        ]
+        built = [head_of(one, "fusion") for one in heads]
+        self.heads = [head for head, _ in built]
+        self.saved = [saved for _, saved in built]
         for head in self.heads:
             _require_one_pass(head)
         self.accepts = _read_by_all(self.heads)  # type: ignore[misc]
@@ -141,6 +139,12 @@ class Fusion(Detector):
     def raw(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return each head's own score, `(B, H, W, heads)`; arguments as `score`."""
         return torch.stack([head.score(segmentation, image) for head in self.heads], -1)
+
+    def begin(self, name: str) -> None:
+        """Start with no scores."""
+        super().begin(name)
+        self.inliers.clear()
+        self.strange.clear()
 
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Draw scores of inlier pixels, and of negatives where there are any."""

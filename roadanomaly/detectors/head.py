@@ -112,17 +112,19 @@ class Head:
             NotFitted: the detector or a refiner has not been prepared.
         """
         score = self._refined(segmentation, image, self._ordered())
-        if score.shape[-2:] != segmentation.size:
-            score = segmentation.to_image(score)
-        return score.float()
+        return self._at_image(score, segmentation).float()
 
     def score_for(self, refiner: Refiner, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return the score that enters one of the refiners, on its grid; arguments as `score`."""
         ordered = self._ordered()
         score = self._refined(segmentation, image, ordered[: ordered.index(refiner)])
-        if refiner.grid == "image" and score.shape[-2:] != segmentation.size:
-            score = segmentation.to_image(score)
-        return score
+        return self._at_image(score, segmentation) if refiner.grid == "image" else score
+
+    def _at_image(self, score: Tensor, segmentation: Segmentation) -> Tensor:
+        """Bring a score to image size, as the detector itself does."""
+        if score.shape[-2:] == segmentation.size:
+            return score
+        return self.detector.to_image(segmentation, score)
 
     def _ordered(self) -> list[Refiner]:
         """Return the refiners as they follow each other: stable, those of grid `native` first."""
@@ -139,8 +141,8 @@ class Head:
                     "fit` first, or load a model that was saved after it."
                 )
                 raise NotFitted(msg)
-            if one.grid == "image" and score.shape[-2:] != segmentation.size:
-                score = segmentation.to_image(score)
+            if one.grid == "image":
+                score = self._at_image(score, segmentation)
             score = one(score, segmentation, image)
         return score
 

@@ -1,4 +1,4 @@
-"""The code of a place in a map: sines and cosines of its row and column."""
+"""Where the cells of a map lie in the frame, and the code of a place: sines and cosines of it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,33 @@ import math
 import torch
 from torch import Tensor
 
+from roadanomaly.types import Segmentation
+
+
+def places_in_frame(segmentation: Segmentation, cells: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where in its frame the middle of each row and column of cells lies, in shares of it.
+
+    Args:
+        segmentation: of whole frames, or of crops whose places are known.
+        cells: `(B, C, h, w)`, a map of them that covers their padding too.
+
+    Returns:
+        `(B, h)` and `(B, w)` float32, 0..1 within the frame; with B 1 where all are whole frames.
+    """
+    height, width = (
+        (_numbers(count, cells) + 0.5) * (padded / (count * own))
+        for count, padded, own in zip(
+            cells.shape[-2:], segmentation.padded, segmentation.size, strict=True
+        )
+    )
+    if segmentation.places is None:
+        return height[None], width[None]
+    top, left, bottom, right = segmentation.places.T[..., None]
+    return top + (bottom - top) * height, left + (right - left) * width
+
 
 def position_code(cells: Tensor, channels: int) -> Tensor:
-    """Return sines and cosines of rows, then of columns, a half of the channels each.
+    """Return the code of the rows and columns of a map, by their numbers; see `place_code`.
 
     Args:
         cells: `(B, C, h, w)`, of whose grid and device the code is.
@@ -17,14 +41,33 @@ def position_code(cells: Tensor, channels: int) -> Tensor:
 
     Returns:
         `(1, channels, h, w)` float32.
+    """
+    rows, columns = (_numbers(count, cells)[None] for count in cells.shape[-2:])
+    return place_code(rows, columns, channels)
+
+
+def place_code(rows: Tensor, columns: Tensor, channels: int) -> Tensor:
+    """Return sines and cosines of rows, then of columns, a half of the channels each.
+
+    Args:
+        rows: `(B, h)`, the number of each row, whole or not.
+        columns: `(B, w)`, that of each column.
+        channels: a multiple of 4.
+
+    Returns:
+        `(B, channels, h, w)` float32.
 
     Source: Vaswani et al., 2017, Attention Is All You Need, section 3.5, in two dimensions.
     """
     quarter = channels // 4
-    rate = torch.exp(-math.log(10000.0) / quarter * torch.arange(quarter, device=cells.device))
-    height, width = cells.shape[-2:]
-    row = torch.arange(height, device=cells.device)[:, None] * rate
-    column = torch.arange(width, device=cells.device)[:, None] * rate
-    rows = torch.cat([row.sin(), row.cos()], 1).T[:, :, None].expand(-1, height, width)
-    columns = torch.cat([column.sin(), column.cos()], 1).T[:, None].expand(-1, height, width)
-    return torch.cat([rows, columns])[None]
+    numbers = torch.arange(quarter, device=rows.device)
+    rate = torch.exp(-math.log(10000.0) / quarter * numbers)[:, None]
+    row, column = (one[:, None] * rate for one in (rows, columns))
+    shape = (-1, -1, rows.shape[1], columns.shape[1])
+    down = torch.cat([row.sin(), row.cos()], 1)[..., None].expand(shape)
+    across = torch.cat([column.sin(), column.cos()], 1)[:, :, None].expand(shape)
+    return torch.cat([down, across], 1)
+
+
+def _numbers(count: int, cells: Tensor) -> Tensor:
+    return torch.arange(count, device=cells.device, dtype=torch.float32)

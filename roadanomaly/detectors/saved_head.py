@@ -142,6 +142,46 @@ def read_head(folder: str | Path) -> SavedHead:
         raise DataError(msg) from error
 
 
+def head_of(spec: Mapping[str, Any], part: str) -> tuple[Head, SavedHead | None]:
+    """Build the head that a detector's options name, and return the saved one that it is of.
+
+    Args:
+        spec: `{run: FOLDER}`, or a description; see `described_head`.
+        part: the detector that holds the head, for messages.
+
+    Raises:
+        OptionError: it is described otherwise.
+        DataError: no model lies at the run.
+    """
+    saved = named_run(spec, part)
+    return (saved.build(), saved) if saved else (described_head(spec, part), None)
+
+
+def named_run(spec: Mapping[str, Any], part: str) -> SavedHead | None:
+    """Read the saved model that a spec names by `run`, or return None where it names none.
+
+    Args:
+        spec: of a head, or of a member of an ensemble.
+        part: the detector that it belongs to, for messages.
+
+    Raises:
+        OptionError: something stands beside `run`, which brings all that it has.
+        DataError: no model lies there.
+    """
+    if "run" not in spec:
+        return None
+    beside = sorted(set(spec) - {"run"})
+    if beside:
+        words = " and ".join(f"`{one}`" for one in beside)
+        msg = (
+            f"{part}: {words} beside `run: {spec['run']}` would count for nothing, since the saved "
+            "model brings its own. Give `{run: FOLDER}` alone, or describe all of it without "
+            "`run`; refiners can also follow the whole detector."
+        )
+        raise OptionError(msg)
+    return read_head(spec["run"])
+
+
 def described_head(spec: Mapping[str, Any], part: str) -> Head:
     """Build a head from its description.
 

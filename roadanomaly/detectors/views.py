@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from roadanomaly.detectors.base import Ask, Detector
 from roadanomaly.detectors.resynthesis.sizes import resize_image
-from roadanomaly.detectors.saved_head import described_head, read_head
+from roadanomaly.detectors.saved_head import head_of
 from roadanomaly.errors import KindError, OptionError
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Segmentation
@@ -37,7 +37,8 @@ class Views(Detector):
         scales: further sizes, as shares of the image's own, 0.1 to 4; its own is always among them.
 
     Raises:
-        OptionError: a head that is described otherwise, a size out of range, or no other view.
+        OptionError: a head that is described otherwise or has views of its own, a size out of
+            range, or no other view.
         DataError: no model lies at `run`.
         KindError: a head that keeps something from frame to frame, which other views disturb.
 
@@ -56,9 +57,14 @@ class Views(Detector):
         super().__init__()
         _check_scales(scales, mirror)
         self.mirror, self.scales = mirror, tuple(scales)
-        self.saved = read_head(head["run"]) if "run" in head else None
-        self.head = self.saved.build() if self.saved else described_head(head, "views")
+        self.head, self.saved = head_of(head, "views")
         inner = self.head.detector
+        if isinstance(inner, Views):
+            msg = (
+                "views: the head's own detector is `views`, and views of views are more views of "
+                "one head: give the head that is inside, and all sizes in `scales`."
+            )
+            raise OptionError(msg)
         if "state" in inner.asks:
             msg = (
                 f"views cannot ask {type(inner).__name__} twice: it keeps something from frame to "

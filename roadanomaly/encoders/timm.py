@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import timm
@@ -52,8 +52,7 @@ class TimmEncoder(Encoder):
             load_packaged_weights(network)
         elif weights not in ("imagenet", "none"):
             path = find_weights(weights)
-            state, own = read_weights(path), network.state_dict()
-            load_strictly(network, {key: one for key, one in state.items() if key in own}, path)
+            load_strictly(network, _as_wrapped(read_weights(path), network.state_dict()), path)
 
     def maps(self, image: Tensor) -> list[Tensor]:
         """Compute the maps of the stages."""
@@ -62,6 +61,20 @@ class TimmEncoder(Encoder):
     def options(self) -> dict[str, Any]:
         """Return the constructor options that rebuild this encoder, weights aside."""
         return {"model": self.model, "stages": self.stages, "weights": "none"}
+
+
+def _as_wrapped(state: Mapping[str, Tensor], own: Iterable[str]) -> dict[str, Tensor]:
+    """Return what a network's stages need of its whole state, under the names that they have.
+
+    timm wraps a network to get its stages, and writes `stages.0` as `stages_0` or puts `model.`
+    before it.
+    """
+    known = {_plain(name): value for name, value in state.items()}
+    return {name: known[_plain(name)] for name in own if _plain(name) in known}
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("model.").replace(".", "_")
 
 
 def _create(model: str, stages: Sequence[int] | None, weights: str) -> Any:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from roadanomaly.data.class_maps import CAMVID_TO_CITYSCAPES, CITYSCAPES_TO_CAMVID
+from roadanomaly.data.class_maps import CAMVID_TO_CITYSCAPES, CITYSCAPES_TO_CAMVID, UNDEFINED
 from roadanomaly.data.class_names import CAMVID, CITYSCAPES
 from roadanomaly.errors import DataError
+from roadanomaly.types import IGNORE
 
 TABLES = {
     (CITYSCAPES, CAMVID): CITYSCAPES_TO_CAMVID,
@@ -15,7 +16,7 @@ TABLES = {
 
 
 def class_table(predicted: tuple[str, ...], labelled: tuple[str, ...]) -> np.ndarray:
-    """Return a table of 256 uint8 from predicted classes to those of the labels.
+    """Return a table of 256 uint8 from predicted classes to those of the labels, else `IGNORE`.
 
     Args:
         predicted: the segmenter's class names.
@@ -33,4 +34,5 @@ def class_table(predicted: tuple[str, ...], labelled: tuple[str, ...]) -> np.nda
             "add one to evaluation/classes.py, or give the set in the segmenter's classes."
         )
         raise DataError(msg)
-    return TABLES[predicted, labelled]
+    known = TABLES[predicted, labelled]
+    return np.where(known == UNDEFINED, IGNORE, known).astype(np.uint8)

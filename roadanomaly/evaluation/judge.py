@@ -11,6 +11,7 @@ from roadanomaly.evaluation.measure import official_scores
 from roadanomaly.metrics.component import (
     SIZE_RULES,
     FrameObjects,
+    above,
     anomalous,
     frame_objects,
     label_components,
@@ -37,7 +38,7 @@ class Cut:
     def mask(self, score: np.ndarray) -> np.ndarray:
         """Return `(H, W)` bool."""
         if self.rule == "above":
-            return score > self.threshold
+            return above(score, self.threshold)
         return anomalous(
             official_scores(score) if self.rule == "official" else score, self.threshold, self.rule
         )

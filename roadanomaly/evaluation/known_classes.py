@@ -11,10 +11,13 @@ from roadanomaly.errors import DataError
 from roadanomaly.evaluation.classes import class_table
 from roadanomaly.metrics.classes import ClassConfusion, ClassResult
 from roadanomaly.model import Model
+from roadanomaly.seeded import SEED
 
 
 def closed_set(model: Model, frames: FrameSet) -> ClassResult:
     """Compare a model's class maps with the labels of a set, in the set's classes.
+
+    What a detector draws at random begins anew with each frame.
 
     Args:
         model: in inference mode, on its device.
@@ -38,6 +41,7 @@ def _predicted(model: Model, image: Tensor) -> np.ndarray:
     """Return what the detector's own look says of an image's classes, or else the segmenter."""
     batch = image[None].to(model.device).float() / 255
     model.detector.reset()
+    torch.manual_seed(SEED)
     with model.head.inference():
         seen = model.head.look(model.segmenter, batch)
     if not seen.logits.shape[1]:

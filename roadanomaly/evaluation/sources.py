@@ -21,11 +21,13 @@ from roadanomaly.data.base import FrameSet
 from roadanomaly.detectors.base import Region
 from roadanomaly.detectors.explanation import Explanation, explanation
 from roadanomaly.detectors.head import Head
+from roadanomaly.detectors.supervision import foremost
 from roadanomaly.precision import Precision, autocast
 from roadanomaly.scores import ScoreFolder
 from roadanomaly.scores.finite import require_finite
 from roadanomaly.segmenters import Segmenter
 from roadanomaly.types import Frame, Segmentation
+from roadanomaly.weights_hash import spelled
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class NetworkScores(ScoreSource):
         self.calibrations = {name: (calibrations or {}).get(name) for name in heads}
         self.classes = segmenter.classes
         self.supervision = {
-            name: segmenter.learned_from if one.learned_from == "none" else one.learned_from
+            name: foremost([segmenter.learned_from, one.learned_from])
             for name, one in heads.items()
         }
         self.regions = {name: one.detector.region for name, one in heads.items()}
@@ -150,6 +152,7 @@ class NetworkScores(ScoreSource):
         self.needs = tuple(sorted({need for one in shared for need in one.needs}))
         self.fingerprint = {
             "weights": dict(weights or {}),
+            "segmenter": spelled(segmenter),
             "options": {name: options_of(one) for name, one in heads.items()},
             "device": segmenter.device.type,
             "precision": precision,
@@ -306,9 +309,8 @@ class NetworkScores(ScoreSource):
 
 
 def options_of(head: Head) -> str:
-    """Return the options of a detector and its refiners, for a fingerprint."""
-    refiners = "".join(f" {type(one).__name__} {one.options()!r}" for one in head.refiners)
-    return f"{head.detector.options()!r}{refiners}"
+    """Return names and options of a detector and its refiners, for a fingerprint."""
+    return "; ".join(map(spelled, (head.detector, *head.refiners)))
 
 
 class FolderScores(ScoreSource):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from roadanomaly.calibration import WAYS, Calibration, calibrate
+from roadanomaly.calibration import WAYS, Calibration, calibrate, just_below
 from roadanomaly.evaluation.findings import ThresholdFinding
 from roadanomaly.evaluation.judge import Cut, Judged
 from roadanomaly.metrics.alarms import count_alarms
@@ -82,11 +82,6 @@ def calibration_from(
     if best.positives == 0:
         return found
     return found.with_f1(just_below(best.best_f1_threshold), data)
-
-
-def just_below(threshold: float) -> float:
-    """Return the next lower float32: `score >` it is `score >= threshold` for float32 scores."""
-    return float(np.nextafter(np.float32(threshold), np.float32(-np.inf)))
 
 
 def threshold_findings(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from itertools import pairwise
 
+import cv2
 import numpy as np
 
 Point = tuple[int, int]
@@ -27,12 +27,18 @@ def outlines(region: np.ndarray, corner: Point = (0, 0)) -> list[Polygon]:
         region: `(H, W)` bool.
         corner: `(x, y)` of the region's first pixel in the image.
     """
-    rings = [_moved(ring, corner) for ring in _chain(_edges(region))]
-    outer = [[ring] for ring in rings if area(ring) > 0]
-    for hole in (ring for ring in rings if area(ring) < 0):
-        around = (polygon for polygon in outer if _holds(polygon[0], hole))
-        min(around, key=lambda polygon: area(polygon[0])).append(hole)
-    return outer
+    _, parts = cv2.connectedComponents(region.astype(np.uint8), connectivity=4)
+    found: dict[int, Polygon] = {}
+    holes: list[tuple[int, Ring]] = []
+    for ring in _chain(_edges(region)):
+        part, moved = int(parts[_pixel_of(ring)]), _moved(ring, corner)
+        if area(ring) > 0:
+            found[part] = [moved]
+        else:
+            holes.append((part, moved))
+    for part, hole in holes:
+        found[part].append(hole)
+    return list(found.values())
 
 
 def area(ring: Ring) -> float:
@@ -65,10 +71,11 @@ def _edges(region: np.ndarray) -> set[Edge]:
 def _chain(edges: set[Edge]) -> Iterator[Ring]:
     """Join edges into closed rings that pass through no point twice."""
     after: dict[Point, list[Edge]] = {}
-    for edge in sorted(edges):
+    ordered = sorted(edges)
+    for edge in ordered:
         after.setdefault(edge[0], []).append(edge)
     left = set(edges)
-    for edge in sorted(edges):
+    for edge in ordered:
         path: dict[Point, None] = {}
         while edge in left:
             left.remove(edge)
@@ -106,12 +113,8 @@ def _moved(ring: Ring, corner: Point) -> Ring:
     return [(x + corner[0], y + corner[1]) for x, y in ring]
 
 
-def _holds(ring: Ring, hole: Ring) -> bool:
-    """Return whether the pixel of the region at a hole's first edge lies in a ring."""
-    (x0, y0), (x1, y1) = hole[:2]
-    along = (np.sign(x1 - x0), np.sign(y1 - y0))
-    x, y = x0 + (along[0] - along[1]) / 2, y0 + (along[1] + along[0]) / 2
-    to_the_left = sum(
-        ax < x and min(ay, by) < y < max(ay, by) for (ax, ay), (_, by) in pairwise(ring)
-    )
-    return to_the_left % 2 == 1
+def _pixel_of(ring: Ring) -> tuple[int, int]:
+    """Return row and column of the region's pixel at a ring's first edge."""
+    (x0, y0), (x1, y1) = ring[:2]
+    right, down = int(np.sign(x1 - x0)), int(np.sign(y1 - y0))
+    return y0 + (right + down - 1) // 2, x0 + (right - down - 1) // 2

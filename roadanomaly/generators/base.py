@@ -115,13 +115,14 @@ def one_hot(labels: Tensor, classes: int) -> Tensor:
             have to be waited for.
     """
     index = labels.long()
-    index = torch.where(is_known(index), index, classes)
-    if index.device.type == "cpu" and index.numel() and int(index.max()) > classes:
+    known = is_known(index)
+    if index.device.type == "cpu" and bool((known & (index >= classes)).any()):
         msg = (
-            f"a label is {int(index[index != classes].max())}, but the generator knows {classes} "
-            "classes: its labels are 0 to one less, and 255 for void."
+            f"a label is {int(index[known].max())}, but the generator knows {classes} classes: "
+            "its labels are 0 to one less, and 255 for void."
         )
         raise OptionError(msg)
+    index = torch.where(known, index, classes)
     layout = torch.zeros(len(index), classes + 1, *index.shape[1:], device=index.device)
     return layout.scatter_(1, index[:, None], 1.0)
 

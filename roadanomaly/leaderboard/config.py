@@ -15,6 +15,7 @@ from roadanomaly.errors import OptionError, nearest
 from roadanomaly.evaluation.protocols import PROTOCOLS
 from roadanomaly.report.published import published, published_sets
 from roadanomaly.training.run_config import Part
+from roadanomaly.training.values import refuse_blank
 
 How = Literal["train", "fit", "flow", "generator"]
 T = TypeVar("T")
@@ -189,10 +190,10 @@ def board_of(held: Any, what: str) -> Board:
 
 
 def require_keys(kind: type, held: Any, what: str) -> None:
-    """Refuse what is no mapping, or has other keys than a dataclass has.
+    """Refuse what is no mapping, has other keys than a dataclass has, or one without a value.
 
     Raises:
-        OptionError: names the key and the nearest one.
+        OptionError: names the key, and of an unknown one the nearest.
     """
     known = [one.name for one in fields(kind)]
     if not isinstance(held, Mapping):
@@ -207,6 +208,7 @@ def require_keys(kind: type, held: Any, what: str) -> None:
         if not has_default and one.name not in held:
             msg = f"{what} lacks the key `{one.name}`."
             raise OptionError(msg)
+    refuse_blank(kind, held, what)
 
 
 def typed(kind: type[T], held: Any, what: str) -> T:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from roadanomaly.detectors import DETECTORS
+from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.evaluation.findings import Findings, load_findings
 from roadanomaly.folders import standing
 from roadanomaly.leaderboard.config import Board
@@ -78,8 +78,8 @@ class RowResult:
         images: crops that its own trainings saw, over all steps.
         crops: those trainings.
         pretraining: flows and generators that were trained before.
-        trained: numbers that its own trainings moved, those of a source of negatives too; NaN
-            where a training did not record it.
+        trained: numbers that its own trainings moved, each once, those of a source of negatives
+            too; NaN where a training did not record it.
         measured: figures of its cost by its first seed, by name; empty where not measured.
         machine: that they were measured on.
         miou_before: of the segmenter that all rows begin with, on the known classes.
@@ -144,7 +144,7 @@ def _row(board: Board, runs: dict[str, Run], name: str) -> RowResult:
         images=sum(_seen(board, run).images for run in trainings),
         crops=tuple(_seen(board, run) for run in trainings),
         pretraining=tuple(_seen(board, run) for run in behind if run.how in ("flow", "generator")),
-        trained=float(sum(trained_parameters(run) for run in trainings)),
+        trained=float(sum(trained_parameters(run) for run in _that_move_more(trainings))),
         measured={key: _number(held[0], key) for key in COSTS if held[0].get(key) is not None},
         machine=held[0].get("machine", ""),
         miou=tuple(_number(one, "miou") for one in held if one.get("miou") is not None),
@@ -208,6 +208,31 @@ def _seen(board: Board, run: Run) -> Trained:
     member = (board.rows | board.first)[run.member]
     height, width = values["crop"]
     return Trained(member.title or run.member, images, (height, width))
+
+
+def _that_move_more(trainings: Sequence[Run]) -> list[Run]:
+    """Leave out trainings that move what one of them moved already, or nothing."""
+    folders = {str(run.folder) for run in trainings}
+    return [
+        run
+        for run in trainings
+        if not (run.values["detector"] is None and run.values["start"] in folders)
+        and not _moves_nothing(run)
+    ]
+
+
+def _moves_nothing(run: Run) -> bool:
+    """Tell whether all rates of a training are 0, so that it scores what others trained."""
+    values = run.values
+    kind = DETECTORS.get(values["detector"]["name"]) if values["detector"] else Detector
+    if kind.learners is not Detector.learners:
+        return False  # what it declares has rates of its own
+    rates = [values["head_lr"]]
+    if kind.kind != "train":
+        rates.append(values["lr"])
+    if values["negatives"]:
+        rates.append(values["source_lr"])
+    return not any(rates)
 
 
 def trained_parameters(run: Run) -> float:

@@ -38,10 +38,20 @@ def progress_of(run: Run) -> tuple[Progress, str]:
     if run.how == "fit":
         return "done", ""
     steps, step = int(run.values["steps"]), step_of(folder.last)
-    finished = made.exists() and (step is None or step >= steps)
-    if finished and (run.how != "train" or _calibrated(made)):
+    if made.exists() and (folder.finished or _ended(run, made, step)):
         return "done", f"{steps} steps"
     return "begun", f"step {step or 0} of {steps}"
+
+
+def _ended(run: Run, made: Path, step: int | None) -> bool:
+    """Tell whether a run that noted no end came to it, as those of earlier versions did.
+
+    A training may have lost its checkpoint: its end is the calibration. A flow or a generator is
+    saved on the way, and tells only by a checkpoint of the last step.
+    """
+    if run.how == "train" and not _calibrated(made):
+        return False
+    return run.how == "train" if step is None else step >= int(run.values["steps"])
 
 
 def _differs(run: Run, recorded: dict[str, Any]) -> str:

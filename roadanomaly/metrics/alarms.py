@@ -13,7 +13,7 @@ import numpy as np
 
 from roadanomaly.errors import OptionError
 from roadanomaly.metrics.checks import check_frame, check_name
-from roadanomaly.metrics.component import SIZE_RULES, TAUS, FrameObjects, frame_objects
+from roadanomaly.metrics.component import SIZE_RULES, TAUS, FrameObjects, above, frame_objects
 from roadanomaly.metrics.keyed import ByFrame, FrameId
 
 OVERLAP = float(TAUS[0])
@@ -97,7 +97,7 @@ class Alarms:
             DataError: the frame cannot be scored, or was counted before.
         """
         score, label = check_frame(frame_id, score, label)
-        found = frame_objects(score > self.threshold, label, SIZE_RULES[self.track])
+        found = frame_objects(above(score, self.threshold), label, SIZE_RULES[self.track])
         self._objects.add(frame_id, found)
 
     def merge(self, other: Alarms) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from roadanomaly.errors import DataError, OptionError
 
 _FIRST_IGNORED = 252
-"""From this label on a pixel shows no known class: 254 negative, 255 ignore."""
+"""From this label on no known class is named: 252 inlier, 253 void, 254 negative, 255 ignore."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ClassConfusion:
         classes: names, in the order of the class indices.
 
     Raises:
-        OptionError: no class, or more than labels below 254 can name.
+        OptionError: no class, or more than labels below 252 can name.
     """
 
     def __init__(self, classes: tuple[str, ...]) -> None:
@@ -50,11 +50,12 @@ class ClassConfusion:
         self._confusion = np.zeros((count, count), np.int64)
 
     def update(self, pred: np.ndarray, label: np.ndarray) -> None:
-        """Count one image or batch; pixels with label >= 254 are left out.
+        """Count one image or batch; pixels with label >= 252 are left out.
 
         Args:
             pred: `(..., H, W)` integer class indices.
-            label: same shape, uint8: class index, 254 negative or 255 ignore.
+            label: same shape, uint8: class index, 252 inlier of unknown class, 253 void, 254
+                negative or 255 ignore.
 
         Raises:
             DataError: wrong shape or type, or a counted pixel whose id is no class.
@@ -80,7 +81,8 @@ class ClassConfusion:
             if stray.size:
                 msg = (
                     f"the {name} holds the id {int(stray[0])}; with {count} classes, ids must "
-                    f"be 0..{count - 1}, and labels may also be 254 negative or 255 ignore."
+                    f"be 0..{count - 1}, and labels may also be 252 inlier of unknown class, 253 "
+                    "void, 254 negative or 255 ignore."
                 )
                 raise DataError(msg)
         pairs = np.bincount(true * count + called, minlength=count * count)

@@ -283,6 +283,21 @@ def _join(parts: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty(0)
 
 
+def above(score: np.ndarray, threshold: float) -> np.ndarray:
+    """Tell which scores lie above a threshold that was found among float32 ones, as `predict` does.
+
+    Args:
+        score: float16, float32 or float64, any shape. Halves are compared as the float32 numbers
+            that they are; numpy would round the threshold to half precision.
+        threshold: NaN predicts nothing.
+
+    Returns:
+        bool, the same shape.
+    """
+    with np.errstate(over="ignore"):
+        return score > np.promote_types(score.dtype, np.float32).type(threshold)
+
+
 def anomalous(score: np.ndarray, threshold: float, mode: str) -> np.ndarray:
     """Tell which pixels a threshold calls anomalies.
 

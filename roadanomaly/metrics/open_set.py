@@ -13,6 +13,7 @@ import numpy as np
 
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.metrics.checks import check_frame
+from roadanomaly.metrics.component import above
 from roadanomaly.metrics.keyed import ByFrame, FrameId
 
 TARGET_TPR = 0.95
@@ -202,7 +203,7 @@ class OpenSet:
         threshold: a pixel with a score above it is called an anomaly.
 
     Raises:
-        OptionError: no class, or more than labels below 254 can name.
+        OptionError: no class, or more than labels below 252 can name.
     """
 
     def __init__(self, classes: tuple[str, ...], threshold: float) -> None:
@@ -241,7 +242,7 @@ class OpenSet:
         true[true == _NEGATIVE] = known
         shown = true < known
         self._closed += _count(true[shown], called[shown], known)
-        called[score[counted] > self.threshold] = known
+        called[above(score[counted], self.threshold)] = known
         self._open += _count(true, called, known + 1)
         self._frames += 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -27,6 +28,8 @@ THUMBNAIL_WIDTH = 320
 CLIPS = "clips"
 THUMBNAILS = "thumbnails"
 FRAMES = "frames"
+KEYS = {"clip", "frames", "seconds", "events", "error"}
+"""Of a record, at least."""
 QUALITY = 95
 """Of the JPEG of a frame that is kept whole."""
 
@@ -55,10 +58,21 @@ class Task:
     @property
     def found(self) -> dict[str, Any] | None:
         """What was found in it before; None where it was not mined yet, or could not be read."""
-        if not self.record.exists():
-            return None
-        held: dict[str, Any] = json.loads(self.record.read_text())
-        return None if held["error"] else held
+        held = read_record(self.record)
+        return None if held is None or held["error"] else held
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Return what was found in a clip; None where that is not there, or no such file."""
+    with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
+        held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if (
+            held.keys() >= KEYS
+            and isinstance(held["clip"], str)
+            and isinstance(held["events"], list)
+        ):
+            return held
+    return None
 
 
 def clip_key(path: Path) -> str:
@@ -138,8 +152,8 @@ def mine_clip(
             it (`Reading.whole`).
 
     Returns:
-        `clip`, `frames`, `seconds`, `events`, `error` and `runtime` (what scored it); as stored in
-        `Task.record`.
+        `clip`, `place` (its whole path), `frames`, `seconds`, `events`, `error` and `runtime` (what
+        scored it); as stored in `Task.record`.
 
     Raises:
         UserError: the index folder cannot be written.
@@ -147,7 +161,8 @@ def mine_clip(
     """
     if (found := task.found) is not None:
         return found
-    record: dict[str, Any] = {"clip": task.path, "frames": 0, "seconds": 0.0, "error": None}
+    record: dict[str, Any] = {"clip": task.path, "place": str(Path(task.path).absolute())}
+    record |= {"frames": 0, "seconds": 0.0, "error": None}
     best: list[tuple[Event, Pictures]] = []
     try:
         source = open_source(task.path)
@@ -187,7 +202,7 @@ def _keep(task: Task, event: Event, pictures: Pictures) -> dict[str, str]:
 def thumbnail(judged: Judged) -> bytes:
     """Draw a frame's result small, as JPEG."""
     drawn = draw(judged)
-    height = round(drawn.shape[0] * THUMBNAIL_WIDTH / drawn.shape[1])
+    height = max(1, round(drawn.shape[0] * THUMBNAIL_WIDTH / drawn.shape[1]))
     small = cv2.resize(drawn, (THUMBNAIL_WIDTH, height), interpolation=cv2.INTER_AREA)
     return jpeg(small)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from roadanomaly.extras import require
-from roadanomaly.files import files_named
-from roadanomaly.mining.clip import Task, clip_key
+from roadanomaly.files import files_in, files_named
+from roadanomaly.mining.clip import CLIPS, Task, clip_key, read_record
 from roadanomaly.video.source import SUFFIXES
 
 Worker = Callable[[Task], dict[str, Any]]
@@ -22,8 +22,32 @@ def find_clips(words: Sequence[str], out: Path) -> list[Task]:
     Raises:
         DataError: a word that names no clip.
     """
-    found = files_named(words, SUFFIXES, "clip", recursive=True)
-    return [Task(str(path), out, clip_key(path)) for path in found]
+    found: dict[str, Task] = {}
+    for path in files_named(words, SUFFIXES, "clip", recursive=True):
+        key = clip_key(path)
+        found.setdefault(key, Task(str(path), out, key))
+    return list(found.values())
+
+
+def others_found(out: Path, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    """Return what was found in other clips before, in those that still are as they were.
+
+    Args:
+        out: folder of the index.
+        tasks: clips that are mined now.
+    """
+    keys = {task.key for task in tasks}
+    paths = (path for path in files_in(out / CLIPS, (".json",)) if path.stem not in keys)
+    held = ((path.stem, read_record(path)) for path in paths)
+    return [record for key, record in held if record is not None and _is_of(record, key)]
+
+
+def _is_of(record: Mapping[str, Any], key: str) -> bool:
+    """Whether a record's clip is there, and has that key now."""
+    try:
+        return clip_key(Path(str(record.get("place", record["clip"])))) == key
+    except OSError:
+        return False
 
 
 def mine_here(

@@ -35,6 +35,8 @@ class Look:
             background shines through. The labels follow the product as they follow alpha: from 0.5
             a pixel is `NEGATIVE`, from 0.1 `IGNORE`, and below it keeps its class. `[1, 1]` draws
             nothing.
+        shadow: least and greatest share, 0..1, by which a soft shadow darkens the ground in the
+            middle of the foot, drawn for each patch; the labels stay. `[0, 0]` draws nothing.
 
     Raises:
         OptionError: a value out of range or an unknown place.

@@ -15,6 +15,20 @@ from roadanomaly.types import Batch, Frame
 SEED = 20_211
 
 
+def require_loader(negatives: NegativeSource) -> None:
+    """Refuse a source that works inside the step, where nobody would ask it.
+
+    Raises:
+        OptionError: it learns, or asks the network.
+    """
+    if negatives.stage != "loader":
+        msg = (
+            "these negatives must not learn or follow a network, since they have to stay the "
+            "same: take paste, shapes, noise, road_obstacles or label_swap."
+        )
+        raise OptionError(msg)
+
+
 class MixedFrames(Derived):
     """Labelled frames into which a source has put negatives.
 
@@ -31,12 +45,7 @@ class MixedFrames(Derived):
 
     def __init__(self, frames: FrameSet, negatives: NegativeSource) -> None:
         super().__init__(frames)
-        if negatives.stage != "loader":
-            msg = (
-                "these negatives must not learn or follow a network, since they have to stay the "
-                "same: take paste, shapes, noise, road_obstacles or label_swap."
-            )
-            raise OptionError(msg)
+        require_loader(negatives)
         self.negatives = negatives
 
     def batch(self, index: int) -> Batch:

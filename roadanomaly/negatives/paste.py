@@ -11,15 +11,14 @@ import cv2
 import numpy as np
 
 from roadanomaly.data.cutouts import Cutout, CutoutReader, Entry, open_cutouts
-from roadanomaly.data.cutouts.names import ROAD_CLASSES
 from roadanomaly.data.memory import Memory
 from roadanomaly.data.parts import check_part, in_part
 from roadanomaly.data.roots import find_set
-from roadanomaly.errors import DataError, OptionError, nearest
+from roadanomaly.errors import DataError
 from roadanomaly.negatives.checks import check_range
 from roadanomaly.negatives.look import OBJECTS
 from roadanomaly.negatives.patches import Patch, PatchSource
-from roadanomaly.negatives.sifting import sift
+from roadanomaly.negatives.sifting import excluded, sift
 
 ATTEMPTS = 100
 """Cut-outs drawn in a row that may be unreadable before the set counts as broken."""
@@ -126,14 +125,7 @@ def select(
         DataError: none is left; says how many each filter removed.
         OptionError: an excluded class that the set does not define.
     """
-    for name in exclude or ():
-        if reader.names and name not in reader.names:
-            msg = (
-                f"`exclude` names the class {name!r}, which {str(reader.root)!r} does not define; "
-                f"{nearest(name, reader.names)}"
-            )
-            raise OptionError(msg)
-    left_out = ROAD_CLASSES if exclude is None else frozenset(exclude)
+    left_out = excluded(reader, exclude)
     filters: dict[str, Callable[[Entry], bool]] = {
         "exclude": lambda entry: entry.category not in left_out,
         "min_area": lambda entry: entry.share >= min_area,

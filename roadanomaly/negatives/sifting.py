@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from roadanomaly.errors import DataError
+from roadanomaly.data.cutouts import CutoutReader
+from roadanomaly.data.cutouts.names import ROAD_CLASSES
+from roadanomaly.errors import DataError, OptionError, nearest
 
 T = TypeVar("T")
+
+
+def excluded(reader: CutoutReader, exclude: Sequence[str] | None) -> frozenset[str]:
+    """Return the class names that a source leaves out; None means those that roads have.
+
+    Raises:
+        OptionError: a name that the set does not define.
+    """
+    for name in exclude or ():
+        if reader.names and name not in reader.names:
+            msg = (
+                f"`exclude` names the class {name!r}, which {str(reader.root)!r} does not define; "
+                f"{nearest(name, reader.names)}"
+            )
+            raise OptionError(msg)
+    return ROAD_CLASSES if exclude is None else frozenset(exclude)
 
 
 def sift(

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from roadanomaly.data.cutouts import Entry, open_cutouts
-from roadanomaly.data.cutouts.names import ROAD_CLASSES
 from roadanomaly.data.images import image_size, read_image, to_array
 from roadanomaly.data.memory import Memory
 from roadanomaly.data.parts import check_part, in_part
@@ -23,7 +22,7 @@ from roadanomaly.data.roots import find_set
 from roadanomaly.errors import OptionError
 from roadanomaly.negatives.base import NegativeSource
 from roadanomaly.negatives.checks import check_range
-from roadanomaly.negatives.sifting import sift
+from roadanomaly.negatives.sifting import excluded, sift
 from roadanomaly.negatives.whole import fill
 from roadanomaly.types import Batch
 
@@ -49,7 +48,7 @@ class WholePictures(NegativeSource):
     Raises:
         DataError: the set is missing or unreadable, or no picture is left; says how many each
             condition removed.
-        OptionError: a value out of range.
+        OptionError: a value out of range, or an excluded class that the set does not define.
 
     Source: Chan, Rottmann, Gottschalk, Entropy Maximization and Meta Classification, ICCV 2021:
     one COCO picture to ten street images, so 1 in 11 crops. Differs from the public code: pictures
@@ -75,18 +74,18 @@ class WholePictures(NegativeSource):
             raise OptionError(msg)
         self.share, self.min_side, self.part = share, min_side, part
         self.reader = open_cutouts(find_set(root))
-        excluded = ROAD_CLASSES if exclude is None else frozenset(exclude)
+        left_out = excluded(self.reader, exclude)
         shown: dict[Path, list[Entry]] = {}
         for entry in self.reader.entries:
             shown.setdefault(entry.image, []).append(entry)
-        self.shown = self._left(shown, excluded, held_out, licences)
+        self.shown = self._left(shown, left_out, held_out, licences)
         self.paths = sorted(self.shown)
         self._memory: Memory[np.ndarray] = Memory()
 
     def _left(
         self,
         shown: dict[Path, list[Entry]],
-        excluded: frozenset[str],
+        left_out: frozenset[str],
         held_out: float,
         licences: Sequence[int] | None,
     ) -> dict[Path, list[Entry]]:
@@ -98,7 +97,7 @@ class WholePictures(NegativeSource):
 
         def foreign(path: Path) -> bool:
             classes = {one.category for one in shown[path]} | self.reader.crowds.get(path, set())
-            return not classes & excluded
+            return not classes & left_out
 
         conditions = {
             "exclude": foreign,

@@ -25,7 +25,7 @@ class Refiner(Prepared, ABC):
     Class facts:
         grid: `native`, the grid on which the detector computes its score (that of the logits, or of
             the image, as the detector says), or `image`.
-        learns: whether it must be fitted, by `update` with each frame and then `finish`.
+        learns: whether it must be fitted, by `begin`, `update` with each frame and then `finish`.
         supervision: what it is fitted on beside inliers, as `Detector.supervision`.
         exports: whether it can be a part of an exported graph.
         reads_segmentation: whether it must have what the segmenter says, so that the segmenter is
@@ -80,6 +80,10 @@ class Refiner(Prepared, ABC):
         Returns:
             the same shape, type and direction.
         """
+
+    def begin(self) -> None:
+        """Forget what an earlier fit left, be it finished or broken off."""
+        self.ready = not self.learns
 
     def update(self, score: Tensor, segmentation: Segmentation, batch: Batch) -> None:
         """Take the scores of one batch of labelled frames into the statistics."""

@@ -114,15 +114,13 @@ class Correction(Refiner):
 
         Args:
             segmentation: with the maps that are needed.
-            size: height and width of the score's grid.
+            size: height and width of the score's grid: that of the images, or one that covers their
+                padding too, as maps do.
         """
         total: Tensor | None = None
         for name, projection in self.projections.items():
             part = projection(self.scales[name](self._map(segmentation, name)))
-            if part.shape[-2:] != size:
-                part = functional.interpolate(
-                    part, size=size, mode="bilinear", align_corners=segmentation.align_corners
-                )
+            part = _brought(part, segmentation, size)
             total = part if total is None else total + part
         assert total is not None
         return self.last(total.relu())[:, 0].float()
@@ -131,3 +129,14 @@ class Correction(Refiner):
         if name == LOGITS:
             return segmentation.class_logits(segmentation.logits)
         return segmentation.features[name].float()
+
+
+def _brought(part: Tensor, segmentation: Segmentation, size: tuple[int, int]) -> Tensor:
+    """Bring `(B, C, h, w)`, which covers the images' padding, to the images or to another grid."""
+    if size == segmentation.size:
+        return segmentation.to_image(part)
+    if part.shape[-2:] == size:
+        return part
+    return functional.interpolate(
+        part, size=size, mode="bilinear", align_corners=segmentation.align_corners
+    )

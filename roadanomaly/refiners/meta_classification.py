@@ -12,11 +12,12 @@ from roadanomaly.errors import DataError, KindError, OptionError
 from roadanomaly.logistic import regress
 from roadanomaly.refiners.base import Refiner
 from roadanomaly.refiners.segments import Segments, columns, find_segments
+from roadanomaly.reservoir import evenly
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import NEGATIVE, Batch, Segmentation, is_inlier
 
 ORDINARY = 10_000
-"""Inlier pixels of each frame whose scores are kept for their median."""
+"""Inlier pixels of each frame whose scores are kept for their median, at most."""
 
 
 class MetaClassification(Refiner):
@@ -80,6 +81,12 @@ class MetaClassification(Refiner):
         self.register_buffer("bias", torch.zeros(()))
         self.register_buffer("ordinary", torch.zeros(()))
 
+    def begin(self) -> None:
+        """Start with no segments."""
+        super().begin()
+        self._seen.clear()
+        self._scores.clear()
+
     def update(self, score: Tensor, segmentation: Segmentation, batch: Batch) -> None:
         """Collect the segments of labelled frames, and what inlier pixels score."""
         for found, label in zip(self.segments(score, segmentation), batch.label, strict=True):
@@ -87,8 +94,7 @@ class MetaClassification(Refiner):
             counted, true = judged(found, marks)
             self._seen.append((found.rows[counted], true[counted]))
         inlier = score[is_inlier(batch.label)]
-        step = max(1, len(inlier) // (ORDINARY * len(score)))
-        self._scores.append(inlier[::step].cpu())
+        self._scores.append(evenly(inlier, ORDINARY * len(score)).cpu())
 
     def finish(self) -> None:
         """Fit the regression.
@@ -114,8 +120,7 @@ class MetaClassification(Refiner):
         mask = torch.from_numpy(true).to(device)
         self.weight, self.bias = regress(x[~mask], x[mask], 0.5 / len(x))
         self.ordinary = torch.cat(self._scores).median().to(device)
-        self._seen.clear()
-        self._scores.clear()
+        self.begin()
         self.ready = True
 
     def forward(self, score: Tensor, segmentation: Segmentation, image: Tensor) -> Tensor:

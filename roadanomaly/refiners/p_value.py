@@ -9,7 +9,7 @@ from torch import Tensor
 
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.refiners.base import Refiner
-from roadanomaly.reservoir import Reservoir
+from roadanomaly.reservoir import Reservoir, evenly
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Batch, Segmentation, is_inlier
 
@@ -84,7 +84,12 @@ class PValue(Refiner):
         groups = 1 + len(segmenter.classes) * self.per_class
         self.register_buffer("scores", torch.zeros(groups, self.kept))
         self.register_buffer("counts", torch.zeros(groups, dtype=torch.int64))
-        self._seen = [Reservoir(self.kept, seed=group) for group in range(groups)]
+        self.begin()
+
+    def begin(self) -> None:
+        """Start with no scores."""
+        super().begin()
+        self._seen = [Reservoir(self.kept, seed=group) for group in range(len(self.scores))]
 
     def update(self, score: Tensor, segmentation: Segmentation, batch: Batch) -> None:
         """Take the scores of inlier pixels, those of each class apart."""
@@ -92,8 +97,7 @@ class PValue(Refiner):
         for values, group, label in zip(score, groups, batch.label, strict=True):
             inlier = is_inlier(label)
             found, where = values[inlier].cpu(), group[inlier].cpu()
-            step = max(1, len(found) // self.per_frame)
-            found, where = found[::step], where[::step]
+            found, where = (evenly(one, self.per_frame) for one in (found, where))
             self._seen[0].add(found.numpy())
             for number in where.unique().tolist():
                 if number:
@@ -119,11 +123,11 @@ class PValue(Refiner):
             self.scores[group] = rising[-1]
             self.scores[group, : len(rising)] = rising
             self.counts[group] = len(rising)
-        self._seen = [Reservoir(self.kept, seed=group) for group in range(len(self.scores))]
+        self.begin()
         self.ready = True
 
     def forward(self, score: Tensor, segmentation: Segmentation, image: Tensor) -> Tensor:
-        """Return `1 - p`, `(B, H, W)` in 0..1."""
+        """Return `1 - p`, `(B, H, W)` in 0..1; NaN where the score is no number."""
         del image
         groups = self._groups(score, segmentation)
         found = torch.ones_like(score)
@@ -141,7 +145,7 @@ class PValue(Refiner):
 
 
 def p_values(rising: Tensor, score: Tensor, sides: str = "upper") -> Tensor:
-    """Return the permutation p-value of scores, same shape, in (0, 1].
+    """Return the permutation p-value of scores, same shape, in (0, 1]; that of NaN is NaN.
 
     Args:
         rising: `(n,)`, scores of inliers, sorted.
@@ -153,6 +157,7 @@ def p_values(rising: Tensor, score: Tensor, sides: str = "upper") -> Tensor:
     entering = score.contiguous().to(rising.dtype)
     above = count - torch.searchsorted(rising, entering)
     upper = (1 + above).to(score.dtype) / (count + 1)
+    upper = upper.masked_fill(score.isnan(), torch.nan)
     if sides == "upper":
         return upper
     below = torch.searchsorted(rising, entering, right=True)

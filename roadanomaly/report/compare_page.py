@@ -20,8 +20,10 @@ from roadanomaly.report.render import render
 from roadanomaly.report.table import describe
 from roadanomaly.report.tables.compared import (
     difference_table,
+    differences_note,
     interval_table,
     notes,
+    numbers_note,
     published_note,
     set_names,
     side_by_side,
@@ -52,6 +54,8 @@ def write_comparison(path: Path, comparison: Comparison, *, with_published: bool
         title=" · ".join(runs),
         sets=list(dict.fromkeys(describe(entry.found) for entry in comparison.entries)),
         table=side_by_side(comparison, with_published=with_published).without(hidden),
+        numbers=numbers_note(comparison),
+        whose=differences_note(comparison),
         paper=published_note(comparison) if with_published else "",
         differences=[_difference_view(pair) for pair in comparison.pairs],
         intervals=interval_table(comparison).without(hidden),

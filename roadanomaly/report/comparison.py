@@ -22,6 +22,7 @@ from roadanomaly.metrics.bootstrap import (
 from roadanomaly.metrics.component import FrameObjects
 from roadanomaly.metrics.keyed import FrameId
 from roadanomaly.metrics.pixel import FrameCurve
+from roadanomaly.report.tables.results import main_mode
 
 
 @dataclass(frozen=True)
@@ -249,7 +250,7 @@ def _doubts(
     before: dict[str, FrameFinding],
     after: dict[str, FrameFinding],
 ) -> list[str]:
-    """Say why two entries may not be comparable: frames, labels, rules."""
+    """Say why two entries may not be comparable: frames, labels, numbers, rules."""
     about = f"{second.name} against {first.name} on {first.found.set}"
     shared = before.keys() & after.keys()
     doubts = []
@@ -265,7 +266,13 @@ def _doubts(
             f"{about}: the labels of {len(unequal)} frames hold different numbers of anomaly or "
             f"inlier pixels (first: {unequal[0]}); another version or class mapping of the set?"
         )
-    for rule in ("track", "averaging", "title"):
+    modes = [main_mode([entry.found]) for entry in (first, second)]
+    if modes[0] != modes[1]:
+        doubts.append(
+            f"{about}: the first's numbers are {modes[0]} and the second's {modes[1]}; evaluate "
+            "both by one --mode."
+        )
+    for rule in ("track", "averaging", "title", "precision"):
         values = getattr(first.found, rule), getattr(second.found, rule)
         if values[0] != values[1]:
             doubts.append(f"{about}: the {rule} differs, {values[0]!r} and {values[1]!r}.")

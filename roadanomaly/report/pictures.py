@@ -82,7 +82,7 @@ def row(pictures: Sequence[np.ndarray], height: int | None = None) -> np.ndarray
     gap = np.full((height, GAP, 3), 255, np.uint8)
     parts: list[np.ndarray] = []
     for picture in pictures:
-        width = round(picture.shape[1] * height / picture.shape[0])
+        width = max(1, round(picture.shape[1] * height / picture.shape[0]))
         scaled = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
         parts += [scaled, gap]
     return np.concatenate(parts[:-1], axis=1)

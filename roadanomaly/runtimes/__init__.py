@@ -10,6 +10,7 @@ RUNTIMES: Catalogue[Runtime] = Catalogue(
         "openvino": "roadanomaly.runtimes.open_vino:OpenVino",
         "torch": "roadanomaly.runtimes.pytorch:PyTorch",
     },
+    listed=False,
 )
 
 __all__ = ["RUNTIMES", "Runtime", "Scorer", "Scores"]

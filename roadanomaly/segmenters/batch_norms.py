@@ -23,6 +23,11 @@ def norms_of(network: nn.Module) -> list[Norm]:
     ]
 
 
+def is_watched(norm: nn.Module) -> bool:
+    """Return whether somebody asks what enters a layer, which then may not be folded away."""
+    return bool(norm._forward_pre_hooks)
+
+
 @torch.no_grad()
 def divergence(norms: Sequence[Norm], run: Callable[[], object]) -> Tensor:
     """Sum over layers and channels how far a batch is from what the layers have kept, in nats.

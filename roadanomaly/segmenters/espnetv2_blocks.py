@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from roadanomaly.segmenters.batch_norms import is_watched
 from roadanomaly.segmenters.cpu_layers import DepthwiseConv, PReLU
 from roadanomaly.segmenters.resizing import at_least, average, enlarge
 
@@ -50,10 +51,19 @@ def folded(conv: nn.Conv2d, norm: Norm) -> tuple[Tensor, Tensor]:
 
 
 class Folding(nn.Module):
-    """A convolution without bias whose batch normalisation is folded into it at inference."""
+    """A convolution without bias whose batch normalisation is folded into it at inference.
+
+    Not where the normalisation learns, or somebody watches what enters it, as adaptation does.
+    """
 
     conv: nn.Conv2d
     norm: Norm
+
+    @property
+    def folds(self) -> bool:
+        """Whether the two are one now."""
+        settled = self.conv.bias is not None
+        return settled or not (self.norm.training or is_watched(self.norm))
 
     @torch.no_grad()
     def settle(self) -> None:
@@ -84,7 +94,7 @@ class ConvNorm(Folding):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, inputs, h, w)` to `(B, outputs, ceil(h / stride), ceil(w / stride))`."""
-        if self.norm.training:
+        if not self.folds:
             return self.norm(self.conv(x))
         conv = self.conv
         weight, bias = folded(conv, self.norm)
@@ -234,7 +244,7 @@ class PyramidSize(Folding):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return this size's share of the mixed map: `(B, channels, h, w)` to the same."""
-        if self.norm.training:
+        if not self.folds:
             return self.mix(self.act(self.norm(self._convolve(x, self.conv.weight, None))))
         return self.mix(self.act(self._convolve(x, *folded(self.conv, self.norm))))
 

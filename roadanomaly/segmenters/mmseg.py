@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.errors import DataError, OptionError, UnknownName, nearest
+from roadanomaly.files import expanded
 from roadanomaly.segmenters.mmcv_ops import stand_in_for_compiled_operations
 from roadanomaly.segmenters.probed import Answered, ProbedSegmenter, by_stride, input_of
 from roadanomaly.segmenters.weights import load_network
@@ -221,7 +222,7 @@ def _require_names(config: Any) -> None:
 
 
 def _find(config: str) -> Path:
-    path = Path(config).expanduser()
+    path = expanded(config)
     if path.suffix == ".py":
         if path.is_file():
             return path

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnxruntime
 import torch
 from torch import Tensor
@@ -13,12 +15,20 @@ from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.errors import DataError, OptionError, nearest
 from roadanomaly.segmenters.file_network import FileSegmenter, Triple
 
+KINDS: dict[str, np.dtype[Any]] = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(float16)": np.dtype(np.float16),
+    "tensor(double)": np.dtype(np.float64),
+}
+"""What onnxruntime calls the numbers that an image may be given in."""
+
 
 class OnnxSegmenter(FileSegmenter):
     """An ONNX network with one image input and logits as an output; runs on onnxruntime.
 
     It offers no features and cannot be trained. A network of one fixed size has its images resized
-    to it. A saved model names the file, which must stay where it is.
+    to it; one of a fixed batch gets so many at a time, the last repeated where there are fewer. A
+    saved model names the file, which must stay where it is.
 
     Args:
         file: the .onnx file: its path, or its name under a weights folder.
@@ -31,7 +41,8 @@ class OnnxSegmenter(FileSegmenter):
         sha256: that the file must have; None takes any.
 
     Raises:
-        DataError: no such file, no ONNX network, or one that answers no logits.
+        DataError: no such file, no ONNX network, one that takes something else than images, or that
+            answers no logits.
         OptionError: no such output.
     """
 
@@ -61,13 +72,9 @@ class OnnxSegmenter(FileSegmenter):
         if output is not None and output not in names:
             msg = f"{self.path} has no output {output!r}; {nearest(output, names)}"
             raise OptionError(msg)
-        shape = self.session.get_inputs()[0].shape
-        if len(shape) != 4:
-            msg = f"{self.path} takes {shape}, and not images (B, 3, H, W)."
-            raise DataError(msg)
-        self.batch = shape[0] if isinstance(shape[0], int) else None
-        if isinstance(shape[2], int) and isinstance(shape[3], int):
-            self.input_size = (shape[2], shape[3])
+        self.taken = _image_of(self.session, self.path)
+        if self.taken.size is not None:
+            self.input_size = self.taken.size
             self.divisor = 1
 
     @property
@@ -97,15 +104,65 @@ class OnnxSegmenter(FileSegmenter):
         return {**super().options(), "output": self.output}
 
     def maps(self, image: Tensor, features: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Run the network; images one by one where it takes no batch."""
-        parts = image.split(self.batch) if self.batch else [image]
+        """Run the network, on as many images at a time as it takes."""
+        parts = image.split(self.taken.batch) if self.taken.batch else [image]
         logits = torch.cat([self._run(part) for part in parts])
         if logits.dim() != 4 or logits.shape[1] != len(self.classes):
             raise self.wrong_answer(tuple(logits.shape))
         return logits.to(image.device), {}
 
     def _run(self, image: Tensor) -> Tensor:
-        name = self.session.get_inputs()[0].name
+        given = image.detach().float().cpu().numpy().astype(self.taken.kind)
+        if self.taken.batch and len(given) < self.taken.batch:
+            repeated = np.repeat(given[-1:], self.taken.batch - len(given), 0)
+            given = np.concatenate([given, repeated])
         wanted = [self.output] if self.output else None
-        found = self.session.run(wanted, {name: image.detach().float().cpu().numpy()})
-        return torch.from_numpy(found[0]).float()
+        try:
+            found = self.session.run(wanted, {self.taken.name: given})[0]
+        except Exception as error:  # its exceptions have no common class
+            reason = str(error).splitlines()[0]
+            msg = f"onnxruntime cannot run {self.path} on images {given.shape}: {reason}"
+            raise DataError(msg) from error
+        if not isinstance(found, np.ndarray):
+            raise self.wrong_answer(type(found).__name__)
+        return torch.from_numpy(found[: len(image)]).float()
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """What a network takes.
+
+    Args:
+        name: of its one input.
+        kind: of the numbers.
+        batch: how many images at a time; None any.
+        size: height and width; None any.
+    """
+
+    name: str
+    kind: np.dtype[Any]
+    batch: int | None
+    size: tuple[int, int] | None
+
+
+def _image_of(session: Any, path: object) -> ImageInput:
+    """Read how a network takes images.
+
+    Raises:
+        DataError: it takes something else.
+    """
+    given = session.get_inputs()
+    held = ", ".join(f"{one.name}: {one.type} {one.shape}" for one in given) or "nothing"
+    msg = (
+        f"{path} takes {held}, and not images (B, 3, H, W) in floating point. Export it with that "
+        "one input, colours before rows and columns, height and width both fixed or both free."
+    )
+    if len(given) != 1 or given[0].type not in KINDS or len(given[0].shape) != 4:
+        raise DataError(msg)
+    batch, colours, height, width = (
+        one if isinstance(one, int) else None for one in given[0].shape
+    )
+    if colours not in (None, 3) or (height is None) != (width is None):
+        raise DataError(msg)
+    size = None if height is None or width is None else (height, width)
+    return ImageInput(given[0].name, KINDS[given[0].type], batch, size)

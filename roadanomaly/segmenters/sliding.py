@@ -23,6 +23,9 @@ LOGITS, EXTRA = "/logits", "/extra"
 UNIT = 32
 """Pixels that windows and steps are multiples of where the network's strides are not known."""
 
+ROUNDING = 1e-6
+"""Pixels that a step may lack in floating point: 640 * (1 - 0.8) is a little less than 128."""
+
 
 class SlidingSegmenter(Segmenter):
     """Another segmenter that sees an image window by window, where it is larger than one.
@@ -139,7 +142,7 @@ class SlidingSegmenter(Segmenter):
         unit = math.lcm(inner.divisor, *(one.stride for one in every))
         unit = unit if unit > 1 else UNIT
         total, window = (unit * math.ceil(one / unit) for one in (pixels, window))
-        step = max(unit, int(window * (1 - self.overlap)) // unit * unit)
+        step = max(unit, int(window * (1 - self.overlap) + ROUNDING) // unit * unit)
         if inner.input_size is not None:
             total = max(total, window)
         return Line(total, min(window, total), step)

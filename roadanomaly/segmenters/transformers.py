@@ -48,7 +48,7 @@ class TransformersSegmenter(ProbedSegmenter):
         config: of a network with fresh weights: `{model_type: segformer, depths: [...], ...}` as
             transformers takes it; what it leaves out has that library's default.
         classes: names of the known classes, in the order of the logits; None takes the model's
-            own names, or Cityscapes' for a fresh network.
+            own names, or Cityscapes' for a fresh network or a DINO backbone's fresh head.
         new_classifier: start the last layer anew where the model was made for other classes.
         head: on a DINO backbone: `linear`, BatchNorm and a 1x1 convolution; `conv`, a 3x3
             convolution, BatchNorm and ReLU before it.
@@ -80,7 +80,8 @@ class TransformersSegmenter(ProbedSegmenter):
     ) -> None:
         settings = read_config(model) if model else _fresh(config or DEFAULT)
         family = _family(settings)
-        names = tuple(classes or (own_names(settings) if model else CITYSCAPES))
+        named = model and not family.backbone
+        names = tuple(classes or (own_names(settings) if named else CITYSCAPES))
         network = family.build(settings, model, len(names), new_classifier)
         known = normalisation(model)
         mean, std = mean or known[0], std or known[1]

@@ -184,10 +184,13 @@ class Family:
         """Make the network, fresh or with the model's weights."""
         auto = getattr(transformers, self.auto)
         if self.backbone:
+            # a backbone's own class: AutoBackbone takes what the hub does not know for timm's
             return (
                 make_network(auto, settings)
                 if model is None
-                else load_network(auto, model, settings, False)
+                else load_network(
+                    transformers.MODEL_FOR_BACKBONE_MAPPING[type(settings)], model, settings, False
+                )
             )
         if model is not None and classes != settings.num_labels and not new_classifier:
             msg = (

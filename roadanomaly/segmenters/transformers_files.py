@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import transformers
+from safetensors import SafetensorError
 from transformers.utils.hub import cached_file
 
 from roadanomaly.errors import DataError, OptionError
@@ -64,7 +65,7 @@ def load_network(auto: Any, model: str, settings: Any, new_classifier: bool) -> 
         network = auto.from_pretrained(
             model, config=settings, ignore_mismatched_sizes=new_classifier
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise _unreachable(model, error) from error
     return network.float()
 

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from roadanomaly.errors import ClassesError, DataError
+from roadanomaly.files import expanded
 
 ROOT_VARIABLE = "ROADANOMALY_DATA"
 """Environment variable that names the data root; weights lie under its folder `weights`."""
@@ -41,34 +42,49 @@ def weight_folders() -> list[Path]:
 
 
 def find_weights(weights: str | Path) -> Path:
-    """Return the file that `weights` names: a path, or a file name under a weights folder.
+    """Return the file that `weights` names.
+
+    Args:
+        weights: a path, from here or from a weights folder; or a file's name alone, which is
+            sought in the weights folders and at any depth below them.
 
     Raises:
         DataError: no such file, or several of that name; lists the places.
     """
-    given = Path(weights).expanduser()
-    folders = weight_folders()
+    given, folders = expanded(weights), weight_folders()
+    alone = given.name == str(weights)
     try:
         if given.is_file():
             return given
-        name = glob.escape(given.name)
-        named = {one: [p for p in one.rglob(name) if p.is_file()] for one in folders}
+        found = next(filter(None, (_below(one, given, alone) for one in folders)), [])
     except (OSError, ValueError, NotImplementedError):  # no name of a file
-        named = {}
-    for found in map(sorted, named.values()):
-        if len(found) > 1:
-            places = ", ".join(str(path) for path in found)
-            msg = f"several weight files are called {given.name}: {places}. Give the whole path."
-            raise DataError(msg)
-        if found:
-            return found[0]
-    places = ", ".join(f"{folder}/**" for folder in folders)
+        found = []
+    if len(found) > 1:
+        places = ", ".join(str(path) for path in found)
+        msg = f"several weight files are called {given.name}: {places}. Give the whole path."
+        raise DataError(msg)
+    if found:
+        return found[0]
+    raise DataError(_not_found(weights, folders, alone))
+
+
+def _below(folder: Path, given: Path, alone: bool) -> list[Path]:
+    """Return the files of a weights folder that a path or a name alone means."""
+    named = folder.rglob(glob.escape(given.name)) if alone else [folder / given]
+    return sorted(path for path in named if path.is_file())
+
+
+def _not_found(weights: str | Path, folders: list[Path], alone: bool) -> str:
     hint = "" if os.environ.get(ROOT_VARIABLE) else f" {ROOT_VARIABLE}, the data root, is not set."
-    msg = (
-        f"no weight file {str(weights)!r}; looked there and for {given.name} in {places}.{hint} "
-        f"Check the name, or put the file into one of these folders."
-    )
-    raise DataError(msg)
+    places = ", ".join(f"{folder}/**" for folder in folders)
+    if alone:
+        advice = f"looked here and in {places}.{hint} Check the name, or put the file there."
+    else:
+        advice = (
+            f"looked there and from {', '.join(map(str, folders))}. Check the path; a file's name "
+            f"alone is sought in {places}.{hint}"
+        )
+    return f"no weight file {str(weights)!r}; {advice}"
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -187,10 +203,14 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
             f"tensors, at the top or under one of {', '.join(NESTINGS)}."
         )
         raise DataError(msg)
-    state = dict(state)
+    return _without_wrappers(dict(state))
+
+
+def _without_wrappers(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Take off what stands before every name, in whatever order it was put on."""
     for prefix in WRAPPERS:
         if all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
+            return _without_wrappers({k.removeprefix(prefix): one for k, one in state.items()})
     return state
 
 

@@ -8,7 +8,6 @@ Writes `image.png`, or `clip.mp4` of at most `MOST_FRAMES` frames; complains in 
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 import sys
 from pathlib import Path
@@ -30,6 +29,9 @@ LIMITS = {
 }
 """Seconds, and bytes of memory, of a file and of a core dump."""
 
+ENVIRONMENT = {"OPENCV_IO_MAX_IMAGE_PIXELS": str(MOST_PIXELS)}
+"""What it must be started with, for headers that lie: OpenCV reads this when it is loaded."""
+
 
 def main(given: Path, out: Path) -> None:
     """Decode an image or a clip.
@@ -40,7 +42,6 @@ def main(given: Path, out: Path) -> None:
     for what, most in LIMITS.items():
         with contextlib.suppress(ValueError):  # it is lower already
             resource.setrlimit(what, (most, most))
-    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(MOST_PIXELS)  # for headers that lie
     if given.suffix.lower() in SUFFIXES:
         image = read_array(given, MOST_PIXELS)
         write_image(out / "image.png", scale_image(image, _bounded(image.shape[:2])))

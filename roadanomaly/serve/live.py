@@ -16,7 +16,7 @@ from roadanomaly.calibration import Calibration
 from roadanomaly.errors import OptionError, UserError
 from roadanomaly.runtimes import Runtime, Scores
 from roadanomaly.video.frames import Event, Judged
-from roadanomaly.video.judge import Judge, Rules, find_objects, thresholds
+from roadanomaly.video.judge import Judge, Rules, find_objects, stated_rates, thresholds
 from roadanomaly.video.overlay import draw, heat_picture
 from roadanomaly.video.runner import Runner
 from roadanomaly.video.source import Source
@@ -115,7 +115,7 @@ class Live:
     ) -> None:
         self.runtime = runtime
         self.calibration = calibration
-        self.settings = Settings(rate=calibration.rate)
+        self.settings = Settings(rate=stated_rates(calibration)[0])
         self.fault: str | None = None
         self.seekable = False
         self._open_source = open_source
@@ -188,7 +188,7 @@ class Live:
 
     def rules(self) -> Rules:
         """Return what counts as an object at the threshold of the moment."""
-        high, low = thresholds(self.calibration.at(self.settings.rate), self._widen)
+        high, low = thresholds(self.calibration.at(self.settings.rate, "rate"), self._widen)
         return replace(self._rules, high=high, low=low, guard_s=0)  # the visitor is the guard
 
     def _show(self, judged: Judged) -> None:

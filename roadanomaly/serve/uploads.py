@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 from roadanomaly.data.image_arrays import SUFFIXES, read_array, scale_image, write_image
 from roadanomaly.errors import UserError
+from roadanomaly.serve.decode_worker import ENVIRONMENT
 from roadanomaly.serve.live import Shared
 from roadanomaly.video.frames import Event, VideoFrame
 from roadanomaly.video.judge import Judge
@@ -205,8 +207,9 @@ class Uploads:
             UserError: it cannot be decoded, or not in time.
         """
         command = [sys.executable, "-m", "roadanomaly.serve.decode_worker", str(path), str(folder)]
+        told_how: dict[str, Any] = {"env": {**os.environ, **ENVIRONMENT}, "text": True}
         pipe = subprocess.PIPE
-        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as worker:
+        with subprocess.Popen(command, stdout=pipe, stderr=pipe, **told_how) as worker:
             try:
                 with self._stopped_by(worker.kill):
                     _, told = worker.communicate(timeout=MOST_SECONDS)

@@ -116,7 +116,8 @@ def _draw_layer(
         return
     rows = np.arange(first, last, dtype=np.float32)[:, None] + 0.5
     alpha = np.clip(rows - top[None] + 0.5, 0, 1)
-    grain = _grain()[: last - first, (np.arange(canvas.width) + shift) % 512]
+    down = np.arange(last - first)[:, None] % 512
+    grain = _grain()[down, (np.arange(canvas.width) + shift) % 512]
     paint = np.asarray(colour, np.float32) * (1 + 0.025 * grain)[..., None]
     label = BUILDING if layer == 2 else VEGETATION
     rgb = paint * alpha[..., None]

@@ -8,9 +8,12 @@ from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.head import Head
 from roadanomaly.errors import NotCalibrated, OptionError
 from roadanomaly.model import Model, load
+from roadanomaly.negatives import NEGATIVES, NegativeSource
+from roadanomaly.negatives.mixed import require_loader
 from roadanomaly.refiners.base import refuse_ids
 from roadanomaly.refiners.correction import Correction
 from roadanomaly.training.adapt_config import AdaptConfig
+from roadanomaly.training.run_config import Part
 
 ALONE = "its threshold alone can be set on your frames: `roadanomaly fit --data.kind ordinary`."
 
@@ -52,6 +55,24 @@ def prepare_model(model: Model, config: AdaptConfig) -> list[nn.Parameter]:
     if config.moves == "all":
         learning += [one for one in model.segmenter.parameters() if one.is_floating_point()]
     return learning
+
+
+def negatives_to_learn(spec: Part) -> NegativeSource:
+    """Build the source that an adaptation learns from; its step asks none, all are in the loader.
+
+    Raises:
+        OptionError: it, or a member of a mixture, works inside the step or labels no negatives.
+    """
+    source = NEGATIVES.from_spec(spec)
+    require_loader(source)
+    for one in source.modules():
+        if isinstance(one, NegativeSource) and one.keeps_labels:
+            msg = (
+                "an adaptation learns from pixels that are labelled as negatives, and these keep "
+                "the label of what they change: take others, such as paste."
+            )
+            raise OptionError(msg)
+    return source
 
 
 def has_correction(head: Head) -> bool:

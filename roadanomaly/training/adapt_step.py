@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -66,9 +67,9 @@ class AdaptStep(nn.Module):
             rng: not used: all chance is in the loader.
         """
         del rng
-        segmentation = self.head.look(self.segmenter, batch.image)
+        segmentation = replace(self.head.look(self.segmenter, batch.image), places=batch.places)
         score = self.head.score(segmentation, batch.image)
-        before = self._score_before(segmentation, batch.image)
+        before = self._score_before(segmentation, batch)
         config, known = self.config, batch.known
         own = (batch.label == INLIER) & ~near(batch.negative, config.near)
         below = functional.softplus(score - self.threshold + config.margin)
@@ -83,12 +84,13 @@ class AdaptStep(nn.Module):
             "anchor": config.anchor * self._distance(),
         }
 
-    def _score_before(self, segmentation: Segmentation, image: Tensor) -> Tensor:
+    def _score_before(self, segmentation: Segmentation, batch: Batch) -> Tensor:
         """Score as the model did that this one began with; a frozen network is asked once."""
         with torch.no_grad():
             if self.moving:
-                segmentation = self.head_before.look(self.segmenter_before, image)
-            return self.head_before.score(segmentation, image).detach()
+                found = self.head_before.look(self.segmenter_before, batch.image)
+                segmentation = replace(found, places=batch.places)
+            return self.head_before.score(segmentation, batch.image).detach()
 
     def _distance(self) -> Tensor:
         """Return the squared distance of all that learns from where it began."""

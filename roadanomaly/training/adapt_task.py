@@ -33,7 +33,12 @@ from roadanomaly.training.adapt_measure import (
     merged,
     score_of,
 )
-from roadanomaly.training.adapt_parts import has_correction, load_calibrated, prepare_model
+from roadanomaly.training.adapt_parts import (
+    has_correction,
+    load_calibrated,
+    negatives_to_learn,
+    prepare_model,
+)
 from roadanomaly.training.adapt_step import AdaptStep
 from roadanomaly.training.adapted import RESULT, SHEET, Adapted, Figures
 from roadanomaly.training.log import RunLog
@@ -72,7 +77,7 @@ class AdaptTask(Task):
         self.before, self.model = load_calibrated(config.model), load_calibrated(config.model)
         learning = prepare_model(self.model, config)
         self.frames: FrameSet = DATASETS.from_spec(config.train_data)
-        self.source = NEGATIVES.from_spec(config.negatives)
+        self.source = negatives_to_learn(config.negatives)
         held_out = DATASETS.from_spec(config.val_data)
         mixed = MixedFrames(held_out, NEGATIVES.from_spec(config.val_negatives))
         world = DATASETS.from_spec(config.world)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from roadanomaly.calibration import calibrate
+from roadanomaly.calibration import calibrate, just_below
 from roadanomaly.data import FrameSet
 from roadanomaly.data.derived import Resized
 from roadanomaly.data.transforms import Degrade
@@ -186,7 +186,8 @@ class DetectorTask(Task):
                 log.say(self._effect_of_half(best, exact))
             if found.positives:
                 name = f"{best.calibration.data} with held-out negatives"
-                best.calibration = best.calibration.with_f1(found.best_f1_threshold, name)
+                threshold = just_below(found.best_f1_threshold)
+                best.calibration = best.calibration.with_f1(threshold, name)
         best.save(self.folder.model, saved)
         if log:
             log.say(f"best at step {best_step}; the model is in {self.folder.model}")

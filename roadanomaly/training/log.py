@@ -61,6 +61,9 @@ class RunLog:
         steps: of the whole run.
         start: steps that are done.
         experiment: an experiment tracker's run, which is told the same, or None.
+
+    Attributes:
+        finished: whether the run came to its end, which the tracker is told on closing.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class RunLog:
         self.steps = steps
         self.began = time.perf_counter()
         self.start = start
-        self.done = start
+        self.finished = False
         self.experiment = experiment
 
     def begin(self) -> None:
@@ -101,7 +104,6 @@ class RunLog:
     def advance(self) -> None:
         """Move the progress line by a step."""
         self.bar.update()
-        self.done += 1
 
     def validate(
         self, step: int, values: dict[str, float], curve: PixelResult, sheet: np.ndarray | None
@@ -178,4 +180,4 @@ class RunLog:
         self.bar.close()
         self.board.close()
         if self.experiment:
-            self.experiment.close(finished=self.done >= self.steps)
+            self.experiment.close(finished=self.finished)

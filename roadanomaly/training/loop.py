@@ -88,6 +88,7 @@ class Trainer:
         Raises:
             TrainingDiverged: a loss or gradient was not finite; the last checkpoint is kept.
             Interrupted: Ctrl-C or SIGTERM; the state is saved first.
+            KeyboardInterrupt: a second one.
         """
         leader = self.fabric.is_global_zero
         with self.meeting_point.together():
@@ -292,7 +293,8 @@ class Trainer:
     def _require_finite(self, said: Said | None) -> None:
         """Refuse a step whose loss or gradient was not finite; losses first, in all processes.
 
-        The gradient of one process's loss that is not finite is everybody's.
+        The gradient of one process's loss that is not finite is everybody's. A scaler, which
+        `16-mixed` has on a GPU alone, leaves a step out whose gradient is not.
 
         Raises:
             TrainingDiverged: says which, where, and on what.
@@ -302,7 +304,7 @@ class Trainer:
         with self.meeting_point.together():
             self._refuse(said.loss_fault())
         with self.meeting_point.together():
-            if self.config.precision != "16-mixed":  # its scaler leaves such a step out
+            if getattr(self.fabric.strategy.precision, "scaler", None) is None:
                 self._refuse(said.gradient_fault())
 
     def _refuse(self, fault: Fault | None) -> None:
@@ -337,6 +339,9 @@ class Trainer:
 
     def _finish(self, log: RunLog | None) -> None:
         self.task.finish(log, self.best_step, self.fabric.device)
+        self.folder.finish(self.config.steps)
+        if log:
+            log.finished = True
 
     def _checkpoint(self) -> None:
         self._require_finite(self.said)
@@ -375,9 +380,9 @@ class Trainer:
         self.best = -math.inf if math.isnan(state["best"]) else state["best"]
         self.best_step = state["best_step"]
 
-    def _ask_stop(self, number: int, _: Any) -> None:
+    def _ask_stop(self, _: int, __: Any) -> None:
         if self.stop:
-            signal.signal(number, signal.SIG_DFL)
+            raise KeyboardInterrupt
         self.stop = True
 
 

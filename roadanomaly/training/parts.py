@@ -7,6 +7,7 @@ from typing import Any
 
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.detectors import DETECTORS
+from roadanomaly.detectors.supervision import foremost
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.model import Model, load
 from roadanomaly.negatives import NEGATIVES, NegativeSource
@@ -63,7 +64,8 @@ def build_parts(config: TrainConfig) -> Parts:
         source.attach(model.segmenter)
         model.detector.trained_on = source.content
     if model.detector.kind == "finetune":
-        model.segmenter.learned_from = model.detector.learned_from
+        found = [model.segmenter.learned_from, model.detector.learned_from]
+        model.segmenter.learned_from = foremost(found)
     return parts
 
 
@@ -72,6 +74,7 @@ def _model(config: TrainConfig) -> Model:
     started = load(config.start) if config.start else None
     if config.detector is None:
         assert started is not None
+        started.calibration = None  # of other weights; a finished run has its own
         return started
     segmenter = started.segmenter if started else SEGMENTERS.from_spec(config.segmenter or {})
     refiners = [REFINERS.from_spec(one) for one in config.refiners]

@@ -25,9 +25,16 @@ FREE_KEYS = ("out", "workers", "accelerator", "devices", "checkpoint_every", "lo
 
 SOURCES = ("negatives", "val_negatives")
 """Keys that hold a source of negatives."""
+FINISHED = "finished.json"
+"""File that a run leaves when all is done, so that one that was cut off is told from it."""
+
+MADE = ("model", "flow", "generator")
+"""Folders of what runs make."""
+
 BEGUN = (
     "config.yaml",
     "record.json",
+    FINISHED,
     "metrics.csv",
     "validation.csv",
     "tensorboard/",
@@ -50,7 +57,7 @@ class RunFolder:
         self.model = self.path / "model"
 
     def require_free(self) -> None:
-        """Refuse a folder that holds a run or a model already.
+        """Refuse a folder that holds a run, a model, a flow or a generator already.
 
         Raises:
             UserError: says how to go on.
@@ -61,26 +68,44 @@ class RunFolder:
                 "folder with --out, or delete it."
             )
             raise UserError(msg)
-        if standing(self.model).exists():
-            msg = (
-                f"{self.path} already holds a model, and no checkpoint to continue from; give "
-                "another folder with --out, or delete it."
-            )
-            raise UserError(msg)
+        for made in MADE:
+            if standing(self.path / made).exists():
+                msg = (
+                    f"{self.path} already holds a {made}, and no checkpoint to continue from; "
+                    "give another folder with --out, or delete it."
+                )
+                raise UserError(msg)
 
     def begin(self, config: RunConfig, record: dict[str, Any]) -> None:
         """Make the folder and write `config.yaml` and `record.json`.
 
         Raises:
-            UserError: it holds a run or a model already, or files of somebody else that a run
-                would replace; or it cannot be written.
+            UserError: it holds a run or what one made already, or files of somebody else that a
+                run would replace; or it cannot be written.
         """
         self.require_free()
         Ledger(self.path).claim(BEGUN, BEGUN if is_run(self.path) else ())
         shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
-        (self.path / KEPT).unlink(missing_ok=True)
+        for left in (KEPT, FINISHED):
+            (self.path / left).unlink(missing_ok=True)
         write_text(self.path / "record.json", json.dumps(record, indent=1) + "\n")
         write_text(self.path / "config.yaml", yaml.safe_dump(plain(config), sort_keys=False))
+
+    def finish(self, steps: int) -> None:
+        """Note that all is done: the steps, and what comes after the last one.
+
+        Args:
+            steps: of the run.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        write_text(self.path / FINISHED, json.dumps({"steps": steps}) + "\n")
+
+    @property
+    def finished(self) -> bool:
+        """Whether that was noted; runs of earlier versions noted nothing."""
+        return (self.path / FINISHED).exists()
 
 
 def is_run(folder: Path) -> bool:

@@ -73,12 +73,16 @@ def compile_networks(
         backend: of `torch.compile`.
 
     Returns:
-        what is to be said where the trial failed and a network stays as it is.
+        what is to be said where the trial failed and a network stays as it is, or where the task
+        has no network that is compiled.
     """
+    compilable = task.compilable()
+    if not compilable:
+        return ["compile: left out, since no network of this run is compiled."]
     image = torch.zeros(config.batch_size, 3, *config.crop, dtype=torch.uint8)
     batch = Batch(image, image[:, 0].clone(), ("",) * config.batch_size).to(device)
     notes = []
-    for network, trial in task.compilable():
+    for network, trial in compilable:
         tried = copy.deepcopy(network)
         tried.compile(backend=backend)
         try:

@@ -88,7 +88,8 @@ class TrainingStep(nn.Module):
             batch = self.source.mix(batch, rng)
             if self.degrade is not None:
                 batch = self.degrade.batch(batch, rng)
-        segmentation = self._supervised(self.detector.look(self.segmenter, batch.image))
+        found = self._supervised(self.detector.look(self.segmenter, batch.image))
+        segmentation = replace(found, places=batch.places)
         losses: dict[str, Tensor] = {}
         if self.detector.kind in LEARNS:
             losses = self.detector.loss(segmentation, batch)

@@ -58,7 +58,7 @@ class Task(ABC):
     def compilable(self) -> Sequence[tuple[nn.Module, Trial]]:
         """Return the networks that `compile: true` means, each with a forward and backward pass.
 
-        The pass is tried on a compiled copy first; of a flow there is no such network.
+        The pass is tried on a compiled copy first; a flow is none, and the run then says so.
         """
         return ()
 

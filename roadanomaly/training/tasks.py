@@ -11,4 +11,5 @@ TASKS: Catalogue[Task] = Catalogue(
         "flow": "roadanomaly.training.flow_task:FlowTask",
         "generator": "roadanomaly.training.generator_task:GeneratorTask",
     },
+    listed=False,
 )

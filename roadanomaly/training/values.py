@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentError
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from jsonargparse import ArgumentParser
 
@@ -30,6 +31,7 @@ def config_of(kind: type[C], values: Mapping[str, Any], what: str) -> C:
         if key not in names:
             msg = f"{what}: `{key}` is not a key of its config; {nearest(str(key), names)}"
             raise OptionError(msg)
+    refuse_blank(kind, values, what)
     try:
         parsed = _parser(kind).parse_object(dict(values))
     except ArgumentError as error:
@@ -40,6 +42,24 @@ def config_of(kind: type[C], values: Mapping[str, Any], what: str) -> C:
     except OptionError as error:
         msg = f"{what}: {error}"
         raise OptionError(msg) from error
+
+
+def refuse_blank(kind: type, values: Mapping[str, Any], what: str) -> None:
+    """Refuse a key without a value, which parsers let pass, where its annotation has no None.
+
+    Args:
+        kind: dataclass of the config.
+        values: by key, all of which it has.
+        what: stands at the start of messages.
+
+    Raises:
+        OptionError: names the key.
+    """
+    hints = get_type_hints(kind)
+    for key, value in values.items():
+        if value is None and NoneType not in get_args(hints[key]):
+            msg = f"{what}: `{key}` has no value; give it one, or leave the key out."
+            raise OptionError(msg)
 
 
 PARSERS: dict[str, ArgumentParser] = {}

@@ -23,6 +23,9 @@ LEARN, HELD_OUT = "learn", "held_out"
 LEAST, FEW = 8, 40
 """Frames below which nothing can be learned, and below which a warning says that it is little."""
 
+WHOLE = 4
+"""Frames of a drive below which no stretch of it is held out, but all of it or none."""
+
 SAMPLED = "[0-9][0-9][0-9]_[0-9][0-9][0-9][0-9][0-9].png"
 """Names of sampled frames: the drive's number, then the frame's."""
 
@@ -150,13 +153,32 @@ def is_held_out(place: int, count: int) -> bool:
     return place * blocks // count % 4 == 3
 
 
+def parts_of(counts: Sequence[int]) -> list[list[str]]:
+    """Return the part of each frame of each drive.
+
+    A drive of fewer than `WHOLE` frames goes as a whole to where its last frame lies among those of
+    all drives.
+
+    Args:
+        counts: frames of each drive.
+    """
+    total, passed, found = sum(counts), 0, []
+    for count in counts:
+        passed += count
+        whole = is_held_out(passed - 1, total)
+        held = [is_held_out(place, count) if count >= WHOLE else whole for place in range(count)]
+        found.append([HELD_OUT if one else LEARN for one in held])
+    return found
+
+
 def sample(
     words: Sequence[str], count: int, out: Path, size: tuple[int, int] | None = None
 ) -> Sampled:
     """Write frames of drives as PNG files into `out/learn` and `out/held_out`.
 
     Args:
-        words: of the command line, each a drive; each gives as many frames.
+        words: of the command line, each a drive; each gives as many frames. Of more drives than
+            frames some are left out, evenly.
         count: frames in all, at most.
         out: folder for both parts.
         size: height and width to bring them to; None keeps their own.
@@ -165,39 +187,53 @@ def sample(
         DataError: a drive cannot be read, or there are too few frames.
         UserError: the folder cannot be written.
     """
-    drives = [open_drive(word, max(1, count // len(words))) for word in words]
+    taken = [words[place] for place in _even(len(words), count)]
+    drives = [open_drive(word, count // len(taken)) for word in taken]
+    parts = parts_of([len(drive.frames) for drive in drives])
     for left in out.glob(f"*/{SAMPLED}"):  # of a sampling that was broken off, or failed
         left.unlink()
     written, thumbnails = {LEARN: 0, HELD_OUT: 0}, []
     for number, drive in enumerate(drives):
-        total = len(drive.frames)
-        for place, read in enumerate(drive.frames):
+        for place, (read, part) in enumerate(zip(drive.frames, parts[number], strict=True)):
             image = read()
             if image is None:
                 continue
             image = image if size is None else scale_image(image, size)
-            part = HELD_OUT if is_held_out(place, total) else LEARN
             write_image(out / part / f"{number:03}_{place:05}.png", image)
             written[part] += 1
             thumbnails.append(cv2.resize(image, (32, 18), interpolation=cv2.INTER_AREA))
-    _require_enough(written, words)
+    _require_enough(written, taken)
     fps = next((drive.fps for drive in drives if drive.fps), 0.0)
-    return Sampled(written[LEARN], written[HELD_OUT], fps, _warnings(thumbnails))
+    left_out = len(words) - len(taken)
+    return Sampled(written[LEARN], written[HELD_OUT], fps, _warnings(thumbnails, left_out))
 
 
 def _require_enough(written: dict[str, int], words: Sequence[str]) -> None:
+    """Refuse too few frames, or none of a part.
+
+    Raises:
+        DataError: says how many there are, and of which part none.
+    """
     total = sum(written.values())
-    if total < LEAST or not all(written.values()):
-        msg = (
-            f"{', '.join(words)}: {total} frame(s) can be taken, at least {CLOSEST_S} s apart; at "
-            f"least {LEAST} are needed, some to learn from and some to judge on. Give a longer "
-            "drive or more drives."
-        )
-        raise DataError(msg)
+    if total >= LEAST and all(written.values()):
+        return
+    named = ", ".join(words) if len(words) <= 3 else f"{words[0]} and {len(words) - 1} more"
+    purposes = {LEARN: "learn from", HELD_OUT: "judge on"}
+    empty = " and ".join(f"none to {purposes[part]}" for part, held in written.items() if not held)
+    msg = (
+        f"{named}: {total} frame(s) can be taken, at least {CLOSEST_S} s apart"
+        f"{f', {empty}' if empty else ''}; at least {LEAST} are needed, some to learn from and "
+        "some to judge on. Give a longer drive or more drives."
+    )
+    raise DataError(msg)
 
 
-def _warnings(thumbnails: Sequence[np.ndarray]) -> list[str]:
+def _warnings(thumbnails: Sequence[np.ndarray], left_out: int) -> list[str]:
     found = []
+    if left_out:
+        found.append(
+            f"{left_out} drives give no frame: --frames asks for fewer than there are drives."
+        )
     if len(thumbnails) < FEW:
         found.append(
             f"only {len(thumbnails)} frames are taken: what is ordinary elsewhere on your "

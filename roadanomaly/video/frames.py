@@ -22,7 +22,7 @@ class VideoFrame:
     """One frame as it came from its source.
 
     Args:
-        number: how many the source gave before it.
+        number: its place in what is played, from 0. Images of a folder that cannot be read count.
         time_s: by the source's own time stamps, from its start.
         captured: `time.perf_counter()` when it was decoded.
         image: `(H, W, 3)` uint8 RGB, at the size that was asked for.

@@ -42,7 +42,7 @@ class RateGuard:
         self._begun_s = self._last_s = 0.0
 
     def __call__(self, score: np.ndarray, time_s: float, thresholds: Pair, rates: Pair) -> Pair:
-        """Return the thresholds for the next frame.
+        """Return the thresholds for a frame, with its own scores in the mean.
 
         Args:
             score: `(H, W)` of the frame.

@@ -19,7 +19,7 @@ class ImageFiles(Source):
 
     Args:
         paths: at least one.
-        reading: its rate, pace and repetitions.
+        reading: its rate, pace, beginning and repetitions.
 
     Raises:
         DataError: no image can be read, or none is left from `start_s` on.
@@ -28,21 +28,24 @@ class ImageFiles(Source):
     def __init__(self, paths: list[Path], reading: Reading) -> None:
         live = reading.realtime if reading.live is None else reading.live
         super().__init__(str(paths[0].parent), live)
-        self.paths = paths
         self.reading = reading
         self.fps = reading.fps
-        self._check_start()
+        self._skipped = self._before_start(len(paths))
+        self.paths = paths[self._skipped :]
         self.size = self._first_size()
 
-    def _check_start(self) -> None:
-        lasts = len(self.paths) / self.fps
-        if self.reading.start_s and self.reading.start_s > lasts - 1 / self.fps:
+    def _before_start(self, count: int) -> int:
+        """Return how many images lie before `start_s`."""
+        start_s = self.reading.start_s
+        places = (place for place in range(count) if place / self.fps >= start_s)
+        first = next(places, None)
+        if first is None:
             msg = (
-                f"nothing is left of {self.name} from --from_s {self.reading.start_s:g} on: its "
-                f"{len(self.paths)} images last {lasts:.4g} s at --fps {self.fps:g}. Give an "
-                "earlier time."
+                f"nothing is left of {self.name} from --from_s {start_s:g} on: its {count} images "
+                f"last {count / self.fps:.4g} s at --fps {self.fps:g}. Give an earlier time."
             )
             raise DataError(msg)
+        return first
 
     def _first_size(self) -> tuple[int, int]:
         reasons = []
@@ -67,14 +70,13 @@ class ImageFiles(Source):
 
     def frames(self, size: tuple[int, int]) -> Iterator[VideoFrame]:
         """Give the images at a constant rate, those that cannot be read left out."""
-        number, last_size = 0, self.size
+        last_size = self.size
         rounds = self.reading.loop or 10**9
         pace = Pace(self.reading.realtime, self.stop)
         for turn in range(rounds):
             for place, path in enumerate(self.paths):
-                time_s = (turn * len(self.paths) + place) / self.fps
-                if time_s < self.reading.start_s:
-                    continue
+                number = turn * len(self.paths) + place
+                time_s = (self._skipped + number) / self.fps
                 image = self._read(path)
                 if image is None:
                     continue
@@ -87,4 +89,3 @@ class ImageFiles(Source):
                 scaled = scale_image(image, size)
                 whole = image if self.reading.whole else None
                 yield VideoFrame(number, time_s, time.perf_counter(), scaled, found, whole)
-                number += 1

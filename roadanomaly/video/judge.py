@@ -48,7 +48,7 @@ class Rules:
 
 
 def thresholds(calibration: Calibration, widen: float = 3.0) -> tuple[float, float]:
-    """Return the high threshold, at the calibration's rate, and the low one.
+    """Return the high threshold, the calibration's, and the low one.
 
     Args:
         calibration: of the model.
@@ -60,12 +60,18 @@ def thresholds(calibration: Calibration, widen: float = 3.0) -> tuple[float, flo
     if widen < 1:
         msg = f"--widen must be at least 1, not {widen:g}; 1 means one threshold."
         raise OptionError(msg)
-    return calibration.threshold, calibration.threshold_at(stated_rates(calibration, widen)[1])
+    high = calibration.threshold
+    return high, min(high, calibration.threshold_at(stated_rates(calibration, widen)[1]))
 
 
 def stated_rates(calibration: Calibration, widen: float = 3.0) -> tuple[float, float]:
-    """Return the shares of inlier pixels that exceed the high threshold and the low one."""
-    return calibration.rate, min(1.0, calibration.rate * widen)
+    """Return the shares of inlier pixels that exceed the high threshold and the low one.
+
+    A threshold that is not set by a rate has one all the same, as near as the data can tell.
+    """
+    by_rate = calibration.way == "rate"
+    rate = (calibration if by_rate else calibration.at_score(calibration.threshold)).rate
+    return rate, min(1.0, rate * widen)
 
 
 def find_objects(

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 
 from roadanomaly.video.frames import VideoFrame
 
-SOURCES = (
-    "a video file, a folder or quoted glob of images, `camera:0` or /dev/video0, an rtsp:// or "
-    "http:// address, or - for standard input"
+REOPENED = (
+    "a video file, a folder or quoted glob of images, `camera:0` or /dev/video0, or an rtsp:// or "
+    "http:// address"
 )
+"""Sources that can be opened again and again."""
+
+SOURCES = f"{REOPENED}; or - for standard input"
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".mpg", ".mpeg")
 """How the names of video files end, in lower case."""

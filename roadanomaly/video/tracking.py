@@ -19,6 +19,9 @@ PART_OF = 0.5
 
 NO_MATCH = 10.0
 
+ROUNDING_S = 1e-6
+"""Seconds by which a difference of time stamps may miss what it stands for."""
+
 
 @dataclass(frozen=True)
 class Persistence:
@@ -172,7 +175,8 @@ class Tracker:
             track.peak_box = to_source(whole, frame)
         needed = self.persistence
         followed = frame.time_s - track.first_s
-        if not track.alarm and track.seen >= needed.start_frames and followed >= needed.start_s:
+        long = followed >= needed.start_s - ROUNDING_S
+        if long and not track.alarm and track.seen >= needed.start_frames:
             self._numbers += 1
             track.id, track.alarm = self._numbers, True
         area = sum(part.area for part in parts)
@@ -185,7 +189,8 @@ class Tracker:
         kept: list[Track] = []
         for track in self._tracks:
             patience = self.persistence.end_s if track.alarm else self.persistence.end_s / 2
-            (lost if time_s - track.last_s > patience else kept).append(track)
+            unseen = time_s - track.last_s
+            (lost if unseen > patience + ROUNDING_S else kept).append(track)
         self._tracks = kept
         return sorted((t.event() for t in lost if t.alarm), key=lambda event: event.id)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -44,14 +46,14 @@ def read_truth(word: str) -> dict[int, Box]:
         return {}
     path = Path(word)
     try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        drawn = {int(row["frame"]): [float(row[name]) for name in COLUMNS[1:]] for row in rows}
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            drawn = dict(_drawn(row) for row in csv.DictReader(file))
     except OSError as error:
         msg = f"--truth {path} cannot be read: {error.strerror}. Give a table of boxes, or `none`."
         raise DataError(msg) from error
-    except (KeyError, TypeError, ValueError) as error:
-        msg = f"{path} is no table of boxes ({error!r}); give a CSV with {','.join(COLUMNS)}."
+    except (csv.Error, ValueError) as error:
+        why = "it is no text" if isinstance(error, UnicodeError) else shorten(str(error), 100)
+        msg = f"{path} is no table of boxes ({why}); give a CSV with {','.join(COLUMNS)}."
         raise DataError(msg) from error
     if not drawn:
         msg = f"{path} holds no box; give a row for each frame on which the object is seen."
@@ -66,6 +68,24 @@ def read_truth(word: str) -> dict[int, Box]:
         x0, y0, x1, y1 = (round(np.interp(frame, numbers, side)) for side in corners.T)
         boxes[frame] = (x0, y0, x1, y1)
     return boxes
+
+
+def _drawn(row: dict[str, str | None]) -> tuple[int, list[float]]:
+    """Read the frame and the corners of a row.
+
+    Raises:
+        ValueError: says what is wrong with it.
+    """
+    lacking = [name for name in COLUMNS if row.get(name) is None]
+    if lacking:
+        msg = f"a row lacks {', '.join(lacking)}"
+        raise ValueError(msg)
+    frame, *corners = (str(row[name]) for name in COLUMNS)
+    found = [float(corner) for corner in corners]
+    if not all(map(math.isfinite, found)):
+        msg = f"the box of frame {frame} is {' '.join(corners)}"
+        raise ValueError(msg)
+    return int(frame), found
 
 
 @dataclass
@@ -84,24 +104,28 @@ class Tally:
         truth: number of a frame to the box of the object on it; none at all where a video shows
             nothing that should raise an alarm.
         classes: names of the network's classes.
+        fps: frames a second of the source, nominal.
     """
 
-    def __init__(self, truth: dict[int, Box], classes: Sequence[str]) -> None:
+    def __init__(self, truth: dict[int, Box], classes: Sequence[str], fps: float) -> None:
         self.truth = truth
         self.classes = classes
+        self.fps = fps
         self._alarms: dict[int, _Seen] = {}
         self._frames = 0
         self._seen = 0
         self._covered: list[int] = []
         self._ids: list[int] = []
-        self._seconds = 0.0
+        self._first_s = self._last_s = 0.0
 
     def take(self, judged: Judged) -> None:
         """Count a frame."""
         frame = judged.frame
         box = self.truth.get(frame.number)
+        if not self._frames:
+            self._first_s = frame.time_s
         self._frames += 1
-        self._seconds = frame.time_s
+        self._last_s = frame.time_s
         self._seen += box is not None
         best, found = 0.0, 0
         for sighting in judged.sightings:
@@ -130,7 +154,7 @@ class Tally:
         class the network saw there most.
         """
         false = {n: one for n, one in self._alarms.items() if 2 * one.on_object < one.frames}
-        minutes = self._seconds / 60
+        minutes = (self._last_s - self._first_s + 1 / self.fps) / 60
         first = min(self.truth, default=None)
         return {
             "frames": self._frames,
@@ -141,7 +165,7 @@ class Tally:
             "object_ids": len(set(self._ids)),
             "false_events": len(false),
             "false_frames": sum(one.frames for one in false.values()),
-            "false_events_per_minute": round(len(false) / minutes, 1) if minutes else None,
+            "false_events_per_minute": round(len(false) / minutes, 1) if self._frames else None,
             "false_on": dict(Counter(one.classes.most_common(1)[0][0] for one in false.values())),
         }
 

@@ -14,7 +14,7 @@ import av.error
 import numpy as np
 from av.video.frame import VideoFrame as AvFrame
 
-from roadanomaly.errors import UserError
+from roadanomaly.errors import OptionError, UserError
 
 CLOCK = Fraction(1, 90_000)
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
@@ -43,6 +43,20 @@ class WholeFile(io.FileIO):
         return len(content)
 
 
+def check_encodable(size: tuple[int, int]) -> None:
+    """Refuse frames `(H, W)` that H.264 cannot hold: a pair of rows and of columns share a colour.
+
+    Raises:
+        OptionError: says which.
+    """
+    if min(size) < 2:
+        msg = (
+            f"frames of {size[1]}x{size[0]} pixels cannot be written as a video: give at least 2 "
+            "a side, by --size WxH or larger frames."
+        )
+        raise OptionError(msg)
+
+
 class VideoWriter:
     """Writes frames with their own times into a fragmented MP4.
 
@@ -56,10 +70,12 @@ class VideoWriter:
         fps: nominal frames a second.
 
     Raises:
+        OptionError: frames of less than 2 pixels a side.
         UserError: the file cannot be written.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], fps: float) -> None:
+        check_encodable(size)
         self.path = path
         self.paths = [path]
         self.size = (size[0] // 2 * 2, size[1] // 2 * 2)

@@ -62,8 +62,20 @@ def test_a_drive_becomes_a_model_with_its_figures(
             ("DRIVE", "--model", "RUN", "--out", "mine", "--negatives", "{name: nothing}"),
             "no negative source is called 'nothing'",
         ),
+        (
+            ("DRIVE", "--model", "RUN", "--out", "mine", "--negatives", "{name: flow}"),
+            "these negatives must not learn or follow a network",
+        ),
+        (
+            ("DRIVE", "--model", "RUN", "--out", "mine", "--negatives", "{name: laa}"),
+            "these negatives must not learn or follow a network",
+        ),
         (("--out", "mine", "--resume"), "holds no adaptation"),
-        (("DRIVE", "--out", "mine", "--resume"), "leave them out"),
+        (("DRIVE", "--out", "mine", "--resume"), "leave them out: the drives."),
+        (
+            ("--out", "mine", "--resume", "--steps", "5", "--keep", "0.5", "--workers", "0"),
+            "leave them out: --steps, --keep, --workers.",
+        ),
     ],
 )
 def test_mistakes_are_told_and_leave_nothing(

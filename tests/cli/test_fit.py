@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+import roadanomaly as ra
+from roadanomaly.model import Model
+
 STREETS = "{name: streets, split: %s, count: 2, height: 64, width: 96}"
 SHAPES = "{name: shapes, look: {side: [12, 30]}}"
 
@@ -23,6 +26,15 @@ def test_a_refiner_that_learns_from_negatives_is_not_fitted_on_a_test_set(
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize("key", ["false_alarms", "held_out", "out"])
+def test_a_key_without_a_value_is_named(command, tmp_path, key):
+    path = tmp_path / "fit.yaml"
+    path.write_text(f"data: {{name: streets}}\n{key}:\n")
+    code, _, err = command("fit", path)
+    assert code == 2
+    assert f"config: `{key}` has no value" in err
+
+
 @pytest.mark.parametrize("detector", [[], ["--detector.name", "energy"]])
 def test_negatives_of_a_refiner_are_not_the_detector_s(command, model_folder, tmp_path, detector):
     words = ["--refiners", "[{name: smooth}]", "--negatives", SHAPES]
@@ -30,3 +42,37 @@ def test_negatives_of_a_refiner_are_not_the_detector_s(command, model_folder, tm
     assert code == 0, err
     described = json.loads((tmp_path / "model" / "model.json").read_text())
     assert (described["detector_trained_on"] is not None) == bool(detector)
+
+
+@pytest.mark.parametrize("head", ["void_classifier", "jsrnet"])
+def test_weights_of_a_fusion_are_not_fitted_on_a_test_set_whatever_its_heads_learned_from(
+    command, model_folder, tmp_path, head
+):
+    model = Model(ra.load(model_folder).segmenter, ra.detector(head))
+    model.detector.ready = True
+    model.save(tmp_path / "head")
+    heads = json.dumps([{"run": str(tmp_path / "head")}, {"detector": {"name": "energy"}}])
+    words = ["--detector.name", "fusion", "--detector.rule", "learned", "--detector.heads", heads]
+    words += ["--negatives", SHAPES]
+    code, _, err = fit(command, model_folder, tmp_path / "out", "test", *words)
+    assert code == 2
+    assert "streets test is a set to test on" in err
+
+
+def test_all_frames_are_brought_to_the_size_that_was_asked_for(
+    command, model_folder, tmp_path, monkeypatch
+):
+    seen = []
+
+    def judged(_, frames, batch):
+        seen.extend(tuple(frame.image.shape[-2:]) for frame in frames)
+        return 0.0
+
+    monkeypatch.setattr("roadanomaly.cli.fit.best_f1_threshold", judged)
+    words = ["--validation_data", STREETS % "test", "--size", 32, 48]
+    code, _, err = fit(command, model_folder, tmp_path, "val", *words)
+    assert code == 0, err
+    assert seen == [(32, 48)] * 2
+    record = json.loads((tmp_path / "model" / "model.json").read_text())["record"]
+    parts = [record[f"{part}_data"]["size"] for part in ("fit", "calibration", "validation")]
+    assert parts == [[32, 48]] * 3

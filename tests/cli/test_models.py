@@ -1,11 +1,15 @@
 """Which detectors a network gets when none are named, and what runs are called in a table."""
 
+import numpy as np
 import pytest
 import torch
 
 import roadanomaly
 from roadanomaly.cli.models import gather, suited
+from roadanomaly.evaluation.sources import NetworkScores
 from roadanomaly.model import Model
+from roadanomaly.segmenters import SEGMENTERS
+from roadanomaly.types import Frame
 from tests.contracts.toy import ToyMasks, ToySegmenter
 
 
@@ -39,3 +43,37 @@ def test_runs_of_one_detector_carry_their_folders_names(runs):
 def test_a_run_alone_needs_no_label(runs):
     (group,) = gather([runs["a_1"]], None, [], torch.device("cpu"))
     assert list(group.heads) == ["energy"]
+
+
+@pytest.fixture
+def windowed(monkeypatch, tmp_path):
+    """Return runs of one network's weights: seen whole, in windows, and in other windows."""
+    monkeypatch.setitem(roadanomaly.SEGMENTERS.entries, "toy", "tests.contracts.toy:ToySegmenter")
+    specs = {"a": (32, 32), "b": (32, 64), "c": (32, 64)}
+    for name, window in specs.items():
+        spec = {"name": "sliding", "segmenter": {"name": "toy"}, "window": window}
+        model = Model(SEGMENTERS.from_spec(spec), roadanomaly.detector("max_logit"))
+        model.save(tmp_path / name)
+    return [str(tmp_path / name) for name in specs]
+
+
+def test_networks_of_equal_weights_and_other_options_are_not_one(windowed):
+    groups = gather(windowed, None, [], torch.device("cpu"))
+    assert [list(one.heads) for one in groups] == [
+        ["max_logit (a)"],
+        ["max_logit (b) (b)", "max_logit (c) (b)"],
+    ]
+    frame = Frame("0", torch.randint(256, (3, 48, 96), dtype=torch.uint8))
+    scores = {}
+    for group in groups:
+        for name, found in NetworkScores(group.segmenter, group.heads).score(frame).scores.items():
+            scores[name[11]] = found
+    for run in windowed:
+        assert np.array_equal(scores[run[-1]], roadanomaly.load(run)(frame.image).score)
+    assert not np.array_equal(scores["a"], scores["b"])
+
+
+def test_a_network_that_is_described_joins_the_run_that_was_saved_of_it(windowed):
+    spec = {"name": "sliding", "segmenter": {"name": "toy"}, "window": (32, 32)}
+    assert len(gather(windowed[:1], spec, ["msp"], torch.device("cpu"))) == 1
+    assert len(gather(windowed[:1], {"name": "toy"}, ["msp"], torch.device("cpu"))) == 2

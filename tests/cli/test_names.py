@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 import zipfile
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from roadanomaly.cli.predict import _distinct_names
 from roadanomaly.data.images import write_image
 from roadanomaly.video.sources import open_source
 from tests.video.clips import write_clip
@@ -24,6 +26,16 @@ def named(tmp_path):
     for name in NAMES:
         write_image(folder / f"{name}.png", rng.integers(0, 255, (32, 64, 3), dtype=np.uint8))
     return folder
+
+
+def test_images_of_one_name_are_told_apart_by_their_folders_and_then_by_number():
+    many = [Path(f"drive/{number:05d}.png") for number in range(30_000)]
+    twice = [Path("a/x.png"), Path("b/x.png")]
+    names = _distinct_names([*many, *twice])
+    assert [names[path] for path in many] == [path.stem for path in many]
+    assert [names[path] for path in twice] == ["a_x", "b_x"]
+    alike = [Path("a/b/x.png"), Path("c/b/x.png"), Path("y.png")]
+    assert list(_distinct_names(alike).values()) == ["000000_x", "000001_x", "000002_y"]
 
 
 def test_predict_keeps_names_in_files_and_in_what_other_tools_read(

@@ -95,5 +95,6 @@ def test_impossible_words_are_refused(check, capsys):
     assert check("espnetv2", "smp", "--segmenter.scale", "1.0")[0] == 2
     assert main(["segmenter", "look", "espnetv2"]) == 2
     assert "there is `segmenter check NAME`" in capsys.readouterr().err
-    assert main(["segmenter", "check", "espnetv2", "--size", "big"]) == 2
-    assert "give HEIGHTxWIDTH in pixels" in capsys.readouterr().err
+    for size in ("big", "999999x999999", "32768x32768"):
+        assert main(["segmenter", "check", "espnetv2", "--size", size]) == 2
+        assert f"--size {size}: give HxW with sides of at least 32" in capsys.readouterr().err

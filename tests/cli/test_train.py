@@ -52,6 +52,17 @@ def test_a_run_from_a_file_with_overrides(config, tmp_path):
     assert main(["train", str(out / "config.yaml"), "--resume"]) == 0
 
 
+@pytest.mark.parametrize("key", ["steps", "crop", "scale", "lr", "out", "refiners", "precision"])
+def test_a_key_without_a_value_is_named(config, capsys, key):
+    assert f"config: `{key}` has no value" in refused(capsys, config(**{key: None}))
+
+
+def test_keys_that_may_be_nothing_may_have_no_value(config):
+    blank = {"start": None, "val_size": None, "teacher": None, "val_negatives": None}
+    first, _ = read_config([str(config(**blank))])
+    assert first == read_config([str(config(val_negatives=None))])[0]
+
+
 def test_the_file_may_be_named_by_an_option_too(config):
     first, resume = read_config([str(config())])
     assert first == read_config(["--config", str(config())])[0]

@@ -1,9 +1,15 @@
 """`video`, `export model`, `mine` and `serve` on small data, and what they say to mistakes."""
 
 import json
+import os
+from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
+from roadanomaly.cli.serve import _host_and_port
+from roadanomaly.data.images import write_image
+from tests.mining.test_mine import new_worker
 from tests.video.clips import frames_of, write_clip
 
 
@@ -241,13 +247,24 @@ def test_mine_finds_the_same_in_several_clips_at_a_time(command, model_folder, t
         (("mine", "{model}", "{clip}", "--top", "0", "--out", "x"), "--top"),
         (("mine", "{model}", "{clip}", "--at_once", "0", "--out", "x"), "--at_once"),
         (("serve", "{model}", "--source", "missing.mp4"), "there is no source"),
+        (("serve", "{model}", "--source", "-"), "--source - is a pipe, which can be read once"),
+        (("serve", "{model}", "--source", "{pipe}"), "pipe is a pipe, which can be read once"),
+        (("serve", "{model}", "--source", "{clip}", "--loop", "7"), "`--loop` is not an option"),
+        (("video", "{model}", "{clip}", "--device", "meta"), "--device meta: not usable here"),
+        (("video", "{model}", "{clip}", "--truth", "b.csv", "--from_s", "1"), "from the start of"),
+        (("video", "{model}", "{clip}", "--truth", "b.csv", "--loop", "0"), "leave out --from_s"),
+        (("video", "{model}", "{dot}", "--out", "o.mp4"), "frames of 1x1 pixels cannot be written"),
+        (("video", "{model}", "{dot}", "--score_video", "o.mp4"), "give at least 2 a side"),
     ],
 )
 def test_mistakes_are_explained(
     words, expected, command, model_folder, clip, tmp_path, monkeypatch, empty_box
 ):
     monkeypatch.chdir(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    write_image(tmp_path / "dot.png", np.zeros((1, 1, 3), np.uint8))
     values = {"model": model_folder, "clip": clip}
+    values |= {"pipe": tmp_path / "pipe", "dot": tmp_path / "dot.png"}
     code, _, err = command(*(str(word).format(**values) for word in words))
     assert code == 2
     assert expected in err
@@ -274,14 +291,15 @@ def test_an_output_that_cannot_be_written_leaves_the_others_alone(
     command, model_folder, clip, tmp_path
 ):
     (tmp_path / "e.jsonl").write_text("of an earlier run\n")
-    for name in ("--out", "--stats", "--components"):
-        suffix = ".mp4" if name == "--out" else ""
-        outs = ("--events", tmp_path / "e.jsonl", "--score_video", tmp_path / "s.mp4")
-        code, _, err = command("video", model_folder, clip, *outs, name, f"/dev/null/x{suffix}")
-        assert code == 2
-        assert "/dev/null/x" in err
-        assert (tmp_path / "e.jsonl").read_text() == "of an earlier run\n"
-        assert not (tmp_path / "s.mp4").exists()
+    (tmp_path / "x.mp4").mkdir()
+    for place in ("/dev/null/x.mp4", tmp_path / "x.mp4"):
+        for name in ("--out", "--stats", "--components"):
+            outs = ("--events", tmp_path / "e.jsonl", "--score_video", tmp_path / "s.mp4")
+            code, _, err = command("video", model_folder, clip, *outs, name, place)
+            assert code == 2
+            assert str(place) in err
+            assert (tmp_path / "e.jsonl").read_text() == "of an earlier run\n"
+            assert not (tmp_path / "s.mp4").exists()
 
 
 @pytest.mark.parametrize("token", ["", "schlüssel", "two words", "a;b"])
@@ -301,3 +319,33 @@ def test_serve_says_that_a_port_is_taken(command, model_folder, clip):
         code, _, err = command("serve", model_folder, "--source", clip, "--port", port)
     assert code == 2
     assert "cannot listen" in err
+
+
+def test_the_index_holds_what_earlier_calls_found(
+    command, model_folder, clip, tmp_path, monkeypatch
+):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("roadanomaly.cli.mine._worker", lambda *_: new_worker())
+    other, out = write_clip(tmp_path / "other.mp4", 30, range(5, 25)), tmp_path / "mined"
+    for number, one in enumerate((write_clip(clip, 30, range(2, 20)), other), 1):
+        code, told, err = command("mine", model_folder, one, "--out", out)
+        assert code == 0, err
+        assert f"{number} events from {number} clips" in told
+        assert "1 clips, 0 of them mined before" in err
+    rows = parquet.read_table(out / "index.parquet").to_pylist()
+    assert {row["clip"] for row in rows} == {str(clip), str(other)}
+    assert (out / "index.html").read_text().count("<img") == 2
+
+
+def test_the_page_s_help_names_what_it_heeds_alone(command, capsys):
+    with pytest.raises(SystemExit):
+        command("serve", "--help")
+    told = capsys.readouterr().out
+    assert not [one for one in ("--loop", "--realtime", "--from_s", "--guard_s") if one in told]
+    assert "standard input" not in told
+
+
+@pytest.mark.parametrize(("host", "wanted"), [("::1", "[::1]:80"), ("127.0.0.1", "127.0.0.1:80")])
+def test_an_address_is_one_that_a_browser_takes(host, wanted):
+    assert _host_and_port(host, 80) == wanted
+    assert urlsplit(f"http://{wanted}/").hostname == host

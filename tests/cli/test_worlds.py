@@ -82,3 +82,29 @@ def test_mistakes_are_refused(command, model_folder, config, tmp_path):
     (tmp_path / "other" / "worlds.md").write_text("somebody's")
     code, _, err = command("worlds", model_folder, "--config", config, "--out", tmp_path / "other")
     assert (code, "worlds.md" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--alarms", "abc"), "--alarms abc: give numbers of false objects a frame"),
+        (("--alarms", "0.1,0"), "--alarms 0.1,0: give numbers"),
+        (("--alarms", "0.1", "--model", "fast"), "thresholds of one model, and 2 were named"),
+    ],
+)
+def test_alarms_that_cannot_be_found_are_refused_before_any_work(
+    command, model_folder, config, tmp_path, words, said
+):
+    out = tmp_path / "out"
+    code, _, err = command("worlds", model_folder, "--config", config, "--out", out, *words)
+    assert (code, said in err) == (2, True)
+    assert not out.exists()
+
+
+def test_alarms_without_an_ordinary_world_are_refused_before_any_is_scored(
+    command, model_folder, config, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("roadanomaly.cli.worlds._score", lambda *_: pytest.fail("it was scored"))
+    words = ("--config", config, "--out", tmp_path / "out", "--only", "strange", "--alarms", "0.1")
+    code, _, err = command("worlds", model_folder, *words)
+    assert (code, "no world is ordinary" in err, "each of strange shows one" in err) == (2, 1, 1)

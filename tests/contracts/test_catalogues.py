@@ -6,6 +6,9 @@ import inspect
 
 import pytest
 
+from roadanomaly.catalogue import Catalogue
+from roadanomaly.cli.list import CATALOGUES as LISTED
+from roadanomaly.cli.list import catalogue_of
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.encoders import ENCODERS, Encoder
@@ -13,7 +16,10 @@ from roadanomaly.errors import OptionError, UnknownName
 from roadanomaly.flows import FLOWS, ImageFlow
 from roadanomaly.generators import GENERATORS, Generator
 from roadanomaly.negatives import NEGATIVES, NegativeSource
+from roadanomaly.refiners import REFINERS, Refiner
+from roadanomaly.runtimes import RUNTIMES
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
+from roadanomaly.training.tasks import TASKS
 
 CATALOGUES = (
     (DATASETS, FrameSet),
@@ -22,6 +28,7 @@ CATALOGUES = (
     (FLOWS, ImageFlow),
     (GENERATORS, Generator),
     (NEGATIVES, NegativeSource),
+    (REFINERS, Refiner),
     (SEGMENTERS, Segmenter),
 )
 ENTRIES = [(catalogue, base, name) for catalogue, base in CATALOGUES for name in catalogue]
@@ -80,3 +87,13 @@ def test_mistakes_name_the_nearest(catalogue, base):
         option = next(iter(options))
         with pytest.raises(OptionError, match=f"`{option}x` is not an option .*`{option}`"):
             catalogue.build(name, {option + "x": 1})
+
+
+def test_what_a_message_says_is_listed_is():
+    listed = [catalogue_of(title) for title in LISTED]
+    every: list[Catalogue] = [*(catalogue for catalogue, _ in CATALOGUES), RUNTIMES, TASKS]
+    assert {one.kind for one in listed} == {one.kind for one in every if one.listed}
+    for catalogue in every:
+        with pytest.raises(UnknownName) as told:
+            catalogue.get("zzz")
+        assert ("roadanomaly list" in str(told.value)) == (catalogue in listed)

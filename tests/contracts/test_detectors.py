@@ -13,13 +13,21 @@ import pytest
 import torch
 
 import roadanomaly
-from roadanomaly.detectors import DETECTORS
+from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.detectors.explanation import explanation
-from roadanomaly.errors import NotFitted
+from roadanomaly.errors import DataError, NotFitted
+from roadanomaly.fitting import fit
 from roadanomaly.model import Model
 from roadanomaly.types import IGNORE, VOID, Batch
 from tests.contracts import toy
-from tests.contracts.built import DRAWING, NEEDED, build_detector, detector_options, kind_of
+from tests.contracts.built import (
+    DRAWING,
+    ENCODER,
+    NEEDED,
+    build_detector,
+    detector_options,
+    kind_of,
+)
 from tests.contracts.cover import firsts_fast
 from tests.contracts.tiny import CLASSES, network, network_for
 
@@ -104,6 +112,32 @@ def test_frames_score_at_their_size_and_alone_as_together(model, name, size):
     alone = torch.cat([model.score(image[None])[0] for image in batch])
     off = OFF.get(name, 1e-4)
     torch.testing.assert_close(alone, together, rtol=off, atol=off)
+
+
+def agrees_with_its_detector(model: Model) -> None:
+    """A model brings the score to image size as `Detector.score` does, of a padded image too."""
+    image = images(37, 53)
+    found, segmentation = model.score(image)
+    with model.head.inference():
+        expected = model.detector.score(segmentation, image)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+ON_A_GRID = [name for name in DETECTORS if DETECTORS.get(name).native is not Detector.native]
+
+
+@pytest.mark.parametrize("name", firsts_fast(ON_A_GRID))
+def test_a_model_scores_as_its_detector_does(model):
+    agrees_with_its_detector(model)
+
+
+@pytest.mark.parametrize("name", [n for n in ON_A_GRID if "encoder" in DETECTORS.options(n)])
+def test_a_model_scores_as_its_detector_does_on_an_encoders_grid(name):
+    """The segmenter's own grid ends on the corners, the encoder's half a cell inside."""
+    segmenter = network("espnetv2")
+    assert segmenter.align_corners
+    options = {**detector_options(name, len(CLASSES)), "encoder": ENCODER}
+    agrees_with_its_detector(prepare(Model(segmenter, DETECTORS.build(name, options)), 64, 96))
 
 
 LEVEL = re.compile(r"(?<=^cost of ).*|(?<=^1 - cosine, ).*")
@@ -312,6 +346,31 @@ def test_the_loss_is_named_finite_and_reaches_what_learns(name):
             assert any(one.grad is not None and one.grad.any() for one in learning)
         assert torch.equal(before[0], batch.image)
         assert torch.equal(before[1], batch.label)
+
+
+FITTED = {name: detector_options(name, len(toy.CLASSES)) for name in KINDS if KINDS[name] == "fit"}
+FITTED["maskomaly"] = {"choose": [1, 1]}
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_fitted_anew_it_is_as_if_for_the_first_time(name):
+    """After a fit on frames of another light, and one broken off, nothing of them stays."""
+    bright = [toy.planted(toy.inliers(4, seed), 0.3) for seed in range(3)]
+    dim = [replace(batch, image=0.6 * batch.image) for batch in bright]
+    anew, first = (
+        Model(toy.segmenter_for(name), DETECTORS.build(name, FITTED[name])) for _ in range(2)
+    )
+    anew.detector.load_state_dict(first.detector.state_dict())
+    fit(anew, toy.Frames(*dim), 0.25)
+    with pytest.raises(DataError, match="broken"):
+        fit(anew, toy.Interrupted(*dim), 0.25)
+    assert not anew.detector.ready
+    scores = []
+    for model in (anew, first):
+        torch.manual_seed(1)
+        fit(model, toy.Frames(*bright), 0.25)
+        scores.append(model.score(bright[0].image)[0])
+    torch.testing.assert_close(*scores, rtol=1e-4, atol=1e-4)
 
 
 @every

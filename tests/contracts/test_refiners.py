@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 import roadanomaly
-from roadanomaly.errors import NotFitted
+from roadanomaly.errors import DataError, NotFitted
 from roadanomaly.fitting import fit_refiners
 from roadanomaly.model import Model
 from roadanomaly.refiners import REFINERS, Refiner
@@ -58,6 +58,23 @@ def test_it_is_saved_with_the_model_and_scores_the_same(name, tmp_path, monkeypa
     again = roadanomaly.load(tmp_path / "model")
     assert [type(one) for one in again.head.refiners] == [REFINERS.get(name)]
     assert torch.equal(again.score(image)[0], score)
+
+
+@pytest.mark.parametrize("name", [name for name in REFINERS if REFINERS.get(name).learns])
+def test_fitted_anew_it_is_as_if_for_the_first_time(name):
+    image = toy.planted(toy.inliers(2, 0), 0.3).image
+    anew, first = (
+        Model(toy.ToySegmenter(), roadanomaly.detector("energy"), refiners=[refiner_of(name)])
+        for _ in range(2)
+    )
+    others = [toy.planted(toy.inliers(4, seed), 0.1) for seed in (7, 8)]
+    fit_refiners(anew, mistaken_frames())
+    with pytest.raises(DataError, match="broken"):
+        fit_refiners(anew, toy.Interrupted(*others))
+    assert not anew.head.refiners[0].ready
+    for model in (anew, first):
+        fit_refiners(model, mistaken_frames())
+    torch.testing.assert_close(anew.score(image)[0], first.score(image)[0])
 
 
 class Doubled(Refiner):

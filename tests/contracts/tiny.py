@@ -120,17 +120,18 @@ def write_onnx(
     size: tuple[int | str, int | str] = ("H", "W"),
     batch: int | str = "B",
 ) -> None:
-    """Write a convolution at stride 2 as an ONNX graph, node by node."""
-    from onnx import TensorProto, helper, numpy_helper, save_model
+    """Write a convolution at stride 2 as an ONNX graph of its kind of numbers, node by node."""
+    from onnx import helper, numpy_helper, save_model
 
     weights = [
         numpy_helper.from_array(one.detach().numpy(), name)
         for name, one in (("w", convolution.weight), ("b", convolution.bias))
     ]
+    kind = weights[0].data_type
     node = helper.make_node("Conv", ["image", "w", "b"], ["scores"], strides=[2, 2], pads=[1] * 4)
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, *size])
+    image = helper.make_tensor_value_info("image", kind, [batch, 3, *size])
     scores = helper.make_tensor_value_info(
-        "scores", TensorProto.FLOAT, [batch, convolution.out_channels, None, None]
+        "scores", kind, [batch, convolution.out_channels, None, None]
     )
     graph = helper.make_graph([node], "network", [image], [scores], weights)
     opset = [helper.make_opsetid("", 17)]

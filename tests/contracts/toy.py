@@ -14,6 +14,7 @@ from torch.nn import functional
 from roadanomaly.data.base import FrameSet
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.detectors.losses import masked_mean
+from roadanomaly.errors import DataError
 from roadanomaly.fitting import run_passes, split_for
 from roadanomaly.model import Model
 from roadanomaly.segmenters.base import FeatureInfo, Segmenter
@@ -153,6 +154,15 @@ class Frames(FrameSet):
 
     def record(self):
         return {"name": "toy"}
+
+
+class Interrupted(Frames):
+    """The last frame cannot be read."""
+
+    def __getitem__(self, index):
+        if index == len(self) - 1:
+            raise DataError("the last frame is broken.")
+        return super().__getitem__(index)
 
 
 def walk(model: Model, frames: FrameSet, *, held_out: bool) -> None:

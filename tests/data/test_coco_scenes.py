@@ -24,7 +24,7 @@ def box(left, top, right, bottom):
 
 
 def write(root, pictures):
-    """Write pictures given as `{name: (licence, [(category, corners), ...])}`."""
+    """Write pictures: `{name: (licence, [(category, corners), ...])}`; a crowd's is `-category`."""
     images, notes = [], []
     for number, (name, (licence, objects)) in enumerate(pictures.items(), 1):
         picture = np.random.default_rng(number).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
@@ -36,7 +36,8 @@ def write(root, pictures):
                 {
                     "id": len(notes),
                     "image_id": number,
-                    "category_id": category,
+                    "category_id": abs(category),
+                    "iscrowd": int(category < 0),
                     "bbox": [left, top, right - left, bottom - top],
                     "segmentation": [box(left, top, right, bottom)],
                 }
@@ -91,6 +92,38 @@ def test_rooms_and_pictures_without_a_foreign_object_are_no_scenes(tmp_path):
         "street": (4, [(CAR, (0, 0, 20, 20))]),
     }
     assert scenes(write(tmp_path, pictures)).frame_ids() == ["field"]
+
+
+def test_crowds_of_what_roads_do_not_have_are_ignored(tmp_path):
+    objects = [(COW, (2, 2, 12, 12)), (-COW, (10, 20, 30, 35)), (-CAR, (40, 20, 55, 35))]
+    objects.append((CAR, (20, 25, 26, 30)))
+    root = write(tmp_path / "set", {"meadow": (4, objects)})
+    write_image(tmp_path / "maps/meadow.png", np.full(SIZE, 9, np.uint8))
+    frames = scenes(root, labels=str(tmp_path / "maps"), rim=0)
+    expected = np.full(SIZE, 9)
+    expected[2:12, 2:12] = NEGATIVE
+    expected[20:35, 10:30] = IGNORE
+    expected[25:30, 20:26] = CITYSCAPES.index("car")
+    np.testing.assert_array_equal(frames[0].label.numpy(), expected)
+    assert frames.record()["negatives"] == {"cow": 1}
+
+
+def test_a_crowd_in_a_room_is_no_scene_and_a_broken_crowd_breaks_nothing(tmp_path):
+    cow = (COW, (0, 0, 20, 20))
+    pictures = {
+        "field": (4, [cow, (-COW, (30, 0, 50, 10))]),
+        "room": (4, [cow, (-CUP, (30, 0, 40, 9))]),
+    }
+    root = write(tmp_path, pictures)
+    path = root / "annotations/instances_some.json"
+    content = json.loads(path.read_text())
+    for note in content["annotations"]:
+        if note["iscrowd"]:
+            note["segmentation"] = {"size": SIZE, "counts": [3]}
+    path.write_text(json.dumps(content))
+    frames = scenes(root)
+    assert frames.frame_ids() == ["field"]
+    assert (frames[0].label[:20, :20] == NEGATIVE).all()
 
 
 def test_licences_choose_pictures_and_cut_outs(tmp_path):

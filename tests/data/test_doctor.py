@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from roadanomaly.cli.main import main
@@ -186,3 +187,75 @@ def test_roadanomaly_must_have_sixty(tmp_path, capsys):
     assert "3 of the 60 published frames" in out
     layouts.roadanomaly(tmp_path / "whole", count=60)
     assert check(capsys, "roadanomaly", "--root", tmp_path / "whole")[0] == 0
+
+
+@pytest.mark.parametrize(("name", "label"), [("laf", "labelIds"), ("bdd-anomaly", "train_id")])
+def test_a_broken_label_does_not_stop_the_walk(tmp_path, capsys, name, label):
+    getattr(layouts, name)(tmp_path)
+    path = sorted(tmp_path.rglob(f"*{label}.png"))[-1]
+    path.write_bytes(path.read_bytes()[:-20])
+    code, out, _ = check(capsys, name, "--root", tmp_path)
+    assert code == 2
+    assert path.name in out
+    assert "1 with problems" in out
+
+
+def test_a_damaged_overlay_is_named(tmp_path, capsys):
+    layouts.fishyscapes_static(tmp_path)
+    cut, bent = sorted(tmp_path.rglob("*_rgb.npz"))
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    whole = bytearray(bent.read_bytes())
+    whole[80:90] = bytes(10)
+    bent.write_bytes(whole)
+    code, out, _ = check(capsys, "fishyscapes-static", "--root", tmp_path)
+    assert code == 2
+    assert "2 read of 2, 2 with problems" in out
+    for path in (cut, bent):
+        assert f"the overlay {path} cannot be read" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("bdd100k", "void", "banana"),
+        ("issu", "track", "banana"),
+        ("issu", "root", 5),
+        ("issu", "split", 3),
+        ("coco", "root", 5),
+        ("coco", "split", 3),
+    ],
+)
+def test_values_of_options_are_checked(tmp_path, capsys, name, option, value):
+    words = ["--root", tmp_path, f"--data.{option}", value]
+    code, _, err = check(capsys, name, *words)
+    assert code == 2
+    assert f"the data set `{name}`: option" in err
+    assert option in err
+    assert str(value) in err
+
+
+def test_the_track_decides_what_is_judged(tmp_path, capsys):
+    """Of 21 stripes 19 are classes, one of them road, one the anomaly and one is ignored."""
+    layouts.issu(tmp_path)
+    shares = {}
+    for track in ("anomaly", "obstacle"):
+        _, out, _ = check(capsys, "issu", "--root", tmp_path, "--data.track", track)
+        told = next(line for line in out.splitlines() if line.startswith("truth: "))
+        words = [word.split() for word in told.removeprefix("truth: ").split(", ")]
+        shares[track] = {meaning: float(share[:-1]) for meaning, share in words}
+    stripes = np.bincount(np.arange(layouts.WIDTH) * 21 // layouts.WIDTH) / layouts.WIDTH * 100
+    expected = {"inlier": stripes[:19].sum(), "anomaly": stripes[19], "ignore": stripes[20]}
+    assert shares["anomaly"] == pytest.approx(expected, abs=0.01)
+    expected |= {"inlier": stripes[0], "ignore": stripes[1:19].sum() + stripes[20]}
+    assert shares["obstacle"] == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize(("name", "option"), [("issu", "track"), ("bdd100k", "void")])
+def test_both_ways_of_opening_know_the_words(tmp_path, name, option):
+    getattr(layouts, name)(tmp_path)
+    kind = DATASETS.get(name)
+    told = f"`{option}` of {name} is 'ignoer'; "
+    with pytest.raises(OptionError, match=told):
+        kind(root=tmp_path, **{option: "ignoer"})
+    with pytest.raises(OptionError, match=told):
+        kind.open_everything(tmp_path, {option: "ignoer"})

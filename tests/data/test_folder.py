@@ -180,3 +180,16 @@ def test_a_folder_may_lie_below_the_root_of_the_data_sets(tmp_path: Path, monkey
     near.mkdir(parents=True)
     layouts.write_photo(near / "near.png", 1)
     assert Folder("roads/images", kind="ordinary").ids == ["near"]
+
+
+@pytest.mark.parametrize("mask", ["{}.png", "{}_mask.png"])
+def test_an_image_is_not_its_own_label(tmp_path: Path, mask):
+    for i in range(3):
+        layouts.write_photo(tmp_path / f"{i}.jpg", i)
+        layouts.write_ids(tmp_path / mask.format(i), (0, 1, 255))
+    frames = Folder(tmp_path / "*.jpg", tmp_path)
+    assert [ids_in(frame.anomaly) for frame in frames] == [[0, 1, 255]] * 3
+    for path in tmp_path.glob(mask.format("1")):
+        path.unlink()
+    with pytest.raises(DataError, match=r"1 of 3 images have no label .* 1\."):
+        Folder(tmp_path / "*.jpg", tmp_path)

@@ -125,6 +125,16 @@ def test_cityscapes_takes_train_ids_where_they_are(tmp_path: Path):
     np.testing.assert_array_equal(frames[0].label, stripes([3, 255], 68))
 
 
+def test_hidden_copies_are_no_frames_of_cityscapes(tmp_path: Path):
+    root = layouts.cityscapes(tmp_path)
+    ids = Cityscapes(root=root).ids
+    for path in [*root.rglob("aachen_000000*")]:
+        for hidden in (f"._{path.name}", f".Trash-0/{path.name.replace('000000', '000007')}"):
+            (path.parent / hidden).parent.mkdir(exist_ok=True)
+            (path.parent / hidden).write_bytes(b"rest")
+    assert Cityscapes(root=root).ids == ids
+
+
 def test_cityscapes_of_one_city(tmp_path: Path):
     layouts.cityscapes(tmp_path)
     frames = Cityscapes(root=tmp_path, city="ulm")

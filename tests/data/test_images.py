@@ -125,6 +125,17 @@ def test_instance_and_colour_files_are_no_labels(tmp_path: Path, array, word):
     assert str(tmp_path / "a.png") in str(error.value)
 
 
+def test_a_mask_of_floats_is_read_where_its_numbers_are_whole(tmp_path: Path):
+    Image.fromarray(IDS.astype(np.float32)).save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read_label(tmp_path / "a.tif").numpy(), IDS)
+    for odd in (0.9, np.nan):
+        soft = IDS.astype(np.float32)
+        soft[2, 3] = odd
+        Image.fromarray(soft).save(tmp_path / "a.tif")
+        with pytest.raises(DataError, match=f"not whole, such as {odd}"):
+            read_label(tmp_path / "a.tif")
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
 @pytest.mark.parametrize("kept", [0.3, 0.7, -1])
 def test_truncated_file_is_refused(tmp_path: Path, suffix, kept):

@@ -129,3 +129,18 @@ def test_a_broken_mask_is_found_when_it_is_asked_for(tmp_path, capsys):
     path.write_bytes(path.read_bytes()[:-20])
     assert main(["data", "check", "folder", "--root", str(tmp_path)]) == 2
     assert "frames: 2 read of 2, 1 with problems" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("part", ["train", "held_out"])
+def test_a_part_is_read_as_the_whole_set_is(tmp_path, part):
+    """Whichever part holds the one mask with a 1, an ignored border stays one in the other."""
+    made(tmp_path, *[(0, 255)] * 20)
+    rest = {"train": "held_out", "held_out": "train"}[part]
+    other = Folder(root=tmp_path, part=rest)
+    layouts.write_ids(tmp_path / "labels" / f"{other.ids[0]}.png", (0, 1, 255))
+    (tmp_path / "labels" / f"{other.ids[1]}.png").unlink()
+    frames = Folder(root=tmp_path, part=part)
+    assert {tuple(frame.anomaly.unique().tolist()) for frame in frames} == {(0, 255)}
+    told = f"1 of {len(other)} images have no label .*: {other.ids[1]}"
+    with pytest.raises(DataError, match=told):
+        Folder(root=tmp_path, part=rest)

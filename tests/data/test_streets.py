@@ -17,6 +17,7 @@ from roadanomaly.streets.camera import Camera
 from roadanomaly.streets.canvas import Canvas
 from roadanomaly.streets.ordering import painting_order
 from roadanomaly.streets.scene import Scene
+from roadanomaly.streets.sky import _draw_layer, _grain
 from roadanomaly.streets.structures import Barrier, Building
 from roadanomaly.streets.textures import random_texture
 from roadanomaly.streets.traffic import Vehicle
@@ -338,3 +339,14 @@ def test_chosen_kinds_are_another_set_and_stand_in_the_record():
 def test_kinds_that_cannot_be_shown_are_refused(split, kinds, said):
     with pytest.raises(OptionError, match=said):
         Streets(split, kinds=kinds, **SMALL)
+
+
+def test_a_tall_skyline_repeats_its_grain():
+    """The grain has 512 rows, and here every row shows a layer of 1500."""
+    canvas = Canvas(1600, 8, 0.0, np.ones(3))
+    camera = Camera(8, 1600, 300.0, 4.0, 1500.0, 1.5, 0.0, 0.0, 0.0)
+    _draw_layer(canvas, camera, 0, 100, 1e6, np.full(3, 0.4))
+    shown = canvas.image[:1500]
+    assert np.array_equal(shown[:-512], shown[512:])
+    grain = (shown / 0.4 - 1) / 0.025
+    np.testing.assert_allclose(grain[:512, :, 0], _grain()[:, 100:108], atol=1e-4)

@@ -6,12 +6,16 @@ Linear resampling keeps a ramp a ramp, so image and masks must agree after any c
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from roadanomaly.data.geometry import draw_window
 from roadanomaly.data.images import to_array, to_tensor
+from roadanomaly.data.stack import stack
 from roadanomaly.data.transforms import (
     ColourJitter,
     Compose,
@@ -211,6 +215,47 @@ def test_a_balanced_window_lies_at_any_place_that_shows_the_pixel():
     rows, columns = np.concatenate(places).T
     assert set(rows) == set(range(16))
     assert set(columns) == set(range(24))
+
+
+@pytest.mark.parametrize("scale", [1.3, 2.0, 3.1])
+def test_a_window_holds_the_pixel_that_it_must_show(scale):
+    """And lies where it was drawn, but for the pixel by which rounding moves it."""
+    for side, wanted, seed in itertools.product((30, 101), (1, 5, 16), range(4)):
+        scaled = round(side * scale)
+        for shown in range(side):
+            window = draw_window(side, scaled, wanted, rng(seed), shown)
+            assert 0 <= window.start <= shown < window.stop <= side
+            place = int((shown + 0.5) * scaled / side)
+            first, last = max(0, place - wanted + 1), min(scaled - wanted, place)
+            drawn = int(rng(seed).integers(first, last + 1)) * side / scaled
+            assert abs(window.start - drawn) <= 1.5
+
+
+@pytest.mark.parametrize("transform", GEOMETRY, ids=str)
+def test_a_crop_knows_its_place_in_the_frame(transform):
+    """What each pixel shows lies where the place says; of a mirrored one, in the mirrored frame."""
+    for seed in range(10):
+        moved = transform(coordinates(), rng(seed))
+        across, down = moved.label.numpy().astype(int), moved.anomaly.numpy().astype(int)
+        inside = across != IGNORE
+        row = across[inside.any(1)][0]
+        if np.diff(row[row != IGNORE]).min() < 0:
+            across = WIDTH - 1 - across
+        top, left, bottom, right = moved.place
+        height, width = across.shape
+        x = WIDTH * (left + (right - left) * (np.arange(width) + 0.5) / width) - 0.5
+        y = HEIGHT * (top + (bottom - top) * (np.arange(height)[:, None] + 0.5) / height) - 0.5
+        assert np.abs(across - x)[inside].max() < 2
+        assert np.abs(down - y)[inside].max() < 2
+
+
+def test_a_batch_tells_the_places_of_crops_and_none_of_whole_frames():
+    whole = Resize(HEIGHT, 100)(coordinates(), rng())
+    crop = RandomCrop(HEIGHT, 100)(coordinates(), rng(3))
+    left = int(crop.label[0, 0])
+    assert stack([whole, whole]).places is None
+    expected = [[0, 0, 1, 1], [0, left / WIDTH, 1, (left + 100) / WIDTH]]
+    np.testing.assert_allclose(stack([whole, crop]).places, expected, atol=1e-6)
 
 
 def test_negative_and_ignore_survive_scaling():

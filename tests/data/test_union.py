@@ -5,6 +5,9 @@ from collections import Counter
 import pytest
 
 from roadanomaly.data import DATASETS
+from roadanomaly.data.derived import Resized
+from roadanomaly.data.streets import Streets
+from roadanomaly.data.subset import Picked
 from roadanomaly.errors import OptionError, UnknownName
 
 
@@ -77,3 +80,13 @@ def test_sets_of_other_classes_are_refused(tmp_path):
     }
     with pytest.raises(OptionError, match=r"same classes.* 2 and the first set 19"):
         union(streets(2, 0), folder)
+
+
+def test_ids_are_those_of_the_frames_and_no_frame_is_read_for_them(monkeypatch):
+    nested = {"name": "union", "sets": [streets(3, 0, share=2), streets(1, 1)], "share": 1}
+    both = union(nested, streets(2, 1, share=3))
+    drawn = [frame.id for frame in both]
+    monkeypatch.setattr(Streets, "__getitem__", lambda *_: pytest.fail("a frame was drawn"))
+    assert both.frame_ids() == drawn
+    assert both.own_ids() == [name.split(".")[-1] for name in drawn]
+    assert Resized(Picked(both, [4, 0]), (8, 8)).own_ids() == [both.own_ids()[4], both.own_ids()[0]]

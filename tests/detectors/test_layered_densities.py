@@ -7,14 +7,18 @@ import pytest
 import torch
 
 from roadanomaly.calibration import calibrate
+from roadanomaly.data.stack import stack
+from roadanomaly.data.transforms import RandomCrop, RandomFlip
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.density.cflow import CODE
 from roadanomaly.detectors.density.differnet import SLOPE
+from roadanomaly.detectors.density.grouping import Grouping
 from roadanomaly.detectors.position import position_code
 from roadanomaly.errors import KindError, OptionError, UserError
+from roadanomaly.fitting import split_for
 from roadanomaly.model import Model
 from roadanomaly.runtimes.export import write_onnx
-from roadanomaly.types import Segmentation
+from roadanomaly.types import Frame, Segmentation, is_inlier
 from tests.contracts import toy
 from tests.contracts.built import ENCODER, SMALL
 from tests.contracts.tiny import network
@@ -57,14 +61,29 @@ def test_csflow_is_the_mean_over_scales():
 
 
 def test_cflow_asks_the_density_of_each_class():
-    """Told another class, the same features have another score; on held-out inliers it is 0 on
-    average, with deviation 1."""
+    """Told another class, the same features have another score."""
     detector, seen, image = looked("cflow", steps=20)
     score = detector.score(seen, image)
     told = Segmentation(seen.logits.roll(1, 1), seen.size, seen.padded, features=seen.features)
     assert not torch.allclose(detector.score(told, image), score)
-    standard = detector.standard(detector.mean + 2 * detector.deviation)
-    torch.testing.assert_close(standard, torch.full_like(standard, 2.0))
+
+
+@pytest.mark.parametrize("name", ["cflow", "embedding_density"])
+def test_costs_are_standardised_on_inliers_of_held_out_frames(name):
+    """With so many vectors a frame that all its inlier pixels are drawn, each with its cell."""
+    every = {"per_frame": toy.HEIGHT * toy.WIDTH}
+    segmenter, detector = trained(name, steps=20, **every)
+    frames = split_for(detector, toy.Frames(*(toy.inliers(4, seed) for seed in range(3))), 0.25)
+    assert len(frames.held_out) > 1
+    batch = stack([frames.held_out[number] for number in range(len(frames.held_out))])
+    image = batch.image.float() / 255
+    seen = segmenter(image, detector.needs)
+    costs = detector.densities["colour"].cost(detector.layers(seen, image)["colour"])
+    rows = costs.repeat_interleave(2, 1).repeat_interleave(2, 2)[is_inlier(batch.label)]
+    standard = detector.standard(rows[:, None])
+    assert standard.mean().item() == pytest.approx(0, abs=1e-3)
+    assert standard.std().item() == pytest.approx(1, abs=1e-2)
+    assert rows.std() > 0.1
 
 
 def test_the_code_of_a_position_is_its_own_and_follows_rows_and_columns():
@@ -75,6 +94,43 @@ def test_the_code_of_a_position_is_its_own_and_follows_rows_and_columns():
     half = CODE // 2
     assert (code[0, :half] == code[0, :half, :, :1]).all()
     assert (code[0, half:] == code[0, half:, :1]).all()
+
+
+def pixels(frame):
+    """Return a segmentation and a map of stride 1 of a frame or of a crop, as a step has them."""
+    batch = stack([frame])
+    size = (frame.image.shape[-2], frame.image.shape[-1])
+    seen = Segmentation(torch.zeros(1, 3, *size), size, size, places=batch.places)
+    return seen, torch.zeros(1, 1, *size)
+
+
+@pytest.mark.parametrize("condition", ["rows", "position"])
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_cflow_tells_a_crop_its_place_in_the_frame(condition, flip):
+    """A crop of a frame, or of the mirrored one, is given what these are given there."""
+    detector = DETECTORS.build("cflow", {**SMALL["cflow"], "condition": condition, "bands": 5})
+    detector.attach(toy.ToySegmenter())
+    mirror, drawn = RandomFlip(flip), np.random.default_rng
+    y, x = torch.meshgrid(torch.arange(60), torch.arange(90), indexing="ij")
+    frame = Frame("f", torch.stack([x, y, 0 * x]).to(torch.uint8))
+    given = detector._condition(*pixels(mirror(frame, drawn(0))))
+    for seed in range(5):
+        crop = mirror(RandomCrop(23, 31)(frame, drawn(seed)), drawn(0))
+        left, top = (int(one) for one in crop.image[:2, 0, 0])
+        left = 89 - left if flip else left
+        part = given[:, :, top : top + 23, left : left + 31]
+        torch.testing.assert_close(detector._condition(*pixels(crop)), part, atol=1e-3, rtol=0)
+
+
+def test_bands_of_rows_are_of_equal_height_and_the_lower_one_has_the_edge():
+    """Against whole numbers, for frames whose maps cover padding below them too."""
+    for tall, padded, height in ((720, 736, 92), (60, 60, 60), (33, 64, 2), (1080, 1088, 34)):
+        for bands in (1, 3, 8, 64):
+            seen = Segmentation(torch.zeros(1, 3, height, 1), (tall, 8), (padded, 8))
+            found = Grouping("cflow", "rows", bands).of(seen, torch.zeros(1, 1, height, 1))
+            middles = [(2 * row + 1) * padded * bands for row in range(height)]
+            exact = [min(one // (2 * height * tall), bands - 1) for one in middles]
+            assert found[0, :, 0].tolist() == exact
 
 
 @pytest.mark.parametrize("condition", ["none", "rows", "position"])

@@ -12,6 +12,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.reconstruction.mae import Block, mixed_order
+from roadanomaly.detectors.reconstruction.networks import UNet
 from roadanomaly.detectors.reconstruction.riad import set_numbers
 from roadanomaly.detectors.reconstruction.similarity import (
     CONTRAST,
@@ -69,6 +70,25 @@ def test_over_scales_it_is_the_mean_and_0_of_equal_images():
     coarse = torch.nn.functional.interpolate(coarse, (16, 24), mode="bilinear")[:, 0]
     expected = (gradient_difference(one, other, 1) + coarse) / 2
     torch.testing.assert_close(gradient_difference(one, other, 2), expected)
+
+
+def test_gradient_differences_of_flat_images_are_0_to_1_and_have_a_slope():
+    flat, steep = torch.full((1, 3, 16, 24), 0.37), torch.zeros(1, 3, 16, 24)
+    steep[..., ::4] = steep[..., 1::4] = 1
+    found = [gradient_difference(one, one) for one in (flat, steep, images(1), flat + 0.2)]
+    assert all((one == 0).all() for one in found)
+    assert gradient_difference(flat, steep, 1).max() <= 1
+    learned = flat.clone().requires_grad_()
+    for other in (flat, flat + 0.2, steep, images(1)):
+        (slope,) = torch.autograd.grad(gradient_difference(other, learned).sum(), learned)
+        assert slope.isfinite().all()
+
+
+def test_a_u_net_takes_sides_that_its_halvings_divide():
+    network = UNet(3, 2, (4, 4, 4)).eval()
+    assert network(torch.zeros(1, 3, 4, 12)).shape == (1, 2, 4, 12)
+    with pytest.raises(RuntimeError):
+        network(torch.zeros(1, 3, 6, 12))
 
 
 def test_an_autoencoder_scores_its_weighted_differences():

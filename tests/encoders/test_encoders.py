@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import timm
 import torch
 import torchvision
 
@@ -69,6 +70,29 @@ def torchvisions_vgg(depth):
             torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             torch.nn.init.normal_(layer.bias)
     return whole.eval()
+
+
+@pytest.mark.parametrize("model", ["test_convnext", "test_efficientnet", "test_resnet", "test_vit"])
+def test_a_whole_network_of_timm_gives_its_stages_their_weights(model, tmp_path):
+    torch.manual_seed(0)
+    whole = timm.create_model(model, pretrained=False).eval()
+    torch.save(whole.state_dict(), tmp_path / "whole.pth")
+    side = whole.default_cfg["input_size"][-1]
+    encoder = ENCODERS.build(
+        "timm", {"model": model, "weights": str(tmp_path / "whole.pth")}
+    ).eval()
+    image = torch.rand(1, 3, side, side)
+    normalised = (image - encoder.mean) / encoder.std
+    with torch.no_grad():
+        expected = whole.forward_intermediates(normalised, intermediates_only=True)[-1]
+        found = encoder(image)[-1]
+    torch.testing.assert_close(found, expected)
+
+
+def test_weights_of_another_network_of_timm_are_refused(tmp_path):
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "other.pth")
+    with pytest.raises(DataError, match=r"other\.pth do not fit .*missing: "):
+        ENCODERS.build("timm", {"model": "test_convnext", "weights": str(tmp_path / "other.pth")})
 
 
 @pytest.mark.slow

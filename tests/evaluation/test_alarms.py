@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from roadanomaly.calibration import calibrate
+from roadanomaly.calibration import calibrate, just_below
 from roadanomaly.evaluation.evaluate import evaluate
 from roadanomaly.evaluation.findings import load_findings, save_findings
 from roadanomaly.metrics import Alarms
@@ -63,3 +63,19 @@ def test_they_are_kept_and_older_findings_lack_them(found, tmp_path):
         np.isnan([row.found, row.false_a_frame, row.clean]).all() for row in older.thresholds
     )
     assert format_thresholds([older]).splitlines()[3].split()[-2:] == ["–", "–"]
+
+
+@pytest.mark.parametrize("mode", ["official", "both"])
+def test_thresholds_cut_half_precision_scores_as_float32_ones(mode):
+    """All scores are halves, so that `official`, which keeps them as such, changes no mask."""
+    source = Drawn(np.float16)
+    scores = [(source.score(f).scores["drawn"], f.truth.numpy()) for f in Scenes(3)]
+    inliers = np.concatenate([score[truth == 0] for score, truth in scores]).astype(np.float32)
+    threshold = just_below(float(np.quantile(inliers, 0.9, method="higher")))
+    assert float(np.float16(threshold)) > threshold
+    calibration = calibrate([inliers], 0.1, "these scenes").with_f1(threshold, "these scenes")
+    source.calibrations = {"drawn": calibration}
+    (finding,) = evaluate(job(source, Scenes(3), mode=mode))
+    row = finding.thresholds[-1]
+    assert row.threshold == threshold
+    assert row.fpr == (inliers > threshold).mean()

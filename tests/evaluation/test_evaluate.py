@@ -166,6 +166,15 @@ def test_class_tables():
         assert table[CITYSCAPES.index(one)] == names.index(other.lower())
 
 
+def test_class_tables_are_bytes_and_what_is_no_class_is_ignored():
+    """255 is what a detector says that reads the image alone."""
+    for one, other in ((CITYSCAPES, CITYSCAPES), (CITYSCAPES, CAMVID), (CAMVID, CITYSCAPES)):
+        table = class_table(one, other)
+        assert (table.dtype, table.shape) == (np.uint8, (256,))
+        assert (table[: len(one)] < len(other)).all()
+        assert table[255] == 255
+
+
 def test_frames_are_those_of_the_pooled_numbers():
     (found,) = evaluate(job(frames=Scenes(12)))
     assert [one.id for one in found.per_frame] == sorted(f"scene_{n}" for n in range(12))

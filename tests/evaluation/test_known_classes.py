@@ -49,3 +49,17 @@ def test_an_ensemble_is_judged_by_its_mean_distribution(tmp_path):
     expected = miou([np.mean(one, 0).argmax(0) for one in chances])
     assert closed_set(ensemble, frames).miou == pytest.approx(expected)
     assert expected != pytest.approx(miou([one[0].argmax(0) for one in chances]))
+
+
+def test_draws_begin_anew_with_each_frame():
+    """So frames before one, and runs before this one, change nothing of its classes."""
+    options = {"passes": 2, "at": "classifier", "rate": 0.9}
+    model = Model(network(0), roadanomaly.detector("mc_dropout", **options))
+    one, other = (toy.inliers(1, seed) for seed in range(2))
+
+    def confusion(*batches):
+        return closed_set(model.eval(), toy.Frames(*batches)).confusion
+
+    first = confusion(one)
+    assert np.array_equal(first, confusion(one))
+    assert np.array_equal(confusion(one, other), first + confusion(other))

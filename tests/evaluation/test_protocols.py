@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +48,13 @@ def evaluated(name, frames, source=None, **options):
 def test_every_set_has_a_protocol_of_its_name():
     assert set(PROTOCOLS) | {"union"} == set(DATASETS)
     assert all(name == one.name for name, one in PROTOCOLS.items())
+
+
+def test_every_protocol_stands_in_the_documentation_s_table():
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
+    rows = [line for line in page.split("## Official")[0].splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    assert sorted(named) == sorted(PROTOCOLS)
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

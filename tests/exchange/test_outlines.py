@@ -38,6 +38,27 @@ def test_polygons_hold_the_region_s_pixels(seed):
     assert sum(area(ring) for polygon in polygons for ring in polygon) == region.sum()
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_a_hole_lies_in_the_smallest_outer_ring_around_it(seed):
+    rng = np.random.default_rng(seed)
+    region = rng.random(rng.integers(5, 18, 2)) < rng.uniform(0.5, 0.9)
+    polygons = outlines(region)
+    outer = [polygon[0] for polygon in polygons]
+    inside = [filled([ring], region.shape) for ring in outer]
+    for polygon in polygons:
+        for hole in polygon[1:]:
+            within = filled([hole], region.shape)
+            around = [k for k in range(len(outer)) if inside[k][within].all()]
+            assert outer[min(around, key=lambda k: area(outer[k]))] is polygon[0]
+
+
+def test_a_ragged_region_of_a_frame_is_traced():
+    region = np.random.default_rng(0).random((150, 200)) < 0.75
+    polygons = outlines(region)
+    assert len(polygons) == ndimage.label(region)[1]
+    assert sum(area(ring) for polygon in polygons for ring in polygon) == region.sum()
+
+
 def test_an_island_in_a_hole_is_a_polygon_of_its_own():
     region = np.ones((7, 7), bool)
     region[1:6, 1:6] = False

@@ -103,6 +103,9 @@ def test_one_hot():
     layout = one_hot(torch.tensor([[[0, 2], [IGNORE, NEGATIVE]]], dtype=torch.uint8), 3)
     assert layout.argmax(1).tolist() == [[[0, 2], [3, 3]]]
     assert torch.equal(layout.sum(1), torch.ones(1, 2, 2))
+    for beyond in (3, 4, 251):
+        with pytest.raises(OptionError, match=f"a label is {beyond}, but the generator knows 3"):
+            one_hot(torch.tensor([[[0, IGNORE, beyond]]], dtype=torch.uint8), 3)
 
 
 def test_labels_are_resized_by_their_nearest_neighbour():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
-from roadanomaly.cli.progress import View
+from roadanomaly.cli import progress
+from roadanomaly.cli.progress import View, watch
+from roadanomaly.evaluation.team import Team
 from roadanomaly.types import Frame
-from tests.evaluation.scenes import Drawn, job
+from tests.evaluation.scenes import Drawn, Scenes, job
 
 
 def test_sets_that_share_ids_and_several_networks_have_pictures_of_their_own(tmp_path):
@@ -25,3 +28,25 @@ def test_sets_that_share_ids_and_several_networks_have_pictures_of_their_own(tmp
         for set_name in ("laf", "roadanomaly")
         for network in "ab"
     ]
+
+
+@pytest.mark.parametrize(
+    ("count", "wanted", "drawn"),
+    [
+        (9, 5, [0, 2, 4, 6, 8]),
+        (9, 4, [0, 3, 5, 8]),
+        (3, 5, [0, 1, 2]),
+        (7, 1, [0]),
+        (4, 0, []),
+    ],
+)
+def test_as_many_frames_as_are_asked_for_are_drawn_large(
+    tmp_path, monkeypatch, count, wanted, drawn
+):
+    found = []
+    monkeypatch.setattr(View, "draw", lambda view, number, *rest: found.append(number))
+    monkeypatch.setattr(progress, "write_thumbnails", lambda *rest: None)
+    with watch(View(job(frames=Scenes(count)), tmp_path), wanted, Team()) as seen:
+        for number in range(count):
+            seen(number, None, {})
+    assert found == drawn

@@ -9,7 +9,8 @@ import yaml
 from roadanomaly.errors import OptionError, UserError
 from roadanomaly.leaderboard.state import progress_of
 from roadanomaly.leaderboard.work import refuse_changed
-from tests.leaderboard.made import make_board, make_run, runs_of
+from roadanomaly.training.run_folder import RunFolder
+from tests.leaderboard.made import STREETS, make_board, make_run, runs_of
 
 
 @pytest.fixture
@@ -39,6 +40,25 @@ def test_a_training_is_done_at_its_last_step_and_not_before(made):
     assert progress_of(run)[0] == "done"
     shutil.rmtree(run.folder / "model")
     assert progress_of(run)[0] == "begun"
+
+
+@pytest.mark.parametrize("how", ["flow", "generator"])
+def test_what_a_killed_run_kept_on_its_way_is_not_done(tmp_path, how):
+    """The first validation saves a flow, perhaps before the first checkpoint."""
+    part = {"flow": {"name": "glow"}, "generator": {"name": "spade"}}[how]
+    options = {how: part, "train_data": STREETS, "val_data": STREETS, "steps": 4}
+    board = make_board(tmp_path, first={"made": {"how": how, "options": options}})
+    run = runs_of(board)["made_0"]
+    (run.folder / how).mkdir(parents=True)
+    (run.folder / "config.yaml").write_text(yaml.safe_dump(run.values))
+    assert progress_of(run) == ("begun", "step 0 of 4")
+    checkpoint(run, 2)
+    assert progress_of(run) == ("begun", "step 2 of 4")
+    checkpoint(run, 4)  # of an earlier version, which left no mark
+    assert progress_of(run)[0] == "done"
+    shutil.rmtree(run.folder / "checkpoints")
+    RunFolder(run.folder).finish(4)
+    assert progress_of(run)[0] == "done"
 
 
 def test_a_folder_that_was_moved_holds_the_same_runs(made, tmp_path):

@@ -110,3 +110,16 @@ def test_what_does_not_belong_together_is_refused():
     alarms.update("a", *scene())
     with pytest.raises(DataError, match="twice"):
         alarms.update("a", *scene())
+
+
+def test_halves_are_cut_as_the_float32_numbers_that_they_are():
+    """0.9999 is no half: rounded to one it would be 1, above which nothing of this scene lies."""
+    score, label = scene()
+    score = np.minimum(score, 1)
+    found = []
+    for kind in (np.float16, np.float32):
+        alarms = Alarms(0.9999)
+        alarms.update("drawn", score.astype(kind), label)
+        found.append(alarms.compute())
+    assert found[0] == found[1]
+    assert found[0].found == 1

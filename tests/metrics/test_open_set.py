@@ -107,6 +107,13 @@ def test_the_score_at_the_threshold_is_still_known():
     assert metric.compute().open_iou[0] == pytest.approx(0.5)
 
 
+def test_a_half_above_a_threshold_that_is_none_is_an_anomaly():
+    metric = OpenSet(("a",), 0.99999)
+    score, label = np.array([[1.0, 0.0]], np.float16), np.array([[254, 0]], np.uint8)
+    metric.update(np.zeros((1, 2), np.uint8), score, label)
+    assert metric.compute().confusion.tolist() == [[1, 0], [0, 1]]
+
+
 @pytest.mark.parametrize("shape", [(8, 12), (7, 9)])
 def test_halving_is_torch_bilinear_and_nearest(shape):
     rng = np.random.default_rng(0)

@@ -15,9 +15,10 @@ import pytest
 from roadanomaly.data.images import write_image
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.mining.asked import ASKED, keep_asked
-from roadanomaly.mining.clip import mine_clip
+from roadanomaly.mining.clip import mine_clip, thumbnail
 from roadanomaly.mining.index import write_index
-from roadanomaly.mining.spread import find_clips, mine_here, mine_on_ray
+from roadanomaly.mining.spread import find_clips, mine_here, mine_on_ray, others_found
+from roadanomaly.video.frames import Judged, VideoFrame
 from roadanomaly.video.source import Reading
 from roadanomaly.video.sources import open_source
 from tests.processes import Begun
@@ -118,6 +119,44 @@ def test_done_clips_are_not_mined_again(drives, tmp_path):
     write_clip(drives / "monday" / "b.mkv", 30, range(5, 25))
     changed = find_clips([str(drives)], tmp_path / "out")
     assert len({task.key for task in changed} - {task.key for task in tasks}) == 1
+
+
+def test_what_other_calls_found_is_known_as_long_as_the_clip_is_the_same(
+    drives, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(drives)
+    out = tmp_path / "out"
+    first = list(mine_here(find_clips(["a.mp4", "monday/broken.mp4"], out), new_worker))
+    monkeypatch.chdir(tmp_path)  # the clips were named from elsewhere
+    tasks = find_clips([str(drives / "monday" / "c.mp4")], out)
+    assert len(list(mine_here(tasks, new_worker))) == 1
+    assert sorted(others_found(out, tasks), key=str) == sorted(first, key=str)
+    everything = find_clips([str(drives)], out)
+    assert [one["clip"] for one in others_found(out, everything)] == []
+    (drives / "monday" / "broken.mp4").unlink()
+    assert [one["clip"] for one in others_found(out, tasks)] == ["a.mp4"]
+    write_clip(drives / "a.mp4", 30, [])
+    assert others_found(out, tasks) == []
+
+
+def test_a_clip_that_is_named_twice_is_mined_once(drives, tmp_path, monkeypatch):
+    monkeypatch.chdir(drives)
+    tasks = find_clips(["a.mp4", str(drives / "a.mp4"), "."], tmp_path / "out")
+    assert [task.path for task in tasks] == [
+        "a.mp4",
+        *(f"monday/{name}" for name in ("b.mkv", "broken.mp4", "c.mp4")),
+    ]
+
+
+@pytest.mark.parametrize("text", ['{"cl', "[]", "{}", "null", '{"clip": "a.mp4", "error": null}'])
+def test_a_clip_whose_record_is_broken_is_mined_again(drives, tmp_path, text):
+    tasks = find_clips([str(drives / "a.mp4")], tmp_path / "out")
+    wanted = list(mine_here(tasks, new_worker))
+    tasks[0].record.write_text(text)
+    assert tasks[0].found is None
+    assert others_found(tmp_path / "out", []) == []
+    assert list(mine_here(tasks, new_worker)) == wanted
+    assert json.loads(tasks[0].record.read_text()) == wanted[0]
 
 
 def test_a_clip_that_could_not_be_read_is_tried_again(drives, tmp_path):
@@ -243,3 +282,11 @@ def test_ray_gives_what_one_machine_gives(drives, tmp_path):
     key = lambda record: record["clip"]  # noqa: E731
     assert sorted(found, key=key) == sorted(wanted, key=key)
     assert np.all([record["frames"] >= 0 for record in found])
+
+
+def test_a_thumbnail_of_the_flattest_frame_has_a_row(tmp_path):
+    flat = np.zeros((2, 4000, 3), np.uint8)
+    scores = RedIsStrange((2, 4000))(flat)
+    judged = Judged(VideoFrame(0, 0.0, 0.0, flat, (2, 4000)), scores, scores.score > 5, [], [], [])
+    shown = cv2.imdecode(np.frombuffer(thumbnail(judged), np.uint8), cv2.IMREAD_COLOR)
+    assert shown.shape == (1, 320, 3)

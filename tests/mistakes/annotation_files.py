@@ -15,7 +15,7 @@ SQUARE = "0.1 0.1 0.5 0.1 0.5 0.5"
 def pasted(bench: Bench, *words: object) -> Words:
     """Evaluate on frames with objects pasted into them."""
     options = ("--negatives.name", "paste", "--negatives.root", objects(bench))
-    return bench.stored(*options, *words)
+    return bench.modelled(*options, *words)
 
 
 def objects(bench: Bench) -> Path:

@@ -78,6 +78,16 @@ def maps_and_model(bench):
     return bench.stored(bench.model)
 
 
+@case("maps and detectors are named", "--detectors energy is put on networks", "leave out one")
+def maps_and_detectors(bench):
+    return bench.stored("--detectors", "energy")
+
+
+@case("maps and negatives are named", "--negatives changes the frames", "leave out one")
+def maps_and_negatives(bench):
+    return bench.stored("--negatives.name", "paste")
+
+
 @case("a validation set lacks its maps", "--validation_scores DIR")
 def validation_without_maps(bench):
     return bench.stored("--validate_on", "smiyc-anomaly")

@@ -242,6 +242,31 @@ def torchscript_unknown(bench):
     return describe(bench, segmenter={"name": "torchscript", "file": "a.pt"})
 
 
+def in_windows(bench, segmenter):
+    """Describe a network that sees an image window by window."""
+    return describe(
+        bench, segmenter={"name": "sliding", "window": [64, 64], "segmenter": segmenter}
+    )
+
+
+@case("a network in windows names a config file", "`segmenter.segmenter.config`", "is a program")
+def mmseg_config_in_windows(bench):
+    return in_windows(bench, {"name": "mmseg", "config": "evil.py"})
+
+
+@case(
+    "a TorchScript network in windows has no hash", "`segmenter.segmenter.sha256`", "is a program"
+)
+def torchscript_unknown_in_windows(bench):
+    return in_windows(bench, {"name": "torchscript", "file": "a.pt"})
+
+
+@case("a network in windows in windows has no hash", "`segmenter.segmenter.segmenter.sha256`")
+def torchscript_unknown_deep(bench):
+    inner = {"name": "torchscript", "file": "a.pt"}
+    return in_windows(bench, {"name": "sliding", "window": [64, 64], "segmenter": inner})
+
+
 @case("an export's description is 200,000 brackets", "is broken", "nested too deeply")
 def export_brackets(bench):
     (bench.model / "export.json").write_text("[" * 200_000)

@@ -25,6 +25,20 @@ def test_format_is_found_and_each_object_is_read(tmp_path, layout):
         assert (cutout.colour[cutout.alpha == 0] == 0).all()
 
 
+@pytest.mark.parametrize("layout", READERS)
+def test_hidden_copies_are_no_cut_outs(tmp_path, layout):
+    root = tiny.FORMATS[layout](tmp_path)
+    before = open_cutouts(root).entries
+    for path in [path for path in root.rglob("*") if path.is_file()]:
+        path.with_name(f"._{path.name}").write_bytes(b"\x00\x05\x16\x07\xff")
+        if path.suffix in (".png", ".jpg", ".txt"):
+            copies = path.parent / ".Trash-0"
+            copies.mkdir(exist_ok=True)
+            (copies / f"old_{path.name}").write_bytes(path.read_bytes())
+    reader = open_cutouts(root)
+    assert (reader.format, reader.entries) == (layout, before)
+
+
 @pytest.mark.parametrize(
     ("layout", "categories"),
     [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import torch
 from roadanomaly.cli.list import describe
 from roadanomaly.errors import OptionError
 from roadanomaly.negatives import NEGATIVES
-from roadanomaly.negatives.look import FLAT, OBJECTS
+from roadanomaly.negatives.look import FLAT, NAMES, OBJECTS, Look
 from roadanomaly.negatives.patches import Patch, PatchSource
 from roadanomaly.training.run_folder import check_same_run, plain
 from roadanomaly.types import IGNORE, NEGATIVE
@@ -201,3 +203,14 @@ def test_opacity_is_drawn_for_each_patch_and_not_at_all_where_it_is_1():
     assert max(found) < 0.905
     assert len(set(found)) == 6
     assert white((1, 1))[3]
+
+
+def test_every_option_and_every_source_is_told():
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    start = page.index("## How negatives are put in")
+    told = page[start : page.index("## Blur", start)]
+    sources, table = told.split("```yaml")[0], told.split("| --- |")[1]
+    assert all(f"`{name}`" in table for name in NAMES)
+    assert all(f"\n    {name}: " in inspect.getdoc(Look) for name in NAMES)
+    shared = {name for name in NEGATIVES if issubclass(NEGATIVES.get(name), PatchSource)}
+    assert set(re.findall(r"`(\w+)`", sources)) == shared

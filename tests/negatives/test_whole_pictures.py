@@ -91,6 +91,8 @@ def test_parts_share_no_picture(root):
 def test_where_none_is_left_it_says_which_condition_took_them(root):
     with pytest.raises(DataError, match="`exclude` removed 2, `min_side=999` removed 4"):
         WholePictures(root, min_side=999)
+    with pytest.raises(OptionError, match=r"`exclude` names the class 'kit'.*did you mean `kite`"):
+        WholePictures(root, exclude=["kit"])
     with pytest.raises(OptionError, match="share"):
         WholePictures(root, share=1.5)
 

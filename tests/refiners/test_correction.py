@@ -67,6 +67,26 @@ def test_behind_a_detector_that_looks_otherwise_it_reads_the_maps_of_a_plain_pas
     assert (found - score).abs().max() > 0.1
 
 
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("name", ["ensemble", "mc_dropout", "msp", "vae"])
+def test_of_an_image_that_is_padded_it_is_cut_from_that_of_the_padded_one(name, align_corners):
+    """Detectors that score at image size: the maps cover the padding, the score does not."""
+    torch.manual_seed(0)
+    segmenter, refiner = toy.ToySegmenter(), Correction(hidden=5)
+    segmenter.align_corners = align_corners
+    model = Model(segmenter, build_detector(name, len(toy.CLASSES)), refiners=[refiner])
+    torch.nn.init.normal_(refiner.last.weight)
+    model.detector.ready = True
+    small = toy.planted(toy.inliers(2, 1), 0.3).image[..., :17, :25]
+    added = []
+    for image in (small, functional.pad(small, (0, 3, 0, 3), mode="replicate")):
+        torch.manual_seed(1)
+        found, segmentation = model.score(image)
+        added.append(found - model.detector.score(segmentation, image))
+    assert added[1].std() > 0.01
+    torch.testing.assert_close(added[0], added[1][..., :17, :25], rtol=1e-3, atol=1e-4)
+
+
 def test_training_mode_leaves_the_scales_alone():
     model, refiner = corrected()
     before = {name: one.clone() for name, one in refiner.state_dict().items()}

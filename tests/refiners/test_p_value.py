@@ -49,6 +49,29 @@ def fitted(score, **options):
     return refiner, said
 
 
+@pytest.mark.parametrize("pixels", [1, 999, 1000, 1001, 1999, 5000])
+def test_a_frame_gives_so_many_pixels_at_most(pixels):
+    refiner = REFINERS.build("p_value", {"per_frame": 1000})
+    refiner.attach(toy.ToySegmenter())
+    score = torch.arange(pixels).float().view(1, 1, pixels)
+    said = Segmentation(torch.zeros(1, 3, 1, pixels), (1, pixels), (1, pixels))
+    label = torch.zeros(1, 1, pixels, dtype=torch.uint8)
+    refiner.update(score, said, Batch(torch.zeros(1, 3, 1, pixels), label, ("a",)))
+    kept = refiner._seen[0].values()
+    assert min(pixels, 500) <= len(kept) <= 1000
+    assert len(set(np.diff(kept))) <= 1
+    assert pixels - 1 - kept[-1] < 5
+
+
+@pytest.mark.parametrize("sides", ["upper", "both"])
+def test_what_is_no_number_stays_none(sides):
+    score = torch.randn(1, 40, 50, generator=torch.Generator().manual_seed(0))
+    refiner, said = fitted(score, sides=sides, per_class=True)
+    score[0, 3, 4] = torch.nan
+    found = refiner(score, said, torch.zeros(1, 3, 40, 50))
+    assert found.isnan().nonzero().tolist() == [[0, 3, 4]]
+
+
 def test_a_class_is_ranked_among_its_own():
     score = torch.randn(1, 40, 50, generator=torch.Generator().manual_seed(0))
     score[:, 20:] += 10

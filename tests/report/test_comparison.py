@@ -17,7 +17,9 @@ from roadanomaly.report.comparison import compare, pair_up, read_runs
 from roadanomaly.report.published import published
 from roadanomaly.report.tables.compared import (
     difference_table,
+    differences_note,
     interval_table,
+    numbers_note,
     published_note,
     side_by_side,
     verdict,
@@ -210,3 +212,26 @@ def test_mistakes_are_told(runs, tmp_path):
 def test_runs_of_one_name_are_told_apart(tmp_path):
     folders = [save(tmp_path / name / "eval", found()) for name in "ab"]
     assert [entry.run for entry in read_runs(folders)] == ["a/eval", "b/eval"]
+
+
+def test_other_numbers_and_another_precision_are_told(runs, tmp_path):
+    """A run of `--mode exact` has no official numbers, but official curves for the bootstrap."""
+    strong = found(4.0, official={}, precision="bf16")
+    exact = save(tmp_path / "exact", strong)
+    made = compare(read_runs([runs[0], exact], ["energy"]), resamples=5)
+    (pair,) = made.pairs
+    assert "the first's numbers are official and the second's exact" in pair.notes[0]
+    assert "the precision differs, 'f32' and 'bf16'" in pair.notes[1]
+    assert numbers_note(made).startswith("In percent, of two kinds that do not compare")
+    assert differences_note(made).endswith("also where those side by side are exact.")
+    assert pair.after["ap"] == pytest.approx(
+        pool_curves([frame.curve for frame in strong.per_frame]).ap, abs=1e-12
+    )
+    write_comparison(tmp_path / "c.html", made)
+    page = tmp_path.joinpath("c.html").read_text()
+    assert "official: weak: energy; exact: exact: energy" in page
+    assert "As the benchmark computes them" not in page
+
+    alone = compare(read_runs([exact, save(tmp_path / "b", strong)]), resamples=5)
+    assert not alone.pairs[0].notes
+    assert numbers_note(alone).startswith("By a full sort of all pixels")

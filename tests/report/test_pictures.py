@@ -46,3 +46,8 @@ def test_sheet_has_a_row_a_frame(with_label):
         (3 if with_label else 2) * 100 + (2 if with_label else 1) * 4,
         3,
     )
+
+
+def test_the_narrowest_picture_has_a_column_in_its_row():
+    joined = row([np.zeros((40_000, 40, 3), np.uint8), np.zeros((20, 10, 3), np.uint8)], 200)
+    assert joined.shape == (200, 1 + 4 + 100, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ import transformers
 from torch.nn import functional
 
 import roadanomaly
+from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.errors import (
     ClassesError,
     DataError,
@@ -144,6 +146,30 @@ class TestTransformers:
         own = original.network(normalised(segmenter, image)).logits
         torch.testing.assert_close(segmenter(image).logits, own)
 
+    def test_a_backbone_loads_from_a_folder_without_asking_the_hub(self, tmp_path):
+        config = transformers.Dinov2Config(**TRANSFORMERS["dinov2"])
+        whole = transformers.Dinov2Model(config).eval()
+        whole.save_pretrained(tmp_path)
+        segmenter = roadanomaly.segmenter("transformers", model=str(tmp_path)).eval()
+        assert segmenter.classes == CITYSCAPES
+        image = images(56, 84)
+        with torch.inference_mode():
+            own = whole(normalised(segmenter, image)).last_hidden_state[:, 1:]
+            found = segmenter(image, ["encoder14"]).features["encoder14"]
+        torch.testing.assert_close(found.flatten(2).mT, own)
+
+    def test_a_backbone_whose_weights_are_broken_or_missing_is_named(self, tmp_path):
+        transformers.Dinov2Model(
+            transformers.Dinov2Config(**TRANSFORMERS["dinov2"])
+        ).save_pretrained(tmp_path)
+        weights = tmp_path / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:1000])
+        with pytest.raises(DataError, match=r"cannot be loaded .*header.*Give a folder"):
+            roadanomaly.segmenter("transformers", model=str(tmp_path))
+        weights.unlink()
+        with pytest.raises(DataError, match=r"cannot be loaded .*no file named.*Give a folder"):
+            roadanomaly.segmenter("transformers", model=str(tmp_path))
+
     def test_other_classes_need_a_new_classifier(self, tmp_path):
         network("transformers segformer").network.save_pretrained(tmp_path)
         options = {"model": str(tmp_path), "classes": ("road", "sky")}
@@ -253,6 +279,75 @@ class TestFiles:
         )
         own = functional.interpolate(convolution(resized), size=(45, 70), mode="bilinear")
         torch.testing.assert_close(segmenter(image).image_logits(), own, rtol=1e-4, atol=1e-5)
+
+    @pytest.mark.parametrize("count", [1, 2, 3])
+    @torch.inference_mode()
+    def test_a_network_of_one_batch_gets_its_batches(self, convolution, tmp_path, count):
+        write_onnx(tmp_path / "two.onnx", convolution, batch=2)
+        segmenter = roadanomaly.segmenter(
+            "onnx", file=str(tmp_path / "two.onnx"), classes=CLASSES
+        ).eval()
+        image = images(32, 64, count=count)
+        own = convolution(normalised(segmenter, image))
+        torch.testing.assert_close(segmenter(image).logits, own, rtol=1e-4, atol=1e-5)
+
+    @torch.inference_mode()
+    def test_a_network_in_half_precision_is_given_halves(self, convolution, tmp_path):
+        write_onnx(tmp_path / "half.onnx", copy.deepcopy(convolution).half())
+        segmenter = roadanomaly.segmenter(
+            "onnx", file=str(tmp_path / "half.onnx"), classes=CLASSES
+        ).eval()
+        image = images(32, 64)
+        own = convolution(normalised(segmenter, image))
+        found = segmenter(image).logits
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, own, rtol=1e-2, atol=1e-2)
+
+    @pytest.mark.parametrize(
+        ("kind", "shape"),
+        [
+            ("FLOAT", (1, 64, 96, 3)),
+            ("FLOAT", (1, 4, 64, 96)),
+            ("FLOAT", (1, 3, 64, "W")),
+            ("FLOAT", (3, 64, 96)),
+            ("UINT8", (1, 3, 64, 96)),
+        ],
+    )
+    def test_what_takes_no_images_is_refused_with_what_it_takes(self, kind, shape, tmp_path):
+        from onnx import TensorProto, helper, save_model
+
+        kind = getattr(TensorProto, kind)
+        ends = [helper.make_tensor_value_info(name, kind, shape) for name in ("a", "b")]
+        node = helper.make_node("Identity", ["a"], ["b"])
+        graph = helper.make_graph([node], "network", ends[:1], ends[1:])
+        opset = [helper.make_opsetid("", 17)]
+        path = tmp_path / "other.onnx"
+        save_model(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+        with pytest.raises(
+            DataError, match=rf"takes a: tensor.*{re.escape(str(list(shape)))}.*\(B, 3"
+        ):
+            roadanomaly.segmenter("onnx", file=str(path), classes=CLASSES)
+
+    def test_a_network_that_fails_on_a_size_says_on_which(self, tmp_path):
+        from onnx import TensorProto, helper, numpy_helper, save_model
+
+        image, scores = (
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ("B", 3, "H", "W"))
+            for name in ("image", "scores")
+        )
+        added = numpy_helper.from_array(np.zeros((1, 3, 64, 64), np.float32), "added")
+        node = helper.make_node("Add", ["image", "added"], ["scores"])
+        graph = helper.make_graph([node], "network", [image], [scores], [added])
+        opset = [helper.make_opsetid("", 17)]
+        save_model(
+            helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "one.onnx"
+        )
+        segmenter = roadanomaly.segmenter(
+            "onnx", file=str(tmp_path / "one.onnx"), classes=("road", "car", "sky")
+        )
+        assert segmenter(images(64, 64)).logits.shape == (1, 3, 64, 64)
+        with pytest.raises(DataError, match=r"one\.onnx on images \(1, 3, 32, 96\): .*Add"):
+            segmenter(images(32, 96))
 
     @pytest.mark.parametrize("name", ["onnx", "torchscript"])
     def test_a_saved_model_knows_its_file_again(self, name, convolution, tmp_path):

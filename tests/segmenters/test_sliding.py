@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 
 import pytest
 import torch
@@ -75,6 +76,20 @@ def slid(name="Near", window=(64, 64), overlap=0.5, **options):
 
 def images(*size):
     return torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("overlap", [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9])
+def test_the_step_is_the_exact_share_rounded_down_to_cells(overlap):
+    network, window, unit = slid(window=(8, 640), overlap=overlap), 640, 8
+    exact = window * (1 - Fraction(str(overlap)))
+    step = int(exact / unit) * unit
+    seen = []
+    network.segmenter.register_forward_pre_hook(lambda module, given: seen.append(given[0].shape))
+    with torch.inference_mode():
+        network(images(8, 960))
+    assert len(seen) == len(range(0, 960 - window, step)) + 1
+    assert {shape[-1] for shape in seen} == {window}
 
 
 @pytest.mark.usefixtures("known")

@@ -30,8 +30,10 @@ def assert_equal_states(found, expected=STATE):
         {"model": STATE},
         {"model": {"state_dict": {f"module.{name}": value for name, value in STATE.items()}}},
         {f"_orig_mod.{name}": value for name, value in STATE.items()},
+        {f"_orig_mod.module.{name}": value for name, value in STATE.items()},
+        {f"module._orig_mod.module.{name}": value for name, value in STATE.items()},
     ],
-    ids=["bare", "state_dict", "model", "nested module", "compiled"],
+    ids=["bare", "state_dict", "model", "nested module", "compiled", "parallel inside", "both"],
 )
 def test_common_nestings_are_unwrapped(wrapped, tmp_path):
     torch.save(wrapped, tmp_path / "a.pth")
@@ -94,10 +96,25 @@ def test_a_file_name_is_found_under_the_data_root(tmp_path, monkeypatch):
     assert find_weights("b.pth").samefile(tmp_path / "b.pth")
 
 
+def test_a_path_means_no_other_file_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROADANOMALY_DATA", str(tmp_path / "root"))
+    (tmp_path / "root/weights/deep").mkdir(parents=True)
+    (tmp_path / "root/weights/deep/b.pth").touch()
+    for mistyped in ("runs/first/b.pth", "./b.pth", "../b.pth", str(tmp_path / "b.pth")):
+        with pytest.raises(DataError, match=r"no weight file .*Check the path"):
+            find_weights(mistyped)
+    assert find_weights("deep/b.pth") == tmp_path / "root/weights/deep/b.pth"
+
+
 def test_a_missing_file_lists_where_it_was_sought(tmp_path, monkeypatch):
     monkeypatch.setenv("ROADANOMALY_DATA", str(tmp_path))
-    with pytest.raises(DataError, match=r"no weight file 'x/c\.pth'.*weights/\*\*, datasets"):
+    with pytest.raises(DataError, match=r"no weight file 'c\.pth'.*weights/\*\*, datasets"):
+        find_weights("c.pth")
+    with pytest.raises(DataError, match=r"no weight file 'x/c\.pth'.*from .*weights, datasets"):
         find_weights("x/c.pth")
+    with pytest.raises(DataError, match=r"no weight file '~nobody-here/c\.pth'"):
+        find_weights("~nobody-here/c.pth")
     monkeypatch.delenv("ROADANOMALY_DATA")
     with pytest.raises(DataError, match="ROADANOMALY_DATA, the data root, is not set"):
         find_weights("x/c.pth")

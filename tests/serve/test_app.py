@@ -7,8 +7,11 @@ import httpx
 import numpy as np
 import pytest
 
+from roadanomaly.calibration import calibrate
 from roadanomaly.data.images import write_image
 from roadanomaly.serve import uploads
+from roadanomaly.serve.live import Live
+from roadanomaly.video.judge import Rules
 from tests.serve.conftest import Served
 from tests.video.clips import picture, write_clip
 
@@ -164,3 +167,16 @@ def test_token_opens_the_door_once(clip):
         assert client.get("/?token=secret").status_code == 303
         assert client.get("/").status_code == 200
     served.close()
+
+
+def test_the_slider_moves_a_threshold_that_was_set_by_f1():
+    values = np.random.default_rng(0).normal(size=100_000)
+    calibration = calibrate([values], 0.01, "normal").with_f1(1.0, "other").at(way="f1")
+    live = Live(None, None, calibration, Rules(high=9, low=9))
+    share = live.settings.rate
+    assert share == pytest.approx((values > 1).mean(), rel=0.15)
+    for rate in (share, 0.001, 0.1):
+        live.change(rate=rate)
+        rules = live.rules()
+        assert (values > rules.high).mean() == pytest.approx(rate, rel=0.15)
+        assert (values > rules.low).mean() == pytest.approx(3 * rate, rel=0.15)

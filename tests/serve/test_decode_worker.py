@@ -11,6 +11,7 @@ import pytest
 from roadanomaly.data.image_arrays import read_array, write_image
 from roadanomaly.errors import DataError
 from roadanomaly.serve import decode_worker
+from roadanomaly.serve.uploads import Uploads
 
 
 @pytest.mark.slow
@@ -51,3 +52,43 @@ def test_a_picture_within_the_limit_is_read(tmp_path):
     assert np.array_equal(read_array(tmp_path / "a.png", 600), picture)
     with pytest.raises(DataError, match="has 30x20 pixels"):
         read_array(tmp_path / "a.png", 599)
+
+
+def test_it_is_started_with_a_limit_that_its_decoder_heeds(tmp_path, monkeypatch):
+    """OpenCV reads its limit once, when it is loaded."""
+    started = {}
+
+    class Started:
+        returncode = 0
+
+        def __init__(self, command, **options):
+            started.update(options)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def communicate(self, timeout):
+            return "", ""
+
+        def kill(self):
+            pass
+
+    monkeypatch.setattr(subprocess, "Popen", Started)
+    one = Uploads(None, None)
+    one._decode(tmp_path / "a.png", tmp_path)
+    one.close()
+    monkeypatch.undo()
+    code = (
+        "import cv2, numpy as np, sys\n"
+        "for width in (7000, 7200):\n"
+        "    try: found = cv2.imdecode(cv2.imencode('.png', np.zeros((7100, width), 'u1'))[1], 0)\n"
+        "    except cv2.error: found = None\n"
+        "    print(None if found is None else found.size)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=started["env"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [str(7000 * 7100), "None"]

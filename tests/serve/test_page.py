@@ -182,3 +182,22 @@ def test_an_upload_keeps_its_name_in_any_script(browser, served, tmp_path):
     assert served.becomes(lambda: f"{name}: 1 objects found" in find(browser, "said").text, 60)
     link = browser.find_element("css selector", "#result a")
     assert link.get_attribute("download") == "طريق <b>& #1 %_overlay.png"
+
+
+def test_events_of_a_later_round_are_announced_though_their_numbers_begin_anew(
+    browser, served, monkeypatch
+):
+    """Those that were there before the page are not; "1-2" is the second event of round one."""
+    keys, status = ["1-2", "1-1"], served.live.status
+    times = dict.fromkeys(("start_s", "end_s", "peak_s", "peak_score", "peak_frame"), 0)
+
+    def told():
+        events = [{**times, "key": key, "id": int(key[-1]), "on": True} for key in keys]
+        return {**status(), "events": events}
+
+    monkeypatch.setattr(served.live, "status", told)
+    browser.get(served.address)
+    news = "return ['count', 'news'].map((name) => document.getElementById(name).textContent)"
+    assert served.becomes(lambda: browser.execute_script(news) == ["2", ""])
+    keys.insert(0, "2-1")
+    assert served.becomes(lambda: browser.execute_script(news) == ["3", "event 1, 3 in the list"])

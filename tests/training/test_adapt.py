@@ -15,10 +15,12 @@ from roadanomaly.calibration import calibrate
 from roadanomaly.data.images import write_image
 from roadanomaly.errors import NotCalibrated, OptionError
 from roadanomaly.model import Model
+from roadanomaly.negatives import NEGATIVES
+from roadanomaly.negatives.shapes import Shapes
 from roadanomaly.refiners import REFINERS
 from roadanomaly.training.adapt_config import AdaptConfig
 from roadanomaly.training.adapt_measure import Examined, highest_threshold, lowest_threshold
-from roadanomaly.training.adapt_parts import load_calibrated, prepare_model
+from roadanomaly.training.adapt_parts import load_calibrated, negatives_to_learn, prepare_model
 from roadanomaly.training.adapt_step import mean_of_largest, near
 from roadanomaly.training.adapted import Adapted, Figures
 from roadanomaly.training.loop import Trainer
@@ -260,3 +262,20 @@ def test_figures_come_back_from_json_and_losses_are_told():
     fine = Adapted(figures(), figures(false_objects=1.0), 3, 1.5, 0.0, 500)
     assert fine.warnings() == []
     assert "an hour" not in fine.in_words()
+
+
+class Repainted(Shapes):
+    """Shapes that would keep the label below them."""
+
+    keeps_labels = True
+
+
+def test_negatives_that_keep_their_labels_are_refused_in_a_mixture_too(monkeypatch):
+    path = f"{Repainted.__module__}:Repainted"
+    monkeypatch.setitem(NEGATIVES.entries, "repainted", path)
+    both = {"name": "mixture", "sources": [{"name": "shapes"}, {"name": "repainted"}]}
+    assert not NEGATIVES.from_spec(both).keeps_labels
+    for spec in ({"name": "repainted"}, both):
+        with pytest.raises(OptionError, match="these keep the label of what they change"):
+            negatives_to_learn(spec)
+    assert negatives_to_learn({"name": "shapes"}).stage == "loader"

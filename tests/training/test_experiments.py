@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from roadanomaly.errors import MissingExtra, OptionError, UserError
+from roadanomaly.training.detector_task import DetectorTask
 from roadanomaly.training.experiments import open_experiment
 from roadanomaly.training.loop import Interrupted, Trainer
 from tests.training.runs import config
@@ -152,6 +153,18 @@ def test_a_resumed_run_goes_on_in_the_same_run(name, request, tmp_path, monkeypa
     Trainer(replace(chosen, out=str(tmp_path / "other"), logger="none")).run()
     assert len(runs) == 1
     assert not (tmp_path / "other/experiment.json").exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_after_its_last_step_is_not_finished(mlflow, tmp_path, monkeypatch):
+    chosen = config(tmp_path / "run", logger="mlflow", steps=1, validate_every=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(DetectorTask, "finish", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            Trainer(chosen).run()
+    assert [run.status for run in mlflow.values()] == ["KILLED"]
+    Trainer(chosen, resume=True).run()
+    assert [run.status for run in mlflow.values()] == ["FINISHED"]
 
 
 def test_another_tracker_or_a_fresh_start_begins_another_run(mlflow, wandb, tmp_path):

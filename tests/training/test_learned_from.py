@@ -8,10 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
+import roadanomaly
 from roadanomaly.evaluation.sources import NetworkScores
-from roadanomaly.model import load
+from roadanomaly.model import Model, load
 from roadanomaly.report.tables.results import learned_from
 from roadanomaly.training.parts import build_parts
+from tests.contracts.toy import ToySegmenter
 from tests.training import runs
 
 FLOW = {"name": "flow", "flow": {"name": "glow", "levels": 1, "steps": 1, "hidden": 4}}
@@ -68,3 +70,32 @@ def test_a_model_that_was_saved_before_this_was_known_counts_as_real(tmp_path):
     older["segmenter_learned_from"] = "negatives"
     path.write_text(json.dumps(older))
     assert said(tmp_path / "model") == (REAL, REAL)
+
+
+@pytest.mark.parametrize(
+    ("network", "head", "words"),
+    [
+        ("negatives", "synthetic negatives", REAL),
+        ("synthetic negatives", "negatives", REAL),
+        ("none", "synthetic negatives", SYNTHETIC),
+        ("negatives", "none", REAL),
+    ],
+)
+def test_what_network_and_head_learned_from_hide_nothing_of_each_other(network, head, words):
+    segmenter = ToySegmenter()
+    segmenter.learned_from = network
+    model = Model(segmenter, roadanomaly.detector("energy" if head == "none" else "jsrnet"))
+    model.detector.trained_on = head
+    found = NetworkScores(model.segmenter, {"own": model.head}).supervision["own"]
+    assert learned_from(found) == words
+
+
+@pytest.mark.slow
+def test_a_network_that_saw_negatives_keeps_them_when_it_goes_on_with_made_up_ones(tmp_path):
+    parts = build_parts(runs.config(tmp_path))
+    parts.model.segmenter.learned_from = "negatives"
+    parts.model.detector.ready = True
+    parts.model.save(tmp_path / "model")
+    started = build_parts(runs.config(tmp_path, start=str(tmp_path / "model"), segmenter=None))
+    assert started.model.detector.learned_from == "synthetic negatives"
+    assert started.model.segmenter.learned_from == "negatives"

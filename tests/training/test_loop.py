@@ -18,6 +18,7 @@ from roadanomaly.data.streets import Streets
 from roadanomaly.errors import DataError, OptionError, TrainingDiverged, UserError
 from roadanomaly.training.checkpoint import load_checkpoint
 from roadanomaly.training.loop import Interrupted, Trainer
+from roadanomaly.training.run_folder import RunFolder
 from roadanomaly.training.step import TrainingStep
 from tests.processes import command
 from tests.training import runs
@@ -50,6 +51,7 @@ def fail():
 def test_a_run_leaves_what_it_promises(uninterrupted):
     names = {path.name for path in uninterrupted.iterdir()}
     assert names >= {"checkpoints", "config.yaml", "metrics.csv", "model", "record.json"}
+    assert RunFolder(uninterrupted).finished
     record = json.loads((uninterrupted / "record.json").read_text())
     assert record["seed"] == 0
     assert record["train_data"]["count"] == 3
@@ -130,8 +132,10 @@ def test_a_run_that_died_while_it_finished_is_finished(uninterrupted, tmp_path, 
         patch.setattr(Trainer, "_finish", lambda *_: fail())
         with pytest.raises(RuntimeError, match="plug"):
             Trainer(config).run()
+    assert not RunFolder(config.out).finished
     runs.assert_equal_runs(uninterrupted, Trainer(config, resume=True).run())
     assert roadanomaly.load(config.out).calibration is not None
+    assert RunFolder(config.out).finished
 
 
 @pytest.mark.slow
@@ -214,11 +218,15 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, monkeypatch, value):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("clip", [0.0, 1.0])
-def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, monkeypatch, clip):
+@pytest.mark.parametrize(
+    ("clip", "precision"), [(0.0, "32-true"), (1.0, "32-true"), (0.0, "16-mixed")]
+)
+def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, monkeypatch, clip, precision):
+    """On a CPU `16-mixed` is bfloat16, without a scaler that would leave the step out."""
     poison(monkeypatch, 2, None)
+    changes = {"clip": clip, "precision": precision, "checkpoint_every": 1}
     with pytest.raises(TrainingDiverged, match=r"gradient of the networks became .* at step 2"):
-        Trainer(runs.config(tmp_path / "run", clip=clip, checkpoint_every=1)).run()
+        Trainer(runs.config(tmp_path / "run", **changes)).run()
     last = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")
     assert last["step"] == 1
     assert all(torch.isfinite(value).all() for value in last["networks"].values())

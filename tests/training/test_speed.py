@@ -157,6 +157,13 @@ def test_a_network_that_cannot_be_compiled_runs_as_it_is(tmp_path):
     assert task.network.layer.weight.grad is None
 
 
+def test_a_run_without_a_network_to_compile_says_so(tmp_path):
+    task = TinyTask()
+    task.compilable = tuple
+    (note,) = speed.compile_networks(task, runs.config(tmp_path), torch.device("cpu"))
+    assert note == "compile: left out, since no network of this run is compiled."
+
+
 @pytest.mark.slow
 def test_a_compiled_network_computes_what_it_did_and_keeps_its_names(tmp_path):
     task, cpu = TinyTask(), torch.device("cpu")

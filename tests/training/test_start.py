@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from roadanomaly.errors import OptionError
+from roadanomaly.leaderboard.plan import Run
+from roadanomaly.leaderboard.state import progress_of
 from roadanomaly.model import load
 from roadanomaly.training.blend import blend
 from roadanomaly.training.loop import Trainer
@@ -40,6 +42,24 @@ def test_a_run_goes_on_with_the_detector_of_its_start(tmp_path):
         not torch.equal(afresh.detector.state_dict()[name], value)
         for name, value in begun.detector.state_dict().items()
     )
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_is_not_done_before_it_is_finished(tmp_path, monkeypatch):
+    """Killed after its last checkpoint, it must not carry the threshold of other weights."""
+    start = Trainer(runs.config(tmp_path / "first", **ONE_STEP)).run()
+    onwards = {"segmenter": None, "start": str(start), "detector": None, **ONE_STEP}
+    config = runs.config(tmp_path / "on_0", **onwards)
+    run = Run("on", 0, "train", tmp_path / "on_0", config, tmp_path / "on.yaml")
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_finish", lambda *_: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception, match="killed"):
+            Trainer(config).run()
+    assert load(run.folder).calibration is None
+    assert progress_of(run) == ("begun", "step 1 of 1")
+    Trainer(config, resume=True).run()
+    assert load(run.folder).calibration is not None
+    assert progress_of(run)[0] == "done"
 
 
 def test_a_run_without_a_detector_needs_a_start(tmp_path):

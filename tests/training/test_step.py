@@ -161,6 +161,22 @@ def test_the_teacher_sees_the_image_before_the_negatives_and_is_silent_on_them()
     assert module(replace(batch, original=original))["distill"].item() == pytest.approx(term)
 
 
+@pytest.mark.parametrize("supervise", ["logits", "image"])
+def test_the_loss_hears_where_in_their_frames_the_crops_lie(monkeypatch, supervise):
+    module, heard = training_step(supervise=supervise), []
+
+    def loss(segmentation, batch):
+        heard.append(segmentation.places)
+        return {"loss": batch.image.sum()}
+
+    monkeypatch.setattr(module.detector, "loss", loss)
+    places = torch.tensor([[0.0, 0.1, 0.5, 0.6], [0.5, 0.0, 1.0, 0.5]])
+    module(replace(mixed(), places=places))
+    module(mixed())
+    assert torch.equal(heard[0], places)
+    assert heard[1] is None
+
+
 def test_a_batch_of_void_costs_nothing():
     module = training_step(distill=1.0).train()
     batch = mixed()

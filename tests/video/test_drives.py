@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from roadanomaly.data.image_arrays import read_array
 from roadanomaly.data.images import read_image, write_image
 from roadanomaly.errors import DataError
-from roadanomaly.video.drives import is_held_out, open_drive, sample
+from roadanomaly.video.drives import HELD_OUT, is_held_out, open_drive, parts_of, sample
 from tests.video import clips
 
 
@@ -97,3 +98,45 @@ def test_little_and_alike_are_told(tmp_path):
     assert ["only 12 frames" in alike.warnings[0], "look alike" in alike.warnings[1]] == [True] * 2
     moving = sample([str(pictures(tmp_path / "moving", 60))], 60, tmp_path / "b")
     assert moving.warnings == []
+
+
+@pytest.mark.parametrize("counts", [[1] * 40, [2] * 6, [3, 3, 3], [1, 3, 2, 1, 2, 1], [50, 1, 1]])
+def test_drives_of_few_frames_are_held_out_as_a_quarter_of_them_all(counts):
+    parts = parts_of(counts)
+    assert [len(part) for part in parts] == counts
+    held = sum(part.count(HELD_OUT) for part in parts)
+    assert 0.15 <= held / sum(counts) <= 0.4
+    assert parts[-1][-1] == HELD_OUT
+    assert all(len(set(part)) == 1 for part in parts if len(part) < 4)
+
+
+def test_many_short_drives_can_be_learned_from(tmp_path):
+    folder = pictures(tmp_path / "photos", 20)
+    photos = [str(path) for path in sorted(folder.glob("*.png"))]
+    found = sample(photos, 160, tmp_path / "frames")
+    assert (found.learn, found.held_out) == (15, 5)
+    for path in (tmp_path / "frames").rglob("*.png"):
+        number = int(path.stem.split("_")[0])
+        assert (read_image(path) == read_image(photos[number])).all()
+        assert (path.parent.name == "held_out") == (number >= 15)
+
+
+def test_no_more_frames_are_taken_than_asked_for(tmp_path):
+    folder = pictures(tmp_path / "photos", 30)
+    photos = [str(path) for path in sorted(folder.glob("*.png"))]
+    found = sample(photos, 10, tmp_path / "frames")
+    assert len(list((tmp_path / "frames").rglob("*.png"))) == found.learn + found.held_out == 10
+    assert found.held_out in (2, 3)
+    assert "20 drives give no frame: --frames asks for fewer" in found.warnings[0]
+
+
+def test_it_is_said_which_part_is_empty(tmp_path, monkeypatch):
+    """Of a video nothing after its first third can be decoded."""
+    folder = pictures(tmp_path / "drive", 40)
+
+    def reading(path):
+        return lambda: read_array(path) if int(path.stem) < 15 else None
+
+    monkeypatch.setattr("roadanomaly.video.drives._reading", reading)
+    with pytest.raises(DataError, match=r" 15 frame\(s\) can be taken.*, none to judge on; at"):
+        sample([str(folder)], 40, tmp_path / "frames")

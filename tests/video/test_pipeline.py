@@ -60,6 +60,21 @@ def test_live_source_drops_the_oldest_and_counts(tmp_path):
     assert numbers[-1] == 49
 
 
+def test_a_folder_is_played_as_the_video_of_its_images(tmp_path):
+    """Each round begins at `start_s`, and time goes on."""
+    clip = write_clip(tmp_path / "clip.mp4", 12)
+    for number in range(12):
+        write_image(tmp_path / "frames" / f"{number:02}.png", picture(number))
+    for reading in ({}, {"loop": 2}, {"start_s": 0.2}, {"start_s": 0.2, "loop": 3}):
+        told = []
+        for word in (clip, tmp_path / "frames"):
+            source = open_source(str(word), Reading(fps=25, **reading))
+            told.append([(one.number, round(one.time_s, 4)) for one in source.frames((96, 128))])
+            source.close()
+        assert told[0] == told[1]
+        assert len(told[0]) == (12 - round(25 * reading.get("start_s", 0))) * reading.get("loop", 1)
+
+
 def test_looped_file_runs_on_in_time(tmp_path):
     clip = write_clip(tmp_path / "clip.mp4", 20, range(5, 15))
     seen, figures = run(open_source(str(clip), Reading(loop=3)))

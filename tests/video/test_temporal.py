@@ -9,7 +9,7 @@ from roadanomaly.runtimes import Scores
 from roadanomaly.types import Component
 from roadanomaly.video.frames import VideoFrame
 from roadanomaly.video.ground import ground_classes, stands_on
-from roadanomaly.video.judge import Judge, Rules, find_objects, thresholds
+from roadanomaly.video.judge import Judge, Rules, find_objects, stated_rates, thresholds
 from roadanomaly.video.temporal import Smoother
 from roadanomaly.video.tracking import Persistence, Tracker
 
@@ -109,6 +109,20 @@ def test_thresholds_state_their_rates():
         thresholds(calibration, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("way", "f1"), [("f1", 1.0), ("f1", -9.0), ("f1", 9.0), ("conformal", 0.0)]
+)
+def test_thresholds_that_no_rate_set_have_the_rate_that_the_data_say(way, f1):
+    values = np.random.default_rng(0).normal(size=100_000)
+    calibration = calibrate([values], 0.01, "normal").with_f1(f1, "other").at(way=way)
+    high, low = thresholds(calibration, 3)
+    assert high == calibration.threshold
+    assert low <= high
+    share = (values > high).mean()
+    assert stated_rates(calibration, 3)[0] == pytest.approx(share, rel=0.15, abs=2e-5)
+    assert (values > low).mean() == pytest.approx(min(1, 3 * share), rel=0.15, abs=5e-5)
+
+
 def test_one_object_is_one_event_even_through_gaps():
     positions = [[component(10 + 4 * n, 30)] if n % 4 else [] for n in range(1, 30)]
     seen, events = follow(positions)
@@ -159,6 +173,21 @@ def test_alarm_ends_once_after_its_patience():
     positions = [[component(50, 50)]] * 6 + [[]] * 10 + [[component(50, 50)]] * 6
     _, events = follow(positions)
     assert [(event.start_s, event.end_s) for event in events] == [(0.0, 0.5), (1.6, 2.1)]
+
+
+@pytest.mark.parametrize("fps", [10, 15, 25, 30])
+@pytest.mark.parametrize("begin", range(12))
+def test_an_alarm_begins_and_ends_on_the_same_frames_wherever_its_video_stands(fps, begin):
+    """Differences of binary fractions such as 0.3 - 0.1 < 0.2 decide nothing; whole frames do."""
+    tracker = Tracker(Persistence(3 / fps, 1, 6 / fps))
+    alarms, over = [], None
+    for number in range(begin, begin + 20):
+        shown = [component(50, 50)] if number < begin + 6 else []
+        sightings, ended = tracker.update(frame(number, fps), shown)
+        alarms += [one.alarm for one in sightings]
+        over = number if ended else over
+    assert alarms == [False] * 3 + [True] * 3
+    assert over - begin == 5 + 7  # seen last on the sixth frame; six without it are borne
 
 
 def test_options_out_of_range_are_refused():

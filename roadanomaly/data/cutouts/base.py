@@ -68,6 +68,7 @@ class CutoutReader(ABC):
         images: how many usable images the set has.
         skipped: how many images or objects could not be used, by reason.
         crowds: by image, the classes of which it shows a crowd; these are no entries.
+        crowd_regions: by image, its crowds whose masks can be read, as `mask` takes them.
     """
 
     format: ClassVar[str]
@@ -79,6 +80,7 @@ class CutoutReader(ABC):
         self.images = 0
         self.skipped: Counter[str] = Counter()
         self.crowds: dict[Path, set[str]] = {}
+        self.crowd_regions: dict[Path, list[Entry]] = {}
         self._examples: dict[str, str] = {}
 
     @staticmethod

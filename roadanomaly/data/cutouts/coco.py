@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -101,8 +102,26 @@ class CocoCutouts(CutoutReader):
         """
         if note.get("iscrowd"):
             self.crowds.setdefault(image, set()).add(categories.get(note.get("category_id"), ""))
+            with suppress(LeftOut, *_MALFORMED):
+                crowd = self._entry(note, categories, image, size, licence)
+                self.crowd_regions.setdefault(image, []).append(crowd)
             msg = "annotation of a crowd"
             raise LeftOut(msg)
+        self.entries.append(self._entry(note, categories, image, size, licence))
+
+    def _entry(
+        self,
+        note: Mapping[str, Any],
+        categories: Mapping[Any, str],
+        image: Path,
+        size: tuple[int, int],
+        licence: int | None,
+    ) -> Entry:
+        """Read one annotation, and keep its shape.
+
+        Raises:
+            LeftOut: says why it cannot be used.
+        """
         category = categories[_known(note, "category_id", categories)]
         box = np.array(note.get("bbox") or (), np.float64)
         if box.shape != (4,) or not np.isfinite(box).all() or box[2:].min() < 0:
@@ -110,8 +129,8 @@ class CocoCutouts(CutoutReader):
             raise LeftOut(msg)
         shape = shape_of(note.get("segmentation"), *size)
         share = float(box[2] * box[3]) / (size[0] * size[1])
-        self.entries.append(Entry(image, len(self._shapes), category, share, licence))
         self._shapes.append((size, shape))
+        return Entry(image, len(self._shapes) - 1, category, share, licence)
 
     def upright(self, entry: Entry) -> bool:
         """Read upright unless the file's `width` and `height` are those of the stored pixels."""

@@ -10,6 +10,9 @@ import numpy as np
 from roadanomaly.data.cutouts.base import CutoutReader, Entry, crop, refuse_empty
 from roadanomaly.data.images import read_alpha
 from roadanomaly.errors import DataError
+from roadanomaly.files import files_in
+
+PNG = (".png",)
 
 
 class RgbaCutouts(CutoutReader):
@@ -22,7 +25,7 @@ class RgbaCutouts(CutoutReader):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        for path in sorted(root.rglob("*.png")):
+        for path in files_in(root, PNG, recursive=True):
             if self.usable(path):
                 self._add(path)
         self.names = tuple(sorted({entry.category for entry in self.entries}))
@@ -31,7 +34,7 @@ class RgbaCutouts(CutoutReader):
     @staticmethod
     def matches(root: Path) -> bool:
         """Say whether the folder's first PNG has an alpha channel."""
-        first = min(root.rglob("*.png"), default=None)
+        first = next(iter(files_in(root, PNG, recursive=True)), None)
         return first is not None and _alpha(first) is not None
 
     def _add(self, path: Path) -> None:

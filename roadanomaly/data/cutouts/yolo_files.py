@@ -10,6 +10,7 @@ import yaml
 
 from roadanomaly.data.cutouts.base import images_by_stem, names_file, read_text
 from roadanomaly.errors import DataError
+from roadanomaly.files import expanded, files_in
 
 SPLITS = ("train", "val", "test", "minival")
 """Keys of `data.yaml` that name images."""
@@ -41,7 +42,7 @@ def pairs(root: Path) -> dict[Path, Path]:
     found: dict[Path, Path] = {}
     for images, labels in _folders(root):
         stems = images_by_stem(images)
-        for label in sorted(labels.rglob("*.txt")):
+        for label in files_in(labels, (".txt",), recursive=True):
             stem = label.relative_to(labels).with_suffix("").as_posix()
             found.setdefault(label, stems.get(stem, images / f"{stem}.jpg"))
     return found
@@ -80,7 +81,7 @@ def _named_images(path: Path, content: Mapping[str, Any]) -> list[Path]:
     """Return the image folders that a description names and that are there."""
     base = path.parent
     if isinstance(content.get("path"), str):
-        base = (base / Path(content["path"]).expanduser()).resolve()
+        base = (base / expanded(content["path"])).resolve()
     found = []
     for key in SPLITS:
         named = content.get(key)

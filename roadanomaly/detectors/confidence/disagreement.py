@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from roadanomaly.detectors.padding import grown_to
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.types import Segmentation
 
@@ -43,12 +44,16 @@ class Disagreement:
         log_sum: `ln sum_t p_t`, `(B, K, H, W)`.
         entropy: `sum_t H(p_t)`, `(B, H, W)`, in nats.
         square: `sum_t sum_k p_tk^2`, `(B, H, W)`.
+        padded: `(H', W')` that the first answer's maps cover.
+        align_corners: how these are brought to image size.
         count: of answers.
     """
 
     log_sum: Tensor
     entropy: Tensor
     square: Tensor
+    padded: tuple[int, int]
+    align_corners: bool
     count: int = 1
 
     @classmethod
@@ -59,18 +64,23 @@ class Disagreement:
     @classmethod
     def _of_one(cls, answer: Segmentation) -> Disagreement:
         log_p = answer.class_logits(answer.image_logits()).log_softmax(1)
-        return cls(log_p, entropy(log_p), log_p.exp().square().sum(1))
+        sums = log_p, entropy(log_p), log_p.exp().square().sum(1)
+        return cls(*sums, answer.padded, answer.align_corners)
 
     def _with(self, other: Disagreement) -> Disagreement:
         return Disagreement(
             torch.logaddexp(self.log_sum, other.log_sum),
             self.entropy + other.entropy,
             self.square + other.square,
+            self.padded,
+            self.align_corners,
             self.count + other.count,
         )
 
     def as_segmentation(self, size: tuple[int, int]) -> Segmentation:
-        """Return the mean distribution as logits at image size, beside what `measured` reads.
+        """Return the mean distribution as logits of pixels, beside what `measured` reads.
+
+        The logits cover what the first answer's maps cover, so that both can be read together.
 
         Args:
             size: `(H, W)` of the images.
@@ -78,7 +88,8 @@ class Disagreement:
         mean = self.log_sum - math.log(self.count)
         variance = (self.square / self.count - mean.exp().square().sum(1)).clamp_min(0)
         features = {OWN_ENTROPY: (self.entropy / self.count)[:, None], VARIANCE: variance[:, None]}
-        return Segmentation(mean, size, size, features=features)
+        logits = grown_to(mean, self.padded)
+        return Segmentation(logits, size, self.padded, self.align_corners, features)
 
 
 def entropy(log_p: Tensor) -> Tensor:

@@ -132,7 +132,7 @@ class MCDropout(Detector):
         features = {
             name: torch.cat([one.features[name] for one in single]) for name in single[0].features
         }
-        return Segmentation(logits, size, size, features=features)
+        return replace(single[0], logits=logits, features=features)
 
     def _answers(self, segmenter: Segmenter, image: Tensor) -> Iterator[Segmentation]:
         """Yield what each pass says of one image."""

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from roadanomaly.detectors.head import Head
-from roadanomaly.detectors.saved_head import SavedHead, read_head
+from roadanomaly.detectors.saved_head import SavedHead, named_run
 from roadanomaly.detectors.supervision import foremost
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.segmenters import SEGMENTERS
@@ -100,8 +100,9 @@ def read_member(
         OptionError: it is described otherwise, or lacks a detector where its score is asked for.
         DataError: no model lies at the run.
     """
-    if set(spec) == {"run"}:
-        return _saved_member(read_head(spec["run"]), detector, first=first, scored=scored)
+    saved = named_run(spec, "ensemble")
+    if saved is not None:
+        return _saved_member(saved, detector, first=first, scored=scored)
     if set(spec) - KEYS:
         msg = (
             "ensemble: a member is `{run: FOLDER}` or `{segmenter: {name: ...}, detector: {name: "

@@ -67,6 +67,12 @@ class StandardizedMaxLogits(Detector):
         self.register_buffer("means", torch.zeros(classes))
         self.register_buffer("deviations", torch.ones(classes))
 
+    def begin(self, name: str) -> None:
+        """Start with empty sums."""
+        super().begin(name)
+        for sums in (self.count, self.total, self.square):
+            sums.zero_()
+
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Add a batch's inlier pixels to the sums of the classes that they are predicted as."""
         del name

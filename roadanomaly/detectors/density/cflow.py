@@ -11,7 +11,7 @@ from torch import Tensor
 from roadanomaly.detectors.density.grouping import Grouping
 from roadanomaly.detectors.density.layer_density import ConditionalDensity, LayerDensity
 from roadanomaly.detectors.density.layered import HeldOutDensity, LayerOptions
-from roadanomaly.detectors.position import position_code
+from roadanomaly.detectors.position import place_code, places_in_frame
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Segmentation
@@ -19,6 +19,9 @@ from roadanomaly.types import Segmentation
 Given = Literal["none", "rows", "classes", "position"]
 CODE = 128
 """Values of the code of a position, as published."""
+
+GRID = 64
+"""Rows and columns of a frame, as the published code counts them at its finest level."""
 
 
 class CFlow(HeldOutDensity):
@@ -33,8 +36,9 @@ class CFlow(HeldOutDensity):
         encoder: catalogue `name` of an encoder and its options, in place of the segmenter's maps.
         condition: `classes`, the class that the segmenter predicts; `rows`, which of the bands of
             rows; `position`, sines and cosines of row and column, as published, which learns where
-            in the frame things are; `none`, the density of `embedding_density`.
-        bands: of rows.
+            in the frame things are; `none`, the density of `embedding_density`. A training crop has
+            the rows and columns of its place in the frame.
+        bands: of the frame's rows.
         dimensions: greatest number of principal components, 2 to 64.
         couplings: of each flow.
         hidden: width of the couplings' networks.
@@ -48,7 +52,8 @@ class CFlow(HeldOutDensity):
 
     Source: Gudovskiy et al., 2022, CFLOW-AD, section 4. Differs: the condition, since nothing has
     its place in a road scene; levels are standardised on held-out frames, where the public code
-    divides by the largest likelihood of the test set; zuko's bound on log-scales.
+    divides by the largest likelihood of the test set; zuko's bound on log-scales; a frame counts as
+    64 rows and columns for the code, whatever its size and the map's stride.
     """
 
     paper = "Gudovskiy et al., CFLOW-AD, WACV 2022"
@@ -124,7 +129,9 @@ class CFlow(HeldOutDensity):
         if self.condition == "none":
             return cells[:, :0].float()
         if self.condition == "position":
-            return position_code(cells, CODE).expand(len(cells), -1, -1, -1)
+            rows, columns = places_in_frame(segmentation, cells)
+            code = place_code(GRID * rows - 0.5, GRID * columns - 0.5, CODE)
+            return code.expand(len(cells), -1, -1, -1)
         group = self.grouping.of(segmentation, cells)
         numbers = torch.arange(self.groups, device=cells.device)[:, None, None]
         return (group[:, None] == numbers).float()

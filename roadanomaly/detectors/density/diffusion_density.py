@@ -15,6 +15,7 @@ from roadanomaly.detectors.density.projection import Scaling
 from roadanomaly.diffusion.schedule import Schedule
 from roadanomaly.diffusion.vector_denoiser import VectorDenoiser
 from roadanomaly.errors import OptionError
+from roadanomaly.reservoir import evenly
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Batch, Segmentation, is_inlier
 
@@ -130,8 +131,7 @@ class DiffusionDensity(HeldOutDensity):
             return
         found = self.cost_maps(segmentation, batch.image)
         for one, label in zip(found, batch.label, strict=True):
-            rows = one[is_inlier(label)]
-            self.costs.add(rows[:: max(1, len(rows) // self.plan.per_frame)])
+            self.costs.add(evenly(one[is_inlier(label)], self.plan.per_frame))
 
     def aggregated(self, costs: Tensor) -> Tensor:
         """Return the mean of the levels' standardised mismatches, plus the energy's."""

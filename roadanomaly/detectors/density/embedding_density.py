@@ -127,6 +127,13 @@ class EmbeddingDensity(HeldOutDensity):
             return VectorDensity(width, size, plan.couplings, plan.hidden)
         return WindowDensity(width, MapFlow(size, plan.couplings, plan.hidden), plan.window)
 
+    def begin(self, name: str) -> None:
+        """Start with no vectors, no costs, and none of anomalies."""
+        super().begin(name)
+        self.strange.clear()
+        if name == "prepare":
+            self.strange_seen = False
+
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Draw vectors, for the whitening before training, for the costs after it."""
         super().update(segmentation, batch, name)

@@ -61,6 +61,10 @@ class FittedDensity(Detector):
         """Register the statistics of vectors of a width, for each group."""
 
     @abstractmethod
+    def clear(self) -> None:
+        """Forget all vectors that the statistics are taken from."""
+
+    @abstractmethod
     def add(self, vectors: Tensor, group: Tensor) -> None:
         """Take inlier vectors `(N, C)` of the groups `(N,)` into the statistics."""
 
@@ -73,6 +77,11 @@ class FittedDensity(Detector):
         """The maps that are read."""
         return self.source.needs
 
+    def begin(self, name: str) -> None:
+        """Start with no vectors."""
+        super().begin(name)
+        self.clear()
+
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Take the vectors at inlier pixels."""
         del name
@@ -83,7 +92,7 @@ class FittedDensity(Detector):
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return the cost of the vector at each pixel, `(B, H, W)`."""
-        return self.source.to_image(segmentation, self.native(segmentation, image))
+        return self.to_image(segmentation, self.native(segmentation, image))
 
     def native(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return the same on the finest map's grid, `(B, h, w)`, float32 whatever autocast says."""
@@ -91,6 +100,10 @@ class FittedDensity(Detector):
         cells = self._cells(segmentation, image)
         with torch.autocast(cells.device.type, enabled=False):
             return self.cost(cells.permute(0, 2, 3, 1), self._group(segmentation, cells))
+
+    def to_image(self, segmentation: Segmentation, values: Tensor) -> Tensor:
+        """Bring values on the finest map's grid to image size, as the maps' network does."""
+        return self.source.to_image(segmentation, values)
 
     def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
         """Return the cost before any refiner, and which statistics each cell was held to.
@@ -102,7 +115,7 @@ class FittedDensity(Detector):
             return maps
         group = self._group(segmentation, self._cells(segmentation, image)).float()
         share = group / group.amax().clamp_min(1)
-        return {**maps, "group": self.source.to_image(segmentation, share)}
+        return {**maps, "group": self.to_image(segmentation, share)}
 
     def _cells(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         maps = list(self.source.maps(segmentation, image).values())

@@ -84,6 +84,11 @@ class Gmm(FittedDensity):
         share = max(1, self.vectors // groups)
         self.banks = nn.ModuleList(FeatureBank(share, saved=False) for _ in range(groups))
 
+    def clear(self) -> None:
+        """Empty the samples."""
+        for bank in self._samples():
+            bank.clear()
+
     def add(self, vectors: Tensor, group: Tensor) -> None:
         """Show vectors to the samples."""
         for number, bank in enumerate(self._samples()):
@@ -109,8 +114,7 @@ class Gmm(FittedDensity):
             assert isinstance(mixture, GaussianMixture)
             mine = sample if len(sample) >= least else rows
             mixture.fit(self.whitening(mine), self.rounds, self.shrinkage)
-        for bank in self._samples():
-            bank.clear()
+        self.clear()
         self.ready = True
 
     def cost(self, vectors: Tensor, group: Tensor) -> Tensor:

@@ -135,6 +135,12 @@ class GMMSeg(Detector):
         found = log_densities(self.whitening(feature.movedim(1, -1)), mixture)
         return found.masked_fill(~self.present, ABSENT).movedim(-1, 1)
 
+    def begin(self, name: str) -> None:
+        """Start with empty banks."""
+        super().begin(name)
+        for bank in self._banks():
+            bank.clear()
+
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Draw vectors of each class."""
         del name

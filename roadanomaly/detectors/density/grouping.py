@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from roadanomaly.detectors.position import places_in_frame
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Segmentation
@@ -15,14 +16,17 @@ from roadanomaly.types import Segmentation
 Condition = Literal["none", "rows", "classes"]
 CONDITIONS: tuple[str, ...] = ("none", "rows", "classes")
 
+EDGE = 1e-4
+"""Of a band: a cell whose middle lies on the edge of two is of the lower one, as rounded."""
+
 
 class Grouping:
     """Says to which group a cell of a map belongs.
 
     Args:
         detector: catalogue name, for messages.
-        condition: `none`: one group; `rows`: bands of equal height; `classes`: the class that the
-            segmenter predicts.
+        condition: `none`: one group; `rows`: bands of the frame of equal height, in which a crop
+            has its place; `classes`: the class that the segmenter predicts.
         bands: how many bands.
 
     Raises:
@@ -55,7 +59,6 @@ class Grouping:
             return functional.interpolate(logits, size=(height, width), mode="bilinear").argmax(1)
         if self.condition == "none":
             return torch.zeros(batch, height, width, dtype=torch.long, device=cells.device)
-        tall, padded = segmentation.size[0], segmentation.padded[0]
-        row = torch.arange(height, device=cells.device)
-        band = (2 * row + 1) * padded * self.bands // (2 * height * tall)
-        return band.clamp(max=self.bands - 1)[:, None].expand(batch, height, width)
+        rows, _ = places_in_frame(segmentation, cells)
+        band = (rows * self.bands + EDGE).long().clamp(0, self.bands - 1)
+        return band[:, :, None].expand(batch, height, width)

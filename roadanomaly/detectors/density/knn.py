@@ -111,6 +111,12 @@ class Knn(Detector):
         """The map that is searched in."""
         return (self.feature,) if self.feature else ()
 
+    def begin(self, name: str) -> None:
+        """Empty the bank, or what the scales are taken from."""
+        super().begin(name)
+        for bank in (self.bank,) if name == "bank" else (self.distances, self.energies):
+            bank.clear()
+
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Draw vectors, for the bank or as references."""
         vectors = self._drawn(segmentation.features[self.needs[0]], segmentation, batch)

@@ -145,6 +145,12 @@ class LayeredDensity(Detector):
         covered = (height / tall, width / wide)
         return {key: standardise_frame(one, covered) for key, one in maps.items()}
 
+    def begin(self, name: str) -> None:
+        """Start with empty banks."""
+        super().begin(name)
+        for key in self.banks:
+            self._bank(key).clear()
+
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Draw vectors for the whitening."""
         del name
@@ -258,6 +264,11 @@ class HeldOutDensity(LayeredDensity):
         super().attach(segmenter)
         self.register_buffer("mean", torch.zeros(len(self.densities)))
         self.register_buffer("deviation", torch.ones(len(self.densities)))
+
+    def begin(self, name: str) -> None:
+        """Start with no vectors and no costs."""
+        super().begin(name)
+        self.costs.clear()
 
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Draw vectors, for the whitening before training, for the costs after it."""

@@ -80,6 +80,12 @@ class Mahalanobis(Detector):
         """The one feature map."""
         return (self.feature,) if self.feature else ()
 
+    def begin(self, name: str) -> None:
+        """Start with empty sums."""
+        super().begin(name)
+        for sums in (self.count, self.total, self.outer):
+            sums.zero_()
+
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Add the known pixels of a batch to the sums."""
         del name

@@ -28,6 +28,11 @@ class Moments(nn.Module):
         outer = torch.zeros(groups, width, width, dtype=double)
         self.register_buffer("outer", outer, persistent=False)
 
+    def clear(self) -> None:
+        """Forget all vectors."""
+        for sums in (self.count, self.total, self.outer):
+            sums.zero_()
+
     def add(self, vectors: Tensor, group: Tensor) -> None:
         """Take vectors `(N, C)` with their groups `(N,)` into the sums."""
         vectors = vectors.double()

@@ -77,6 +77,10 @@ class Padim(FittedDensity):
         self.register_buffer("precision", torch.zeros(groups, count, count))
         self.moments = Moments(groups, count)
 
+    def clear(self) -> None:
+        """Forget the sums."""
+        self.moments.clear()
+
     def add(self, vectors: Tensor, group: Tensor) -> None:
         """Take the drawn channels into the sums."""
         self.moments.add(vectors[:, self.chosen], group)

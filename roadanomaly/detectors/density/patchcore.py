@@ -83,6 +83,10 @@ class PatchCore(FittedDensity):
         self.width = width
         self.bank = FeatureBank(self.vectors)
 
+    def clear(self) -> None:
+        """Empty the bank."""
+        self.bank.clear()
+
     def add(self, vectors: Tensor, group: Tensor) -> None:
         """Show vectors to the bank."""
         del group

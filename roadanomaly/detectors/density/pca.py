@@ -85,6 +85,10 @@ class Pca(FittedDensity):
         self.register_buffer("basis", torch.zeros(groups, width, width))
         self.moments = Moments(groups, width)
 
+    def clear(self) -> None:
+        """Forget the sums."""
+        self.moments.clear()
+
     def add(self, vectors: Tensor, group: Tensor) -> None:
         """Take vectors into the sums."""
         self.moments.add(vectors, group)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from roadanomaly.detectors.base import Detector, Pass
 from roadanomaly.detectors.hybrid.self_training import odds_of, self_training_loss
-from roadanomaly.detectors.saved_head import described_head, read_head
+from roadanomaly.detectors.saved_head import head_of
 from roadanomaly.errors import DataError, KindError, OptionError
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.segmenters.batch_norms import divergence, kept, mixing, norms_of
@@ -87,8 +87,7 @@ class Atta(Detector):
             raise OptionError(msg)
         self.threshold, self.slope = threshold, slope
         self.steps, self.lr, self.sure = steps, lr, (float(sure[0]), float(sure[1]))
-        self.saved = read_head(head["run"]) if "run" in head else None
-        self.head = self.saved.build() if self.saved else described_head(head, "atta")
+        self.head, self.saved = head_of(head, "atta")
         inner = self.head.detector
         if not self.head.shares_pass or "logits" not in inner.accepts:
             msg = (
@@ -228,6 +227,11 @@ class Atta(Detector):
         with torch.no_grad():
             last: Tensor = torch.func.functional_call(layer, moved, (feature,))
         return last
+
+    def begin(self, name: str) -> None:
+        """Start with no divergences."""
+        super().begin(name)
+        self._seen.clear()
 
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Take the divergences of some frames."""

@@ -107,6 +107,11 @@ class EnergyHinge(Detector):
         """Return all parameters, or those of the last layer."""
         return segmenter.parameters() if self.moved == "all" else last_parameters(segmenter)
 
+    def begin(self, name: str) -> None:
+        """Start with no energies."""
+        super().begin(name)
+        self.bank.clear()
+
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Take the energies of a batch's inlier pixels."""
         del name

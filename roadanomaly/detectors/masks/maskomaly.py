@@ -90,6 +90,17 @@ class Maskomaly(Detector):
             "choose": list(self.choose),
         }
 
+    def begin(self, name: str) -> None:
+        """Start with no pixels."""
+        super().begin(name)
+        if self.fit_passes:
+            self._forget()
+
+    def _forget(self) -> None:
+        self.inliers.clear()
+        self.strange.clear()
+        self.shown = [0, 0]
+
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Draw inlier pixels and negatives, with all masks there."""
         if not self.fit_passes:
@@ -124,9 +135,7 @@ class Maskomaly(Detector):
         weights = torch.where(strange, for_one[1], for_one[0])
         chosen = choose_queries(rows[:, 0], rows[:, 1:], strange, weights, self.choose, joined)
         self.anomaly_queries, self.inlier_queries = (tuple(one) for one in chosen)
-        for bank in banks:
-            bank.clear()
-        self.shown = [0, 0]
+        self._forget()
         self.ready = True
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ class UNet(nn.Module):
     """Down and up again, each level joined with the encoder's of its size.
 
     Args:
-        inputs: channels that come in; the sides are multiples of `2^len(widths)`.
+        inputs: channels that come in; the sides are multiples of `2^(len(widths) - 1)`.
         outputs: channels that are painted, without a nonlinearity.
         widths: channels at full size and at each halving after it.
     """

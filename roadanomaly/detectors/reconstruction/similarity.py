@@ -11,6 +11,9 @@ from roadanomaly.detectors.ssim import ssim
 CONTRAST = 0.0026
 """The constant of gradient magnitude similarity, for values in 0..1: 170 / 255^2."""
 
+FLAT = 1e-12
+"""Added to a squared gradient, so that its root has a slope where there is none."""
+
 SCALES = 4
 
 
@@ -57,16 +60,15 @@ def gradient_difference(image: Tensor, reconstruction: Tensor, scales: int = SCA
 
 def _difference(one: Tensor, other: Tensor) -> Tensor:
     """Return one minus the similarity of `(B, 1, h, w)` grey images."""
-    square, square_other = _squared_gradient(one), _squared_gradient(other)
-    both = (square * square_other).clamp_min(1e-12).sqrt()
-    return 1 - (2 * both + CONTRAST) / (square + square_other + CONTRAST)
+    g, h = _gradient(one), _gradient(other)
+    return (g - h).square() / (g.square() + h.square() + CONTRAST)
 
 
-def _squared_gradient(grey: Tensor) -> Tensor:
-    """Return the squared magnitude of the Prewitt gradient; border pixels are repeated."""
+def _gradient(grey: Tensor) -> Tensor:
+    """Return the magnitude of the Prewitt gradient; border pixels are repeated."""
     step = grey.new_ones(1, 1, 3, 3) / 3
     sign = torch.arange(-1, 2, device=grey.device, dtype=grey.dtype)
     padded = functional.pad(grey, (1, 1, 1, 1), mode="replicate")
     across = functional.conv2d(padded, step * sign)
     down = functional.conv2d(padded, step * sign[:, None])
-    return across.square() + down.square()
+    return (across.square() + down.square() + FLAT).sqrt()

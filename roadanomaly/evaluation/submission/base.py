@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from roadanomaly.data.benchmark import BenchmarkSet
+from roadanomaly.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Settings:
         paper: OoDIS: link for the description; may be empty.
         code: OoDIS: link for the description; may be empty.
         model: Fishyscapes: folder of the saved model that goes into the container.
+        precision: Fishyscapes: what the container's network computes in.
     """
 
     method: str
@@ -56,6 +58,7 @@ class Settings:
     paper: str = ""
     code: str = ""
     model: Path | None = None
+    precision: Precision = "f32"
 
 
 class TrackWriter(ABC):

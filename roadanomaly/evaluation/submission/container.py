@@ -11,27 +11,27 @@ from pathlib import Path
 import roadanomaly.model
 from roadanomaly.errors import DataError
 from roadanomaly.evaluation.submission import in_container
+from roadanomaly.evaluation.submission.packages import distributions_of
 from roadanomaly.files import replacing, write_text
 from roadanomaly.model_folder import place_of
+from roadanomaly.precision import Precision
 
 FOLDER = "container"
 
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "scipy",
-    "opencv-python-headless",
-    "pillow",
-    "safetensors",
-    "jsonargparse[signatures]",
-    "pyyaml",
-    "tqdm",
-    "h5py",
-)
-"""What scoring an image imports."""
-
-SMP = "segmentation-models-pytorch"
+PACKAGES = {
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "safetensors": "safetensors",
+    "jsonargparse": "jsonargparse[signatures]",
+    "yaml": "pyyaml",
+    "tqdm": "tqdm",
+    "h5py": "h5py",
+}
+"""What scoring an image imports with any model, and what to install for each."""
 
 _DEFINITION = """\
 Bootstrap: docker
@@ -53,7 +53,7 @@ From: python:{python}-slim
     export PYTHONPATH=/opt/submission
 
 %runscript
-    exec python /opt/submission/run.py --input /input --output /output "$@"
+    exec python /opt/submission/run.py --input /input --output /output --precision {precision} "$@"
 """
 
 _BUILD = """\
@@ -89,13 +89,14 @@ code that wrote this export, `requirements.txt` the versions that it ran with.
 """
 
 
-def write_container(folder: Path, model: Path, method: str) -> None:
+def write_container(folder: Path, model: Path, method: str, precision: Precision) -> None:
     """Write the recipe.
 
     Args:
         folder: where to; it is made.
         model: folder that holds `model.json`.
         method: name of the container.
+        precision: what its network computes in.
 
     Raises:
         DataError: there is no model.
@@ -112,7 +113,8 @@ def write_container(folder: Path, model: Path, method: str) -> None:
         ("try.sh", _TRY),
         ("README.md", _README),
     ):
-        write_text(folder / name, template.format(method=method, python=python))
+        filled = template.format(method=method, python=python, precision=precision)
+        write_text(folder / name, filled)
 
 
 def _copy_model(model: Path, target: Path) -> None:
@@ -144,10 +146,9 @@ def _copy(source: Path, target: Path) -> None:
 
 def _requirements(description: Path) -> str:
     """Return a line a package with the version that is installed here, without its build tag."""
-    segmenter = json.loads(description.read_text())["segmenter"]["name"]
-    names = (*PACKAGES, SMP) if segmenter.startswith("smp") else PACKAGES
+    needed = distributions_of(json.loads(description.read_text(encoding="utf-8")), PACKAGES)
     lines = []
-    for name in names:
+    for name in dict.fromkeys([*PACKAGES.values(), *needed]):
         try:
             lines.append(f"{name}=={importlib.metadata.version(name.split('[')[0]).split('+')[0]}")
         except importlib.metadata.PackageNotFoundError:

@@ -93,8 +93,9 @@ class Fishyscapes(Submission):
 
     def finish(self, proofs: Mapping[str, Mapping[str, Any]]) -> None:
         """Write the container recipe, where there is a model, and the claims."""
-        if self.settings.model is not None:
-            write_container(self.out / FOLDER, self.settings.model, self.settings.method)
+        given = self.settings
+        if given.model is not None:
+            write_container(self.out / FOLDER, given.model, given.method, given.precision)
         claimed = proofs.get("fishyscapes-laf", {}).get("after", {})
         claims = {"ap": claimed.get("ap"), "fpr": claimed.get("fpr95")}
         write_text(self.out / CLAIMS, json.dumps(claims, indent=2) + "\n")

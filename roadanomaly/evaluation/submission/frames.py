@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from roadanomaly.data import DATASETS
@@ -100,4 +101,4 @@ def _at(track: Track, split: str) -> Track:
     if split not in allowed:
         msg = f"--split {split!r}: {track.name} is submitted on {' or '.join(allowed)}."
         raise OptionError(msg)
-    return Track(track.name, track.data, split, track.splits, track.proof, track.maps)
+    return replace(track, split=split)

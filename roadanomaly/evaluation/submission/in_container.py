@@ -20,6 +20,7 @@ from roadanomaly.data.images import list_images, read_image
 from roadanomaly.errors import UserError
 from roadanomaly.evaluation.classes import class_table
 from roadanomaly.model import Model, Result, load
+from roadanomaly.precision import PRECISIONS
 from roadanomaly.scores.write import write_fishyscapes
 from roadanomaly.seeded import score_image
 
@@ -49,9 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--input", type=Path, default=Path("/input"))
     parser.add_argument("--output", type=Path, default=Path("/output"))
     parser.add_argument("--model", type=Path, default=Path(__file__).parent / "model")
+    parser.add_argument("--precision", choices=PRECISIONS, default="f32")
     given = parser.parse_args(arguments)
     try:
         model = load(given.model, "cuda" if torch.cuda.is_available() else "cpu")
+        model.precision = given.precision
         images = list_images(given.input)
         for number, image in enumerate(images, 1):
             result = score_image(model, read_image(image, upright=False), image.stem)

@@ -12,6 +12,7 @@ from roadanomaly.evaluation.truth import require_truth, truth_of
 from roadanomaly.evaluation.worlds.world import World
 from roadanomaly.metrics import AlarmResult, Alarms
 from roadanomaly.model import Model
+from roadanomaly.seeded import score_image
 
 GRID = 60
 """Thresholds that are tried, evenly spaced in the logarithm of the inlier pixels above them."""
@@ -64,18 +65,34 @@ def choose_thresholds(
     if not all(one > 0 for one in wanted):
         msg = f"false objects a frame must be above 0, not {list(wanted)}."
         raise OptionError(msg)
+    require_ordinary(worlds)
     scores = {world.name: _score(model, world, step) for world in worlds}
     ordinary = {
         name: found
         for name, found in scores.items()
         if not any((truth == 1).any() for _, _, truth in found)
     }
-    if not ordinary:
-        msg = "no world is ordinary: thresholds are chosen on frames without an anomaly."
-        raise OptionError(msg)
     grid = _grid(ordinary)
     left = np.array([_false_a_frame(ordinary, threshold) for threshold in grid])
     return [_choice(scores, grid, left, one) for one in wanted]
+
+
+def require_ordinary(worlds: Sequence[World]) -> None:
+    """Refuse worlds of which none is ordinary, by their labels alone.
+
+    Raises:
+        OptionError: each of them shows an anomaly.
+        DataError: a frame cannot be read, or has no label.
+    """
+    for world in worlds:
+        if not any((truth_of(frame) == 1).any() for frame in world.frames):
+            return
+    names = ", ".join(world.name for world in worlds)
+    msg = (
+        "no world is ordinary: thresholds are chosen on frames without an anomaly, and each of "
+        f"{names} shows one. Name such a world, too."
+    )
+    raise OptionError(msg)
 
 
 def _score(model: Model, world: World, step: Callable[[], object] | None) -> Scores:
@@ -83,10 +100,8 @@ def _score(model: Model, world: World, step: Callable[[], object] | None) -> Sco
     model.eval()
     require_truth(world.frames)
     for frame in world.frames:
-        model.detector.reset()
-        image = frame.image[None].to(model.device).float() / 255
-        score, _ = model.score(image, (frame.id,))
-        found.append((frame.id, score[0].cpu().numpy(), truth_of(frame)))
+        score = score_image(model, frame.image, frame.id).score
+        found.append((frame.id, score, truth_of(frame)))
         if step:
             step()
     return found

@@ -14,7 +14,7 @@ from roadanomaly.evaluation.worlds.result import WorldResult
 from roadanomaly.evaluation.worlds.world import World
 from roadanomaly.files import write_text
 from roadanomaly.model import Model
-from roadanomaly.weights_hash import weights_hash
+from roadanomaly.weights_hash import spelled, weights_hash
 
 FOLDER = "results"
 FORMAT = 1
@@ -24,16 +24,16 @@ FORMAT = 1
 def key_of(model: Model, world: World) -> str:
     """Return what a result depends on as one word.
 
-    That is: all weights, the options of the parts, the calibration, the world's options, data and
-    ids of frames, device and precision, the version of this package. What lies in the files of a
-    world is not looked at.
+    That is: all weights, the parts by name and options, the calibration, the world's options, data
+    and ids of frames, device and precision, the version of this package. What lies in the files of
+    a world is not looked at.
     """
     return fingerprint(
         {
             "format": FORMAT,
             "version": importlib.metadata.version("roadanomaly"),
             "weights": weights_hash(model.networks),
-            "segmenter": repr(model.segmenter.options()),
+            "segmenter": spelled(model.segmenter),
             "detector": options_of(model.head),
             "calibration": model.calibration.as_dict() if model.calibration else None,
             "device": model.device.type,

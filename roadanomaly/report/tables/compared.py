@@ -17,6 +17,7 @@ from roadanomaly.report.tables.results import (
     SET,
     TIME,
     learned_from,
+    main_mode,
     main_numbers,
     median_ms,
     number,
@@ -130,6 +131,26 @@ def notes(comparison: Comparison) -> list[str]:
     rows = [(entry.name, entry.found.supervision) for entry in comparison.entries]
     found = [note for pair in comparison.pairs for note in pair.notes]
     return found + supervision_notes(rows)
+
+
+def numbers_note(comparison: Comparison) -> str:
+    """Say whose numbers stand side by side."""
+    by_mode: dict[str, list[str]] = {}
+    for entry in comparison.entries:
+        by_mode.setdefault(main_mode([entry.found]), []).append(entry.name)
+    if len(by_mode) > 1:
+        parts = "; ".join(f"{mode}: {', '.join(names)}" for mode, names in by_mode.items())
+        return f"In percent, of two kinds that do not compare ({parts})."
+    if "exact" in by_mode:
+        return "By a full sort of all pixels, in percent; there are no official numbers."
+    return "As the benchmark computes them, in percent; AP also by a full sort of all pixels."
+
+
+def differences_note(comparison: Comparison) -> str:
+    """Say whose numbers the differences are of."""
+    exact = any(main_mode([entry.found]) == "exact" for entry in comparison.entries)
+    also = ", also where those side by side are exact" if exact else ""
+    return f"Pixel metrics are official here (the benchmark's bins){also}."
 
 
 def published_note(comparison: Comparison) -> str:

@@ -102,11 +102,11 @@ function write(id, text) {
 }
 
 function announce(events) {
-  const last = events.reduce((most, event) => Math.max(most, event.id), 0);
-  if (told === null) told = last;
-  if (last <= told || performance.now() - toldAt < QUIET_MS) return;
-  told = last; toldAt = performance.now();
-  $("news").textContent = `event ${last}, ${events.length} in the list`;
+  const newest = events[0], key = newest ? newest.key : "";  // numbers begin anew with each round
+  if (told === null || !newest) told = key;
+  if (key === told || performance.now() - toldAt < QUIET_MS) return;
+  told = key; toldAt = performance.now();
+  $("news").textContent = `event ${newest.id}, ${events.length} in the list`;
 }
 
 function list(events) {

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from roadanomaly.calibration import calibrate
+from roadanomaly.cli.export_submission import _parser, _threshold
+from roadanomaly.cli.parsing import parse
 from roadanomaly.data.oodis import OodisFishyscapes
 from roadanomaly.data.smiyc import SmiycAnomaly
+from roadanomaly.errors import OptionError
 from roadanomaly.evaluation.submission.instances import predicted_objects
 from roadanomaly.evaluation.submission.oodis import read_objects
 from roadanomaly.metrics.instance import Instances
@@ -214,3 +218,27 @@ def test_a_frame_without_objects_gets_the_least_sure_one():
     (peak,) = predicted_objects(score, 5.0, min_area=4)
     assert peak.confidence == 5
     assert peak.mask.sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("way", "words", "wanted"),
+    [
+        ("f1", [], 0.75),
+        ("rate", [], lambda known: known.threshold_at(0.05)),
+        ("conformal", [], lambda known: known.conformal_threshold(0.05)),
+        ("conformal", ["--false_alarms", "0.2"], lambda known: known.conformal_threshold(0.2)),
+        ("f1", ["--false_alarms", "0.2"], lambda known: known.threshold_at(0.2)),
+        ("f1", ["--threshold", "3"], 3.0),
+    ],
+)
+def test_the_threshold_is_the_one_that_the_model_was_saved_with(way, words, wanted):
+    scores = np.random.default_rng(0).normal(size=5000)
+    known = calibrate([scores], 0.05, "noise").with_f1(0.75, "other noise").at(way=way)
+    given = parse(_parser(), words)
+    assert _threshold(given, known) == (wanted if isinstance(wanted, float) else wanted(known))
+
+
+def test_a_threshold_and_a_rate_are_not_given_both():
+    given = parse(_parser(), ["--threshold", "3", "--false_alarms", "0.2"])
+    with pytest.raises(OptionError, match="both set the threshold"):
+        _threshold(given, None)

@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from roadanomaly.calibration import calibrate
+from roadanomaly.cli.worlds import Entry, _rows
 from roadanomaly.data.base import FrameSet
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.evaluation.worlds import World, open_world, score_together, score_world
-from roadanomaly.evaluation.worlds.kept import keep, key_of, read_kept
+from roadanomaly.evaluation.worlds.kept import keep, key_of, place_of, read_kept
 from roadanomaly.metrics import Alarms, score_frames
 from roadanomaly.model import Model
+from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.types import INLIER, NEGATIVE, Frame
 from tests.contracts.toy import ToySegmenter
 
@@ -141,3 +143,30 @@ def test_the_key_follows_what_a_result_depends_on(model):
         changed.segmenter.classifier.bias += 0.1
     others.append(key_of(changed, world))
     assert len({key, *others}) == 6
+
+
+@pytest.mark.parametrize("names", [("msp", "energy"), ("max_logit", "entropy")])
+def test_the_key_tells_detectors_without_options_and_calibration(names):
+    """Their weights are empty, so that nothing but the name tells them apart."""
+    world = World("painted", Painted(1))
+    one, other = (Model(ToySegmenter(), DETECTORS.build(name)) for name in names)
+    assert one.head.detector.options() == other.head.detector.options()
+    assert key_of(one, world) != key_of(other, world)
+
+
+def test_models_of_equal_weights_and_other_windows_are_scored_each_by_itself(tmp_path, monkeypatch):
+    monkeypatch.setitem(SEGMENTERS.entries, "toy", "tests.contracts.toy:ToySegmenter")
+    spec = {"name": "sliding", "segmenter": {"name": "toy"}}
+    entries = [
+        Entry(str(side), "", Model(SEGMENTERS.from_spec({**spec, "window": (side, side)}), msp))
+        for side in (32, 64)
+        for msp in [DETECTORS.build("msp")]
+    ]
+    world = World("painted", Painted(2))
+    rows = _rows(entries, [world], tmp_path)
+    for row, entry in zip(rows, entries, strict=True):
+        alone = score_world(entry.model, world)
+        assert row.results["painted"].ap == alone.ap
+        kept = read_kept(place_of(tmp_path, world, key_of(entry.model, world)))
+        assert kept.ap == alone.ap
+    assert rows[0].results["painted"].ap != rows[1].results["painted"].ap
