@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,14 @@ from roadanomaly.data.cutouts.coco_mask import LeftOut, Shape, fill, shape_of
 from roadanomaly.data.images import fits_upright, image_size
 
 _MALFORMED = (TypeError, ValueError, KeyError, OverflowError, AttributeError, IndexError)
+
+
+class _Picture(NamedTuple):
+    """An image's file, the `(height, width)` of its annotations, and the number of its licence."""
+
+    path: Path
+    size: tuple[int, int]
+    licence: int | None
 
 
 class CocoCutouts(CutoutReader):
@@ -61,39 +69,34 @@ class CocoCutouts(CutoutReader):
         content = read_annotations(path)
         categories = {item["id"]: str(item["name"]) for item in content["categories"]}
         images = {item["id"]: item for item in content["images"]}
-        found: dict[Any, tuple[Path, tuple[int, int]] | None] = {}
+        found: dict[Any, _Picture | None] = {}
         for number, note in enumerate(content["annotations"], 1):
             try:
                 identity = _known(note, "image_id", images)
                 if identity not in found:
                     found[identity] = self._find(path, images[identity])
-                image = found[identity]
-                if image is not None:
-                    self._add(note, categories, *image, _licence(images[identity]))
+                picture = found[identity]
+                if picture is not None:
+                    self._add(note, categories, picture)
             except LeftOut as reason:
                 self.skip(str(reason), path, _which(note, number))
             except _MALFORMED:
                 self.skip("annotation that is malformed", path, _which(note, number))
         return list(categories.values())
 
-    def _find(self, path: Path, record: Mapping[str, Any]) -> tuple[Path, tuple[int, int]] | None:
-        """Return an image's file and the `(height, width)` that its annotations are given in."""
+    def _find(self, path: Path, record: Mapping[str, Any]) -> _Picture | None:
+        """Find an image of the set; None where it cannot be used."""
         found = find_image(self.root, path, record)
         if not self.usable(found or self.root / next(image_names(record), "without a name")):
             return None
         assert found is not None
         height, width = record.get("height"), record.get("width")
         if isinstance(height, int) and isinstance(width, int) and min(height, width) > 0:
-            return found, (height, width)
-        return found, image_size(found)
+            return _Picture(found, (height, width), _licence(record))
+        return _Picture(found, image_size(found), _licence(record))
 
     def _add(
-        self,
-        note: Mapping[str, Any],
-        categories: Mapping[Any, str],
-        image: Path,
-        size: tuple[int, int],
-        licence: int | None,
+        self, note: Mapping[str, Any], categories: Mapping[Any, str], picture: _Picture
     ) -> None:
         """List one annotation.
 
@@ -101,21 +104,17 @@ class CocoCutouts(CutoutReader):
             LeftOut: says why it cannot be used.
         """
         if note.get("iscrowd"):
-            self.crowds.setdefault(image, set()).add(categories.get(note.get("category_id"), ""))
+            category = categories.get(note.get("category_id"), "")
+            self.crowds.setdefault(picture.path, set()).add(category)
             with suppress(LeftOut, *_MALFORMED):
-                crowd = self._entry(note, categories, image, size, licence)
-                self.crowd_regions.setdefault(image, []).append(crowd)
+                crowd = self._entry(note, categories, picture)
+                self.crowd_regions.setdefault(picture.path, []).append(crowd)
             msg = "annotation of a crowd"
             raise LeftOut(msg)
-        self.entries.append(self._entry(note, categories, image, size, licence))
+        self.entries.append(self._entry(note, categories, picture))
 
     def _entry(
-        self,
-        note: Mapping[str, Any],
-        categories: Mapping[Any, str],
-        image: Path,
-        size: tuple[int, int],
-        licence: int | None,
+        self, note: Mapping[str, Any], categories: Mapping[Any, str], picture: _Picture
     ) -> Entry:
         """Read one annotation, and keep its shape.
 
@@ -127,10 +126,11 @@ class CocoCutouts(CutoutReader):
         if box.shape != (4,) or not np.isfinite(box).all() or box[2:].min() < 0:
             msg = "annotation without a `bbox` of four numbers"
             raise LeftOut(msg)
-        shape = shape_of(note.get("segmentation"), *size)
-        share = float(box[2] * box[3]) / (size[0] * size[1])
-        self._shapes.append((size, shape))
-        return Entry(image, len(self._shapes) - 1, category, share, licence)
+        height, width = picture.size
+        shape = shape_of(note.get("segmentation"), height, width)
+        share = float(box[2] * box[3]) / (height * width)
+        self._shapes.append((picture.size, shape))
+        return Entry(picture.path, len(self._shapes) - 1, category, share, picture.licence)
 
     def upright(self, entry: Entry) -> bool:
         """Read upright unless the file's `width` and `height` are those of the stored pixels."""
