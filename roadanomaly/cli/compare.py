@@ -55,6 +55,9 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
     parser.add_argument("--seed", type=int, default=0, help="of the draws")
     given = parse(parser, arguments)
+    if not given.out.lower().endswith((".html", ".htm")):
+        msg = f"--out {given.out}: a page is written; give a name that ends in .html."
+        raise OptionError(msg)
     tables = [Path(name) for name in given.table]
     for path in tables:
         check_format(path)

@@ -52,12 +52,12 @@ def run(arguments: Sequence[str]) -> None:
     path = Path(given.config)
     board = moved(read_board(path), given.out)
     runs = plan_of(board, path.parent)
+    wanted = wanted_runs(board, runs, [name for name in given.only.split(",") if name])
     if given.plan:
         claim_folder(Path(board.out))
         write_configs(runs)
-        sys.stdout.write(plan_text(runs))
+        sys.stdout.write(plan_text([one for one in runs if one.name in wanted]))
         return
-    wanted = wanted_runs(board, runs, [name for name in given.only.split(",") if name])
     with holding(Path(board.out), ["leaderboard", *arguments]):
         claim_folder(Path(board.out))
         if not given.page:

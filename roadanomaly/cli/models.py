@@ -30,6 +30,7 @@ class Group:
         calibrations: of the detectors that were saved with one.
         label: tells it from other groups: its first run's folder, or the network's name.
         first: the run that was the first to bring a detector, by the detector's catalogue name.
+        runs: the run that each detector came with, by their names in the table.
     """
 
     segmenter: Segmenter
@@ -37,6 +38,7 @@ class Group:
     calibrations: dict[str, Calibration | None] = field(default_factory=dict)
     label: str = ""
     first: dict[str, str] = field(default_factory=dict)
+    runs: dict[str, str] = field(default_factory=dict)
 
 
 def pick_device(name: str) -> torch.device:
@@ -115,12 +117,14 @@ def _place(groups: dict[str, Group], model: Model, run: str) -> None:
     group.first.setdefault(kind, label)
     group.heads[name] = model.head
     group.calibrations[name] = model.calibration
+    group.runs[name] = label
 
 
 def _rename(group: Group, names: dict[str, str]) -> None:
     """Give detectors of a group other names in the table, where they are; the order stays."""
     group.heads = {names.get(key, key): one for key, one in group.heads.items()}
     group.calibrations = {names.get(key, key): one for key, one in group.calibrations.items()}
+    group.runs = {names.get(key, key): one for key, one in group.runs.items()}
 
 
 def label_of(run: str) -> str:
@@ -130,12 +134,19 @@ def label_of(run: str) -> str:
 
 
 def _tell_apart(groups: list[Group]) -> None:
-    """Put each group's label behind its detectors' names; equal labels get numbers."""
+    """Put its run, or else the group's label, behind each name; equal labels get numbers."""
     seen: list[str] = []
     for group in groups:
-        group.label = unused(group.label, seen)
+        own, group.label = group.label, unused(group.label, seen)
         seen.append(group.label)
-        _rename(group, {name: f"{name} ({seen[-1]})" for name in group.heads})
+        _rename(group, {name: _with_place(group, name, own) for name in group.heads})
+
+
+def _with_place(group: Group, name: str, own: str) -> str:
+    """Return a detector's name with its run behind it; `own` is the group's, without a number."""
+    run = group.runs.get(name, own)
+    place = group.label if run == own else run
+    return name if name.endswith(f"({place})") else f"{name} ({place})"
 
 
 def unused(name: str, used: Collection[str]) -> str:

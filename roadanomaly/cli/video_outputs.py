@@ -8,10 +8,12 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
+from roadanomaly.data.image_arrays import SUFFIXES as IMAGES
 from roadanomaly.errors import OptionError
 from roadanomaly.video.frames import Judged
 from roadanomaly.video.runner import Sink
 from roadanomaly.video.sinks import ComponentFile, EventFile, OverlayVideo, ScoreVideo
+from roadanomaly.video.source import SUFFIXES as VIDEOS
 from roadanomaly.video.writer import check_encodable
 
 
@@ -71,13 +73,21 @@ def outputs_of(given: Namespace) -> list[Outputs]:
     """Return the outputs of each source: `e.jsonl`, or `e.1.jsonl` and so on where there are more.
 
     Raises:
-        OptionError: an ending of no video, one file in two parts, an output that is an input, or
-            a device for several sources.
+        OptionError: an ending of no video, or of no text, one file in two parts, an output that
+            is an input, or a device for several sources.
     """
     for name in ("out", "score_video"):
         value = getattr(given, name)
         if value is not None and not value.lower().endswith((".mp4", ".m4v", ".mov")):
             msg = f"--{name} {value}: an H.264 video is written; give a name that ends in .mp4."
+            raise OptionError(msg)
+    for name, ending in (("events", ".jsonl"), ("components", ".jsonl"), ("stats", ".json")):
+        value = getattr(given, name)
+        if value is not None and value.lower().endswith((*IMAGES, *VIDEOS)):
+            msg = (
+                f"--{name} {value}: text is written, and this is the name of a picture or a "
+                f"video; give one that ends in {ending}."
+            )
             raise OptionError(msg)
     count = len(given.sources)
     names = (given.out, given.events, given.components, given.score_video, given.stats)

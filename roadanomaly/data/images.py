@@ -177,8 +177,9 @@ def _turned(image: Tensor, label: Tensor, path: Path) -> str:
             "or read the images as stored: of the set `folder` by --data.upright false."
         )
     return (
-        " The label fits only the upright photograph, but a benchmark's frames are read as they "
-        "are stored, without their EXIF orientation. Take the files as they were published."
+        " The label fits only the upright photograph, but the frames are read as they are stored, "
+        "without their EXIF orientation. Of the set `folder` leave out --data.upright false; of a "
+        "benchmark take the files as they were published."
     )
 
 

@@ -40,6 +40,18 @@ def test_runs_of_one_detector_carry_their_folders_names(runs):
     assert len({id(one) for one in group.heads.values()}) == 5
 
 
+@pytest.mark.slow
+def test_beside_another_network_each_detector_carries_its_own_folders_name(runs, tmp_path):
+    torch.manual_seed(1)
+    other = roadanomaly.segmenter("espnetv2", scale=0.5, classes=("road", "sky", "car"))
+    Model(other, roadanomaly.detector("energy")).save(tmp_path / "b" / "model")
+    first, second = gather(
+        [runs["a_0"], runs["other"], str(tmp_path / "b")], None, [], torch.device("cpu")
+    )
+    assert list(first.heads) == ["energy (a_0)", "entropy (other)"]
+    assert list(second.heads) == ["energy (b)"]
+
+
 def test_a_run_alone_needs_no_label(runs):
     (group,) = gather([runs["a_1"]], None, [], torch.device("cpu"))
     assert list(group.heads) == ["energy"]
@@ -61,7 +73,7 @@ def test_networks_of_equal_weights_and_other_options_are_not_one(windowed):
     groups = gather(windowed, None, [], torch.device("cpu"))
     assert [list(one.heads) for one in groups] == [
         ["max_logit (a)"],
-        ["max_logit (b) (b)", "max_logit (c) (b)"],
+        ["max_logit (b)", "max_logit (c)"],
     ]
     frame = Frame("0", torch.randint(256, (3, 48, 96), dtype=torch.uint8))
     scores = {}

@@ -261,9 +261,9 @@ def restart_onto_a_card(bench):
     return words("export", "submission", *given, *trial, "--out", out)
 
 
-@case("compare: page and table are one file", "two outputs are the same file")
-def compare_into_one_file(bench):
-    return words("compare", bench.out, "--out", "a.md", "--table", "a.md")
+@case("compare: the page would replace a picture", "--out photo.jpg", "ends in .html")
+def compare_onto_a_picture(bench):
+    return words("compare", bench.out, "--out", "photo.jpg")
 
 
 @case("compare: a table and another's differences are one file", "two outputs are the same file")
@@ -277,6 +277,12 @@ def events_onto_the_truth(bench):
     truth.write_text("frame,x0,y0,x1,y1\n0,1,1,5,5\n")
     source = bench.track / "images"
     return words("video", bench.model, source, "--truth", truth, "--events", truth)
+
+
+@case("video: the events would empty a photograph", "text is written", "ends in .jsonl")
+def events_onto_a_photograph(bench):
+    photo = next((bench.track / "images").iterdir())
+    return words("video", bench.model, bench.track / "images", "--events", photo)
 
 
 @case("video: the overlay would replace the source by a link", "an output and the source")
