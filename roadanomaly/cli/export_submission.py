@@ -178,8 +178,7 @@ def _threshold(given: Any, calibration: Calibration | None) -> float | None:
     if calibration is None:
         msg = "--false_alarms needs a calibrated model: `roadanomaly fit`. Or give --threshold."
         raise OptionError(msg)
-    way = "rate" if calibration.way == "f1" else calibration.way  # F1 promises no rate
-    return calibration.threshold_by(way, given.false_alarms)
+    return calibration.at(given.false_alarms).threshold
 
 
 def _method(given: Any) -> str:

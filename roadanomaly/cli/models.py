@@ -135,11 +135,16 @@ def label_of(run: str) -> str:
 
 def _tell_apart(groups: list[Group]) -> None:
     """Put its run, or else the group's label, behind each name; equal labels get numbers."""
-    seen: list[str] = []
+    labels: list[str] = []
+    taken: list[str] = []
     for group in groups:
-        own, group.label = group.label, unused(group.label, seen)
-        seen.append(group.label)
-        _rename(group, {name: _with_place(group, name, own) for name in group.heads})
+        own, group.label = group.label, unused(group.label, labels)
+        labels.append(group.label)
+        names = {}
+        for name in group.heads:
+            names[name] = unused(_with_place(group, name, own), taken)
+            taken.append(names[name])
+        _rename(group, names)
 
 
 def _with_place(group: Group, name: str, own: str) -> str:

@@ -52,6 +52,20 @@ def test_beside_another_network_each_detector_carries_its_own_folders_name(runs,
     assert list(second.heads) == ["energy (b)"]
 
 
+@pytest.mark.slow
+def test_equal_folders_names_under_two_networks_stay_apart(runs, tmp_path):
+    torch.manual_seed(1)
+    other = roadanomaly.segmenter("espnetv2", scale=0.5, classes=("road", "sky", "car"))
+    again = [tmp_path / "again" / name for name in ("a_0", "other")]
+    for place, name in zip(again, ("energy", "entropy"), strict=True):
+        Model(other, roadanomaly.detector(name)).save(place / "model")
+    named = [runs["a_0"], runs["other"], *map(str, again)]
+    groups = gather(named, None, [], torch.device("cpu"))
+    names = [name for group in groups for name in group.heads]
+    assert names[:3] == ["energy (a_0)", "entropy (other)", "energy (a_0 2)"]
+    assert len(set(names)) == 4
+
+
 def test_a_run_alone_needs_no_label(runs):
     (group,) = gather([runs["a_1"]], None, [], torch.device("cpu"))
     assert list(group.heads) == ["energy"]

@@ -239,6 +239,10 @@ def test_a_folder_that_was_planned_is_a_leaderboards(tmp_path, monkeypatch, caps
     worked = []
     monkeypatch.setattr(Worker, "go", lambda *given: worked.append(given))
     assert main(["leaderboard", str(config), "--plan"]) == 0
+    assert "entropy_0: " in capsys.readouterr().out
+    assert main(["leaderboard", str(config), "--plan", "--only", "msp"]) == 0
+    assert "entropy_0: " not in capsys.readouterr().out
+    assert main(["leaderboard", str(config), "--plan", "--only", "mps"]) == 2
     assert not worked
     assert main(["leaderboard", str(config)]) == 0
     assert len(worked) == 1

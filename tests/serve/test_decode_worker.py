@@ -4,6 +4,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -56,31 +57,16 @@ def test_a_picture_within_the_limit_is_read(tmp_path):
 
 def test_it_is_started_with_a_limit_that_its_decoder_heeds(tmp_path, monkeypatch):
     """OpenCV reads its limit once, when it is loaded."""
-    started = {}
-
-    class Started:
-        returncode = 0
-
-        def __init__(self, command, **options):
-            started.update(options)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def communicate(self, timeout):
-            return "", ""
-
-        def kill(self):
-            pass
-
-    monkeypatch.setattr(subprocess, "Popen", Started)
+    started = mock.MagicMock()
+    worker = started.return_value.__enter__.return_value
+    worker.communicate.return_value = "", ""
+    worker.returncode = 0
+    monkeypatch.setattr(subprocess, "Popen", started)
     one = Uploads(None, None)
     one._decode(tmp_path / "a.png", tmp_path)
     one.close()
     monkeypatch.undo()
+    environment = started.call_args.kwargs["env"]
     code = (
         "import cv2, numpy as np, sys\n"
         "for width in (7000, 7200):\n"
@@ -89,6 +75,6 @@ def test_it_is_started_with_a_limit_that_its_decoder_heeds(tmp_path, monkeypatch
         "    print(None if found is None else found.size)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env=started["env"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == [str(7000 * 7100), "None"]

@@ -122,6 +122,6 @@ def _installed() -> Mapping[str, list[str]]:
 
 def _of_extra(extra: str) -> set[str]:
     """Return what an extra installs."""
-    wanted = re.compile(rf'extra == "{re.escape(extra)}"')
+    wanted = re.compile(rf"extra == [\"']{re.escape(extra)}[\"']")
     lines = [line for line in importlib.metadata.requires(OWN) or () if wanted.search(line)]
     return {re.split(r"[^A-Za-z0-9._-]", line)[0] for line in lines}
