@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from argparse import ArgumentError
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from jsonargparse import ArgumentParser
 
-from roadanomaly.errors import DataError, OptionError, UnknownName, UserError, nearest
+from roadanomaly.errors import DataError, OptionError, UnknownName, UserError, joined, nearest
 from roadanomaly.extras import missing_extra
 
 T = TypeVar("T")
@@ -32,10 +33,14 @@ class Catalogue(Generic[T]):
         listed: whether `roadanomaly list` shows it.
     """
 
+    every: ClassVar[list[Catalogue[Any]]] = []
+    """All that were made: whoever imported a class has imported its catalogue."""
+
     def __init__(self, kind: str, entries: Mapping[str, str], *, listed: bool = True) -> None:
         self.kind = kind
         self.entries = dict(entries)
         self.listed = listed
+        self.every.append(self)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
@@ -70,12 +75,15 @@ class Catalogue(Generic[T]):
         Raises:
             UserError: no entry is of that class.
         """
-        path = f"{type(part).__module__}:{type(part).__qualname__}"
-        for name, entry in self.entries.items():
-            if entry == path:
-                return name
-        msg = f"{path} is in no catalogue, so it cannot be saved; add a line for it."
-        raise UserError(msg)
+        name = self._name_of(part)
+        if name is None:
+            msg = f"{_path(part)} is in no catalogue, so it cannot be saved; add a line for it."
+            raise UserError(msg)
+        return name
+
+    def _name_of(self, part: object) -> str | None:
+        path = _path(part)
+        return next((name for name, entry in self.entries.items() if entry == path), None)
 
     def options(self, name: str) -> dict[str, inspect.Parameter]:
         """Return the constructor parameters of the entry `name`, in order."""
@@ -102,7 +110,11 @@ class Catalogue(Generic[T]):
             if parameter.default is parameter.empty and key not in given
         ]
         if missing:
-            msg = f"the {self.kind} `{name}` needs the option `{missing[0]}`, which was not given."
+            told = option_text(self.get(name), missing[0])
+            msg = (
+                f"the {self.kind} `{name}` needs the option `{missing[0]}`, which was not given"
+                f"{f': {told}' if told else '.'}"
+            )
             raise OptionError(msg)
 
     def build(self, name: str, options: Mapping[str, Any] | None = None) -> T:
@@ -151,12 +163,11 @@ class Catalogue(Generic[T]):
             raise OptionError(msg)
         try:
             return self.build(name, options)
-        except DataError as error:
-            if not given_by:
+        except UserError as error:
+            told = _by(given_by, error) if given_by else error
+            if told is error:
                 raise
-            told = str(error).replace("`root`", f"`{given_by}.root`")
-            msg = f"`{given_by}`: {told}"
-            raise type(error)(msg) from error
+            raise told from error
 
     def check_types(self, name: str, given: Mapping[str, Any]) -> None:
         """Refuse a value that its annotation does not allow.
@@ -169,6 +180,29 @@ class Catalogue(Generic[T]):
     def summary(self, name: str) -> str:
         """Return the first line of the entry's docstring."""
         return (inspect.getdoc(self.get(name)) or "").split("\n")[0]
+
+
+def _by(given_by: str, error: UserError) -> UserError:
+    """Return a mistake in files with the option that they come from; any other as it is."""
+    if error.mistakes:
+        return joined([_by(given_by, one) for one in error.mistakes])
+    if not isinstance(error, DataError):
+        return error
+    told = str(error).replace("`root`", f"`{given_by}.root`")
+    return type(error)(f"`{given_by}`: {told}")
+
+
+def called(part: object) -> str:
+    """Return what users call a part, for messages: its short name in any catalogue.
+
+    What is in none, as a class of the user's own, is called by its class.
+    """
+    names = (one._name_of(part) for one in Catalogue.every)
+    return next((name for name in names if name is not None), type(part).__name__)
+
+
+def _path(part: object) -> str:
+    return f"{type(part).__module__}:{type(part).__qualname__}"
 
 
 def check_types(made: type, given: Mapping[str, Any], what: str) -> None:
@@ -191,7 +225,21 @@ def check_types(made: type, given: Mapping[str, Any], what: str) -> None:
     except ArgumentError as error:
         reason = " ".join(str(error).replace("Parser key ", "option ").split())
         msg = f"{what}: {reason}"
+        form = re.search(r'option "(\w+)": .*Mapping', reason)
+        if form and (told := option_text(made, form[1])):
+            msg += f". `{form[1]}` is {told}"
         raise OptionError(msg) from error
+
+
+def option_text(made: type, option: str) -> str:
+    """Return what a class's docstring says of a constructor's option, in a line; empty if nothing.
+
+    >>> option_text(Catalogue, "listed")
+    'whether `roadanomaly list` shows it.'
+    """
+    written = inspect.getdoc(made) or ""
+    found = re.search(rf"^ {{4}}{option}: (.*(?:\n {{8}}.*)*)", written, re.MULTILINE)
+    return " ".join(found[1].split()) if found else ""
 
 
 def check_whole_numbers(value: Any, what: str) -> None:

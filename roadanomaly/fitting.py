@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from roadanomaly.catalogue import called
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.groups import groups
 from roadanomaly.data.parts import place_of
@@ -83,8 +84,11 @@ def fit(model: Model, frames: FrameSet, held_out: float = HELD_OUT, batch: int =
         batch: frames that are segmented together, at most.
 
     Raises:
+        DataError: labels of other classes than the segmenter's, where the detector reads classes.
         UserError: as `split_for` and `run_passes` say.
     """
+    if model.detector.reads_classes:
+        frames.require_classes(model.segmenter.classes, "the segmenter")
     split = split_for(model.detector, frames, held_out)
     size = 1 if model.head.one_by_one else batch
     run_passes(model, model.detector.fit_passes, split, size)
@@ -107,7 +111,7 @@ def fit_refiners(model: Model, frames: FrameSet, batch: int = 1) -> None:
         if not refiner.learns:
             continue
         refiner.begin()
-        for here in _batches(model, frames, size, type(refiner).__name__):
+        for here in _batches(model, frames, size, called(refiner)):
             model.detector.reset()
             with model.head.inference():
                 with autocast(model.precision, model.device):

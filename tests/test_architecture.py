@@ -173,3 +173,17 @@ def test_files_are_short_and_say_what_they_are_for():
 def test_no_file_is_a_drawer_for_everything():
     names = {path.stem for path in FILES} | {path.parent.name for path in FILES}
     assert not names & {"utils", "util", "helpers", "misc", "common", "tools"}
+
+
+def test_messages_call_parts_by_their_names_in_the_catalogues():
+    """A class's name is for mistakes of programmers, for errors of others, and for plain values."""
+    shown = re.compile(
+        r"\{type\((?!error|fault|owner)[\w.]+\)\.__name__|= type\([\w.]+\)\.__name__"
+    )
+    allowed = ("TypeError", "held = type(content)", "mmcv's compiled operation", '"{name}: {type(')
+    for path in FILES:
+        lines = path.read_text().splitlines()
+        for number, line in enumerate(lines):
+            if shown.search(line) and path.name != "catalogue.py":
+                near = " ".join(lines[number : number + 5])
+                assert any(word in near for word in allowed), f"{path}:{number + 1}: `called`"

@@ -10,13 +10,15 @@ import torch
 from roadanomaly.data import DATASETS
 from roadanomaly.data.derived import Resized
 from roadanomaly.data.subset import Picked
+from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.base import Detector, Pass
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.fitting import fit, run_passes, split_for
 from roadanomaly.inliers import inlier_scores
 from roadanomaly.model import Model
-from roadanomaly.types import IGNORE, NEGATIVE, Frame
+from roadanomaly.types import IGNORE, NEGATIVE, Frame, is_known
 from tests.contracts import toy
+from tests.contracts.built import build_detector, kind_of
 
 
 class Rounds(Detector):
@@ -161,3 +163,50 @@ def test_inlier_scores_are_those_of_pixels_whose_truth_is_0():
     for one, other in zip(found, expected, strict=True):
         assert one.shape == (other.size,)
         torch.testing.assert_close(torch.from_numpy(one).double(), torch.from_numpy(other).ravel())
+
+
+def learned(name, frames):
+    """Return all that a detector learns on the toy network from whole frames."""
+    model = Model(toy.segmenter_for(name), build_detector(name, len(toy.CLASSES)))
+    torch.manual_seed(0)
+    fit(model, frames, 0.25)
+    return model.detector.state_dict()
+
+
+@pytest.mark.parametrize("name", [name for name in DETECTORS if kind_of(name) == "fit"])
+def test_a_detector_reads_classes_if_it_learns_something_else_of_renumbered_ones(name):
+    named = toy.Frames(*(toy.inliers(4, seed) for seed in range(3)))
+    renumbered = toy.Frames(*(toy.inliers(4, seed) for seed in range(3)))
+    for frame in renumbered.frames:
+        known = is_known(frame.label)
+        frame.label[known] = (frame.label[known] + 1) % len(toy.CLASSES)
+    first, second = learned(name, named), learned(name, renumbered)
+    differs = any(not torch.equal(first[key], second[key]) for key in first)
+    assert differs == DETECTORS.get(name).reads_classes
+
+
+def with_classes(*classes):
+    frames = toy.Frames(toy.inliers(4, 0))
+    frames.classes = classes
+    return frames
+
+
+@pytest.mark.parametrize("name", ["gmmseg", "mahalanobis"])
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        (("sidewalk", "road", "pavement"), "number 0 is 'sidewalk' there and 'road' here"),
+        (("road", "sidewalk"), "2 classes and the segmenter 3, and number 2 is none there"),
+        ((), "the data set toy has no classes and the segmenter 3"),
+    ],
+)
+def test_what_learns_from_classes_is_fitted_on_the_segmenter_s_alone(name, classes, words):
+    with pytest.raises(DataError, match=words):
+        learned(name, with_classes(*classes))
+
+
+@pytest.mark.parametrize("classes", [("sidewalk", "road", "pavement"), ("a", "b"), ()])
+def test_what_reads_no_classes_is_fitted_on_frames_of_any(classes):
+    found = learned("knn", with_classes(*classes))
+    for key, one in learned("knn", with_classes(*toy.CLASSES)).items():
+        torch.testing.assert_close(found[key], one, rtol=0, atol=0)

@@ -6,11 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.errors import OptionError
 from roadanomaly.files import check_writable
+from roadanomaly.progress import counting
 from roadanomaly.report.compare_page import write_comparison
 from roadanomaly.report.comparison import Comparison, compare, pair_up, read_runs
 from roadanomaly.report.tables.compared import (
@@ -73,14 +72,14 @@ def run(arguments: Sequence[str]) -> None:
     for path in written:
         check_writable(path)
     steps = len(entries) + len(pair_up(entries, given.against))
-    with tqdm(total=steps, desc="bootstrap", disable=not sys.stderr.isatty(), leave=False) as bar:
+    with counting(steps, "bootstrap", "step") as step:
         comparison = compare(
             entries,
             against=given.against,
             resamples=given.resamples,
             confidence=given.confidence,
             seed=given.seed,
-            step=bar.update,
+            step=step,
         )
     write_comparison(Path(given.out), comparison, with_published=given.published)
     for path in tables:

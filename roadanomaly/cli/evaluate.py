@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import torch
 from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import PositiveInt
 
 from roadanomaly.cli.computing import add_computing, check_computing
 from roadanomaly.cli.evaluation_jobs import (
@@ -41,6 +42,7 @@ from roadanomaly.training.record import run_record
 
 EXAMPLES = """
 roadanomaly evaluate --on roadanomaly
+roadanomaly evaluate --on roadanomaly --limit 5
 roadanomaly evaluate runs/densehybrid_espnetv2_camvid --on roadanomaly
 roadanomaly evaluate runs/a runs/b --detectors msp,energy --on roadanomaly,laf --root /data
 roadanomaly evaluate --segmenter.name espnetv2 --segmenter.scale 2.0 \\
@@ -90,6 +92,12 @@ def _parser() -> ArgumentParser:
     add("--root", type=str, default=None, help="folder that holds the sets' folders, or is the set")
     add("--data", type=dict[str, Any], default={}, help="options of the set: --data.split")
     add_size(parser, "height and width to resize frames to, those of --validate_on too")
+    add(
+        "--limit",
+        type=PositiveInt,
+        default=None,
+        help="frames of each set, evenly spaced, to try on; default all",
+    )
     add(
         "--negatives",
         type=dict[str, Any],

@@ -18,13 +18,14 @@ from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.derived import Resized
 from roadanomaly.data.ground import OnGround
 from roadanomaly.data.roots import data_root
+from roadanomaly.data.subset import Subset
 from roadanomaly.errors import OptionError
 from roadanomaly.evaluation.evaluate import calibrate_on
 from roadanomaly.evaluation.folder import EvaluationFolder
 from roadanomaly.evaluation.job import Job
 from roadanomaly.evaluation.protocols import PROTOCOLS
 from roadanomaly.evaluation.sources import FolderScores, NetworkScores, ScoreSource
-from roadanomaly.evaluation.spool import fingerprint
+from roadanomaly.evaluation.spool import LAYOUT, fingerprint
 from roadanomaly.evaluation.team import Team
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.mixed import MixedFrames
@@ -155,17 +156,23 @@ def _spec(
 
 
 def _changed(frames: FrameSet, given: Namespace, negatives: Mapping[str, Any]) -> FrameSet:
-    """Resize the frames, put negatives into them, and restrict them to the road, as asked."""
+    """Resize the frames, put negatives into them, restrict them to the road and pick, as asked.
+
+    Picking comes last, so that a picked frame is as it is among all.
+    """
     if given.size:
         frames = Resized(frames, given.size)
     if negatives:
         frames = MixedFrames(frames, NEGATIVES.from_spec(negatives))
-    return OnGround(frames) if given.region == "road" else frames
+    if given.region == "road":
+        frames = OnGround(frames)
+    return Subset(frames, given.limit) if given.limit else frames
 
 
 def _key(job: Job, given: Namespace, spec: Mapping[str, Any], pictures: int) -> str:
     return fingerprint(
         {
+            "layout": LAYOUT,
             "set": job.protocol.name,
             "options": spec,
             "below": [str(Path.cwd()), str(data_root().resolve())],
@@ -189,10 +196,8 @@ def with_calibrations(
     """Fit thresholds on the validation set, and hand them to the tasks of the same detectors."""
     found: dict[str, Calibration] = {}
     for task in validation:
-        record = task.job.frames.record()
-        data = f"{record['name']} {record.get('split', '')}".strip()
         rate = (task.job.rates or (0.01,))[0]
-        place = out.scored(task.key)
+        place, data = out.scored(task.key), task.job.frames.told
         found |= calibrate_on(task.job, data, rate, folder=place, team=team)
     calibrations = {name: [one] for name, one in found.items()}
     return [

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
-from tqdm import tqdm
 
 from roadanomaly.cli.parsing import frame_size, new_parser, parse
 from roadanomaly.cli.predict import find_images
@@ -22,6 +21,7 @@ from roadanomaly.data.images import read_image, to_array
 from roadanomaly.data.subset import Subset
 from roadanomaly.locks import holding
 from roadanomaly.model import Model, load
+from roadanomaly.progress import progress
 from roadanomaly.runtimes.exported import DESCRIPTION, GRAPHS, PARITY, Parity, export
 from roadanomaly.training.record import run_record
 from roadanomaly.weights_hash import weights_hash
@@ -104,8 +104,7 @@ def labelled_frames(name: str, root: str | None, options: dict[str, Any], limit:
 
 def scaled(frames: FrameSet, height: int, width: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield image and truth at the graph's size; frames without truth are left out."""
-    bar = tqdm(frames, desc="compare", unit="frame", disable=not sys.stderr.isatty(), leave=False)
-    for frame in bar:
+    for frame in progress(frames, "compare"):
         if frame.truth is not None:
             truth = scale_mask(frame.truth.numpy(), (height, width))
             yield scale_image(to_array(frame.image), (height, width)), truth

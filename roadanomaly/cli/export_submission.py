@@ -10,12 +10,11 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jsonargparse.typing import NonNegativeInt
-from tqdm import tqdm
 
 from roadanomaly.calibration import Calibration
 from roadanomaly.cli.computing import add_computing, check_computing
@@ -38,6 +37,7 @@ from roadanomaly.files import in_words
 from roadanomaly.locks import holding
 from roadanomaly.model import Model, load
 from roadanomaly.models import folder_of
+from roadanomaly.progress import progress
 from roadanomaly.weights_hash import spelled, weights_hash
 
 EXAMPLES = """
@@ -73,7 +73,7 @@ def run(arguments: Sequence[str]) -> None:
     if model is not None:
         model.precision = given.precision
     submission = kind(Path(given.out), _settings(given, model))
-    export = Export(submission, _source(given, model, kind), tracks, _progress)
+    export = Export(submission, _source(given, model, kind), tracks, progress)
     if given.dry_run:
         _rehearse(export, State.NEW if given.restart else export.state())
         return
@@ -201,10 +201,6 @@ def _source(given: Any, model: Model | None, kind: type[Submission]) -> Source:
     half = "" if model.precision == "f32" else f" {model.precision}"
     identity = f"{DETECTORS.name_of(model.detector)} {digest}{half}"
     return ModelScores(model, identity, with_classes=kind.wants_classes)
-
-
-def _progress(ids: Sequence[str], what: str) -> Iterable[str]:
-    return tqdm(ids, desc=what, unit="frame", disable=not sys.stderr.isatty(), leave=False)
 
 
 def _rehearse(export: Export, state: State) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,16 @@ from jsonargparse import Namespace
 
 from roadanomaly.calibration import calibrate, check_rate, just_below
 from roadanomaly.cli.computing import check_computing, frames_together
+from roadanomaly.cli.config_files import config_words
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import DEVICES, add_size, new_parser, parse
 from roadanomaly.cli.which_model import add_model, the_model
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.derived import Resized
+from roadanomaly.data.subset import Subset
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.supervision import FOREIGN
-from roadanomaly.errors import DataError, OptionError
+from roadanomaly.errors import DataError, Mistakes, OptionError
 from roadanomaly.evaluation.truth import truth_of
 from roadanomaly.fitting import fit, fit_refiners
 from roadanomaly.folders import require_replaceable
@@ -53,6 +55,7 @@ roadanomaly fit --run runs/a --data.name camvid --false_alarms 0.001 --out runs/
 roadanomaly fit --run runs/a --data.name folder --data.images my_frames --data.kind ordinary \\
     --out runs/mine
 roadanomaly fit --run runs/a --data.name camvid --validation_data.name laf --out runs/b
+roadanomaly fit --run runs/a --data.name camvid --limit 20 --out runs/tried
 roadanomaly fit --run runs/a --data.name camvid --precision bf16 --batch 8 --out runs/b
 """
 
@@ -66,9 +69,7 @@ def run(arguments: Sequence[str]) -> None:
     add_size(parser, "height and width to bring frames to, all of --data and --*_data")
     add_model(parser)
     parser.add_argument("--device", type=str, default="auto", help=DEVICES)
-    if arguments and not arguments[0].startswith("-"):
-        arguments = ["--config", *arguments]
-    given = parse(parser, arguments)
+    given = parse(parser, config_words(arguments, "fit", FitConfig, ("model", "device")))
     refuse_blank(FitConfig, _config(given), "config")
     check_computing(given.precision, given.batch)
     check_rate(given.false_alarms)
@@ -79,36 +80,19 @@ def run(arguments: Sequence[str]) -> None:
 
 def _fit(given: Namespace) -> None:
     torch.manual_seed(given.seed)
-    model = _model(given).to(pick_device(given.device))
-    model.precision = given.precision
+    model, data = _parts(given)
     batch = frames_together(given.batch, model.device)
-    if given.refiners is not None:
-        model.refine([REFINERS.from_spec(one) for one in given.refiners])
-    frames = _frames(given.data, given.size, "--data")
-    learns = [model.detector] if given.detector else []
-    asked = [*learns, *(model.head.refiners if given.refiners is not None else ())]
-    if any(one.supervision in FOREIGN for one in asked):
-        refuse_test(frames)
-    if given.negatives:
-        frames = MixedFrames(frames, NEGATIVES.from_spec(given.negatives))
-        if given.detector:
-            model.detector.trained_on = frames.negatives.content
-    calibration = given.calibration_data or held_out_part(given.data)
-    by = "--calibration_data" if given.calibration_data else "--data"
-    held_out = _frames(calibration, given.size, by)
-    validation = None
-    if given.validation_data:
-        validation = _frames(given.validation_data, given.size, "--validation_data")
+    frames, held_out, validation = data.frames, data.held_out, data.validation
     if model.detector.kind == "fit" and given.detector:
         fit(model, frames, given.held_out, batch)
     if given.refiners is not None:
         fit_refiners(model, frames, batch)
-    name = title(held_out)
+    name = held_out.told
     scores = inlier_scores(model, held_out, batch)
     model.calibration = calibrate(scores, given.false_alarms, name, seed=given.seed)
     if validation is not None:
         threshold = best_f1_threshold(model, validation, batch)
-        model.calibration = model.calibration.with_f1(threshold, title(validation))
+        model.calibration = model.calibration.with_f1(threshold, validation.told)
     made = run_record(
         seed=given.seed,
         config=_config(given),
@@ -124,6 +108,11 @@ def _fit(given: Namespace) -> None:
         f"{100 * model.calibration.rate:g} % of inlier pixels of {name} score above "
         f"{model.calibration.threshold:.4g}\nthe model is in {given.out}/model\n"
     )
+    if given.limit:
+        sys.stdout.write(
+            f"at most {given.limit} frames of each set were used (--limit): fit without it before "
+            "you rely on the model\n"
+        )
 
 
 def _config(given: Namespace) -> dict[str, Any]:
@@ -131,14 +120,64 @@ def _config(given: Namespace) -> dict[str, Any]:
     return {one.name: given[one.name] for one in fields(FitConfig)}
 
 
-def _frames(part: dict[str, Any], size: tuple[int, int] | None, given_by: str) -> FrameSet:
-    frames = DATASETS.from_spec(part, given_by)
-    if size is None:
+@dataclass(frozen=True)
+class _Data:
+    """Frames to fit on, to calibrate on, and, where they are asked for, with anomalies."""
+
+    frames: FrameSet
+    held_out: FrameSet
+    validation: FrameSet | None
+
+
+def _parts(given: Namespace) -> tuple[Model, _Data]:
+    """Build all that was named.
+
+    Raises:
+        UserError: parts that cannot be built, what all of them lack; or that do not fit together.
+    """
+    mistakes = Mistakes()
+    with mistakes.noted():
+        model = _model(given)
+    with mistakes.noted():
+        refiners = [REFINERS.from_spec(one) for one in given.refiners or ()]
+    with mistakes.noted():
+        frames = _frames(given, given.data, "--data")
+    with mistakes.noted():
+        source = NEGATIVES.from_spec(given.negatives) if given.negatives else None
+    with mistakes.noted():
+        calibration = given.calibration_data or held_out_part(given.data)
+        by = "--calibration_data" if given.calibration_data else "--data"
+        held_out = _frames(given, calibration, by)
+    validation = None
+    if given.validation_data:
+        with mistakes.noted():
+            validation = _frames(given, given.validation_data, "--validation_data")
+    mistakes.refuse()
+    model = model.to(pick_device(given.device))
+    model.precision = given.precision
+    if given.refiners is not None:
+        model.refine(refiners)
+    learns = [model.detector] if given.detector else []
+    asked = [*learns, *(model.head.refiners if given.refiners is not None else ())]
+    if any(one.supervision in FOREIGN for one in asked):
+        refuse_test(frames)
+    if source is not None:
+        frames = MixedFrames(frames, source)
+        if given.detector:
+            model.detector.trained_on = source.content
+    return model, _Data(frames, held_out, validation)
+
+
+def _frames(given: Namespace, part: dict[str, Any], by: str) -> FrameSet:
+    frames = DATASETS.from_spec(part, by)
+    if given.limit:
+        frames = Subset(frames, given.limit)
+    if given.size is None:
         return frames
-    if min(size) < 1:
-        msg = f"`--size` must be a height and a width of at least 1 pixel, not {list(size)}."
+    if min(given.size) < 1:
+        msg = f"`--size` must be a height and a width of at least 1 pixel, not {list(given.size)}."
         raise OptionError(msg)
-    return Resized(frames, size)
+    return Resized(frames, given.size)
 
 
 def held_out_part(data: dict[str, Any]) -> dict[str, Any]:
@@ -149,19 +188,25 @@ def held_out_part(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _model(given: Namespace) -> Model:
-    if given.segmenter is None:
-        loaded = load(the_model(given.run, given.model))
-        if given.detector is None:
-            return loaded
-        return _require_ready(Model(loaded.segmenter, DETECTORS.from_spec(given.detector)))
-    if given.run or given.model or given.detector is None:
+    if given.segmenter is None and given.detector is None:
+        return load(the_model(given.run, given.model))
+    if given.segmenter is not None and (given.run or given.model or given.detector is None):
         msg = (
             "--segmenter goes with --detector.name, and without --run or --model, which bring a "
             "segmenter; --help shows examples."
         )
         raise OptionError(msg)
-    network = SEGMENTERS.from_spec(given.segmenter)
-    return _require_ready(Model(network, DETECTORS.from_spec(given.detector)))
+    mistakes = Mistakes()
+    with mistakes.noted():
+        network = (
+            load(the_model(given.run, given.model)).segmenter
+            if given.segmenter is None
+            else SEGMENTERS.from_spec(given.segmenter)
+        )
+    with mistakes.noted():
+        detector = DETECTORS.from_spec(given.detector)
+    mistakes.refuse()
+    return _require_ready(Model(network, detector))
 
 
 def _require_ready(model: Model) -> Model:
@@ -181,16 +226,11 @@ def refuse_test(frames: FrameSet) -> None:
     first = frames[0]
     if frames.record().get("split") == "test" or first.anomaly is not None:
         msg = (
-            f"{title(frames)} is a set to test on, and what is fitted learns from negatives: give "
-            "validation frames with class labels, and put negatives in by `--negatives.name`."
+            f"{frames.title} is a set to test on, and what is fitted learns from "
+            "negatives: give validation frames with class labels, and put negatives in by "
+            "`--negatives.name`."
         )
         raise OptionError(msg)
-
-
-def title(frames: FrameSet) -> str:
-    """Return name and split of a set, in words."""
-    record = frames.record()
-    return f"{record['name']} {record.get('split', '')}".strip()
 
 
 def best_f1_threshold(model: Model, frames: FrameSet, batch: int = 1) -> float:
@@ -210,6 +250,6 @@ def best_f1_threshold(model: Model, frames: FrameSet, batch: int = 1) -> float:
             metric.update(frame.id, score, truth_of(frame))
         found = metric.compute()
     if not found.positives:
-        msg = f"no frame of {title(frames)} shows an anomaly, so no F1 can be judged on it."
+        msg = f"no frame of {frames.told} shows an anomaly, so no F1 can be judged on it."
         raise DataError(msg)
     return just_below(found.best_f1_threshold)

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import DEVICES, new_parser, parse
 from roadanomaly.cli.predict import find_images
@@ -20,6 +18,7 @@ from roadanomaly.data.images import read_image, write_image
 from roadanomaly.errors import DataError, OptionError, nearest
 from roadanomaly.ledger import Ledger
 from roadanomaly.locks import holding
+from roadanomaly.progress import progress
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.segmenters.teacher import Teacher
 from roadanomaly.types import IGNORE, INLIER
@@ -82,7 +81,7 @@ def _label_all(teacher: Teacher, paths: Sequence[Path], out: Path, unsure_id: in
     """Write the class map of each image; return the mean share of pixels that are labelled."""
     labelled = 0.0
     Ledger(out).claim([f"{path.stem}.png" for path in paths])
-    for path in tqdm(paths, unit="image", disable=not sys.stderr.isatty(), leave=False):
+    for path in progress(paths, "label", "image"):
         try:
             label = teacher.label(read_image(path))
         except ArithmeticError as error:

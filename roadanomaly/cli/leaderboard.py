@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 from jsonargparse.typing import PositiveInt
-from tqdm import tqdm
 
+from roadanomaly.cli.config_files import check_config
 from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.errors import OptionError, UserError
 from roadanomaly.files import write_text
@@ -21,6 +21,7 @@ from roadanomaly.leaderboard.tables import terminal_table
 from roadanomaly.leaderboard.work import Worker, refuse_changed, wanted_runs
 from roadanomaly.ledger import JUNK, Ledger
 from roadanomaly.locks import LOCK, holding
+from roadanomaly.progress import counting
 from roadanomaly.report.tables.formats import to_text
 
 EXAMPLES = """
@@ -50,6 +51,7 @@ def run(arguments: Sequence[str]) -> None:
         msg = "--page makes nothing and --retrain makes again: give one of them."
         raise OptionError(msg)
     path = Path(given.config)
+    check_config(path, "leaderboard", Board)
     board = moved(read_board(path), given.out)
     runs = plan_of(board, path.parent)
     wanted = wanted_runs(board, runs, [name for name in given.only.split(",") if name])
@@ -89,8 +91,8 @@ def claim_folder(out: Path) -> None:
 def _write(board: Board, runs: Sequence[Run]) -> None:
     """Write page and tables, and print the table that people read in a terminal."""
     total = len(board.rows) * len(board.sets)
-    with tqdm(total=total, desc="page", disable=not sys.stderr.isatty(), leave=False) as bar:
-        rows = write_board(board, runs, bar.update)
+    with counting(total, "page", "comparison") as step:
+        rows = write_board(board, runs, step)
     main = next(iter(board.sets))
     told = terminal_table(rows, main)
     sys.stdout.write(f"{board.title}: {board.sets[main].title or main}\n\n{to_text(told)}\n\n")

@@ -11,7 +11,6 @@ from typing import Any
 
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
-from tqdm import tqdm
 
 from roadanomaly.calibration import Calibration
 from roadanomaly.cli.export_model import labelled_frames
@@ -25,6 +24,7 @@ from roadanomaly.model_card import write_card
 from roadanomaly.model_folder import read_description
 from roadanomaly.models import folder_of
 from roadanomaly.packing import Change, compare, halved, packed_description
+from roadanomaly.progress import progress
 from roadanomaly.saved_model import is_figures
 
 NORMAL = "normal"
@@ -97,8 +97,8 @@ def _written(
     weights = halved(before.networks)
     with tempfile.TemporaryDirectory() as folder:
         after = load(write_model(Path(folder) / "model", description, weights))
-    bar = tqdm(frames, desc="compare", unit="frame", disable=not sys.stderr.isatty(), leave=False)
-    change = compare(before, after, (frame.image for frame in bar))
+    shown = progress(frames, "compare")
+    change = compare(before, after, (frame.image for frame in shown))
     found = change.agreement
     description["record"]["packed"] = {
         "on": frames.record(),

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from argparse import Action, ArgumentError, RawDescriptionHelpFormatter
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import yaml
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse import DefaultHelpFormatter as Plain
 
 from roadanomaly.catalogue import MOST, check_whole_numbers
-from roadanomaly.cli.recipes import RECIPES
 from roadanomaly.errors import OptionError, nearest
 
 DEVICES = "cpu, cuda, cuda:1 or auto"
@@ -99,11 +96,13 @@ def _refusal(parser: ArgumentParser, error: ArgumentError) -> str:
 
 def _in_a_line(message: str) -> str:
     """Return what the parser says of a value that is of none of the types it takes, in a line."""
-    whole = re.search(rf'key "(.+?)":\s+Not of type ({"|".join(WHOLE)}): (.+)', message)
+    known = "|".join(WHOLE)
+    whole = re.search(rf'key "(.+?)":.*?Not of type ({known}): ([^\n]+)', message, re.DOTALL)
     if whole:
         key, kind, why = whole.groups()
-        value = re.search(r"^\S+(?= (?:does )?not )|(?<=: ').*(?='$)", why)
-        told = f" is {value[0]}; it" if value else ""
+        among_others = re.search(r"Given value: (.*)", message)
+        value = among_others or re.search(r"(^\S+(?= (?:does )?not )|(?<=: ').*(?='$))", why)
+        told = f" is {value[1]}; it" if value else ""
         return f"`--{key}`{told} takes a whole number, {WHOLE[kind]}."
     found = re.search(r'key "(.+?)":.*(?:Given value|Got value): (.*)', message, re.DOTALL)
     types = re.findall(r"Expected an? (.+?)(?=\. Got value|\n|$)", message)
@@ -153,31 +152,3 @@ def frame_size(text: str, order: str = "HxW") -> tuple[int, int]:
         raise OptionError(msg)
     first, second = map(int, parts)
     return (first, second) if order == "HxW" else (second, first)
-
-
-def check_keys(path: Path, known: Iterable[str]) -> None:
-    """Refuse a config file that is missing, not YAML, or has an unknown key.
-
-    Raises:
-        OptionError: names the file, the line and the nearest key.
-    """
-    names = list(known)
-    try:
-        text = path.read_text()
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except OSError as error:
-        msg = f"the config {path} cannot be read: {error.strerror}. The recipes are in {RECIPES}."
-        raise OptionError(msg) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        msg = f"the config {path} is not valid YAML: {' '.join(str(error).split())}"
-        raise OptionError(msg) from error
-    if not isinstance(node, yaml.MappingNode):
-        msg = f"the config {path} must hold `key: value` lines."
-        raise OptionError(msg)
-    for key, _ in node.value:
-        if key.value not in names:
-            msg = (
-                f"`{key.value}` is not a key of a config; {nearest(key.value, names)} "
-                f"[{path}:{key.start_mark.line + 1}]"
-            )
-            raise OptionError(msg)

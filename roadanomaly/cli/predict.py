@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from jsonargparse.typing import NonNegativeInt
 from torch import Tensor
-from tqdm import tqdm
 
 from roadanomaly.ahead import ahead
 from roadanomaly.calibration import WAYS
@@ -33,6 +32,7 @@ from roadanomaly.ledger import Ledger
 from roadanomaly.locks import holding
 from roadanomaly.model import Model, Result, load
 from roadanomaly.precision import autocast
+from roadanomaly.progress import progress
 from roadanomaly.report.class_colours import class_legend, class_picture
 from roadanomaly.report.explanation_sheet import explanation_sheet
 from roadanomaly.report.pictures import heat, overlay
@@ -150,17 +150,17 @@ def without_results(paths: Sequence[Path], out: Path) -> list[Path]:
 
 
 def require_explaining(model: Model) -> None:
-    """Refuse `--explain` of a detector whose score rests on nothing that could be drawn.
+    """Refuse `--explain` of a detector that shows nothing but its score.
 
     Raises:
-        OptionError: names those that explain theirs.
+        OptionError: names those that show more.
     """
     if not model.detector.explains:
         name = DETECTORS.name_of(model.detector)
         telling = [one for one in DETECTORS if DETECTORS.get(one).explain is not Detector.explain]
         msg = (
-            f"--explain: the detector `{name}` computes its score in one step, so there is nothing "
-            f"to show. Those that explain theirs: {', '.join(telling)}."
+            f"--explain: the detector `{name}` has no maps of its own to show beside its score. "
+            f"Those that have some: {', '.join(telling)}."
         )
         raise OptionError(msg)
 
@@ -189,7 +189,7 @@ def _predict_all(
     """Write the results of each image, then of all; return what went wrong, a line each."""
     broken = []
     names = _distinct_names(paths)
-    shown = tqdm(paths, unit="image", disable=not sys.stderr.isatty(), leave=False)
+    shown = progress(paths, "predict", "image")
     for path, coming in ahead(read_image, shown):
         try:
             image = coming.result()

@@ -1,21 +1,20 @@
-"""What is seen of an evaluation while it runs: a progress line, and pictures of some frames."""
+"""What is seen of an evaluation while it runs: how far it is, and pictures of some frames."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from roadanomaly.data.images import write_image
 from roadanomaly.evaluation.evaluate import Seen, seed_of
 from roadanomaly.evaluation.job import Job
 from roadanomaly.evaluation.team import Team
 from roadanomaly.files import file_name
+from roadanomaly.progress import counting
 from roadanomaly.report.explanation_sheet import explanation_sheet
 from roadanomaly.report.frame_sheet import frame_sheet
 from roadanomaly.report.pictures import rgb
@@ -76,7 +75,6 @@ def watch(view: View, pictures: int, team: Team) -> Iterator[Seen]:
     """
     count = len(view.job.frames)
     share = len(range(team.rank, count, team.size))
-    quiet = not (team.leads and sys.stderr.isatty())
     large = np.linspace(0, count - 1, min(pictures, count)).round().astype(int).tolist()
 
     def seen(number: int, frame: Frame, scores: dict[str, np.ndarray]) -> None:
@@ -84,7 +82,7 @@ def watch(view: View, pictures: int, team: Team) -> Iterator[Seen]:
             view.draw(number, frame, scores)
         if pictures:
             write_thumbnails(view.folder, view.name, frame, scores)
-        bar.update()
+        step()
 
-    with tqdm(total=share, unit="frame", disable=quiet, leave=False) as bar:
+    with counting(share, view.name, quiet=not team.leads) as step:
         yield seen

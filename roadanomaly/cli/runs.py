@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from jsonargparse import ArgumentParser
 
-from roadanomaly.cli.parsing import DEVICES, check_keys, parse
+from roadanomaly.cli.config_files import config_words
+from roadanomaly.cli.parsing import DEVICES, parse
 from roadanomaly.cli.recipes import RECIPES
 from roadanomaly.errors import OptionError
 from roadanomaly.formats import upgrade_recipe
@@ -80,15 +81,11 @@ def parse_run(parser: ArgumentParser, kind: type[C], arguments: Sequence[str]) -
         OptionError: as `read_run` says.
     """
     names = [field.name for field in fields(kind)]
-    words: list[str] = list(arguments)
-    if words and not words[0].startswith("-"):
-        words = ["--config", *words]
-    if not words:
+    if not arguments:
         msg = f"give a config file; the recipes are in {RECIPES}. `--help` shows examples."
         raise OptionError(msg)
-    if "--config" in words[:-1]:
-        check_keys(Path(words[words.index("--config") + 1]), names)
-    parsed = parse(parser, words)
+    command = parser.prog.removeprefix("roadanomaly ")
+    parsed = parse(parser, config_words(arguments, command, kind))
     values = {name: getattr(parsed, name) for name in names}
     refuse_blank(kind, values, "config")
     if parsed.device:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from tqdm import tqdm
 
 from roadanomaly.cli.models import label_of, pick_device, unused
 from roadanomaly.cli.parsing import DEVICES, new_parser, parse
@@ -32,6 +31,7 @@ from roadanomaly.files import write_text
 from roadanomaly.ledger import Ledger
 from roadanomaly.locks import holding
 from roadanomaly.model import Model, load
+from roadanomaly.progress import counting
 from roadanomaly.report.tables.formats import to_csv
 from roadanomaly.report.tables.worlds import (
     Scored,
@@ -150,8 +150,8 @@ def _choose(given: Namespace, worlds: Sequence[World], wanted: Sequence[float]) 
     """Print the thresholds that leave the wanted false objects, and what they find."""
     (entry,) = _load(given)
     total = sum(len(world.frames) for world in worlds)
-    with tqdm(total=total, unit="frame", disable=not sys.stderr.isatty(), leave=False) as bar:
-        choices = choose_thresholds(entry.model, worlds, wanted, bar.update)
+    with counting(total, "false objects") as step:
+        choices = choose_thresholds(entry.model, worlds, wanted, step)
     sys.stdout.write(f"\n{choices_text(choices)}")
 
 
@@ -183,14 +183,13 @@ def _rows(entries: Sequence[Entry], worlds: Sequence[World], out: Path) -> list[
                 left.append((world, missing))
     if results:
         sys.stderr.write(f"{len(results)} results of {out / FOLDER} still hold.\n")
-    total = sum(len(world.frames) for world, _ in left)
-    with tqdm(total=total, unit="frame", disable=not sys.stderr.isatty(), leave=False) as bar:
-        for world, group in left:
-            bar.set_description(f"{world.name}: {', '.join(one.name for one in group)}")
-            found = score_together({one.name: one.model for one in group}, world, bar.update)
-            for name, result in found.items():
-                keep(paths[name, world.name], result)
-                results[name, world.name] = result
+    for world, group in left:
+        named = ", ".join(one.name for one in group)
+        with counting(len(world.frames), f"{world.name} ({named})") as step:
+            found = score_together({one.name: one.model for one in group}, world, step)
+        for name, result in found.items():
+            keep(paths[name, world.name], result)
+            results[name, world.name] = result
     return [
         Scored(one.name, {world.name: results[one.name, world.name] for world in worlds})
         for one in entries

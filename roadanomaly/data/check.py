@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from torch import Tensor
 
 from roadanomaly.data.base import FrameSet
-from roadanomaly.errors import UserError
+from roadanomaly.errors import DataError, UserError
 from roadanomaly.types import IGNORE, INLIER, NEGATIVE, VOID, Frame
 
 PROBLEM = "problem: "
@@ -50,6 +51,51 @@ def check(frameset: FrameSet, limit: int | None = None) -> list[str]:
     lines = [PROBLEM + " ".join(problem.split()) for problem in problems]
     lines.append(f"frames: {count} read of {len(frameset)}, {broken} with problems")
     return lines + _summary(frameset.classes, sizes, labels, truths)
+
+
+def check_splits(
+    published: Mapping[str, int | None],
+    opened: Callable[[str], FrameSet],
+    limit: int | None = None,
+) -> list[str]:
+    """Count and check one split after the other; one that is missing never stops it.
+
+    Args:
+        published: frames of each split that is asked for; None where nobody published them.
+        opened: opens a split.
+        limit: as that of `check`, for each split.
+
+    Returns:
+        for each split a line that counts it, what is missing of it, and what `check` says.
+
+    Raises:
+        DataError: no split can be opened; that of the first.
+    """
+    lines: list[str] = []
+    lost: list[DataError] = []
+    for name, frames in published.items():
+        try:
+            found = opened(name)
+        except DataError as error:
+            lost.append(error)
+            lines.append(f"split {name}: none of {frames} frames can be read")
+            lines.append(f"{PROBLEM}the split {name} is not whole: {' '.join(str(error).split())}")
+            continue
+        lines += _counted(name, len(found), found.published.get(name))
+        lines += check(found, limit)
+    if len(lost) == len(published):
+        raise lost[0]
+    return lines
+
+
+def _counted(name: str, here: int, published: int | None) -> list[str]:
+    if published is None:
+        return [f"split {name}: {here} frames"]
+    lines = [f"split {name}: {here} of {published} frames"]
+    if here != published:
+        off = f"{abs(here - published)} {'missing' if here < published else 'too many'}"
+        lines.append(f"{PROBLEM}the split {name} has {here} frames, not {published}: {off}.")
+    return lines
 
 
 MEANINGS = {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -46,6 +47,7 @@ class Cityscapes(FrameSet):
 
     source = "Cityscapes (Cordts et al., CVPR 2016), fine labels, 2975/500/1525 frames of 2048×1024"
     licence = "Cityscapes terms: research and teaching, no passing on; registration needed"
+    published: ClassVar[Mapping[str, int]] = {"train": 2975, "val": 500, "test": 1525}
     classes = CITYSCAPES
 
     def __init__(
@@ -59,6 +61,8 @@ class Cityscapes(FrameSet):
             msg = f"`void` of cityscapes is {void!r}; {nearest(void, ('ignore', 'label'))}"
             raise OptionError(msg)
         self.split, self.city, self.void = split, city, void
+        if city is not None:
+            self.published = {}  # type: ignore[misc]
         self.root = find_root("cityscapes", root)
         within = (split,) if city is None else (split, city)
         image_folder = find_folder(self.root, "leftImg8bit", *within)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import zip_longest
+
 CITYSCAPES: tuple[str, ...] = (
     "road",
     "sidewalk",
@@ -66,3 +69,27 @@ CAMVID: tuple[str, ...] = (
     "bicyclist",
 )
 """The 11 CamVid classes of SegNet's grouping, in the order of its label files; 11 is void."""
+
+
+def difference(one: str, classes: Sequence[str], other: str, others: Sequence[str]) -> str:
+    """Say how two lists of classes differ; empty where they are the same in the same order.
+
+    Args:
+        one: what has the first list, in words.
+        classes: the first list.
+        other: what has the second list.
+        others: the second list.
+
+    >>> difference("the data set", ("road", "sky"), "the segmenter", ("road", "car", "sky"))
+    "the data set has 2 classes and the segmenter 3, and number 1 is 'sky' there and 'car' here"
+    >>> difference("the data set", (), "the segmenter", ("road",))
+    "the data set has no classes and the segmenter 1, and number 0 is none there and 'road' here"
+    """
+    pairs = enumerate(zip_longest(map(repr, classes), map(repr, others), fillvalue="none"))
+    for number, (there, here) in pairs:
+        if there != here:
+            return (
+                f"{one} has {len(classes) or 'no'} classes and {other} {len(others)}, and number "
+                f"{number} is {there} there and {here} here"
+            )
+    return ""

@@ -6,21 +6,20 @@ pictures as scenes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from roadanomaly.data.cards import Card, Split, find_top
 from roadanomaly.data.check import PROBLEM
+from roadanomaly.data.cutouts import guess
 from roadanomaly.data.cutouts.coco import CocoCutouts
 from roadanomaly.data.cutouts.coco_files import find_image, read_annotations
-from roadanomaly.data.cutouts.names import ROAD_CLASSES
-from roadanomaly.data.images import list_images, read_image
+from roadanomaly.data.cutouts.diagnosis import decoded, taken
+from roadanomaly.data.images import list_images
 from roadanomaly.data.roots import shorten
-from roadanomaly.errors import DataError, OptionError, UserError, nearest
+from roadanomaly.errors import DataError, OptionError, nearest
 
 SHOWN = 8
 """How many names a line gives before it says how many more there are."""
@@ -88,7 +87,7 @@ def diagnose(
     if split is not None and split not in CARD.splits:
         msg = f"`split` of {CARD.name} is {split!r}; {nearest(split, CARD.splits)}"
         raise OptionError(msg)
-    top = find_top(CARD, root)
+    top = _top(root)
     lines = [f"found: {top.absolute()}"]
     for name in [split] if split else CARD.splits:
         lines += _split(top, name, limit)
@@ -97,11 +96,44 @@ def diagnose(
     return lines
 
 
+def _top(root: str | Path | None) -> Path:
+    """Return the set's top folder.
+
+    Raises:
+        DataError: it is absent, or holds objects in another form than COCO's own.
+    """
+    instead = "Other folders of objects are checked by `roadanomaly data check cutouts --root"
+    try:
+        top = find_top(CARD, root)
+    except DataError as error:
+        raise DataError(f"{str(error).rstrip('.')}. {instead} DIR`.") from error
+    listed = any(_annotations(top, name).is_file() for name in CARD.splits)
+    if not listed and (layout := _format(top)):
+        msg = (
+            f"{top.absolute()} is not COCO as it was published: it has no annotations/instances_<"
+            f"{'|'.join(CARD.splits)}>.json, but labels in the format {layout}. {instead} {top}`."
+        )
+        raise DataError(msg)
+    return top
+
+
+def _format(top: Path) -> str:
+    """Return the format of cut-outs that a folder looks like; empty where it looks like none."""
+    try:
+        return guess(top)
+    except DataError:
+        return ""
+
+
+def _annotations(top: Path, name: str) -> Path:
+    return top / "annotations" / f"instances_{name}.json"
+
+
 def _split(top: Path, name: str, limit: int | None) -> list[str]:
     """Return the report of one split."""
     places = [place for place in (top / name, top / "images" / name) if place.is_dir()]
     pictures = [path for place in places for path in list_images(place)]
-    path = top / "annotations" / f"instances_{name}.json"
+    path = _annotations(top, name)
     try:
         listed = _compare(top, path)
     except DataError as error:
@@ -113,7 +145,7 @@ def _split(top: Path, name: str, limit: int | None) -> list[str]:
     ]
     lines += _faults(name, pictures, listed)
     lines += _taken(top, name, listed)
-    return lines + _decoded(name, sorted(listed.pictures), limit)
+    return lines + decoded(f"pictures of {name}", sorted(listed.pictures), limit)
 
 
 def _compare(top: Path, path: Path) -> _Listed:
@@ -177,32 +209,7 @@ def _taken(top: Path, name: str, listed: _Listed) -> list[str]:
         reader = CocoCutouts(top, [listed.path])
     except DataError as error:
         return [f"{PROBLEM}{error}"]
-    shown: dict[Path, set[str]] = {}
-    for entry in reader.entries:
-        shown.setdefault(entry.image, set()).add(entry.category)
-    usual = sum(entry.category in ROAD_CLASSES for entry in reader.entries)
-    foreign = sum(
-        not (classes | reader.crowds.get(path, set())) & ROAD_CLASSES
-        for path, classes in shown.items()
-    )
-    classes = len(set().union(*shown.values()))
     return [
         f"left out of {name}: {reader.left_out() or 'nothing'}",
-        f"objects of {name}: {len(reader.entries)} of {classes} classes in {len(shown)} pictures; "
-        f"{usual} are of classes that roads have, which `paste` leaves out; {foreign} pictures "
-        "show no such class, as `whole_pictures` wants",
+        f"objects of {name}: {taken(reader)}",
     ]
-
-
-def _decoded(name: str, pictures: Sequence[Path], limit: int | None) -> list[str]:
-    """Read pictures; a broken one never stops it."""
-    count = len(pictures) if limit is None else min(limit, len(pictures))
-    places: Iterable[int] = np.linspace(0, len(pictures) - 1, count).round().astype(int).tolist()
-    problems = []
-    for place in places:
-        try:
-            read_image(pictures[place])
-        except (UserError, OSError) as error:
-            problems.append(PROBLEM + " ".join(str(error).split()))
-    summary = f"pictures of {name}: {count} read of {len(pictures)}, {len(problems)} with problems"
-    return [*problems, summary]

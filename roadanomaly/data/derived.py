@@ -32,6 +32,11 @@ class Derived(FrameSet):
     def __getitem__(self, index: int) -> Frame:
         return self.frames[index]
 
+    @property
+    def whole(self) -> int:
+        """Ask the other set."""
+        return self.frames.whole
+
     def frame_ids(self) -> list[str]:
         """Return the other set's ids."""
         return self.frames.frame_ids()

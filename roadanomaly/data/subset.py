@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.derived import Derived
@@ -45,6 +46,10 @@ class Picked(Derived):
     def record(self) -> dict[str, Any]:
         """Return the whole set's record, with the number of frames that are used."""
         return {**self.frames.record(), "used": len(self)}
+
+    def instances(self, frame_id: str) -> Tensor | None:
+        """Ask the whole set: the kept frames are as they are there."""
+        return self.frames.instances(frame_id)
 
 
 class Subset(Picked):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from roadanomaly.data.base import FrameSet
-from roadanomaly.errors import OptionError
+from roadanomaly.errors import OptionError, make_all
 from roadanomaly.types import Frame
 
 
@@ -35,7 +35,7 @@ class Union(FrameSet):
             msg = "`sets` of a union is empty. List at least one, as {name: camvid, share: 1}."
             raise OptionError(msg)
         shares = [_share(options) for options in sets]
-        self.sets = [_build(options) for options in sets]
+        self.sets = make_all(_build, sets)
         self.classes = self.sets[0].classes
         for one in self.sets:
             if one.classes != self.classes:

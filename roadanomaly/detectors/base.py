@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors.learner import Learner
 from roadanomaly.errors import KindError, NotFitted
 from roadanomaly.flows.image_flow import ImageFlow
@@ -68,6 +69,8 @@ class Detector(Prepared, ABC):
             `"answer"` cannot be exported as a graph.
         reads_segmentation: whether it reads what the segmenter says. Where not, the segmenter is
             not run, and nothing is known of the classes.
+        reads_classes: whether its passes learn from which class a label names. Where not, labels
+            tell at most inliers from the rest, and `fit` takes frames of any classes or of none.
         closed_set: whether training adds the segmenter's own loss on known classes to this
             detector's, where the segmenter moves.
 
@@ -86,6 +89,7 @@ class Detector(Prepared, ABC):
     region: ClassVar[Region] = "image"
     asks: ClassVar[tuple[Ask, ...]] = ()
     reads_segmentation: ClassVar[bool] = True
+    reads_classes: ClassVar[bool] = False
     closed_set: ClassVar[bool] = True
     trained_on: str | None = None
 
@@ -122,15 +126,15 @@ class Detector(Prepared, ABC):
         if self.reads_segmentation and not readable:
             wanted = "a mask network" if "masks" in self.accepts else "a network with logits"
             msg = (
-                f"the detector {type(self).__name__} reads {' or '.join(self.accepts)}, and "
-                f"{type(segmenter).__name__} answers {' and '.join(segmenter.answers)}: give it "
+                f"the detector `{called(self)}` reads {' or '.join(self.accepts)}, and "
+                f"`{called(segmenter)}` answers {' and '.join(segmenter.answers)}: give it "
                 f"{wanted}, or take another detector."
             )
             raise KindError(msg)
         if self.kind == "finetune" and not segmenter.trainable:
             msg = (
-                f"the detector {type(self).__name__} fine-tunes its segmenter, and "
-                f"{type(segmenter).__name__} cannot be trained: take the network it was made "
+                f"the detector `{called(self)}` fine-tunes its segmenter, and "
+                f"`{called(segmenter)}` cannot be trained: take the network it was made "
                 "from, or a detector of kind posthoc."
             )
             raise KindError(msg)
@@ -299,7 +303,7 @@ class Detector(Prepared, ABC):
         if not self.ready:
             verb = "fit" if self.kind == "fit" else "train"
             msg = (
-                f"the detector {type(self).__name__} has learned nothing yet; "
+                f"the detector `{called(self)}` has learned nothing yet; "
                 f"run `roadanomaly {verb}` first, or load a model that was saved after it."
             )
             raise NotFitted(msg)

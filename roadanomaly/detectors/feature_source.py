@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors.padding import grown_to
 from roadanomaly.encoders import ENCODERS, Encoder
 from roadanomaly.errors import FeatureError, OptionError
@@ -68,7 +69,7 @@ class FeatureSource(nn.Module):
             return
         if not self.features and not segmenter.default_feature:
             msg = (
-                f"{type(segmenter).__name__} offers no features: take a network that does, or give "
+                f"`{called(segmenter)}` offers no features: take a network that does, or give "
                 "an `encoder`."
             )
             raise FeatureError(msg)

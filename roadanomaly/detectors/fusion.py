@@ -9,13 +9,14 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors.base import Detector, Pass
 from roadanomaly.detectors.feature_bank import FeatureBank
 from roadanomaly.detectors.head import Head
 from roadanomaly.detectors.saved_head import SavedHead, head_of
 from roadanomaly.detectors.scale import RarityScale
 from roadanomaly.detectors.supervision import foremost
-from roadanomaly.errors import DataError, KindError, OptionError, nearest
+from roadanomaly.errors import DataError, KindError, OptionError, make_all, nearest
 from roadanomaly.logistic import regress
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import NEGATIVE, Answer, Batch, Segmentation, is_inlier
@@ -44,8 +45,8 @@ class Fusion(Detector):
     Args:
         heads: two or more, each a mapping: `{run: FOLDER}`, the head of a saved model with its
             weights; or `{detector: {name: ..., option: ...}, refiners: [...]}`, one that needs no
-            preparation. The weights become part of this detector: the folders are not needed
-            afterwards.
+            preparation; on the command line `--detector.heads '[{run: A}, {run: B}]'`. The weights
+            become part of this detector: the folders are not needed afterwards.
         rule: `max`, `mean` or `learned`.
 
     Raises:
@@ -74,7 +75,7 @@ class Fusion(Detector):
             msg = f"fusion: `heads` names {len(heads)}, and it takes two to join."
             raise OptionError(msg)
         self.rule = rule
-        built = [head_of(one, "fusion") for one in heads]
+        built = make_all(lambda one: head_of(one, "fusion"), heads)
         self.heads = [head for head, _ in built]
         self.saved = [saved for _, saved in built]
         for head in self.heads:
@@ -114,10 +115,10 @@ class Fusion(Detector):
     def _fill(self, head: Head, saved: SavedHead, segmenter: Segmenter) -> None:
         saved.fill(head)
         if not saved.is_of(segmenter):
-            name = type(head.detector).__name__
+            name = called(head.detector)
             log.warning(
-                "fusion: the head %s of %s was saved with another segmenter's weights; on this one "
-                "its scores may mean something else.",
+                "fusion: the head `%s` of %s was saved with another segmenter's weights; on this "
+                "one its scores may mean something else.",
                 name,
                 saved.folder,
             )
@@ -193,7 +194,7 @@ class Fusion(Detector):
         """Return the rarity that each head gives, named by its detector."""
         self.require()
         rarity = self._scaled(self.raw(segmentation, image)).unbind(-1)
-        names = [type(head.detector).__name__ for head in self.heads]
+        names = [called(head.detector) for head in self.heads]
         return {f"{number + 1} {names[number]}": one for number, one in enumerate(rarity)}
 
     def _scaled(self, scores: Tensor) -> Tensor:
@@ -211,8 +212,8 @@ def _read_by_all(heads: Sequence[Head]) -> tuple[Answer, ...]:
 
 def _require_one_pass(head: Head) -> None:
     if not head.shares_pass:
-        name = type(head.detector).__name__
-        msg = f"fusion joins heads that read one plain pass of the network, and {name} asks more."
+        name = called(head.detector)
+        msg = f"fusion joins heads that read one plain pass of the network, and `{name}` asks more."
         raise KindError(msg)
 
 

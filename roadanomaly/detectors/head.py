@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.detectors.supervision import foremost
 from roadanomaly.errors import NotFitted
@@ -137,7 +138,7 @@ class Head:
         for one in refiners:
             if not one.ready:
                 msg = (
-                    f"the refiner {type(one).__name__} has learned nothing yet; run `roadanomaly "
+                    f"the refiner `{called(one)}` has learned nothing yet; run `roadanomaly "
                     "fit` first, or load a model that was saved after it."
                 )
                 raise NotFitted(msg)

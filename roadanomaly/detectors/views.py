@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors.base import Ask, Detector
 from roadanomaly.detectors.resynthesis.sizes import resize_image
 from roadanomaly.detectors.saved_head import head_of
@@ -30,9 +31,10 @@ class Views(Detector):
     or for gradients. The classes are those of the image as it stands.
 
     Args:
-        head: `{run: FOLDER}`, the head of a saved model with its weights; or `{detector: {name:
-            ..., option: ...}, refiners: [...]}`, one that needs no preparation. The weights become
-            part of this detector: the folder is not needed afterwards.
+        head: `{run: FOLDER}`, the head of a saved model with its weights, on the command line
+            `--detector.head.run FOLDER`; or `{detector: {name: ..., option: ...}, refiners:
+            [...]}`, one that needs no preparation: `--detector.head '{detector: {name: energy}}'`.
+            The weights become part of this detector: the folder is not needed afterwards.
         mirror: ask of the mirror image too, at each size.
         scales: further sizes, as shares of the image's own, 0.1 to 4; its own is always among them.
 
@@ -67,7 +69,7 @@ class Views(Detector):
             raise OptionError(msg)
         if "state" in inner.asks:
             msg = (
-                f"views cannot ask {type(inner).__name__} twice: it keeps something from frame to "
+                f"views cannot ask `{called(inner)}` twice: it keeps something from frame to "
                 "frame, and another view would disturb that."
             )
             raise KindError(msg)

@@ -167,7 +167,7 @@ def put_together(
     inlier, anomaly = np.sum([one.histogram for one in judged], axis=0)
     return Findings(
         set=job.protocol.name,
-        title=f"{record['name']} {record.get('split', '')}".strip(),
+        title=job.frames.title,
         detector=pooled.detector,
         supervision=job.source.supervision[pooled.detector],
         track=job.sizes,
@@ -216,12 +216,11 @@ def _one_sided(job: Job, pooled: Pooled) -> list[str]:
     if anomalies and inliers:
         return []
     kinds = ["anomaly"] * (not anomalies) + ["inlier"] * (not inliers)
-    record = job.frames.record()
-    title = f"{record['name']} {record.get('split', '')}".strip()
     ignored = "; every pixel is ignored" if len(kinds) == 2 else ""
     return [
-        f"no labelled pixel of {title} is an {' or an '.join(kinds)}{ignored}, so no number that "
-        "compares the two is defined. Check its labels, its split and what they are read as."
+        f"no labelled pixel of {job.frames.told} is an {' or an '.join(kinds)}{ignored}, so no "
+        "number that compares the two is defined. Check its labels, its split and what they are "
+        "read as."
     ]
 
 

@@ -24,7 +24,7 @@ from roadanomaly.evaluation.findings import Findings
 from roadanomaly.evaluation.further import KnownClasses
 from roadanomaly.evaluation.job import Job
 from roadanomaly.evaluation.judge import Judged, Judging, judge
-from roadanomaly.evaluation.measure import measure
+from roadanomaly.evaluation.measure import NO_CLASSES, measure
 from roadanomaly.evaluation.sources import FrameScores
 from roadanomaly.evaluation.spool import FrameMaps, FrameSpool, require_room
 from roadanomaly.evaluation.team import Team
@@ -175,7 +175,7 @@ def _measure(
     truth = truth_of(frame)
     label = None if frame.label is None else frame.label.numpy()
     open_set = "open set" in job.protocol.further
-    confusion = known.confusion(scored.classes, label)
+    confusions = known.confusions(scored.classes, label)
     found = [
         measure(
             frame.id,
@@ -184,7 +184,7 @@ def _measure(
             scored.ms[name],
             halves=job.mode == "official",
             open_set=open_set,
-            confusion=confusion,
+            confusion=confusions.get(name, NO_CLASSES),
         )
         for name, score in scored.scores.items()
     ]
@@ -192,7 +192,7 @@ def _measure(
         seen(number, frame, scored.scores)
     maps = FrameMaps(truth)
     if open_set and label is not None:
-        maps = FrameMaps(truth, label, known.map(scored.classes))
+        maps = FrameMaps(truth, label, known.by_column(scored.classes, job.detectors))
     measured, runs, scores = zip(*found, strict=True)
     spool.add(number, maps, scores, runs, measured, job.source.mark(frame.id))
 
@@ -218,7 +218,7 @@ def _judge(job: Job, spool: FrameSpool, number: int, wanted: Sequence[Judging]) 
             one,
             instances=instances_of(job, frame_id),
             label=maps.label,
-            classes=maps.classes,
+            classes=spool.classes(number, column),
         )
         for column, one in enumerate(wanted)
     ]
@@ -226,10 +226,9 @@ def _judge(job: Job, spool: FrameSpool, number: int, wanted: Sequence[Judging]) 
 
 def instances_of(job: Job, frame_id: str) -> np.ndarray | None:
     """Return a frame's instance map where the protocol asks for it and the set has one."""
-    reader = getattr(job.frames, "instances", None)
-    if "instances" not in job.protocol.further or reader is None:
+    if "instances" not in job.protocol.further:
         return None
-    found = reader(frame_id)
+    found = job.frames.instances(frame_id)
     return None if found is None else found.numpy()
 
 

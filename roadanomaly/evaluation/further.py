@@ -23,11 +23,11 @@ Groups = dict[str, dict[str, float]]
 
 
 class KnownClasses:
-    """The segmenter's predictions in the data set's own classes, where that can be said.
+    """Predicted classes in the data set's own, where that can be said.
 
     Args:
         frames: the set.
-        predicted: names of the segmenter's classes; empty for stored maps.
+        predicted: names of the predicted classes; empty for stored maps.
     """
 
     def __init__(self, frames: FrameSet, predicted: tuple[str, ...]) -> None:
@@ -40,17 +40,39 @@ class KnownClasses:
         except DataError as error:
             self.why_not = f"no closed mIoU: {error}"
 
-    def map(self, classes: np.ndarray | None) -> np.ndarray | None:
-        """Return `(H, W)` uint8 predictions in the set's classes, or None."""
-        return None if classes is None or self.table is None else self.table[classes]
+    def by_column(
+        self, classes: Mapping[str, np.ndarray], detectors: Sequence[str]
+    ) -> dict[int, np.ndarray]:
+        """Return `(H, W)` uint8 predictions in the set's classes by the number of the detector.
 
-    def confusion(self, classes: np.ndarray | None, label: np.ndarray | None) -> np.ndarray:
-        """Return `(K, K)` pixels of one frame; empty where there is nothing to compare."""
-        mapped = self.map(classes)
-        if mapped is None or label is None:
-            return np.empty(0)
+        Args:
+            classes: of one frame, by detector.
+            detectors: in their order.
+        """
+        if self.table is None:
+            return {}
+        numbered = enumerate(detectors)
+        return {place: self.table[classes[name]] for place, name in numbered if name in classes}
+
+    def confusions(
+        self, classes: Mapping[str, np.ndarray], label: np.ndarray | None
+    ) -> dict[str, np.ndarray]:
+        """Return `(K, K)` pixels of one frame by detector; none where there is nothing to compare.
+
+        Args:
+            classes: of the frame, by detector; an array that several share is counted once.
+            label: `(H, W)` uint8, or None.
+        """
+        if self.table is None or label is None:
+            return {}
+        distinct = {id(one): one for one in classes.values()}
+        counted = {key: self._confusion(one, label) for key, one in distinct.items()}
+        return {name: counted[id(one)] for name, one in classes.items()}
+
+    def _confusion(self, classes: np.ndarray, label: np.ndarray) -> np.ndarray:
+        assert self.table is not None
         counted = ClassConfusion(self.names)
-        counted.update(mapped, label)
+        counted.update(self.table[classes], label)
         return counted.compute().confusion
 
     def groups(self, measured: Sequence[Measured]) -> Groups:

@@ -13,7 +13,8 @@ from roadanomaly.metrics.pixel import FrameCurve, frame_curve
 from roadanomaly.metrics.runs import Run, frame_run
 from roadanomaly.scores import ScoreDoubts
 
-_NONE = np.empty(0)
+NO_CLASSES = np.empty(0)
+"""The confusion of a detector that says no class."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Measured:
         ms: time of segmenter and detector, milliseconds; NaN for stored maps.
         positives: scores of anomaly pixels at half size, for the threshold of open-mIoU; empty
             where that is not wanted.
-        confusion: `(K, K)` closed confusion of the segmenter; empty where there is none.
+        confusion: `(K, K)` closed confusion of its classes; empty where there is none.
     """
 
     curve: FrameCurve
@@ -72,7 +73,7 @@ def measure(
     *,
     halves: bool = False,
     open_set: bool = False,
-    confusion: np.ndarray = _NONE,
+    confusion: np.ndarray = NO_CLASSES,
 ) -> tuple[Measured, Run, np.ndarray]:
     """Measure a frame, and sort its scores.
 
@@ -83,7 +84,7 @@ def measure(
         ms: how long it took to score.
         halves: take every number from half-precision scores, not only the benchmark's own.
         open_set: keep what the threshold of open-mIoU needs.
-        confusion: of the segmenter on this frame.
+        confusion: of its classes on this frame.
 
     Returns:
         the numbers, the sorted scores, and the score map that they are of.

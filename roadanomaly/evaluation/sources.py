@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import RLock
 from types import MappingProxyType
 from typing import Any
@@ -37,12 +37,13 @@ class FrameScores:
     Args:
         scores: `(H, W)` float of each detector, higher = more anomalous.
         ms: time of segmenter and detector, milliseconds, of a batch its share; NaN for stored maps.
-        classes: `(H, W)` uint8, most likely known class; None for stored maps.
+        classes: `(H, W)` uint8, most likely known class by each detector's own look; one array for
+            all that share a pass. Detectors that say no class are absent, as stored maps are.
     """
 
     scores: dict[str, np.ndarray]
     ms: dict[str, float]
-    classes: np.ndarray | None = None
+    classes: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class ScoreSource(ABC):
@@ -231,7 +232,7 @@ class NetworkScores(ScoreSource):
         with self._drawing_from(seed):
             shared = self._shared(image, ids)
         share_ms = self._now() - began
-        scores, ms, classes = {}, {}, None
+        scores, ms, own = {}, {}, {}
         for name, head in self.heads.items():
             start = self._now()
             step = 1 if head.one_by_one else len(ids)
@@ -242,14 +243,15 @@ class NetworkScores(ScoreSource):
             scores[name] = np.concatenate([score.detach().cpu().numpy() for score, _ in found])
             for frame, score in zip(frames, scores[name], strict=True):
                 require_finite(score, f"the detector {name} on frame {frame.id}")
-            if classes is None and found[0][1].logits.shape[1]:
-                labels = [seen.classes().to(torch.uint8).cpu().numpy() for _, seen in found]
-                classes = np.concatenate(labels)
+            if not head.shares_pass:
+                own[name] = _classes([seen for _, seen in found])
+        plain = [] if shared is None else _classes([shared])
+        classes = {name: own.get(name) or plain for name in self.heads}
         return [
             FrameScores(
                 {name: of_all[place] for name, of_all in scores.items()},
                 ms,
-                None if classes is None else classes[place],
+                {name: of_all[place] for name, of_all in classes.items() if of_all},
             )
             for place in range(len(frames))
         ]
@@ -306,6 +308,13 @@ class NetworkScores(ScoreSource):
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return 1000 * time.perf_counter()
+
+
+def _classes(parts: Sequence[Segmentation]) -> list[np.ndarray]:
+    """Return the classes of each frame of a batch in parts, `(H, W)` uint8; none where none is."""
+    if not parts[0].logits.shape[1]:
+        return []
+    return [one for part in parts for one in part.classes().to(torch.uint8).cpu().numpy()]
 
 
 def options_of(head: Head) -> str:

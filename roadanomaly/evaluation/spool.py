@@ -6,8 +6,8 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,10 @@ from roadanomaly.metrics.runs import Run, open_run, write_run
 from roadanomaly.scores.arrays import UNREADABLE
 
 VERSION = 1
-"""Changes whenever what a frame leaves behind does."""
+"""Of fingerprints: another one makes void all that is known by one."""
+
+LAYOUT = 2
+"""Of what a frame leaves behind: another one makes void what is kept of frames alone."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,13 @@ class FrameMaps:
     Args:
         truth: 0 inlier, 1 anomaly, 255 ignore.
         label: class index, 254 or 255, for open-set metrics; else None.
-        classes: most likely known class in the set's own classes; else None.
+        classes: most likely known class in the set's own classes by the number of the detector; of
+            those that say one, where open-set metrics are wanted.
     """
 
     truth: np.ndarray
     label: np.ndarray | None = None
-    classes: np.ndarray | None = None
+    classes: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 class FrameSpool:
@@ -82,9 +86,11 @@ class FrameSpool:
         Raises:
             UserError: the folder cannot be written.
         """
-        for what in ("truth", "label", "classes"):
+        for what in ("truth", "label"):
             if (array := getattr(maps, what)) is not None:
                 write_array(self._path(number, f"{what}.npy"), array)
+        for column, array in maps.classes.items():
+            write_array(self._path(number, f"{column}.classes.npy"), array)
         for column, score in enumerate(scores):
             write_array(self._path(number, f"{column}.npy"), score)
         for column, run in enumerate(runs):
@@ -99,9 +105,14 @@ class FrameSpool:
         write_bytes(self._path(number, "npz"), content.getvalue())
 
     def maps(self, number: int) -> FrameMaps:
-        """Read a frame's label and classes."""
-        paths = {what: self._path(number, f"{what}.npy") for what in ("truth", "label", "classes")}
+        """Read a frame's truth and label; `classes` reads the classes."""
+        paths = {what: self._path(number, f"{what}.npy") for what in ("truth", "label")}
         return FrameMaps(**{w: np.load(p) for w, p in paths.items() if p.exists()})
+
+    def classes(self, number: int, column: int) -> np.ndarray | None:
+        """Read what a detector says of a frame's classes, or None."""
+        path = self._path(number, f"{column}.classes.npy")
+        return np.load(path) if path.exists() else None
 
     def score(self, number: int, column: int) -> np.ndarray:
         """Read a detector's map of a frame."""

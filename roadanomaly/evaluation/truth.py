@@ -46,6 +46,9 @@ def truth_of(frame: Frame) -> np.ndarray:
 
 
 def listed_frames(frames: FrameSet) -> int:
-    """Return how many frames the split has as published, or as it lies here where unknown."""
+    """Return how many frames the split has as published, or as it lies here where unknown.
+
+    Of some frames that were picked from a set, those of the whole set.
+    """
     published = str(frames.record().get("frames", "")).rpartition(" of ")[2]
-    return int(published) if published.isdigit() else len(frames)
+    return int(published) if published.isdigit() else frames.whole

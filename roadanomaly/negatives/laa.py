@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from roadanomaly.catalogue import called
 from roadanomaly.errors import OptionError
 from roadanomaly.negatives.base import NegativeSource
 from roadanomaly.negatives.checks import check_choice, check_range
@@ -91,7 +92,7 @@ class LocalAttack(NegativeSource):
         """
         if not segmenter.trainable:
             msg = (
-                f"laa follows the gradients of the segmenter, and {type(segmenter).__name__} "
+                f"laa follows the gradients of the segmenter, and `{called(segmenter)}` "
                 "passes none: take the network it was made from, or other negatives, such as paste."
             )
             raise OptionError(msg)

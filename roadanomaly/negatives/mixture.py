@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from roadanomaly.errors import OptionError
+from roadanomaly.errors import OptionError, make_all
 from roadanomaly.flows import ImageFlow
 from roadanomaly.negatives.base import NegativeSource
 from roadanomaly.segmenters.base import Segmenter
@@ -59,7 +59,7 @@ class Mixture(NegativeSource):
         weights = np.array([_weight(options) for options in sources])
         self.shares: list[float] = (weights / weights.sum()).tolist()
         self.names = [_name(options) for options in sources]
-        self.sources = nn.ModuleList(_build(options) for options in sources)
+        self.sources = nn.ModuleList(make_all(_build, sources))
         self.learning = [one for one in self._all() if one.learned_flow() is not None]
         if len(self.learning) > 1:
             msg = "more than one source of the mixture has a flow. Keep one of them."

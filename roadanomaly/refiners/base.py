@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
+from roadanomaly.catalogue import called
 from roadanomaly.errors import OptionError
 from roadanomaly.prepared import Prepared
 from roadanomaly.segmenters.base import Segmenter
@@ -107,7 +108,7 @@ def refuse_ids(refiners: Iterable[Refiner], command: str) -> None:
     for one in refiners:
         if one.asks_ids:
             msg = (
-                f"{command}: the refiner {type(one).__name__} reads files that belong to whole "
+                f"{command}: the refiner `{called(one)}` reads files that belong to whole "
                 "frames, and crops and frames with pasted negatives have none. Leave it out here, "
                 "and put it behind the finished model: `roadanomaly fit --run RUN --refiners ...`."
             )

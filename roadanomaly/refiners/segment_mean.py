@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from roadanomaly.catalogue import called
 from roadanomaly.errors import KindError, OptionError, nearest
 from roadanomaly.extras import require
 from roadanomaly.refiners.base import Refiner
@@ -123,7 +124,7 @@ class SegmentMean(Refiner):
         """
         if self.by == "queries" and "masks" not in segmenter.answers:
             msg = (
-                f"segments: `by: queries` needs a mask network, and {type(segmenter).__name__} "
+                f"segments: `by: queries` needs a mask network, and `{called(segmenter)}` "
                 "answers logits; take `by: classes`."
             )
             raise KindError(msg)

@@ -17,6 +17,7 @@ from roadanomaly.report.tables.results import (
     extra_tables,
     main_mode,
     mixed_supervision,
+    partly_scored,
     results_table,
     threshold_table,
     time_table,
@@ -89,13 +90,7 @@ def warnings_of(findings: Sequence[Findings]) -> list[str]:
     about = [
         f"{found.detector} on {found.set}: {text}" for found in findings for text in found.warnings
     ]
-    parts = [
-        f"{members[0].set}: {members[0].frames} of the split's {members[0].listed} frames were "
-        "scored; the numbers cannot be compared with those of the whole split."
-        for members in by_set(findings).values()
-        if members[0].frames != members[0].listed
-    ]
-    return parts + about + mixed_supervision(findings)
+    return partly_scored(findings) + about + mixed_supervision(findings)
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from roadanomaly.report.tables.results import (
     extra_tables,
     main_mode,
     mixed_supervision,
+    partly_scored,
     results_table,
     threshold_table,
 )
@@ -93,14 +94,15 @@ def _changes(data: dict[str, Any]) -> str:
 
 
 def _of_set(findings: Sequence[Findings]) -> str:
-    lines = [describe(findings[0]), "", to_text(results_table(findings).without("set"))]
+    results = results_table(findings).without("set").without("frames")
+    lines = [describe(findings[0]), "", to_text(results)]
     for group, table in extra_tables(findings).items():
         if len(table.columns) <= WIDE:
             lines += ["", f"{group}:", to_text(table.without("set"))]
     if (effect := precision_table(findings)).rows:
         lines += ["", f"{precision_title(findings)}:", to_text(effect.without("set"))]
     texts = [f"{found.detector}: {text}" for found in findings for text in found.warnings]
-    texts += mixed_supervision(findings)
+    texts += partly_scored(findings) + mixed_supervision(findings)
     if texts:
         lines += ["", *(f"warning: {text}" for text in texts)]
     return "\n".join(lines)

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from roadanomaly.catalogue import called
 from roadanomaly.errors import UserError
 from roadanomaly.extras import require
 from roadanomaly.model import Model
@@ -97,7 +98,7 @@ def _require_one_graph(model: Model) -> None:
         UserError: names the part, and what it does beyond one pass.
     """
     detector = model.detector
-    name = type(detector).__name__
+    name = called(detector)
     reasons = {
         "passes": "it takes several passes of the network, each after looking at the last",
         "gradients": "it takes gradients of the network, which a graph does not hold",
@@ -106,12 +107,12 @@ def _require_one_graph(model: Model) -> None:
     }
     if detector.beyond_one_graph:
         reason = "; ".join(reasons[one] for one in detector.beyond_one_graph)
-        msg = f"{name} cannot be exported: {reason}. The backend torch runs it."
+        msg = f"`{name}` cannot be exported: {reason}. The backend torch runs it."
         raise UserError(msg)
     for refiner in model.head.refiners:
         if not refiner.exports:
             msg = (
-                f"the refiner {type(refiner).__name__} computes what no graph can say, so this "
+                f"the refiner `{called(refiner)}` computes what no graph can say, so this "
                 "model cannot be exported. The backend torch runs it."
             )
             raise UserError(msg)
@@ -150,7 +151,7 @@ def _left_open(graph: nn.Module, example: torch.Tensor, least: int) -> torch.exp
 
 def _refusal(model: Model, format_name: str, error: Exception, dynamic: bool) -> UserError:
     reason = _reason(error)
-    name = f"{type(model.detector).__name__} on {type(model.segmenter).__name__}"
+    name = f"`{called(model.detector)}` on `{called(model.segmenter)}`"
     if not dynamic:
         return UserError(
             f"{name} cannot be written as {format_name}: {reason}. The backend torch runs it."

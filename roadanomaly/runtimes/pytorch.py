@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors.head import Head
 from roadanomaly.errors import OptionError
 from roadanomaly.model import Model, channels_last
@@ -188,7 +189,7 @@ def choose_mode(mode: Mode, device: torch.device, head: Head | None) -> Mode:
     if mode != "eager" and head and asks:
         msg = (
             f"the mode {mode} records one pass of the network, and the detector "
-            f"{type(head.detector).__name__} asks for {' and '.join(asks)}; `eager` runs it."
+            f"`{called(head.detector)}` asks for {' and '.join(asks)}; `eager` runs it."
         )
         raise OptionError(msg)
     if mode == "cuda_graph" and device.type != "cuda":

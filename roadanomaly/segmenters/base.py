@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from roadanomaly.catalogue import called
 from roadanomaly.errors import FeatureError, KindError, OptionError, nearest
 from roadanomaly.segmenters.closed_set import closed_set_cross_entropy
 from roadanomaly.types import Answer, Masks, Segmentation
@@ -165,7 +166,7 @@ class Segmenter(nn.Module, ABC):
             else "its logits do not come from one map that it offers"
         )
         msg = (
-            f"{type(self).__name__} has no classifier that can be asked alone: {reason}. Take a "
+            f"`{called(self)}` has no classifier that can be asked alone: {reason}. Take a "
             "network whose last layer reads one map, such as `deeplab_wrn38` or `smp`, or a "
             "detector that does without."
         )
@@ -195,7 +196,7 @@ class Segmenter(nn.Module, ABC):
         Raises:
             KindError: this network does not tell its parts.
         """
-        msg = f"{type(self).__name__} does not tell its {name} from the rest: take `moves: all`."
+        msg = f"`{called(self)}` does not tell its {name} from the rest: take `moves: all`."
         raise KindError(msg)
 
     def _fit(self, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
@@ -231,7 +232,7 @@ class Segmenter(nn.Module, ABC):
         """
         known = {**self.features, **self.on_request}
         if name not in known:
-            kind = type(self).__name__
+            kind = f"`{called(self)}`"
             msg = f"{kind} offers no feature {name!r}; {nearest(name, known)}"
             if not known:
                 msg = f"{kind} offers no features: take a detector that reads its answers alone."

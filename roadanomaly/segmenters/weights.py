@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from roadanomaly.catalogue import called
 from roadanomaly.errors import ClassesError, DataError
 from roadanomaly.files import expanded
 
@@ -242,7 +243,7 @@ def load_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path) -
         _refuse_other_classes(network, own, state, path)
     if missing or unknown or differing:
         msg = (
-            f"the weights in {path} do not fit {type(network).__name__}: "
+            f"the weights in {path} do not fit `{called(network)}`: "
             f"missing: {some_of(missing)}; unknown: {some_of(unknown)}; "
             f"of another shape: {some_of(differing)}. "
             f"Build the network with the options that the file was made with."
@@ -268,7 +269,7 @@ def _refuse_other_classes(
     if rest and len(pairs) == 1:
         ((wanted, found),) = pairs
         msg = (
-            f"the weights in {path} are for {found[0]} classes and {type(network).__name__} was "
+            f"the weights in {path} are for {found[0]} classes and `{called(network)}` was "
             f"built for {wanted[0]}: give the `classes` that the file was made with, in its order."
         )
         raise ClassesError(msg)

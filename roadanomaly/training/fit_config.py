@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jsonargparse.typing import PositiveInt
+
 from roadanomaly.fitting import HELD_OUT
 from roadanomaly.training.run_config import Part
 
@@ -25,6 +27,7 @@ class FitConfig:
         held_out: share of the frames that a detector fits nothing on but its held-out passes.
         false_alarms: rate of the threshold.
         size: height and width to bring frames to.
+        limit: frames of each set, evenly spaced, to try on; all if not given.
         precision: of the networks: f32, exact; or bf16 or f16, faster on a GPU, by autocast.
         batch: frames of one size together; auto: 1 on a CPU, more on a GPU.
         seed: of the draw of calibration pixels.
@@ -42,6 +45,7 @@ class FitConfig:
     held_out: float = HELD_OUT
     false_alarms: float = 0.01
     size: tuple[int, int] | None = None
+    limit: PositiveInt | None = None
     precision: str = "f32"
     batch: str = "auto"
     seed: int = 0

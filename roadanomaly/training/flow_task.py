@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Adamax
 
 from roadanomaly.data import DATASETS
-from roadanomaly.errors import OptionError
+from roadanomaly.errors import Mistakes, OptionError
 from roadanomaly.flows import FLOWS, ImageFlow
 from roadanomaly.flows.store import save_flow
 from roadanomaly.report.flow_pictures import bits_of, sample_sheet
@@ -56,9 +56,14 @@ class FlowTask(Task):
     def __init__(self, config: FlowConfig, folder: RunFolder) -> None:
         self.config = config
         self.folder = folder
-        self.frames = DATASETS.from_spec(config.train_data, "--train_data")
-        self.held_out = DATASETS.from_spec(config.val_data, "--val_data")
-        self.flow: ImageFlow = FLOWS.from_spec(config.flow)
+        mistakes = Mistakes()
+        with mistakes.noted():
+            self.frames = DATASETS.from_spec(config.train_data, "--train_data")
+        with mistakes.noted():
+            self.held_out = DATASETS.from_spec(config.val_data, "--val_data")
+        with mistakes.noted():
+            self.flow: ImageFlow = FLOWS.from_spec(config.flow)
+        mistakes.refuse()
         self._check()
         self.module = Likelihood(self.flow)
         self.crops = held_out_crops(self.held_out, config.val_crops, config.crop, config.scale)

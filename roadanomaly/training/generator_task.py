@@ -13,7 +13,7 @@ from torch.optim import Adam
 from roadanomaly.data import DATASETS
 from roadanomaly.data.images import write_image
 from roadanomaly.encoders import ENCODERS, Encoder
-from roadanomaly.errors import DataError, OptionError
+from roadanomaly.errors import Mistakes, OptionError
 from roadanomaly.generators import GENERATORS, Generator
 from roadanomaly.generators.discriminators import Discriminators
 from roadanomaly.generators.store import save_generator
@@ -47,14 +47,7 @@ class GeneratorTask(Task):
     def __init__(self, config: GeneratorConfig, folder: RunFolder) -> None:
         self.config = config
         self.folder = folder
-        self.frames = DATASETS.from_spec(config.train_data, "--train_data")
-        self.held_out = DATASETS.from_spec(config.val_data, "--val_data")
-        self.generator: Generator = GENERATORS.from_spec(config.generator)
-        self.encoder: Encoder | None = None
-        if config.encoder is not None:
-            self.encoder = ENCODERS.from_spec(config.encoder)
-        self.reader = _segmenter(config.reader)
-        self.judge = _segmenter(config.judge)
+        self._build()
         self._check()
         self.discriminators: Discriminators | None = None
         if config.discriminated:
@@ -74,6 +67,29 @@ class GeneratorTask(Task):
         )
         self.about: dict[str, Any] = {}
         self.values: dict[str, float] = {}
+
+    def _build(self) -> None:
+        """Build the parts that do not hang together.
+
+        Raises:
+            UserError: what all lack of which one lacks something.
+        """
+        config, mistakes = self.config, Mistakes()
+        with mistakes.noted():
+            self.frames = DATASETS.from_spec(config.train_data, "--train_data")
+        with mistakes.noted():
+            self.held_out = DATASETS.from_spec(config.val_data, "--val_data")
+        with mistakes.noted():
+            self.generator: Generator = GENERATORS.from_spec(config.generator)
+        with mistakes.noted():
+            self.encoder: Encoder | None = (
+                None if config.encoder is None else ENCODERS.from_spec(config.encoder)
+            )
+        with mistakes.noted():
+            self.reader = _segmenter(config.reader)
+        with mistakes.noted():
+            self.judge = _segmenter(config.judge)
+        mistakes.refuse()
 
     def _check(self) -> None:
         """Refuse parts that do not fit, before anything is trained.
@@ -97,13 +113,8 @@ class GeneratorTask(Task):
                 )
                 raise OptionError(msg)
         for name, segmenter in {"reader": self.reader, "judge": self.judge}.items():
-            if segmenter is not None and segmenter.classes != self.held_out.classes:
-                msg = (
-                    f"the {name} has {len(segmenter.classes)} classes and the validation data "
-                    f"{len(self.held_out.classes)}, or their names differ. First of each: "
-                    f"{segmenter.classes[:3]} and {self.held_out.classes[:3]}."
-                )
-                raise DataError(msg)
+            if segmenter is not None:
+                self.held_out.require_classes(segmenter.classes, f"the {name}")
 
     @property
     def learned(self) -> nn.Module:

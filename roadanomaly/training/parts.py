@@ -8,7 +8,7 @@ from typing import Any
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.supervision import foremost
-from roadanomaly.errors import DataError, OptionError
+from roadanomaly.errors import DataError, Mistakes, OptionError
 from roadanomaly.model import Model, load
 from roadanomaly.negatives import NEGATIVES, NegativeSource
 from roadanomaly.refiners import REFINERS
@@ -47,17 +47,26 @@ def build_parts(config: TrainConfig) -> Parts:
     """Build the parts; the torch seed decides the weights that are not loaded.
 
     Raises:
-        UserError: a part cannot be built, or the parts do not fit together.
+        UserError: a part cannot be built, or the parts do not fit together; of all parts that
+            lack something, what they lack.
     """
-    frames = DATASETS.from_spec(config.train_data, "--train_data")
-    source = NEGATIVES.from_spec(config.negatives) if config.negatives else None
-    held_out = NEGATIVES.from_spec(config.val_negatives) if config.val_negatives else None
-    val_frames = DATASETS.from_spec(config.val_data, "--val_data")
-    model = _model(config)
+    mistakes = Mistakes()
+    with mistakes.noted():
+        frames = DATASETS.from_spec(config.train_data, "--train_data")
+    with mistakes.noted():
+        source = NEGATIVES.from_spec(config.negatives) if config.negatives else None
+    with mistakes.noted():
+        held_out = NEGATIVES.from_spec(config.val_negatives) if config.val_negatives else None
+    with mistakes.noted():
+        val_frames = DATASETS.from_spec(config.val_data, "--val_data")
+    with mistakes.noted():
+        model = _model(config)
+    with mistakes.noted():
+        teacher = SEGMENTERS.from_spec(config.teacher) if config.teacher else None
+    mistakes.refuse()
     validator = Validator(
         val_frames, held_out, config.val_frames, config.val_size, model.detector.region
     )
-    teacher = SEGMENTERS.from_spec(config.teacher) if config.teacher else None
     parts = Parts(frames, source, validator, model, teacher)
     _check(parts)
     if source is not None:
@@ -71,14 +80,22 @@ def build_parts(config: TrainConfig) -> Parts:
 
 def _model(config: TrainConfig) -> Model:
     """Build segmenter, detector and refiners, or take over what `start` has of them."""
-    started = load(config.start) if config.start else None
     if config.detector is None:
-        assert started is not None
+        assert config.start is not None
+        started = load(config.start)
         started.calibration = None  # of other weights; a finished run has its own
         return started
-    segmenter = started.segmenter if started else SEGMENTERS.from_spec(config.segmenter or {})
-    refiners = [REFINERS.from_spec(one) for one in config.refiners]
-    return Model(segmenter, DETECTORS.from_spec(config.detector), refiners=refiners)
+    mistakes = Mistakes()
+    with mistakes.noted():
+        segmenter = (
+            load(config.start).segmenter if config.start else SEGMENTERS.from_spec(config.segmenter)
+        )
+    with mistakes.noted():
+        refiners = [REFINERS.from_spec(one) for one in config.refiners]
+    with mistakes.noted():
+        detector = DETECTORS.from_spec(config.detector)
+    mistakes.refuse()
+    return Model(segmenter, detector, refiners=refiners)
 
 
 def _check(parts: Parts) -> None:
@@ -106,20 +123,9 @@ def _check(parts: Parts) -> None:
         raise DataError(msg)
     classes = parts.model.segmenter.classes
     for frames in (parts.frames, parts.validator.frames):
-        if frames.classes != classes:
-            msg = (
-                f"the data set has {len(frames.classes)} classes and the segmenter "
-                f"{len(classes)}, or their names differ. First of each: "
-                f"{frames.classes[:3]} and {classes[:3]}."
-            )
-            raise DataError(msg)
-    if parts.teacher is not None and parts.teacher.classes != classes:
-        msg = (
-            f"the teacher has {len(parts.teacher.classes)} classes and the segmenter "
-            f"{len(classes)}, or their names differ. First of each: "
-            f"{parts.teacher.classes[:3]} and {classes[:3]}."
-        )
-        raise OptionError(msg)
+        frames.require_classes(classes, "the segmenter")
+    if parts.teacher is not None:
+        parts.frames.require_classes(parts.teacher.classes, "the teacher")
 
 
 def _shows_void(frames: FrameSet) -> bool:

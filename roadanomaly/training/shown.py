@@ -13,9 +13,7 @@ COUNTED = {"cutouts": "cut-outs", "pictures": "pictures", "textures": "textures"
 
 def shown(task: Task) -> str:
     """Return which frames a run learns from, and which negatives."""
-    record = task.frames.record()
-    title = f"{record['name']} {record.get('split', '')}".strip()
-    line = f"learns from {len(task.frames)} frames of {title}"
+    line = f"learns from {len(task.frames)} frames of {task.frames.title}"
     return f"{line}; negatives: {of_source(task.source.record())}" if task.source else line
 
 

@@ -7,6 +7,7 @@ import copy
 import torch
 from torch import nn
 
+from roadanomaly.catalogue import called
 from roadanomaly.flows import ImageFlow
 from roadanomaly.flows.map_flow import MapFlow
 from roadanomaly.flows.vector_flow import VectorFlow
@@ -90,7 +91,7 @@ def compile_networks(
                 trial(tried, batch)
         except Exception as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            notes.append(f"compile: {type(network).__name__} runs without it: {reason}")
+            notes.append(f"compile: `{called(network)}` runs without it: {reason}")
         else:
             network.compile(backend=backend)
     return notes

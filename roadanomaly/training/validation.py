@@ -100,9 +100,8 @@ class Validator:
     @property
     def title(self) -> str:
         """What scores are validated on, in words."""
-        data = self.frames.record()
         region = ", road region" if self.region == "road" else ""
-        return f"{data['name']} {data.get('split', '')}".strip() + region
+        return self.frames.title + region
 
     @property
     def inliers(self) -> FrameSet:

@@ -10,6 +10,7 @@ import torch
 
 import roadanomaly as ra
 from roadanomaly.cli.main import COMMANDS
+from roadanomaly.data.camvid import CamVid
 from roadanomaly.data.streets import Streets
 from roadanomaly.metrics import score_frames
 from roadanomaly.negatives import NEGATIVES
@@ -303,7 +304,8 @@ def test_list_shows_options(command):
     assert "temperature=1.0" in out
 
 
-def test_data_check_reports_each_broken_frame(command, tmp_path):
+def test_data_check_reports_each_broken_frame(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(CamVid, "published", {"train": 3})
     root = layouts.camvid(tmp_path / "camvid")
     code, out, _ = command("data", "check", "camvid", "--root", root, "--split", "train")
     assert code == 0

@@ -2,6 +2,8 @@
 
 import json
 
+import cv2
+import numpy as np
 import pytest
 
 import roadanomaly as ra
@@ -76,3 +78,45 @@ def test_all_frames_are_brought_to_the_size_that_was_asked_for(
     record = json.loads((tmp_path / "model" / "model.json").read_text())["record"]
     parts = [record[f"{part}_data"]["size"] for part in ("fit", "calibration", "validation")]
     assert parts == [[32, 48]] * 3
+
+
+def two_classes(folder):
+    """Write a frame whose halves are of two classes; return the words that open it."""
+    for name in ("images", "labels"):
+        (folder / name).mkdir()
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (64, 96, 3), dtype=np.uint8)
+    label = np.repeat(np.uint8([[0, 1]]), 48, 1).repeat(64, 0)
+    for part, pixels in (("images", image), ("labels", label)):
+        cv2.imwrite(str(folder / part / "a.png"), pixels)
+    asked = {"name": "folder", "root": str(folder), "kind": "classes", "classes": ["way", "sky"]}
+    return ["--data", json.dumps(asked)]
+
+
+@pytest.mark.parametrize(("detector", "expected"), [("mahalanobis", 2), ("pca", 0)])
+def test_classes_that_the_network_does_not_know_are_refused_where_the_detector_reads_them(
+    command, model_folder, tmp_path, detector, expected
+):
+    words = [*two_classes(tmp_path), "--detector.name", detector, "--out", tmp_path / "out"]
+    code, _, err = command("fit", "--run", model_folder, *words)
+    assert code == expected, err
+    assert (tmp_path / "out" / "model").exists() == (not expected)
+    said = "the data set folder all has 2 classes and the segmenter 19, and number 0 is 'way' there"
+    assert (said in err) == bool(expected)
+
+
+def test_outside_a_terminal_the_walks_say_how_far_they_are(
+    command, model_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("roadanomaly.progress.PAUSE", 0.0)
+    words = ["--detector.name", "pca", "--validation_data", STREETS % "outliers"]
+    code, _, err = fit(command, model_folder, tmp_path, "val", *words)
+    assert code == 0, err
+    told = [line.split(",")[0] for line in err.splitlines()]
+    walks = ("calibrate", "best F1")
+    assert [one for one in told if one.startswith(walks)] == [
+        f"{walk}: {n} of 2 frames" for walk in walks for n in (1, 2)
+    ]
+    first = told[0].split(":")[0]
+    assert first not in walks
+    assert told[:2] == [f"{first}: {n} of 2 frames" for n in (1, 2)]

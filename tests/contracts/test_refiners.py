@@ -116,7 +116,7 @@ def test_native_refiners_come_before_the_score_is_enlarged():
 
 def test_one_that_must_be_fitted_says_so():
     model = Model(toy.ToySegmenter(), roadanomaly.detector("energy"), refiners=[Learned()])
-    with pytest.raises(NotFitted, match="the refiner Learned"):
+    with pytest.raises(NotFitted, match="the refiner `Learned`"):
         model.score(toy.inliers(1, 0).image)
 
 

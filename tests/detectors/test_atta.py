@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import re
+import shlex
 
 import numpy as np
 import pytest
@@ -10,12 +12,16 @@ import torch
 from torch import nn
 
 import roadanomaly
+from roadanomaly.cli.parsing import new_parser, parse
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.detectors.confidence.energy import Energy
 from roadanomaly.detectors.hybrid.atta import SHIFT, Atta
 from roadanomaly.detectors.hybrid.self_training import Odds, odds_of, self_training_loss
 from roadanomaly.errors import KindError, OptionError, UserError
 from roadanomaly.model import Model
 from roadanomaly.runtimes.export import write_onnx
 from roadanomaly.segmenters.batch_norms import divergence, kept, mixing, norms_of
+from roadanomaly.training.fit_config import FitConfig
 from tests.contracts import toy
 from tests.contracts.tiny import network
 
@@ -34,6 +40,26 @@ def adapting(segmenter, **options) -> Model:
         detector.update(detector.look(segmenter, 0.2 * images(4)), None, "divergence")
         detector.finish("divergence")
     return model
+
+
+@pytest.mark.parametrize("name", ["atta", "views"])
+def test_a_head_that_was_not_given_is_asked_for_in_forms_that_work(name, tmp_path):
+    with pytest.raises(OptionError, match="needs the option `head`, which was not given") as found:
+        roadanomaly.detector(name)
+    run, detector = re.findall(r"`(--detector\.head[^`]+)`", str(found.value))
+    segmenter = roadanomaly.segmenter("espnetv2", scale=0.5).eval()
+    Model(segmenter, roadanomaly.detector("energy")).save(tmp_path)
+    parser = new_parser("fit", "", "")
+    parser.add_class_arguments(FitConfig, skip={"size"})
+    for form in (detector, run.replace("FOLDER", str(tmp_path))):
+        words = ["--data.name", "streets", "--detector.name", name, *shlex.split(form)]
+        spec = parse(parser, words).detector
+        assert type(DETECTORS.from_spec(spec).head.detector) is Energy
+
+
+def test_a_head_in_another_form_is_told_the_same():
+    with pytest.raises(OptionError, match=r"Got value: runs/a\. `head` is `{run: FOLDER}`"):
+        roadanomaly.detector("atta", head="runs/a")
 
 
 class ToyBare(toy.ToyNormed):
@@ -204,13 +230,13 @@ def test_options_out_of_range(options):
 def test_what_it_cannot_adapt_is_refused_with_the_reason():
     with pytest.raises(KindError, match=r"no layer that keeps any .*convolutional network"):
         Model(toy.ToySegmenter(), Atta(ENERGY))
-    with pytest.raises(KindError, match="ODIN asks for more"):
+    with pytest.raises(KindError, match="`odin` asks for more"):
         Atta({"detector": {"name": "odin"}})
     with pytest.raises(OptionError, match="atta: a head is"):
         Atta({"detektor": {}})
     with pytest.raises(KindError, match=r"one window after the other.*without `sliding`"):
         Model(network("sliding"), Atta(ENERGY, steps=0))
-    with pytest.raises(KindError, match=r"ToyBare has no parameters: set `steps: 0`"):
+    with pytest.raises(KindError, match=r"`ToyBare` has no parameters: set `steps: 0`"):
         Model(ToyBare(), Atta(ENERGY))
     Model(ToyBare(), Atta(ENERGY, steps=0))
 

@@ -129,7 +129,7 @@ def test_members_that_are_described_are_built(tmp_path):
 def test_other_classes_are_refused():
     told = {"segmenter": {"name": "espnetv2", "scale": 0.5}}
     detector = roadanomaly.detector("ensemble", members=[{}, told])
-    with pytest.raises(ClassesError, match="member 2 knows 19 classes and the model 3"):
+    with pytest.raises(ClassesError, match="member 2 has 19 classes and the model 3"):
         Model(network(0), detector)
 
 

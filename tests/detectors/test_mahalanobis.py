@@ -179,7 +179,7 @@ def test_no_class_at_all_is_an_error():
 def test_unfitted_and_unattached_it_says_so():
     for made in (detector(), Mahalanobis()):
         with pytest.raises(
-            NotFitted, match=r"Mahalanobis has learned nothing yet; .*roadanomaly fit"
+            NotFitted, match=r"`mahalanobis` has learned nothing yet; .*roadanomaly fit"
         ):
             made.score(segmentation(draw(1)[0]), torch.zeros(1))
 

@@ -214,13 +214,13 @@ def test_evidence_at_the_masks_own_stride_is_the_sum_over_queries(segmentation):
 
 @pytest.mark.parametrize("name", ["rba", "eam", "mask2anomaly", "maskomaly"])
 def test_a_mask_detector_refuses_a_network_with_logits(name):
-    with pytest.raises(KindError, match="reads masks, and ToySegmenter answers logits: give it a"):
+    with pytest.raises(KindError, match="reads masks, and `ToySegmenter` answers logits: give it"):
         Model(toy.ToySegmenter(), roadanomaly.detector(name))
 
 
 @pytest.mark.parametrize("name", ["energy", "max_logit", "densehybrid"])
 def test_a_logit_detector_refuses_evidence_that_would_mean_nothing(name):
-    with pytest.raises(KindError, match="reads logits, and ToyMasks answers evidence and masks"):
+    with pytest.raises(KindError, match="reads logits, and `ToyMasks` answers evidence and masks"):
         Model(toy.ToyMasks(), roadanomaly.detector(name))
 
 

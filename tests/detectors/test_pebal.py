@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 import roadanomaly
 from roadanomaly.detectors.hybrid.pebal import gambler_losses
-from roadanomaly.errors import OptionError
+from roadanomaly.errors import NotFitted, OptionError
 from roadanomaly.model import Model
 from roadanomaly.training.step import TrainingStep
 from roadanomaly.types import IGNORE, NEGATIVE, VOID
@@ -59,6 +60,36 @@ def test_negatives_learn_to_abstain():
     _, negatives = gambler_losses(known, abstention, torch.full((1, 1, 1), NEGATIVE))
     negatives.backward()
     assert abstention.grad.item() < 0
+
+
+def test_what_is_shown_is_what_the_loss_weighs():
+    """The loss of a negative is worked out again from the maps that are shown."""
+    model = Model(Two(), roadanomaly.detector("pebal"))
+    model.detector.ready = True
+    with torch.no_grad():
+        for one in model.networks.parameters():
+            one += torch.randn(one.shape, generator=torch.Generator().manual_seed(3))
+    image = toy.inliers(1, 0).image
+    with torch.inference_mode():
+        seen = model.segmenter(image, model.detector.needs)
+        whole = model.detector.explain(seen, image)
+        grid = tuple(seen.logits.shape[-2:])
+        seen = replace(seen, size=grid, padded=grid)
+        shown = model.detector.explain(seen, image)
+        label = torch.full((1, *grid), NEGATIVE)
+        terms = model.detector.loss(seen, replace(toy.inliers(1, 0), label=label))
+    assert {one.shape for one in whole.values()} == {(1, *image.shape[-2:])}
+    chance, price = shown["probability to abstain"], shown["price of abstaining"]
+    p = (1 - chance) * seen.logits.softmax(1)  # the known classes share what abstaining leaves
+    expected = -0.1 * (p + chance / price).log().mean().item()
+    assert terms["gambler_negatives"].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_is_not_trained_is_not_shown():
+    model = Model(Two(), roadanomaly.detector("pebal"))
+    image = toy.inliers(1, 0).image
+    with pytest.raises(NotFitted):
+        model.detector.explain(model.segmenter(image, model.detector.needs), image)
 
 
 @pytest.mark.parametrize("moves", ["last", "all"])

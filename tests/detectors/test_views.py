@@ -120,7 +120,7 @@ class Keeping(roadanomaly.Detector):
 
 def test_what_makes_no_sense_is_refused(monkeypatch, tmp_path):
     monkeypatch.setitem(roadanomaly.DETECTORS.entries, "keeping", f"{__name__}:Keeping")
-    with pytest.raises(KindError, match="Keeping twice"):
+    with pytest.raises(KindError, match="`keeping` twice"):
         Views({"detector": {"name": "keeping"}})
     with pytest.raises(OptionError, match="views: a head is"):
         Views({"name": "energy"})

@@ -65,9 +65,10 @@ class Drawn(ScoreSource):
         rng = np.random.default_rng(list(frame.id.encode()))
         truth = frame.truth.numpy()
         score = rng.normal(size=truth.shape) + self.size / 4 * (truth == 1)
-        classes = None
+        classes = {}
         if self.classes:
-            classes = rng.integers(0, len(self.classes), truth.shape).astype(np.uint8)
+            drawn = rng.integers(0, len(self.classes), truth.shape).astype(np.uint8)
+            classes = {"drawn": drawn}
         return FrameScores({"drawn": score.astype(self.dtype)}, {"drawn": 1.5}, classes)
 
 

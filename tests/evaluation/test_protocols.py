@@ -17,6 +17,7 @@ from roadanomaly.errors import DataError
 from roadanomaly.evaluation.evaluate import evaluate
 from roadanomaly.evaluation.job import Job
 from roadanomaly.evaluation.protocols import PROTOCOLS
+from roadanomaly.evaluation.sources import FrameScores
 from roadanomaly.metrics import score_frames
 from roadanomaly.metrics.component import label_components
 from roadanomaly.metrics.instance import Instances, PredictedInstance
@@ -104,9 +105,28 @@ def test_means_over_images_stand_beside_the_pooled_numbers(name, tmp_path):
     assert found.extra["per image"]["ap"] == pytest.approx(np.mean(values), abs=1e-12)
 
 
-def test_open_miou_takes_each_threshold_from_the_other_town(tmp_path):
+class Pair(Drawn):
+    """A second detector beside the drawn one, of the same scores and the next class."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.supervision, self.calibrations = {"drawn": "none", "next": "none"}, {}
+
+    def score(self, frame):
+        first = super().score(frame)
+        second = ((first.classes["drawn"] + 1) % len(self.classes)).astype(np.uint8)
+        return FrameScores(
+            dict.fromkeys(self.supervision, first.scores["drawn"]),
+            dict.fromkeys(self.supervision, 1.5),
+            {"drawn": first.classes["drawn"], "next": second},
+        )
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_open_miou_takes_each_threshold_from_the_other_town(place, tmp_path):
     frames = opened("streethazards", tmp_path)
-    found, source = evaluated("streethazards", frames, Drawn(classes=frames.classes, size=12))
+    source = Pair(classes=frames.classes, size=12)
+    found = evaluate(Job(source, frames, PROTOCOLS["streethazards"]))[place]
     towns = {
         town: [(f, source.score(f)) for f in frames if f.id.startswith(town)]
         for town in ("t5_", "t6_")
@@ -119,7 +139,9 @@ def test_open_miou_takes_each_threshold_from_the_other_town(tmp_path):
             positives.append(score[truth == 1])
         counted = OpenSet(frames.classes, threshold_at_tpr(np.concatenate(positives)))
         for frame, scored in towns[town]:
-            counted.update(scored.classes, scored.scores["drawn"], frame.label.numpy())
+            counted.update(
+                scored.classes[found.detector], scored.scores["drawn"], frame.label.numpy()
+            )
         means.append(counted.compute().open_miou)
         weights.append(len(towns[town]))
     expected = np.average(means, weights=weights)

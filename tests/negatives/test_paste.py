@@ -187,6 +187,18 @@ def test_small_cutouts_are_not_blown_up(tmp_path):
     assert max(patch.alpha.shape) == round(GROWTH * 30)
 
 
+def test_two_sources_of_one_folder_say_once_what_is_left_out(tmp_path, caplog):
+    root = tiny.yolo(tmp_path / "objects", images=6)
+    (root / "images/train/000.jpg").unlink()
+    for part in ("train", "held_out", "all"):
+        Paste(root=str(root), part=part, held_out=0.4)
+    said = "cut-outs of objects left out: 1 x label without image (000.jpg)"
+    assert [record.getMessage() for record in caplog.records] == [said]
+    (root / "images/train/001.jpg").unlink()
+    Paste(root=str(root))
+    assert caplog.records[-1].getMessage() == said.replace("1 x", "2 x")
+
+
 def test_image_that_breaks_later_is_skipped(tmp_path, caplog):
     source = Paste(str(tiny.yolo(tmp_path, images=2)))
     source.entries[0].image.write_bytes(b"")

@@ -167,7 +167,7 @@ def test_what_cannot_be_is_refused(saved, tmp_path, monkeypatch):
     transformers.SegformerConfig().save_pretrained(tmp_path)
     with pytest.raises(OptionError, match="is a segformer"):
         model_with(tmp_path)
-    with pytest.raises(UserError, match="SegmentMean computes what no graph can say"):
+    with pytest.raises(UserError, match="the refiner `segments` computes what no graph can say"):
         write_onnx(model_with(saved), (24, 32), tmp_path / "a.onnx")
 
     refiner = REFINERS.build("segments", {"by": "sam", "model": str(saved)})

@@ -180,10 +180,10 @@ def test_what_cannot_be_is_refused(frames, tmp_path):
 def test_a_training_and_an_adaptation_refuse_them(frames, tmp_path):
     model = model_with(tmp_path)
     parts = Parts(frames, None, SimpleNamespace(frames=frames), model)
-    with pytest.raises(OptionError, match="train: the refiner SegmentMean"):
+    with pytest.raises(OptionError, match="train: the refiner `segments` reads"):
         _check(parts)
     named = ("train_data", "negatives", "val_data", "val_negatives", "world")
     config = AdaptConfig(model="run", out="", **{key: {"name": "any"} for key in named})
-    with pytest.raises(OptionError, match="adapt: the refiner SegmentMean"):
+    with pytest.raises(OptionError, match="adapt: the refiner `segments` reads"):
         prepare_model(model, config)
     refuse_ids([REFINERS.build("segments")], "train")

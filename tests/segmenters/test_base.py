@@ -37,7 +37,7 @@ def test_a_network_that_names_no_map_refuses_to_classify():
         classified = None
         classify = Segmenter.classify
 
-    with pytest.raises(FeatureError, match=r"Bare has no classifier .* one map"):
+    with pytest.raises(FeatureError, match=r"`Bare` has no classifier .* one map"):
         Bare().classify(torch.zeros(1, 4, 2, 2))
     with pytest.raises(FeatureError, match="it answers masks"):
         toy.ToyMasks().classify(torch.zeros(1, 4, 2, 2))

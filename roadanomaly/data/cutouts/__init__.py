@@ -30,6 +30,16 @@ LAYOUTS = (
 
 
 def open_cutouts(root: Path, layout: str = "auto", objects: str = "components") -> CutoutReader:
+    """List the objects of a folder, and warn of what was left out.
+
+    Arguments and errors are those of `read_cutouts`.
+    """
+    reader = read_cutouts(root, layout, objects)
+    reader.report()
+    return reader
+
+
+def read_cutouts(root: Path, layout: str = "auto", objects: str = "components") -> CutoutReader:
     """List the objects of a folder.
 
     Args:
@@ -53,9 +63,7 @@ def open_cutouts(root: Path, layout: str = "auto", objects: str = "components") 
     if layout == "auto":
         layout = guess(root)
     by_objects = layout == IndexMaskCutouts.format
-    reader = IndexMaskCutouts(root, objects) if by_objects else READERS[layout](root)
-    reader.report()
-    return reader
+    return IndexMaskCutouts(root, objects) if by_objects else READERS[layout](root)
 
 
 def guess(root: Path) -> str:
@@ -71,4 +79,4 @@ def guess(root: Path) -> str:
     raise DataError(msg)
 
 
-__all__ = ["READERS", "Cutout", "CutoutReader", "Entry", "open_cutouts"]
+__all__ = ["READERS", "Cutout", "CutoutReader", "Entry", "open_cutouts", "read_cutouts"]

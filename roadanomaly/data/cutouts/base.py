@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -17,6 +18,9 @@ from roadanomaly.errors import DataError
 
 FINER = 4
 """Sub-pixels a side with which polygons are filled."""
+
+LOST = frozenset({"label without image", "truncated image", "unreadable annotation"})
+"""Reasons to leave something out that say a file is missing or broken."""
 
 log = logging.getLogger(__name__)
 
@@ -125,13 +129,26 @@ class CutoutReader(ABC):
         self._examples.setdefault(reason, f"{path.name}: {which}" if which else path.name)
 
     def report(self) -> None:
-        """Log one warning that says what was left out, if anything was."""
+        """Log what was left out, if anything was; once, however many sources open the folder."""
         if self.skipped:
-            log.warning("cut-outs of %s left out: %s", self.root.name, self.left_out())
+            _warn_once(self.root.absolute(), self.left_out())
 
-    def left_out(self) -> str:
-        """Return what was left out, how often, and the first of each."""
-        return ", ".join(f"{n} x {why} ({self._examples[why]})" for why, n in self.skipped.items())
+    def left_out(self, reasons: Collection[str] | None = None) -> str:
+        """Return what was left out, how often, and the first of each.
+
+        Args:
+            reasons: those that are asked for; None asks for all.
+        """
+        return ", ".join(
+            f"{count} x {why} ({self._examples[why]})"
+            for why, count in self.skipped.items()
+            if reasons is None or why in reasons
+        )
+
+
+@cache
+def _warn_once(root: Path, left_out: str) -> None:
+    log.warning("cut-outs of %s left out: %s", root.name, left_out)
 
 
 def crop(colour: np.ndarray, alpha: np.ndarray) -> Cutout | None:

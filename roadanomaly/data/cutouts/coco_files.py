@@ -40,6 +40,9 @@ def read_annotations(path: Path) -> dict[str, list[Any]]:
     Raises:
         DataError: it cannot be read or has another form.
     """
+    if not path.is_file():
+        msg = f"the annotation file {path} is missing; unpack it there, or download it again."
+        raise DataError(msg)
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
         found = {part: content[part] for part in PARTS}

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from roadanomaly.data.class_names import difference
 from roadanomaly.detectors.base import Ask, Detector
 from roadanomaly.detectors.confidence.disagreement import (
     MEASURES,
@@ -17,7 +18,7 @@ from roadanomaly.detectors.confidence.disagreement import (
 )
 from roadanomaly.detectors.confidence.member import read_member
 from roadanomaly.detectors.supervision import foremost
-from roadanomaly.errors import ClassesError, OptionError, nearest
+from roadanomaly.errors import ClassesError, OptionError, make_all, nearest
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Segmentation
 
@@ -34,8 +35,9 @@ class Ensemble(Detector):
     Args:
         members: one or more, each `{run: FOLDER}`, a saved model with its weights; or
             `{segmenter: {name: ..., option: ...}, detector: {...}}`, a network by its description.
-            The first is the model's own segmenter: give its run, or leave `segmenter` out. The
-            weights become part of this detector: the folders are not needed afterwards.
+            The first is the model's own segmenter: give its run, or leave `segmenter` out. On the
+            command line `--detector.members '[{run: A}, {run: B}]'`. The weights become part of
+            this detector: the folders are not needed afterwards.
         score_by: `entropy` of the mean distribution; `mutual_information`, what of it is
             disagreement; `variance` of the class probabilities, summed over the classes; `scores`,
             the mean of the members' scores.
@@ -76,10 +78,10 @@ class Ensemble(Detector):
         self.score_by = score_by
         self.detector = None if detector is None else dict(detector)
         scored = score_by == "scores"
-        self.members = [
-            read_member(one, self.detector, first=not number, scored=scored)
-            for number, one in enumerate(members)
-        ]
+        self.members = make_all(
+            lambda n: read_member(members[n], self.detector, first=not n, scored=scored),
+            range(len(members)),
+        )
         asked: list[Ask] = ["passes"]
         for one in self.members:
             asked += one.head.detector.asks if one.head else ()
@@ -109,12 +111,9 @@ class Ensemble(Detector):
         super().check_kind(segmenter)
         for number, one in enumerate(self.members, 1):
             own = one.segmenter or segmenter
-            if own.classes != segmenter.classes:
-                msg = (
-                    f"ensemble: member {number} knows {len(own.classes)} classes and the model "
-                    f"{len(segmenter.classes)}, or their names differ, and their means need equal "
-                    f"ones. First of each: {own.classes[:3]} and {segmenter.classes[:3]}."
-                )
+            who = f"ensemble: member {number}"
+            if differs := difference(who, own.classes, "the model", segmenter.classes):
+                msg = f"{differs}. Members are averaged class by class: take networks of the same."
                 raise ClassesError(msg)
             if one.head is not None:
                 one.head.detector.check_kind(own)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.confidence.disagreement import (
     Disagreement,
@@ -98,7 +99,7 @@ class MCDropout(Detector):
         super().check_kind(segmenter)
         if self.at == "network" and not any(_dropouts(segmenter)):
             msg = (
-                f"mc_dropout turns on the dropout of a network, and {type(segmenter).__name__} has "
+                f"mc_dropout turns on the dropout of a network, and `{called(segmenter)}` has "
                 "no dropout layer with a rate above 0: take one that was trained with dropout, or "
                 "add some with `at: classifier`."
             )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors.base import Detector
 from roadanomaly.errors import KindError, OptionError, nearest
 from roadanomaly.segmenters.base import Segmenter
@@ -73,7 +74,7 @@ class ODIN(Detector):
         if not segmenter.trainable:
             msg = (
                 f"odin steps the image along a gradient, and none passes through "
-                f"{type(segmenter).__name__}: take the network it was made from, or msp."
+                f"`{called(segmenter)}`: take the network it was made from, or msp."
             )
             raise KindError(msg)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors.density.layer_density import LayerDensity, VectorDensity
 from roadanomaly.detectors.density.layered import LayeredDensity, LayerOptions
 from roadanomaly.detectors.feature_source import joined
@@ -99,7 +100,7 @@ class DifferNet(LayeredDensity):
         if self.source.encoder is None and not segmenter.trainable:
             msg = (
                 "differnet takes gradients of the image, and none passes through "
-                f"{type(segmenter).__name__}: give an `encoder`, or take fastflow."
+                f"`{called(segmenter)}`: give an `encoder`, or take fastflow."
             )
             raise KindError(msg)
 

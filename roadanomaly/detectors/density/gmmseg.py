@@ -58,6 +58,7 @@ class GMMSeg(Detector):
     kind = "fit"
     fit_passes = (Pass("vectors"),)
     accepts = ("logits", "evidence")
+    reads_classes = True
     asks = ("answer",)
     paper = "Liang et al., GMMSeg: Gaussian Mixture based Generative Semantic Segmentation " + (
         "Models, NeurIPS 2022"

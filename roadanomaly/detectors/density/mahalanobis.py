@@ -35,6 +35,7 @@ class Mahalanobis(Detector):
     kind = "fit"
     fit_passes = (Pass("fit"),)
     accepts = ("logits", "evidence")
+    reads_classes = True
     paper = "Lee et al., A Simple Unified Framework for Detecting OOD Samples, NeurIPS 2018"
 
     count: Tensor

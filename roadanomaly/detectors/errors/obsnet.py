@@ -8,6 +8,7 @@ from typing import Any, Literal
 from torch import Tensor
 from torch.nn import functional
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.errors.observer import Observer
 from roadanomaly.detectors.losses import masked_mean
@@ -106,7 +107,7 @@ class ObsNet(Detector):
         names = self.features or tuple({one.stride: name for name, one in known.items()}.values())
         if not names:
             msg = (
-                f"obsnet watches a segmenter's feature maps, and {type(segmenter).__name__} offers "
+                f"obsnet watches a segmenter's feature maps, and `{called(segmenter)}` offers "
                 "none: take a network with features, or a detector that reads its answers alone."
             )
             raise FeatureError(msg)

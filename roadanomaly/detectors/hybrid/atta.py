@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors.base import Detector, Pass
 from roadanomaly.detectors.hybrid.self_training import odds_of, self_training_loss
 from roadanomaly.detectors.saved_head import head_of
@@ -36,9 +37,10 @@ class Atta(Detector):
     makes them surely ordinary or surely strange.
 
     Args:
-        head: `{run: FOLDER}`, the head of a saved model with its weights; or `{detector: {name:
-            ..., option: ...}, refiners: [...]}`, one that needs no preparation. The weights become
-            part of this detector: the folder is not needed afterwards.
+        head: `{run: FOLDER}`, the head of a saved model with its weights, on the command line
+            `--detector.head.run FOLDER`; or `{detector: {name: ..., option: ...}, refiners:
+            [...]}`, one that needs no preparation: `--detector.head '{detector: {name: energy}}'`.
+            The weights become part of this detector: the folder is not needed afterwards.
         threshold: standard deviations beyond the training domain's at which `p` is a half.
         slope: of `p` in these.
         steps: of the last layer; 0 leaves it, and BatchNorm alone adapts.
@@ -92,7 +94,7 @@ class Atta(Detector):
         if not self.head.shares_pass or "logits" not in inner.accepts:
             msg = (
                 f"atta adapts a network with logits for a head that reads one plain pass of it, "
-                f"and {type(inner).__name__} asks for more or reads other things: take another."
+                f"and `{called(inner)}` asks for more or reads other things: take another."
             )
             raise KindError(msg)
         self.region = inner.region  # type: ignore[misc]
@@ -129,7 +131,7 @@ class Atta(Detector):
         """
         super().check_kind(segmenter)
         self.head.detector.check_kind(segmenter)
-        name = type(segmenter).__name__
+        name = f"`{called(segmenter)}`"
         if any(isinstance(one, SlidingSegmenter) for one in segmenter.modules()):
             msg = (
                 "atta fits BatchNorm statistics to a whole frame, and the segmenter `sliding` "

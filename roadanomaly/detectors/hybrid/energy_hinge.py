@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors.base import Detector, Pass
 from roadanomaly.detectors.feature_bank import FeatureBank
 from roadanomaly.detectors.losses import at_least_single, masked_mean
@@ -71,7 +72,7 @@ class EnergyHinge(Detector):
         weight: float,
         moves: str,
     ) -> None:
-        part = type(self).__name__
+        part = called(self)
         check_margins(part, margins)
         if len(quantiles) != 2 or not 0 <= quantiles[0] <= quantiles[1] <= 1:
             msg = f"{part}: `quantiles` are two of 0..1, the lower first, not {list(quantiles)}."
@@ -127,7 +128,7 @@ class EnergyHinge(Detector):
         del name
         if not len(self.bank):
             msg = (
-                f"{type(self).__name__}: no pixel of the training frames is labelled as an inlier, "
+                f"{called(self)}: no pixel of the training frames is labelled as an inlier, "
                 "and the margins are quantiles of their energies; give labelled frames, or "
                 "`margins`."
             )

@@ -100,14 +100,40 @@ class Pebal(EnergyHinge):
         """Return the gambler's loss of known pixels and of negatives, and the energy hinge."""
         self.ready = True
         label = labels_at(batch.label, segmentation)
-        known = at_least_single(segmentation.logits)
-        abstention = at_logits(self.head(segmentation.features[self.read]), segmentation)
-        inliers, negatives = gambler_losses(known, abstention.to(known.dtype), label)
+        known, abstention = self._logits(segmentation)
+        inliers, negatives = gambler_losses(known, abstention, label)
         return {
             "gambler": inliers,
             "gambler_negatives": self.negatives * negatives,
             **self.hinge(segmentation, label),
         }
+
+    def _logits(self, segmentation: Segmentation) -> tuple[Tensor, Tensor]:
+        """Return the known classes' logits, `(B, K, h, w)`, and that to abstain, `(B, 1, h, w)`."""
+        known = at_least_single(segmentation.logits)
+        abstention = at_logits(self.head(segmentation.features[self.read]), segmentation)
+        return known, abstention.to(known.dtype)
+
+    def explain(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
+        """Return the probability of the class to abstain by, and the reward that it is weighed by.
+
+        The score rests on neither: both show how the loss divided the image while it was learned.
+        """
+        del image
+        self.require()
+        known, abstention = self._logits(segmentation)
+        chance = torch.cat([known, abstention], 1).softmax(1)[:, -1]
+        maps = {"probability to abstain": chance, "price of abstaining": reward_of(known)}
+        return {title: segmentation.to_image(one) for title, one in maps.items()}
+
+
+def reward_of(known: Tensor) -> Tensor:
+    """Return what abstaining is divided by, `(B, h, w)`: the smoothed square of the energy.
+
+    Args:
+        known: `(B, K, h, w)` logits of the known classes.
+    """
+    return gaussian_mean(known.logsumexp(1).square(), WINDOW, SIGMA).clamp_min(LEAST_REWARD)
 
 
 def gambler_losses(known: Tensor, abstention: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,8 +145,7 @@ def gambler_losses(known: Tensor, abstention: Tensor, label: Tensor) -> tuple[Te
         label: `(B, h, w)` int64.
     """
     log_p = torch.cat([known, abstention], 1).log_softmax(1)
-    reward = gaussian_mean(known.logsumexp(1).square(), WINDOW, SIGMA).clamp_min(LEAST_REWARD)
-    spared = (log_p[:, -1] - reward.log())[:, None]
+    spared = (log_p[:, -1] - reward_of(known).log())[:, None]
     won = torch.logaddexp(log_p[:, :-1], spared)
     has_class = is_known(label)
     own = won.gather(1, label.masked_fill(~has_class, 0)[:, None])[:, 0]

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.grid import at_logits
 from roadanomaly.detectors.hybrid.contrast import PixelContrast
@@ -102,7 +103,7 @@ class RPL(Detector):
         last_map(segmenter)
         if not segmenter.trainable:
             msg = (
-                f"rpl learns through the last layer, and {type(segmenter).__name__} passes no "
+                f"rpl learns through the last layer, and `{called(segmenter)}` passes no "
                 "gradients: take the network that it was made from."
             )
             raise KindError(msg)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors.base import Detector
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.segmenters.base import Segmenter
@@ -37,7 +38,7 @@ class MaskTuning(Detector):
 
     def __init__(self, moves: Moves, rejects: bool = True) -> None:
         if moves not in MOVES:
-            name = type(self).__name__.lower()
+            name = called(self)
             msg = f"{name}: `moves` {moves!r} is unknown; {nearest(moves, MOVES)}"
             raise OptionError(msg)
         super().__init__()

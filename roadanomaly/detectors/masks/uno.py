@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors.masks.fine_tuning import MaskTuning, Moves
 from roadanomaly.errors import KindError, OptionError
 from roadanomaly.segmenters.base import Segmenter
@@ -65,7 +66,7 @@ class Uno(MaskTuning):
         super().check_kind(segmenter)
         if not segmenter.query_width:
             msg = (
-                f"uno: {type(segmenter).__name__} does not tell what it names its masks' classes "
+                f"uno: `{called(segmenter)}` does not tell what it names its masks' classes "
                 "from, so none can be added: take `transformers` with Mask2Former or EoMT."
             )
             raise KindError(msg)

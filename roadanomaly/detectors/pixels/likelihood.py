@@ -13,7 +13,7 @@ from torch.nn import functional
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.detectors.pixels.cell_density import CellDensity
 from roadanomaly.detectors.pixels.cells import Cells
-from roadanomaly.errors import OptionError
+from roadanomaly.errors import Mistakes, OptionError
 from roadanomaly.flows import FLOWS, ImageFlow
 from roadanomaly.flows.image_flow import LEVELS
 from roadanomaly.flows.store import load_flow
@@ -76,9 +76,13 @@ class Likelihood(CellDensity):
             raise OptionError(msg)
         self.last_scale, self.outlier, self.temperature = last_scale, outlier, temperature
         self.supervision = "negatives" if outlier else "none"  # type: ignore[misc]
-        self.flow = _built("flow", flow or {"name": "glow"}, cell)
+        mistakes = Mistakes()
+        with mistakes.noted():
+            self.flow = _built("flow", flow or {"name": "glow"}, cell)
+        with mistakes.noted():
+            self.general = None if general is None else _built("general", general, cell)
+        mistakes.refuse()
         self.stride = self.flow.stride
-        self.general = None if general is None else _built("general", general, cell)
         if self.general is not None:
             self.general.requires_grad_(False).eval()
 

@@ -16,7 +16,7 @@ from roadanomaly.detectors.resynthesis.network import DiscrepancyNetwork
 from roadanomaly.detectors.resynthesis.sizes import in_tiles, proportioned, resize_image
 from roadanomaly.encoders import ENCODERS, Encoder
 from roadanomaly.encoders.base import SMALLEST
-from roadanomaly.errors import OptionError
+from roadanomaly.errors import Mistakes, OptionError
 from roadanomaly.generators import GENERATORS, Generator
 from roadanomaly.generators.base import one_hot, resize_labels
 from roadanomaly.generators.store import load_generator
@@ -123,10 +123,14 @@ class ResynthesisDetector(Detector):
         super().__init__()
         plan.check(self.name)
         self.plan = plan
-        self.generator: Generator = (
-            load_generator(plan.start) if plan.start else GENERATORS.from_spec(plan.generator)
-        )
-        self.encoder: Encoder = ENCODERS.from_spec(plan.encoder)
+        mistakes = Mistakes()
+        with mistakes.noted():
+            self.generator: Generator = (
+                load_generator(plan.start) if plan.start else GENERATORS.from_spec(plan.generator)
+            )
+        with mistakes.noted():
+            self.encoder: Encoder = ENCODERS.from_spec(plan.encoder)
+        mistakes.refuse()
         self.generator.requires_grad_(False)
         self.encoder.requires_grad_(False)
         if plan.train_encoder:

@@ -23,7 +23,7 @@ from roadanomaly.detectors.resynthesis.uncertainty import (
     softmax_entropy,
 )
 from roadanomaly.encoders import ENCODERS, PACKAGED, Encoder
-from roadanomaly.errors import OptionError
+from roadanomaly.errors import Mistakes, OptionError
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Segmentation
 
@@ -80,18 +80,23 @@ class SynBoost(ResynthesisDetector):
         entropy_weight: float = 0.25,
         tile: int = 0,
     ) -> None:
-        super().__init__(
-            ResynthesisOptions(
-                generator, start, generator_size, encoder, train_encoder, size, width, tile
+        if perceptual is None and train_encoder:
+            perceptual = encoder
+        mistakes = Mistakes()
+        with mistakes.noted():
+            super().__init__(
+                ResynthesisOptions(
+                    generator, start, generator_size, encoder, train_encoder, size, width, tile
+                )
             )
-        )
+        with mistakes.noted():
+            own = ENCODERS.from_spec(perceptual) if perceptual else None
+        mistakes.refuse()
         if not 0 <= entropy_weight <= 1:
             msg = f"synboost: `entropy_weight` must lie in 0..1, not {entropy_weight}."
             raise OptionError(msg)
         self.entropy_weight = entropy_weight
-        if perceptual is None and train_encoder:
-            perceptual = encoder
-        self.perceptual: Encoder | None = ENCODERS.from_spec(perceptual) if perceptual else None
+        self.perceptual: Encoder | None = own
         if self.perceptual is not None:
             self.perceptual.requires_grad_(False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -26,6 +27,7 @@ METRICS = (
 
 SET = Column("set", "set", "text")
 DETECTOR = Column("detector", "detector", "text")
+FRAMES = Column("frames", "frames", "text")
 EXACT_AP = Column("ap_exact", "AP exact", "percent", "higher")
 TIME = Column("ms", "ms/frame", "milliseconds")
 LEARNED = Column("learned_from", "learned from", "text")
@@ -97,13 +99,27 @@ def results_table(findings: Sequence[Findings], mode: Mode | None = None) -> Tab
 
     Args:
         findings: of an evaluation.
-        mode: whose numbers; None for the main ones, with the exact AP beside.
+        mode: whose numbers; None for the main ones, with the exact AP beside. Where a split was
+            scored in part, a column says how many of its frames were.
     """
     extra = () if mode else (EXACT_AP,)
-    columns = (SET, DETECTOR, METRICS[0], *extra, *METRICS[1:], TIME, LEARNED)
+    parts = partly_scored(findings)
+    last = (LEARNED, FRAMES) if parts else (LEARNED,)
+    columns = (SET, DETECTOR, METRICS[0], *extra, *METRICS[1:], TIME, *last)
     rows = tuple(_result(found, mode, columns) for found in findings)
     best = find_best(columns, rows, [found.set for found in findings])
-    return Table(columns, rows, best, tuple(mixed_supervision(findings)))
+    return Table(columns, rows, best, (*parts, *mixed_supervision(findings)))
+
+
+def partly_scored(findings: Sequence[Findings]) -> list[str]:
+    """Say, once a set, where numbers are of a part of a split."""
+    firsts = {found.set: found for found in reversed(findings)}
+    return [
+        f"{name}: {firsts[name].frames} of the split's {firsts[name].listed} frames were scored; "
+        "the numbers cannot be compared with those of the whole split."
+        for name in dict.fromkeys(found.set for found in findings)
+        if firsts[name].frames != firsts[name].listed
+    ]
 
 
 def _result(found: Findings, mode: Mode | None, columns: tuple[Column, ...]) -> Row:
@@ -111,6 +127,7 @@ def _result(found: Findings, mode: Mode | None, columns: tuple[Column, ...]) -> 
     row: dict[str, Cell] = {metric.key: number(numbers, metric.key) for metric in METRICS}
     row |= {
         "set": found.set,
+        "frames": f"{found.frames} of {found.listed}",
         "detector": found.detector,
         "ap_exact": number(found.exact, "ap"),
         "ms": median_ms(found),
@@ -184,8 +201,8 @@ def extra_tables(findings: Sequence[Findings]) -> dict[str, Table]:
     """Return the further numbers, a table for each of their groups.
 
     A fraction is shown in percent; a whole number as a count; what a key calls a threshold, or
-    lies outside 0..1, as it is. What is the same of all detectors of a set, as the classes of the
-    one network are, is one row.
+    lies outside 0..1, as it is. What is the same of all detectors of a set is one row, as the
+    classes of those that read one pass of one network; a detector that changes them has its own.
     """
     groups: dict[str, dict[str, Kind]] = {}
     for found in findings:
@@ -215,12 +232,15 @@ def _extra(findings: Sequence[Findings], group: str, kinds: dict[str, Kind]) -> 
         if group in found.extra:
             numbers = (number(found.extra[group], key) for key in kinds)
             of_sets.setdefault(found.set, []).append((found.set, found.detector, *numbers))
-    rows = [row for some in of_sets.values() for row in _once(some)]
+    rivals = Counter(found.set for found in findings)
+    rows = [row for name, some in of_sets.items() for row in _once(some, rivals[name])]
     return Table((SET, DETECTOR, *columns), tuple(rows))
 
 
-def _once(rows: list[Row]) -> list[Row]:
-    """Return one row of all detectors where all say the same, else the rows."""
+def _once(rows: list[Row], detectors: int) -> list[Row]:
+    """Return one row of all detectors of a set where all say the same, else the rows."""
     numbers = np.array([row[2:] for row in rows], float)
-    same = len(rows) > 1 and np.array_equal(numbers, numbers[:1].repeat(len(rows), 0), True)
+    same = len(rows) == detectors > 1 and np.array_equal(
+        numbers, numbers[:1].repeat(len(rows), 0), True
+    )
     return [(rows[0][0], "all", *rows[0][2:])] if same else rows
