@@ -23,6 +23,7 @@ PRELOADED = (
     "roadanomaly.data.streets",
     "roadanomaly.segmenters.espnetv2",
     "roadanomaly.training.loop",
+    "tests.drawn_before",
 )
 PATIENCE_S = 300
 

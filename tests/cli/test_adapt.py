@@ -12,11 +12,13 @@ from roadanomaly.data.images import write_image
 from roadanomaly.data.streets import Streets
 
 
-@pytest.fixture
-def drive(tmp_path):
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory):
+    """Twelve frames of a folder that tests only read."""
+    folder = tmp_path_factory.mktemp("drive")
     for frame in Streets("val", count=12, height=48, width=64):
-        write_image(tmp_path / "drive" / f"{frame.id}.png", frame.image.permute(1, 2, 0).numpy())
-    return tmp_path / "drive"
+        write_image(folder / f"{frame.id}.png", frame.image.permute(1, 2, 0).numpy())
+    return folder
 
 
 @pytest.mark.slow

@@ -43,13 +43,32 @@ def toy():
 
 @pytest.fixture(scope="module")
 def brief_espnetv2():
-    """An ESPNetv2 without what repeats: one unit a level, and sizes that the first pyramid has."""
+    """An ESPNetv2 without what repeats: one unit, and each size of a pyramid in one of the four."""
     model = small_model()
     network = model.segmenter
-    network.units3, network.units4 = network.units3[:1], network.units4[:1]
-    for pyramid in network.pyramids[1:-1]:
-        pyramid.sizes = pyramid.sizes[2:3]
-    network.pyramids[-1].sizes = network.pyramids[-1].sizes[1::3]
+    network.units3, network.units4 = network.units3[:1], torch.nn.Sequential()
+    kept = ((2.0, 0.5), (1.0,), (1.0,), (1.5, 0.1))
+    for pyramid, scales in zip(network.pyramids, kept, strict=True):
+        pyramid.sizes = torch.nn.ModuleList(one for one in pyramid.sizes if one.scale in scales)
+    return calibrated(model)
+
+
+def brief_torchvision():
+    """A DeepLabV3 on MobileNetV3 without most of the blocks that keep channels and size."""
+    model = small_model("energy", "torchvision")
+    backbone = model.segmenter.network.backbone
+    keeping = [name for name, one in backbone.items() if getattr(one, "use_res_connect", False)]
+    for name in keeping[1:-1]:
+        del backbone[name]
+    return calibrated(model)
+
+
+def brief_smp():
+    """A U-Net on ResNet-18, of which each level keeps one block."""
+    model = small_model("energy", "smp")
+    encoder = model.segmenter.network.encoder
+    for level in ("layer1", "layer2", "layer3", "layer4"):
+        setattr(encoder, level, getattr(encoder, level)[:1])
     return calibrated(model)
 
 
@@ -78,9 +97,9 @@ def test_espnetv2_pools_to_its_own_sizes_at_every_size(to, brief_espnetv2, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["torchvision", "smp"])
-def test_other_networks_are_dynamic_too(name, tmp_path):
-    model = small_model("energy", name)
+@pytest.mark.parametrize("brief", [brief_torchvision, brief_smp])
+def test_other_networks_are_dynamic_too(brief, tmp_path):
+    model = brief()
     assert written(model, "onnx", tmp_path)["dynamic"] == {"least": 64}
     assert_equal_to_eager(model, tmp_path, ((96, 128), (160, 70)))
 

@@ -15,19 +15,25 @@ from roadanomaly.runtimes.ready import Choice, Opened, prepare
 from tests.runtimes.models import SIZE, eager, street_frames, toy_model
 
 
+@pytest.fixture(scope="module")
+def toy():
+    return toy_model("energy")
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_onnx")
 @pytest.mark.parametrize("to", ["onnx", "openvino", "torchscript"])
-def test_export_opens_again_and_scores_the_same(to, tmp_path):
+def test_export_opens_again_and_scores_the_same(to, toy, tmp_path):
     pytest.importorskip({"onnx": "onnxruntime", "openvino": "openvino"}.get(to, "torch"))
-    model, frames = toy_model("energy"), street_frames()
-    (parity,) = export(model, to, SIZE, tmp_path / "out", street_frames, "streets")
+    frames = street_frames()
+    (parity,) = export(toy, to, SIZE, tmp_path / "out", street_frames, "streets")
     written = json.loads((tmp_path / "out" / "parity.json").read_text())
     assert written == parity.as_dict()
     assert written["passed"]
     assert written["rank_correlation"] > 0.9999
     opened = Opened(tmp_path / "out")
     found = opened.runtime(SIZE)(frames[0][0])
-    np.testing.assert_allclose(found.score, eager(model, frames[0][0])[0], atol=1e-4)
+    np.testing.assert_allclose(found.score, eager(toy, frames[0][0])[0], atol=1e-4)
     with pytest.raises(OptionError, match="give --size 128x96"):
         opened.runtime((64, 64))
 
@@ -146,7 +152,7 @@ def test_what_stops_an_exporter_is_told_in_one_plain_line(layer, reason, tmp_pat
     with pytest.raises(UserError) as refused:
         write_onnx(model, SIZE, tmp_path / "graph.onnx")
     said = str(refused.value)
-    assert said.startswith(f"Energy on ToySegmenter cannot be written as ONNX: {reason}")
+    assert said.startswith(f"`energy` on `ToySegmenter` cannot be written as ONNX: {reason}")
     assert said.isprintable()
     assert capfd.readouterr() == ("", "")
 
@@ -170,10 +176,11 @@ def test_int8_needs_frames(tmp_path):
 
 
 @pytest.mark.slow
-def test_int8_is_compared_like_the_rest(tmp_path):
+@pytest.mark.usefixtures("one_onnx")
+def test_int8_is_compared_like_the_rest(toy, tmp_path):
     pytest.importorskip("nncf")
     (parity,) = export(
-        toy_model("energy"),
+        toy,
         "openvino",
         SIZE,
         tmp_path / "x",
