@@ -16,17 +16,12 @@ from __future__ import annotations
 import argparse
 
 import torch
-import yaml
+from given_frames import add_frames, frames_of
 from torch import Tensor
 
-from roadanomaly.data import DATASETS
 from roadanomaly.data.base import FrameSet
-from roadanomaly.data.derived import Resized
 from roadanomaly.data.stack import stack
-from roadanomaly.data.subset import Subset
 from roadanomaly.model import Model, load
-from roadanomaly.negatives import NEGATIVES
-from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.types import NEGATIVE, is_known
 
 
@@ -60,18 +55,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", help="a model whose segmenter answers with logits")
-    parser.add_argument("--data", type=yaml.safe_load, required=True, help="labelled frames")
-    parser.add_argument("--negatives", type=yaml.safe_load, help="put into the frames")
-    parser.add_argument("--size", type=int, nargs=2, help="height and width of the frames")
-    parser.add_argument("--frames", type=int, help="so many, evenly spaced; default all")
+    add_frames(parser)
     given = parser.parse_args()
-    frames = DATASETS.from_spec(given.data)
-    if given.size:
-        frames = Resized(frames, tuple(given.size))
-    if given.negatives:
-        frames = MixedFrames(frames, NEGATIVES.from_spec(given.negatives))
-    if given.frames:
-        frames = Subset(frames, given.frames)
+    frames = frames_of(given)
     model = load(given.run).eval()
     found = count(model, frames)
     anomaly, known = (found[name] / found[name].sum().clamp_min(1) for name in ("anomaly", "known"))

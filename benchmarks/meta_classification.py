@@ -15,15 +15,11 @@ import argparse
 
 import numpy as np
 import torch
-import yaml
+from given_frames import add_frames, frames_of
 
-from roadanomaly.data import DATASETS
 from roadanomaly.data.base import FrameSet
-from roadanomaly.data.derived import Resized
 from roadanomaly.data.stack import stack
 from roadanomaly.model import Model, load
-from roadanomaly.negatives import NEGATIVES
-from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.refiners.meta_classification import MetaClassification, judged
 
 CERTAINTIES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
@@ -63,15 +59,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", help="a model with a fitted refiner meta_classification")
-    parser.add_argument("--data", type=yaml.safe_load, required=True, help="labelled frames")
-    parser.add_argument("--negatives", type=yaml.safe_load, help="put into the frames")
-    parser.add_argument("--size", type=int, nargs=2, help="height and width of the frames")
+    add_frames(parser)
     given = parser.parse_args()
-    frames = DATASETS.from_spec(given.data)
-    if given.size:
-        frames = Resized(frames, tuple(given.size))
-    if given.negatives:
-        frames = MixedFrames(frames, NEGATIVES.from_spec(given.negatives))
+    frames = frames_of(given)
     falsity, true = judge(load(given.run), frames)
     print(f"{len(frames)} frames, {(~true).sum()} false and {true.sum()} true segments")
     for certainty in CERTAINTIES:

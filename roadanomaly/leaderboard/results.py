@@ -125,9 +125,7 @@ def read_rows(board: Board, runs: Sequence[Run]) -> list[RowResult]:
 def _row(board: Board, runs: dict[str, Run], name: str) -> RowResult:
     member = board.rows[name]
     own = [runs[folder_name(name, seed)] for seed in member.seeds]
-    missing = [f"seed {run.seed}: {why}" for run in own if (why := _missing(board, run))]
-    if len(own) == 1:
-        missing = [why.removeprefix(f"seed {own[0].seed}: ") for why in missing]
+    missing = {run.seed: why for run in own if (why := _missing(board, run))}
     first = own[0]
     behind = [runs[one] for one in _all_needs(runs, first)]
     trainings = [run for run in (*behind, first) if run.how == "train" and not _begins(board, run)]
@@ -138,7 +136,7 @@ def _row(board: Board, runs: dict[str, Run], name: str) -> RowResult:
         family=family_of(first),
         note=member.note,
         seeds=len(own),
-        missing="; ".join(missing),
+        missing=_of_seeds(missing, len(own)),
         chosen=_chosen(first),
         scored={key: _scored(board, key, own) for key in board.sets},
         images=sum(_seen(board, run).images for run in trainings),
@@ -149,6 +147,19 @@ def _row(board: Board, runs: dict[str, Run], name: str) -> RowResult:
         machine=held[0].get("machine", ""),
         miou=tuple(_number(one, "miou") for one in held if one.get("miou") is not None),
     )
+
+
+def _of_seeds(reasons: Mapping[int, str], seeds: int) -> str:
+    """Say what each seed lacks; what all of them lack is said once.
+
+    >>> _of_seeds({0: "not made yet", 1: "not made yet"}, seeds=2)
+    'not made yet'
+    >>> _of_seeds({1: "not made yet"}, seeds=2)
+    'seed 1: not made yet'
+    """
+    if len(reasons) == seeds and len(set(reasons.values())) == 1:
+        return reasons[min(reasons)]
+    return "; ".join(f"seed {seed}: {why}" for seed, why in reasons.items())
 
 
 def _missing(board: Board, run: Run) -> str:

@@ -45,7 +45,7 @@ CLASSIC = [
     "msp",
     "mahalanobis",
 ]
-MORE = ["max_logit", "energy", "entropy", "sml", "ensemble", "dacup", "fusion"]
+MORE = ["max_logit", "member", "energy", "entropy", "sml", "ensemble", "dacup", "fusion"]
 BOARDS = sorted(CONFIGS.glob("leaderboard_*.yaml"))
 GENERATIVE = ("density", "reconstruction", "pixels")
 """Rooms whose detectors the generative board holds."""
