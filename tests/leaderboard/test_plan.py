@@ -45,7 +45,7 @@ CLASSIC = [
     "msp",
     "mahalanobis",
 ]
-MORE = ["max_logit", "member", "energy", "entropy", "sml", "ensemble", "dacup", "fusion"]
+MORE = ["max_logit", "energy", "entropy", "sml", "ensemble", "dacup", "fusion"]
 BOARDS = sorted(CONFIGS.glob("leaderboard_*.yaml"))
 GENERATIVE = ("density", "reconstruction", "pixels")
 """Rooms whose detectors the generative board holds."""
@@ -55,8 +55,10 @@ GENERATIVE = ("density", "reconstruction", "pixels")
 @pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
 def test_our_boards_hold_every_row_and_name_what_there_is(path):
     board = read_board(path)
-    if path.stem in ("leaderboard_roadanomaly", "leaderboard_streets"):
+    if path.stem == "leaderboard_streets":
         assert set(board.rows) == {*CLASSIC, *MORE}
+    if path.stem == "leaderboard_roadanomaly":
+        assert set(board.rows) == {*CLASSIC, *MORE, "member"}
     for run in plan_of(board, path.parent):
         for key, catalogue in PARTS.items():
             part = run.values.get(key)
