@@ -150,7 +150,7 @@ def test_a_network_that_cannot_be_compiled_runs_as_it_is(tmp_path):
 
     task, cpu = TinyTask(), torch.device("cpu")
     (note,) = speed.compile_networks(task, runs.config(tmp_path), cpu, broken)
-    assert note.startswith("compile: Tiny runs without it: ")
+    assert note.startswith("compile: `Tiny` runs without it: ")
     assert "no compiler here" in note
     assert "\n" not in note
     assert task.network(torch.zeros(1, 3, 4, 4)).shape == (1, 2, 4, 4)
