@@ -9,5 +9,4 @@ from roadanomaly.data.streets import Streets
 
 cv2.setNumThreads(1)  # a fork takes no pool of threads along
 for split in ("train", "val", "test"):
-    for _ in Streets(split, count=3, height=64, width=96):
-        pass
+    list(Streets(split, count=3, height=64, width=96))

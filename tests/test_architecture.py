@@ -51,6 +51,7 @@ LEVELS = (
     ("folders", "ledger", "locks", "swap"),
     (
         "ahead",
+        "config_text",
         "errors",
         "extras",
         "files",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from roadanomaly.cli.recipes import RECIPES
+from roadanomaly.config_text import parsed_config
 from roadanomaly.errors import OptionError, nearest
 
 
@@ -59,14 +61,8 @@ def check_config(path: Path, command: str, kind: type, further: Collection[str] 
 
 def _lines_of_keys(path: Path) -> dict[str, int]:
     """Return the line of each key."""
-    try:
-        node = yaml.compose(path.read_text(), Loader=yaml.SafeLoader)
-    except OSError as error:
-        msg = f"the config {path} cannot be read: {error.strerror}. The recipes are in {RECIPES}."
-        raise OptionError(msg) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        msg = f"the config {path} is not valid YAML: {' '.join(str(error).split())}"
-        raise OptionError(msg) from error
+    parse = functools.partial(yaml.compose, Loader=yaml.SafeLoader)
+    node = parsed_config(path, parse, f"The recipes are in {RECIPES}.")
     if not isinstance(node, yaml.MappingNode):
         msg = f"the config {path} must hold `key: value` lines."
         raise OptionError(msg)

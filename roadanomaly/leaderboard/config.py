@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from roadanomaly.catalogue import check_types
+from roadanomaly.config_text import parsed_config
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.evaluation.protocols import PROTOCOLS
 from roadanomaly.report.published import published, published_sets
@@ -146,14 +147,7 @@ def read_board(path: Path) -> Board:
         OptionError: no such file, a key that does not exist or is missing, or a value out of range;
             names the place and the nearest key.
     """
-    try:
-        held = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        msg = f"the config {path} cannot be read: {error.strerror}. Name a file of a leaderboard."
-        raise OptionError(msg) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        msg = f"the config {path} is not valid YAML: {' '.join(str(error).split())}"
-        raise OptionError(msg) from error
+    held = parsed_config(path, yaml.safe_load, "Name a file of a leaderboard.")
     return board_of(held, f"the config {path}")
 
 

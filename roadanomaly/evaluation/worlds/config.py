@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from roadanomaly.catalogue import check_types
+from roadanomaly.config_text import parsed_config
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.derived import Resized
 from roadanomaly.data.subset import Subset
@@ -27,14 +28,7 @@ def read_worlds(path: str | Path) -> dict[str, dict[str, Any]]:
         OptionError: no such file, no mapping, or a world with a key that does not exist; names
             the world and the nearest key.
     """
-    try:
-        held = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        msg = f"the config {path} cannot be read: {error.strerror}. Name a file of worlds."
-        raise OptionError(msg) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        msg = f"the config {path} is not valid YAML: {' '.join(str(error).split())}"
-        raise OptionError(msg) from error
+    held = parsed_config(Path(path), yaml.safe_load, "Name a file of worlds.")
     if not isinstance(held, dict) or not held:
         msg = f"the config {path} must hold a mapping: the name of each world, and its options."
         raise OptionError(msg)
