@@ -21,8 +21,8 @@ class NegativeSource(nn.Module, ABC):
     """Puts content that is no inlier into a training batch.
 
     It may change some pixels of a crop, or put a foreign image in place of the whole crop, which is
-    then `NEGATIVE` throughout (`whole.fill`). What it has to say beyond image and label, it leaves
-    as a note of the batch (`Batch.noted`).
+    then `NEGATIVE` throughout, or where it shows foreign objects (`whole.fill`). What it has to say
+    beyond image and label, it leaves as a note of the batch (`Batch.noted`).
 
     Facts of a class, or of one of its objects:
         stage: where it runs: `"loader"` in the data workers, on uint8 images; `"step"` inside

@@ -11,14 +11,17 @@ from torch import Tensor
 from roadanomaly.types import ASSUMED, IGNORE, NEGATIVE, Batch
 
 
-def fill(batch: Batch, images: Mapping[int, Tensor]) -> Batch:
+def fill(
+    batch: Batch, images: Mapping[int, Tensor], labels: Mapping[int, Tensor] | None = None
+) -> Batch:
     """Return the batch with foreign images in place of some of its crops.
 
-    Every pixel of such a crop is `NEGATIVE`, also where it was void, and nothing is assumed of it.
+    Of the crop that was there nothing stays, void neither, and nothing is assumed of the new one.
 
     Args:
         batch: of a loader or of a step.
         images: by the crop's number, `(3, H, W)` of the crops' size and type; gradients pass.
+        labels: by the crop's number, `(H, W)` uint8; `NEGATIVE` throughout where none is given.
 
     Raises:
         ValueError: an image of another size or type.
@@ -32,7 +35,8 @@ def fill(batch: Batch, images: Mapping[int, Tensor]) -> Batch:
             )
             raise ValueError(msg)
         image[number] = foreign
-        label[number] = torch.full_like(label[number], NEGATIVE)
+        shown = (labels or {}).get(number)
+        label[number] = torch.full_like(label[number], NEGATIVE) if shown is None else shown
     filled = replace(
         batch,
         image=torch.stack(image),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
@@ -19,24 +19,28 @@ from roadanomaly.data.images import image_size, read_image, to_array
 from roadanomaly.data.memory import Memory
 from roadanomaly.data.parts import check_part, in_part
 from roadanomaly.data.roots import find_set
-from roadanomaly.errors import OptionError
+from roadanomaly.errors import OptionError, nearest
 from roadanomaly.negatives.base import NegativeSource
 from roadanomaly.negatives.checks import check_range
 from roadanomaly.negatives.sifting import excluded, sift
 from roadanomaly.negatives.whole import fill
-from roadanomaly.types import Batch
+from roadanomaly.types import IGNORE, NEGATIVE, Batch
+
+Surroundings = Literal["negative", "ignore"]
 
 
 class WholePictures(NegativeSource):
     """Fills a share of the crops with windows of pictures that show no class of roads.
 
-    Such a crop is `NEGATIVE` throughout, also where the picture shows sky or grass. A window lies
-    anywhere, half of them mirrored; a picture smaller than the crop is enlarged just to cover it.
+    A window lies anywhere, half of them mirrored; a picture smaller than the crop is enlarged just
+    to cover it.
 
     Args:
         root: the set's folder, or the name of one under `$ROADANOMALY_DATA` or `datasets/`; in any
             format that cut-outs may have.
         share: chance of each crop to be filled, 0..1.
+        surroundings: what lies outside the picture's objects and crowds, its sky or grass say: is
+            `"negative"`, as the objects are, or `"ignore"`, so that nothing is learned of it.
         min_side: least short side of a picture, in pixels.
         exclude: class names that no picture may show, not even as a crowd; None takes those that
             roads have.
@@ -53,13 +57,16 @@ class WholePictures(NegativeSource):
     Source: Chan, Rottmann, Gottschalk, Entropy Maximization and Meta Classification, ICCV 2021:
     one COCO picture to ten street images, so 1 in 11 crops. Differs from the public code: pictures
     from 320 pixels and not from 480, since crops are smaller here; and all classes of COCO that
-    roads have are excluded, where the code names eight of them.
+    roads have are excluded, where the code names eight of them. There, too, objects alone are
+    negatives; its masks say 0 of their surroundings, and so teach these as road, where
+    `surroundings: ignore` teaches nothing.
     """
 
     def __init__(
         self,
         root: str = "coco_more",
         share: float = 1 / 11,
+        surroundings: Surroundings = "negative",
         min_side: int = 320,
         exclude: Sequence[str] | None = None,
         part: str = "all",
@@ -72,7 +79,14 @@ class WholePictures(NegativeSource):
         if min_side < 1:
             msg = f"`min_side` of whole_pictures must be at least 1 pixel, not {min_side}."
             raise OptionError(msg)
+        if surroundings not in get_args(Surroundings):
+            msg = (
+                f"`surroundings` of whole_pictures is {surroundings!r}; "
+                f"{nearest(surroundings, get_args(Surroundings))}"
+            )
+            raise OptionError(msg)
         self.share, self.min_side, self.part = share, min_side, part
+        self.surroundings = surroundings
         self.reader = open_cutouts(find_set(root))
         left_out = excluded(self.reader, exclude)
         shown: dict[Path, list[Entry]] = {}
@@ -111,11 +125,12 @@ class WholePictures(NegativeSource):
     def mix(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """Fill some crops; see `NegativeSource.mix`."""
         height, width = batch.image.shape[-2:]
-        filled: dict[int, Tensor] = {}
+        images: dict[int, Tensor] = {}
+        labels: dict[int, Tensor] = {}
         for number in range(len(batch.image)):
             if rng.random() < self.share:
-                filled[number] = self._window(height, width, rng)
-        return fill(batch, filled)
+                images[number], labels[number] = self._window(height, width, rng)
+        return fill(batch, images, labels)
 
     def record(self) -> dict[str, Any]:
         """Return the set's name, how many pictures it gives, and what they show."""
@@ -129,14 +144,15 @@ class WholePictures(NegativeSource):
             "format": self.reader.format,
             "part": self.part,
             "share": self.share,
+            "surroundings": self.surroundings,
             "min_side": self.min_side,
             "pictures": len(self.paths),
             "shown": dict(sorted(objects.items())),
             **({"licences": dict(sorted(licences.items()))} if licences else {}),
         }
 
-    def _window(self, height: int, width: int, rng: np.random.Generator) -> Tensor:
-        """Draw `(3, height, width)` uint8 out of one picture."""
+    def _window(self, height: int, width: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Draw `(3, height, width)` uint8 out of one picture, and its `(height, width)` label."""
         path = self.paths[rng.integers(len(self.paths))]
         picture = self._memory.get(path, partial(self._read, path))
         assert picture is not None
@@ -146,14 +162,24 @@ class WholePictures(NegativeSource):
         window = picture[top : top + height, left : left + width]
         if rng.random() < 0.5:
             window = window[:, ::-1]
-        return torch.from_numpy(np.ascontiguousarray(window.transpose(2, 0, 1)))
+        label = np.where(window[..., 3] >= 128, np.uint8(NEGATIVE), np.uint8(IGNORE))
+        colours = np.ascontiguousarray(window[..., :3].transpose(2, 0, 1))
+        return torch.from_numpy(colours), torch.from_numpy(label)
 
     def _read(self, path: Path) -> np.ndarray:
-        return to_array(read_image(path, upright=self.reader.upright(self.shown[path][0])))
+        """Return `(h, w, 4)` uint8: colours, and 255 where they are negatives."""
+        objects = self.shown[path]
+        colours = to_array(read_image(path, upright=self.reader.upright(objects[0])))
+        negative = np.full(colours.shape[:2], 255, np.uint8)
+        if self.surroundings == "ignore":
+            shown = [*objects, *self.reader.crowd_regions.get(path, [])]
+            masks = (self.reader.mask(one, *negative.shape) for one in shown)
+            negative = reduce(np.maximum, masks)
+        return np.dstack([colours, negative])
 
 
 def covering(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return `(h, w, 3)` pixels, enlarged as little as covers a crop; as they are if they do."""
+    """Return `(h, w, C)` pixels, enlarged as little as covers a crop; as they are if they do."""
     scale = max(height / picture.shape[0], width / picture.shape[1])
     if scale <= 1:
         return picture

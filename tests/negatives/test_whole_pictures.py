@@ -14,7 +14,7 @@ from roadanomaly.data.parts import place_of
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.negatives.whole_pictures import WholePictures, covering
 from roadanomaly.training.shown import of_source
-from roadanomaly.types import NEGATIVE
+from roadanomaly.types import IGNORE, NEGATIVE
 from tests.negatives import tiny
 
 SHOWN = {0: ["dog"], 1: ["kite"], 2: ["dog", "car"], 3: ["dog"], 4: ["kite"], 5: ["dog"]}
@@ -126,3 +126,19 @@ def test_a_picture_smaller_than_the_crop_is_enlarged_to_cover_it():
     assert grown.shape == (100, 400, 3)
     kept = np.zeros((50, 200, 3), np.uint8)
     assert covering(kept, 50, 60) is kept
+
+
+def test_surroundings_of_the_objects_may_be_ignored(root):
+    source = WholePictures(root, share=1.0, surroundings="ignore", min_side=100, licences=[5])
+    mixed = source.mix(tiny.batch(8, 120, 160), np.random.default_rng(0))
+    expected = np.full((120, 160), IGNORE)
+    expected[2:22, 2:22] = NEGATIVE
+    mirrored = 0
+    for crop, label in zip(mixed.image, mixed.label, strict=True):
+        turned = not np.array_equal(crop.permute(1, 2, 0).numpy(), picture(1))
+        mirrored += turned
+        assert np.array_equal(label.numpy(), expected[:, ::-1] if turned else expected)
+    assert 0 < mirrored < 8
+    assert source.record()["surroundings"] == "ignore"
+    with pytest.raises(OptionError, match=r"`surroundings` of whole_pictures is 'ignored'.*ignore"):
+        WholePictures(root, surroundings="ignored", min_side=100)
