@@ -19,9 +19,9 @@ from roadanomaly.data.images import image_size, read_image, to_array
 from roadanomaly.data.memory import Memory
 from roadanomaly.data.parts import check_part, in_part
 from roadanomaly.data.roots import find_set
-from roadanomaly.errors import OptionError, nearest
+from roadanomaly.errors import OptionError
 from roadanomaly.negatives.base import NegativeSource
-from roadanomaly.negatives.checks import check_range
+from roadanomaly.negatives.checks import check_choice, check_range
 from roadanomaly.negatives.sifting import excluded, sift
 from roadanomaly.negatives.whole import fill
 from roadanomaly.types import IGNORE, NEGATIVE, Batch
@@ -76,14 +76,9 @@ class WholePictures(NegativeSource):
         super().__init__()
         check_part(part, held_out)
         check_range("share", (share, share), 0, 1)
+        check_choice("surroundings", surroundings, get_args(Surroundings))
         if min_side < 1:
             msg = f"`min_side` of whole_pictures must be at least 1 pixel, not {min_side}."
-            raise OptionError(msg)
-        if surroundings not in get_args(Surroundings):
-            msg = (
-                f"`surroundings` of whole_pictures is {surroundings!r}; "
-                f"{nearest(surroundings, get_args(Surroundings))}"
-            )
             raise OptionError(msg)
         self.share, self.min_side, self.part = share, min_side, part
         self.surroundings = surroundings
@@ -170,11 +165,11 @@ class WholePictures(NegativeSource):
         """Return `(h, w, 4)` uint8: colours, and 255 where they are negatives."""
         objects = self.shown[path]
         colours = to_array(read_image(path, upright=self.reader.upright(objects[0])))
-        negative = np.full(colours.shape[:2], 255, np.uint8)
+        height, width = colours.shape[:2]
+        negative = np.full((height, width), 255, np.uint8)
         if self.surroundings == "ignore":
             shown = [*objects, *self.reader.crowd_regions.get(path, [])]
-            masks = (self.reader.mask(one, *negative.shape) for one in shown)
-            negative = reduce(np.maximum, masks)
+            negative = reduce(np.maximum, (self.reader.mask(one, height, width) for one in shown))
         return np.dstack([colours, negative])
 
 

@@ -140,5 +140,5 @@ def test_surroundings_of_the_objects_may_be_ignored(root):
         assert np.array_equal(label.numpy(), expected[:, ::-1] if turned else expected)
     assert 0 < mirrored < 8
     assert source.record()["surroundings"] == "ignore"
-    with pytest.raises(OptionError, match=r"`surroundings` of whole_pictures is 'ignored'.*ignore"):
+    with pytest.raises(OptionError, match=r"`surroundings`.*'ignored'.*ignore"):
         WholePictures(root, surroundings="ignored", min_side=100)
