@@ -57,9 +57,9 @@ class WholePictures(NegativeSource):
     Source: Chan, Rottmann, Gottschalk, Entropy Maximization and Meta Classification, ICCV 2021:
     one COCO picture to ten street images, so 1 in 11 crops. Differs from the public code: pictures
     from 320 pixels and not from 480, since crops are smaller here; and all classes of COCO that
-    roads have are excluded, where the code names eight of them. There, too, objects alone are
-    negatives; its masks say 0 of their surroundings, and so teach these as road, where
-    `surroundings: ignore` teaches nothing.
+    roads have are excluded, where the code names eight of them. Its negatives are the objects, as
+    with `surroundings: ignore`, and by a slip of its masks, which say 0 around them, what surrounds
+    these learns to be road.
     """
 
     def __init__(

@@ -28,12 +28,12 @@ class MaxEntropy(Detector):
         OptionError: a weight beyond 0..1.
 
     Source: Chan, Rottmann, Gottschalk, 2021, equations 1 to 4, with lambda 0.9 as published; the
-    negatives are whole foreign pictures (source `whole_pictures`). Differs from the public code:
-    that one divides by K as well and counts void pixels in its mean, which weakens the loss without
-    moving its balance; here BatchNorm stays as it is unless a config says otherwise
-    (`freeze_batch_norm`). As there, and unlike equation 4, both expectations are one mean over the
-    pixels of a batch, so the share of foreign pictures counts beside lambda. The second part of the
-    paper is the refiner `meta_classification`.
+    negatives are foreign pictures (source `whole_pictures`), all of them or, nearer to the public
+    code, their objects. Differs from that code: it divides by K as well and counts void pixels in
+    its mean, which weakens the loss without moving its balance; here BatchNorm stays as it is
+    unless a config says otherwise (`freeze_batch_norm`). As there, and unlike equation 4, both
+    expectations are one mean over the pixels of a batch, so the share of foreign pictures counts
+    beside lambda. The second part of the paper is the refiner `meta_classification`.
     """
 
     kind = "finetune"
