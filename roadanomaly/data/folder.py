@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -191,12 +192,19 @@ def _assumed(labels: Mapping[str, Path]) -> Values:
     """Return what the masks' values mean, and say so where it is a guess."""
     values = conventions(labels.values())
     if values is BLACK_AND_WHITE:
-        log.warning(
-            "note: the masks hold only 0 and 255, so 255 is taken for the anomaly; where it is "
-            "to be ignored instead, add %s",
-            as_option({"inlier": [0], "ignore": [255]}),
-        )
+        _say_once(next(iter(labels.values())).absolute().parent)
     return values
+
+
+@cache
+def _say_once(folder: Path) -> None:
+    """Say how black and white masks are read; once, however often their set is opened."""
+    log.warning(
+        "note: the masks in %s/ hold only 0 and 255, so 255 is taken for the anomaly; where it is "
+        "to be ignored instead, add %s",
+        folder.name,
+        as_option({"inlier": [0], "ignore": [255]}),
+    )
 
 
 def _places(
