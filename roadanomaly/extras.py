@@ -25,6 +25,7 @@ EXTRAS = {
     "pyarrow": "mine",
     "ray": "ray",
     "regex": "mmseg",
+    "sklearn": "boosting",
     "supervision": "supervision",
     "torchmetrics": "torchmetrics",
     "transformers": "transformers",

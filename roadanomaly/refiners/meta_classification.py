@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from roadanomaly.errors import DataError, KindError, OptionError
-from roadanomaly.logistic import regress
+from roadanomaly.errors import DataError, KindError, OptionError, nearest
 from roadanomaly.refiners.base import Refiner
+from roadanomaly.refiners.segment_judges import BoostingJudge, LogisticJudge, SegmentJudge
 from roadanomaly.refiners.segments import Segments, columns, find_segments
 from roadanomaly.reservoir import evenly
 from roadanomaly.segmenters.base import Segmenter
@@ -19,15 +19,20 @@ from roadanomaly.types import NEGATIVE, Batch, Segmentation, is_inlier
 ORDINARY = 10_000
 """Inlier pixels of each frame whose scores are kept for their median, at most."""
 
+FOLDS = 5
+"""Parts of the frames, one after another, each judged by what was fitted on the others."""
+
+Judge = Literal["logistic", "boosting"]
+
 
 class MetaClassification(Refiner):
-    """Erases segments of the score that a logistic regression calls false alarms.
+    """Erases segments of the score that look like false alarms.
 
     A segment is an 8-connected region of the score above `threshold`; sizes, dispersion of the
     class probabilities, the classes in it and beside it and its place describe it, as
-    `segments.find_segments` lists them. The regression is fitted on labelled frames with anomalies:
-    a segment is false where it meets none. The pixels of an erased segment take the median score of
-    inlier pixels, so that it is gone at every threshold.
+    `segments.find_segments` lists them. What judges them is fitted on labelled frames with
+    anomalies: a segment is false where it meets none. The pixels of an erased segment take the
+    median score of inlier pixels, so that it is gone at every threshold.
 
     Fit it by `roadanomaly fit --refiners` on frames that neither detector nor test has seen.
 
@@ -35,14 +40,19 @@ class MetaClassification(Refiner):
         threshold: of the score that enters; 0.7 is that of the paper, for the entropy as a share of
             its greatest value, which the detector `max_entropy` gives. Another detector needs one
             on its own scale.
-        certainty: probability of being false above which a segment is erased, 0..1; false and true
-            segments count alike in the fit.
+        by: `logistic` regression, or gradient `boosting` of small trees, whose fit needs
+            scikit-learn. True and false segments count alike.
+        lose: share of the true segments that may be erased, 0..1. From it follows the probability
+            of being false above which a segment is erased: at least a half, and so high that no
+            more true ones are lost where each fifth of the frames is judged by a fit on the others.
+        certainty: that probability itself, above 0 to 1, in place of `lose`.
 
     Raises:
-        OptionError: a certainty beyond 0..1.
+        OptionError: a value out of range, or another word for `by`.
 
     Source: Chan, Rottmann, Gottschalk, Entropy Maximization and Meta Classification, ICCV 2021,
-    section 4; the numbers as in Rottmann et al., Prediction Error Meta Classification, 2020.
+    section 4, with a logistic regression and a certainty of 0.5; the numbers, and boosting as an
+    alternative, as in Rottmann et al., Prediction Error Meta Classification, 2020.
     Differs from the public code: fitted on a held-out set and not by leaving one out of the test
     set; both kinds count alike; the score itself is one of the heat maps.
     """
@@ -52,38 +62,57 @@ class MetaClassification(Refiner):
     supervision = "negatives"
     exports = False
 
-    mean: Tensor
-    deviation: Tensor
-    weight: Tensor
-    bias: Tensor
     ordinary: Tensor
+    limit: Tensor
 
-    def __init__(self, threshold: float = 0.7, certainty: float = 0.5) -> None:
+    def __init__(
+        self,
+        threshold: float = 0.7,
+        by: Judge = "logistic",
+        lose: float = 0.02,
+        certainty: float | None = None,
+    ) -> None:
         super().__init__()
-        if not 0 < certainty <= 1:
+        if by not in get_args(Judge):
+            msg = f"meta_classification: `by` {by!r} is unknown; {nearest(by, get_args(Judge))}"
+            raise OptionError(msg)
+        if not 0 <= lose <= 1:
+            msg = f"meta_classification: `lose` must lie in 0..1, not {lose:g}."
+            raise OptionError(msg)
+        if certainty is not None and not 0 < certainty <= 1:
             msg = f"meta_classification: `certainty` must lie in 0..1, not {certainty:g}."
             raise OptionError(msg)
-        self.threshold = threshold
-        self.certainty = certainty
+        self.threshold, self.by = threshold, by
+        self.lose, self.certainty = lose, certainty
         self._seen: list[tuple[np.ndarray, np.ndarray]] = []
         self._scores: list[Tensor] = []
 
     def options(self) -> dict[str, Any]:
         """Return the constructor options."""
-        return {"threshold": self.threshold, "certainty": self.certainty}
+        return {
+            "threshold": self.threshold,
+            "by": self.by,
+            "lose": self.lose,
+            "certainty": self.certainty,
+        }
 
     def attach(self, segmenter: Segmenter) -> None:
-        """Make room for the regression's numbers."""
-        width = columns(len(segmenter.classes))
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("deviation", torch.ones(width))
-        self.register_buffer("weight", torch.zeros(width))
-        self.register_buffer("bias", torch.zeros(()))
+        """Make room for what is learned."""
+        self.judge = self._new_judge(columns(len(segmenter.classes)))
         self.register_buffer("ordinary", torch.zeros(()))
+        self.register_buffer("limit", torch.ones(()))
+
+    def _new_judge(self, width: int) -> SegmentJudge:
+        return LogisticJudge(width) if self.by == "logistic" else BoostingJudge(width)
 
     def begin(self) -> None:
-        """Start with no segments."""
+        """Start with no segments.
+
+        Raises:
+            MissingExtra: what fits the trees is not installed.
+        """
         super().begin()
+        self.judge.prepare()
         self._seen.clear()
         self._scores.clear()
 
@@ -97,14 +126,15 @@ class MetaClassification(Refiner):
         self._scores.append(evenly(inlier, ORDINARY * len(score)).cpu())
 
     def finish(self) -> None:
-        """Fit the regression.
+        """Fit what judges.
 
         Raises:
             DataError: no true or no false segment was seen.
         """
-        rows = np.concatenate([one for one, _ in self._seen] or [np.zeros((0, len(self.mean)))])
+        width = self.judge.width
+        rows = np.concatenate([one for one, _ in self._seen] or [np.zeros((0, width))])
         true = np.concatenate([one for _, one in self._seen] or [np.zeros(0, bool)])
-        if not true.any() or true.all():
+        if not _both(true):
             msg = (
                 f"meta_classification: the frames show {true.sum()} true and "
                 f"{(~true).sum()} false segments above {self.threshold:g}, and both are needed: "
@@ -112,16 +142,37 @@ class MetaClassification(Refiner):
                 "or set `threshold` on this detector's scale."
             )
             raise DataError(msg)
-        device = self.mean.device
-        self.mean = torch.from_numpy(rows.mean(0)).float().to(device)
-        spread = torch.from_numpy(rows.std(0)).float().to(device)
-        self.deviation = torch.where(spread > 0, spread, torch.ones_like(spread))
-        x = self._standard(rows)
-        mask = torch.from_numpy(true).to(device)
-        self.weight, self.bias = regress(x[~mask], x[mask], 0.5 / len(x))
-        self.ordinary = torch.cat(self._scores).median().to(device)
-        self.begin()
+        self.judge.fit(rows, true)
+        certainty = self._certain(rows, true) if self.certainty is None else self.certainty
+        self.limit.fill_(certainty)
+        self.ordinary = torch.cat(self._scores).median().to(self.limit.device)
+        self._seen.clear()
+        self._scores.clear()
         self.ready = True
+
+    def _certain(self, rows: np.ndarray, true: np.ndarray) -> float:
+        """Return the probability of being false above which at most `lose` of the true ones lie.
+
+        Raises:
+            DataError: a fifth of the frames holds all true or all false segments.
+        """
+        count = len(self._seen)
+        frame = np.repeat(np.arange(count), [len(one) for one, _ in self._seen])
+        part = frame * FOLDS // count
+        falsity = np.empty(len(rows))
+        for number in np.unique(part):
+            left = part == number
+            if not _both(true[~left]):
+                msg = (
+                    "meta_classification: too few frames show true and false segments to choose "
+                    f"a certainty by `lose`: {count} frames, {true.sum()} true and "
+                    f"{(~true).sum()} false segments. Fit on more, or name a `certainty`."
+                )
+                raise DataError(msg)
+            judge = self._new_judge(self.judge.width)
+            judge.fit(rows[~left], true[~left])
+            falsity[left] = judge.falsity(rows[left])
+        return max(0.5, float(np.quantile(falsity[true], 1 - self.lose, method="higher")))
 
     def forward(self, score: Tensor, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Erase, `(B, H, W)`."""
@@ -132,7 +183,7 @@ class MetaClassification(Refiner):
 
     def _erased(self, found: Segments) -> Tensor:
         """Return where a segment is erased, `(H, W)` bool."""
-        gone = np.concatenate([[False], self.falsity(found) > self.certainty])
+        gone = np.concatenate([[False], self.falsity(found) > self.limit.item()])
         return torch.from_numpy(gone[found.labels])
 
     def segments(self, score: Tensor, segmentation: Segmentation) -> list[Segments]:
@@ -159,13 +210,11 @@ class MetaClassification(Refiner):
 
     def falsity(self, found: Segments) -> np.ndarray:
         """Return the probability that each segment is a false alarm, `(N,)`."""
-        with torch.no_grad():
-            logit = self._standard(found.rows) @ self.weight + self.bias
-            return torch.sigmoid(-logit).cpu().numpy()
+        return self.judge.falsity(found.rows)
 
-    def _standard(self, rows: np.ndarray) -> Tensor:
-        entering = torch.from_numpy(rows).float().to(self.mean.device)
-        return (entering - self.mean) / self.deviation
+
+def _both(true: np.ndarray) -> bool:
+    return bool(true.any() and not true.all())
 
 
 def judged(found: Segments, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
