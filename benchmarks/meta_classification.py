@@ -66,7 +66,7 @@ def main() -> None:
     model = load(given.run)
     falsity, true = judge(model, frames)
     print(f"{len(frames)} frames, {(~true).sum()} false and {true.sum()} true segments")
-    for certainty in (refiner_of(model).limit.item(), *CERTAINTIES):
+    for certainty in (refiner_of(model).chosen.item(), *CERTAINTIES):
         gone = falsity > certainty
         erased, lost = gone[~true].mean(), gone[true].mean()
         shares = f"{erased:6.1%} of false erased, {lost:6.1%} of true lost"

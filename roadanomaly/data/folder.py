@@ -192,12 +192,12 @@ def _assumed(labels: Mapping[str, Path]) -> Values:
     """Return what the masks' values mean, and say so where it is a guess."""
     values = conventions(labels.values())
     if values is BLACK_AND_WHITE:
-        _say_once(next(iter(labels.values())).absolute().parent)
+        _note_black_and_white(next(iter(labels.values())).absolute().parent)
     return values
 
 
 @cache
-def _say_once(folder: Path) -> None:
+def _note_black_and_white(folder: Path) -> None:
     """Say how black and white masks are read; once, however often their set is opened."""
     log.warning(
         "note: the masks in %s/ hold only 0 and 255, so 255 is taken for the anomaly; where it is "

@@ -10,7 +10,11 @@ from torch import Tensor
 
 from roadanomaly.errors import DataError, KindError, OptionError, nearest
 from roadanomaly.refiners.base import Refiner
-from roadanomaly.refiners.segment_judges import BoostingJudge, LogisticJudge, SegmentJudge
+from roadanomaly.refiners.meta_classifiers import (
+    BoostingClassifier,
+    LogisticClassifier,
+    MetaClassifier,
+)
 from roadanomaly.refiners.segments import Segments, columns, find_segments
 from roadanomaly.reservoir import evenly
 from roadanomaly.segmenters.base import Segmenter
@@ -22,7 +26,7 @@ ORDINARY = 10_000
 FOLDS = 5
 """Parts of the frames, one after another, each judged by what was fitted on the others."""
 
-Judge = Literal["logistic", "boosting"]
+By = Literal["logistic", "boosting"]
 
 
 class MetaClassification(Refiner):
@@ -30,7 +34,7 @@ class MetaClassification(Refiner):
 
     A segment is an 8-connected region of the score above `threshold`; sizes, dispersion of the
     class probabilities, the classes in it and beside it and its place describe it, as
-    `segments.find_segments` lists them. What judges them is fitted on labelled frames with
+    `segments.find_segments` lists them. The meta-classifier is fitted on labelled frames with
     anomalies: a segment is false where it meets none. The pixels of an erased segment take the
     median score of inlier pixels, so that it is gone at every threshold.
 
@@ -63,18 +67,18 @@ class MetaClassification(Refiner):
     exports = False
 
     ordinary: Tensor
-    limit: Tensor
+    chosen: Tensor
 
     def __init__(
         self,
         threshold: float = 0.7,
-        by: Judge = "logistic",
+        by: By = "logistic",
         lose: float = 0.02,
         certainty: float | None = None,
     ) -> None:
         super().__init__()
-        if by not in get_args(Judge):
-            msg = f"meta_classification: `by` {by!r} is unknown; {nearest(by, get_args(Judge))}"
+        if by not in get_args(By):
+            msg = f"meta_classification: `by` {by!r} is unknown; {nearest(by, get_args(By))}"
             raise OptionError(msg)
         if not 0 <= lose <= 1:
             msg = f"meta_classification: `lose` must lie in 0..1, not {lose:g}."
@@ -98,12 +102,12 @@ class MetaClassification(Refiner):
 
     def attach(self, segmenter: Segmenter) -> None:
         """Make room for what is learned."""
-        self.judge = self._new_judge(columns(len(segmenter.classes)))
+        self.classifier = self._new_classifier(columns(len(segmenter.classes)))
         self.register_buffer("ordinary", torch.zeros(()))
-        self.register_buffer("limit", torch.ones(()))
+        self.register_buffer("chosen", torch.ones(()))
 
-    def _new_judge(self, width: int) -> SegmentJudge:
-        return LogisticJudge(width) if self.by == "logistic" else BoostingJudge(width)
+    def _new_classifier(self, width: int) -> MetaClassifier:
+        return LogisticClassifier(width) if self.by == "logistic" else BoostingClassifier(width)
 
     def begin(self) -> None:
         """Start with no segments.
@@ -112,7 +116,7 @@ class MetaClassification(Refiner):
             MissingExtra: what fits the trees is not installed.
         """
         super().begin()
-        self.judge.prepare()
+        self.classifier.prepare()
         self._seen.clear()
         self._scores.clear()
 
@@ -126,12 +130,12 @@ class MetaClassification(Refiner):
         self._scores.append(evenly(inlier, ORDINARY * len(score)).cpu())
 
     def finish(self) -> None:
-        """Fit what judges.
+        """Fit the meta-classifier, and choose the certainty.
 
         Raises:
             DataError: no true or no false segment was seen.
         """
-        width = self.judge.width
+        width = self.classifier.width
         rows = np.concatenate([one for one, _ in self._seen] or [np.zeros((0, width))])
         true = np.concatenate([one for _, one in self._seen] or [np.zeros(0, bool)])
         if not _both(true):
@@ -142,12 +146,11 @@ class MetaClassification(Refiner):
                 "or set `threshold` on this detector's scale."
             )
             raise DataError(msg)
-        self.judge.fit(rows, true)
+        self.classifier.fit(rows, true)
         certainty = self._certain(rows, true) if self.certainty is None else self.certainty
-        self.limit.fill_(certainty)
-        self.ordinary = torch.cat(self._scores).median().to(self.limit.device)
-        self._seen.clear()
-        self._scores.clear()
+        self.chosen.fill_(certainty)
+        self.ordinary = torch.cat(self._scores).median().to(self.chosen.device)
+        self.begin()
         self.ready = True
 
     def _certain(self, rows: np.ndarray, true: np.ndarray) -> float:
@@ -169,9 +172,9 @@ class MetaClassification(Refiner):
                     f"{(~true).sum()} false segments. Fit on more, or name a `certainty`."
                 )
                 raise DataError(msg)
-            judge = self._new_judge(self.judge.width)
-            judge.fit(rows[~left], true[~left])
-            falsity[left] = judge.falsity(rows[left])
+            classifier = self._new_classifier(self.classifier.width)
+            classifier.fit(rows[~left], true[~left])
+            falsity[left] = classifier.falsity(rows[left])
         return max(0.5, float(np.quantile(falsity[true], 1 - self.lose, method="higher")))
 
     def forward(self, score: Tensor, segmentation: Segmentation, image: Tensor) -> Tensor:
@@ -183,7 +186,7 @@ class MetaClassification(Refiner):
 
     def _erased(self, found: Segments) -> Tensor:
         """Return where a segment is erased, `(H, W)` bool."""
-        gone = np.concatenate([[False], self.falsity(found) > self.limit.item()])
+        gone = np.concatenate([[False], self.falsity(found) > self.chosen.item()])
         return torch.from_numpy(gone[found.labels])
 
     def segments(self, score: Tensor, segmentation: Segmentation) -> list[Segments]:
@@ -210,7 +213,7 @@ class MetaClassification(Refiner):
 
     def falsity(self, found: Segments) -> np.ndarray:
         """Return the probability that each segment is a false alarm, `(N,)`."""
-        return self.judge.falsity(found.rows)
+        return self.classifier.falsity(found.rows)
 
 
 def _both(true: np.ndarray) -> bool:

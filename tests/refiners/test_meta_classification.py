@@ -10,7 +10,7 @@ from sklearn.ensemble import GradientBoostingClassifier
 
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.refiners.meta_classification import MetaClassification, judged
-from roadanomaly.refiners.segment_judges import BoostingJudge, LogisticJudge
+from roadanomaly.refiners.meta_classifiers import BoostingClassifier, LogisticClassifier
 from roadanomaly.refiners.segments import columns, find_segments
 from roadanomaly.types import IGNORE, NEGATIVE, Batch, Segmentation
 
@@ -133,12 +133,17 @@ def test_a_segment_on_unlabelled_pixels_is_not_judged():
     assert (counted == true).all()
 
 
-def test_without_true_or_false_segments_it_says_so():
-    made = MetaClassification(threshold=9.0)
+def shown_one_frame(**options):
+    made = MetaClassification(**options)
     made.attach(Named())
     score, logits, label = world(0)
     batch = Batch(torch.zeros(1, 3, *SIZE), torch.from_numpy(label)[None], ("a",))
     made.update(*entering([score], [logits]), batch)
+    return made
+
+
+def test_without_true_or_false_segments_it_says_so():
+    made = shown_one_frame(threshold=9.0)
     with pytest.raises(DataError, match="0 true and 0 false segments above 9"):
         made.finish()
 
@@ -161,57 +166,51 @@ def overlapping(seed, count=400, width=20):
     return rows, true
 
 
-def test_boosted_trees_answer_as_scikit_learn_s_do():
-    rows, true = overlapping(0)
-    # many equal numbers, so that some lie at the limits themselves
-    rows = np.round(rows, 1).astype(np.float32).astype(float)
+def same_as_scikit_learn(rows, true, asked, **options):
     weight = np.where(true, 0.5 / true.mean(), 0.5 / (~true).mean())
     theirs = GradientBoostingClassifier(
-        n_estimators=100,
-        max_depth=3,
-        subsample=0.5,
-        max_features=16,
-        min_samples_leaf=10,
-        init="zero",
-        random_state=0,
+        n_estimators=100, max_depth=3, subsample=0.5, init="zero", random_state=0, **options
     ).fit(rows, ~true, weight)
-    ours = BoostingJudge(rows.shape[1])
+    ours = BoostingClassifier(rows.shape[1])
     ours.fit(rows, true)
-    asked = np.round(overlapping(1)[0], 1)
     expected = theirs.predict_proba(asked)[:, 1]
     np.testing.assert_allclose(ours.falsity(asked), expected, rtol=1e-5)
+    return theirs
+
+
+def test_boosted_trees_answer_as_scikit_learn_s_do():
+    rows, true = overlapping(0)
+    # many equal numbers, so that some lie at the thresholds themselves
+    rows = np.round(rows, 1).astype(np.float32).astype(float)
+    asked = np.round(overlapping(1)[0], 1)
+    same_as_scikit_learn(rows, true, asked, max_features=16, min_samples_leaf=10)
 
 
 def test_trees_that_end_early_answer_as_scikit_learn_s_do():
-    rows = np.array([[0.0], [1.0], [2.0], [3.0]])
-    true = np.array([True, True, False, False])
-    ours = BoostingJudge(1)
-    ours.fit(rows, true)
-    falsity = ours.falsity(rows)
-    assert (falsity[:2] < 0.5).all()
-    assert (falsity[2:] > 0.5).all()
+    rows, true = overlapping(0, count=24, width=2)
+    asked = overlapping(1, width=2)[0]
+    theirs = same_as_scikit_learn(rows, true, asked, max_features=2, min_samples_leaf=1)
+    assert min(one.tree_.node_count for one in theirs.estimators_.ravel()) < 15
 
 
-@pytest.mark.parametrize("judge", [LogisticJudge, BoostingJudge])
-def test_the_certainty_loses_no_more_true_segments_than_was_asked(judge):
-    made = MetaClassification(by="logistic" if judge is LogisticJudge else "boosting", lose=0.1)
-    made.judge = judge(20)
+@pytest.mark.parametrize("classifier", [LogisticClassifier, BoostingClassifier])
+def test_the_certainty_loses_no_more_true_segments_than_was_asked(classifier):
+    made = MetaClassification(
+        by="logistic" if classifier is LogisticClassifier else "boosting", lose=0.1
+    )
+    made.classifier = classifier(20)
     rows, true = overlapping(2, 1000)
     made._seen = [(rows[n : n + 50], true[n : n + 50]) for n in range(0, 1000, 50)]
     certainty = made._certain(rows, true)
     unseen, genuine = overlapping(3, 4000)
-    made.judge.fit(rows, true)
-    gone = made.judge.falsity(unseen) > certainty
+    made.classifier.fit(rows, true)
+    gone = made.classifier.falsity(unseen) > certainty
     # what is lost varies with the 200 true segments that chose: 0.1 with a deviation of 0.02
     assert gone[genuine].mean() < 0.16
     assert gone[~genuine].mean() > 0.2
 
 
 def test_too_few_frames_for_a_certainty_are_named():
-    made = MetaClassification()
-    made.attach(Named())
-    score, logits, label = world(0)
-    batch = Batch(torch.zeros(1, 3, *SIZE), torch.from_numpy(label)[None], ("a",))
-    made.update(*entering([score], [logits]), batch)
+    made = shown_one_frame()
     with pytest.raises(DataError, match="1 frames, 1 true and 2 false"):
         made.finish()
