@@ -58,7 +58,7 @@ def test_our_boards_hold_every_row_and_name_what_there_is(path):
     if path.stem == "leaderboard_streets":
         assert set(board.rows) == {*CLASSIC, *MORE}
     if path.stem == "leaderboard_roadanomaly":
-        assert set(board.rows) == {*CLASSIC, *MORE, "member"}
+        assert set(board.rows) == {*CLASSIC, *MORE, "member", "obsnet_on_member"}
     for run in plan_of(board, path.parent):
         for key, catalogue in PARTS.items():
             part = run.values.get(key)
