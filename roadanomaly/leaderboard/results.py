@@ -240,7 +240,7 @@ def _moves_nothing(run: Run) -> bool:
         return False  # what it declares has rates of its own
     rates = [values["head_lr"]]
     if kind.kind != "train":
-        rates.append(values["lr"])
+        rates += [values["lr"], values["encoder_lr"]]
     if values["negatives"]:
         rates.append(values["source_lr"])
     return not any(rates)

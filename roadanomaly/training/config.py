@@ -26,6 +26,9 @@ class TrainConfig(RunConfig):
         negatives: source of negatives in training; none where the detector needs none.
         val_negatives: source of the validation's negatives: other content than `negatives`.
         head_lr: learning rate of the detector's own layers.
+        encoder_lr: learning rate of the segmenter's encoder, where its layers are called `encoder`
+            or `backbone`; that of the rest, `lr`, if not given. A smaller one keeps more of what
+            the encoder learned before.
         optimiser: of segmenter and detector: `adamw`, `adam` or `sgd` (with Nesterov's momentum
             0.9).
         weight_decay: on weights of two dimensions or more; decoupled in `adamw`, in the gradient
@@ -58,6 +61,7 @@ class TrainConfig(RunConfig):
     negatives: Part | None = None
     val_negatives: Part | None = None
     head_lr: float = 1e-3
+    encoder_lr: float | None = None
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     weight_decay: float = 1e-4
     source_lr: float = 1e-5
@@ -82,6 +86,7 @@ class TrainConfig(RunConfig):
         super().__post_init__()
         for key in ("head_lr", "weight_decay", "source_lr", "source_clip", "distill", "val_frames"):
             self._require(key, getattr(self, key) >= 0, "not negative")
+        self._require("encoder_lr", (self.encoder_lr or 0) >= 0, "not negative")
         known = ("adamw", "adam", "sgd")
         self._require("optimiser", self.optimiser in known, f"one of {', '.join(known)}")
         if self.teacher is not None and not self.distill:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,14 @@ from torch import nn
 from torch.optim import SGD, Adam, Adamax, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors.learner import Learner, Method
+from roadanomaly.errors import OptionError
 from roadanomaly.training.config import TrainConfig
 from roadanomaly.training.step import TrainingStep
+
+ENCODER = re.compile(r"(?:(?!decoder)[^.]*\.)*?(?:encoder|backbone)\.")
+"""How the dotted name of an encoder's parameter begins: nothing called a decoder is before it."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ def _claimed(learners: Mapping[str, Learner]) -> set[int]:
 def parameter_groups(
     module: TrainingStep, config: TrainConfig, claimed: Collection[int] = ()
 ) -> list[dict[str, Any]]:
-    """Return groups with a rate for the segmenter and one for the detector.
+    """Return groups with a rate for the segmenter, its encoder and the detector.
 
     Biases, normalisation and PReLU parameters (one dimension) get no weight decay.
 
@@ -100,15 +106,41 @@ def parameter_groups(
         claimed: `id` of parameters that learn elsewhere.
     """
     groups = []
-    rates = {"segmenter": config.lr, "detector": config.head_lr}
-    for name, rate in rates.items():
-        part = [p for p in _trainable(getattr(module, name)) if id(p) not in claimed]
+    segmenter, detector = _trainable(module.segmenter), _trainable(module.detector)
+    encoder = encoder_parameters(module.segmenter) if config.encoder_lr is not None else []
+    inside = {id(p) for p in encoder}
+    parts = (
+        ("segmenter", [p for p in segmenter if id(p) not in inside], config.lr),
+        ("encoder", [p for p in segmenter if id(p) in inside], config.encoder_lr),
+        ("detector", detector, config.head_lr),
+    )
+    for name, parameters, rate in parts:
+        part = [p for p in parameters if id(p) not in claimed]
         for decayed in (True, False):
             found = [p for p in part if (p.dim() > 1) == decayed]
             if found:
                 decay = config.weight_decay if decayed else 0.0
                 groups.append({"params": found, "lr": rate, "weight_decay": decay, "name": name})
     return groups
+
+
+def encoder_parameters(segmenter: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters of a segmenter's encoder: all below a layer that is called so.
+
+    Libraries call it `encoder` or `backbone`. An encoder inside a decoder, as that of
+    Mask2Former's pixel decoder, is no such one.
+
+    Raises:
+        OptionError: the segmenter has no layer of that name.
+    """
+    found = [one for name, one in segmenter.named_parameters() if ENCODER.match(name)]
+    if not found:
+        msg = (
+            f"config: `encoder_lr` is given, but `{called(segmenter)}` has no layers called "
+            "`encoder` or `backbone`: leave it out, and all of the segmenter learns at `lr`."
+        )
+        raise OptionError(msg)
+    return found
 
 
 def build_optimiser(

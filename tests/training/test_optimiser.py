@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import roadanomaly
+from roadanomaly.errors import OptionError
 from roadanomaly.model import Model
 from roadanomaly.training.optimiser import (
     build_optimiser,
     build_schedule,
+    encoder_parameters,
     parameter_groups,
     rate_factor,
 )
@@ -26,11 +29,9 @@ CLOSED_FORMS = {
 }
 
 
-def training_step(detector="densehybrid", **options):
-    model = Model(
-        roadanomaly.segmenter("espnetv2", scale=0.5, classes=("a", "b", "c")),
-        roadanomaly.detector(detector, **options),
-    )
+def training_step(detector="densehybrid", segmenter=None, **options):
+    usual = roadanomaly.segmenter("espnetv2", scale=0.5, classes=("a", "b", "c"))
+    model = Model(segmenter or usual, roadanomaly.detector(detector, **options))
     return TrainingStep(
         model.segmenter, model.detector, freeze_batch_norm=True, supervise="logits", distill=0.0
     )
@@ -69,6 +70,31 @@ def test_every_parameter_is_in_one_group_with_its_rate():
         for parameter in filter(lambda one: one.requires_grad, part.parameters()):
             assert place[id(parameter)]["lr"] == rate
             assert place[id(parameter)]["weight_decay"] == (0.3 if parameter.dim() > 1 else 0.0)
+
+
+def test_an_encoder_learns_at_its_own_rate():
+    segmenter = roadanomaly.segmenter("smp", architecture="fpn", classes=("a", "b", "c"))
+    module = training_step(segmenter=segmenter)
+    config = runs.config(Path("x"), lr=0.01, head_lr=0.2, encoder_lr=0.003)
+    place = {id(p): one["lr"] for one in parameter_groups(module, config) for p in one["params"]}
+    encoder = {id(p) for p in module.segmenter.network.encoder.parameters()}
+    assert encoder
+    for part, rate in ((module.segmenter, 0.01), (module.detector, 0.2)):
+        for p in filter(lambda one: one.requires_grad, part.parameters()):
+            assert place[id(p)] == (0.003 if id(p) in encoder else rate)
+
+
+def test_an_encoder_inside_a_decoder_is_none_of_the_segmenters():
+    pixels = nn.ModuleDict({"encoder": nn.Linear(2, 2), "decoder": nn.ModuleDict()})
+    pixels["decoder"]["encoder"] = nn.Linear(2, 2)
+    found = encoder_parameters(nn.ModuleDict({"pixel_level_module": pixels}))
+    assert [id(p) for p in found] == [id(p) for p in pixels["encoder"].parameters()]
+
+
+def test_a_rate_for_an_encoder_that_is_not_there_is_refused():
+    config = runs.config(Path("x"), encoder_lr=0.003)
+    with pytest.raises(OptionError, match="`espnetv2` has no layers called `encoder`"):
+        parameter_groups(training_step(), config)
 
 
 def test_a_frozen_segmenter_is_not_in_it():
