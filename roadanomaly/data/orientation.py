@@ -23,6 +23,9 @@ SIDEWAYS = frozenset({5, 6, 7, 8})
 _TAG = 0x0112
 _MIRRORED = frozenset({2, 4, 5, 7})
 _QUARTERS = {3: 2, 4: 2, 5: 3, 6: 3, 7: 1, 8: 1}
+_PNG_SAYS = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
+"""What a PNG with an orientation holds. Pillow decodes all pixels of one without, to look behind
+them, which takes as long again as reading the picture."""
 _BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, KeyError, struct.error)
 
 
@@ -38,7 +41,8 @@ def orientation_of(data: bytes, name: object) -> int:
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return orientation_in(image)
+            silent = image.format == "PNG" and not any(word in data for word in _PNG_SAYS)
+            return UPRIGHT if silent else orientation_in(image)
     except Image.DecompressionBombError as error:
         msg = f"{name} is too large ({error}); make it smaller."
         raise DataError(msg) from error

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from roadanomaly.data.folder import Folder
 from roadanomaly.data.images import (
@@ -43,6 +44,43 @@ def test_every_orientation_in_every_format_is_upright(tmp_path, orientation, suf
     found = to_array(read_image(path))
     np.testing.assert_allclose(found.astype(int), seen(path), atol=2)
     assert image_size(path) == found.shape[:2] == seen(path).shape[:2]
+
+
+def exif_behind_the_pixels(path, orientation):
+    """A PNG whose eXIf chunk stands after its pixels, where the format allows it as well."""
+    data = save(path, photograph(), orientation).read_bytes()
+    begin = data.index(b"eXIf") - 4
+    end = begin + 12 + int.from_bytes(data[begin : begin + 4], "big")
+    last = data.index(b"IEND") - 4
+    path.write_bytes(data[:begin] + data[end:last] + data[begin:end] + data[last:])
+
+
+def imagemagick_profile(path, orientation):
+    """A PNG with the EXIF record in hexadecimal text, as ImageMagick writes it."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    record = exif.tobytes()
+    text = PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n{len(record):8}\n{record.hex()}\n", zip=True)
+    photograph().save(path, pnginfo=text)
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+@pytest.mark.parametrize("write", [exif_behind_the_pixels, imagemagick_profile])
+def test_a_png_says_it_elsewhere_too(tmp_path, write, orientation):
+    path = tmp_path / "a.png"
+    write(path, orientation)
+    found = to_array(read_image(path))
+    np.testing.assert_array_equal(found, seen(path))
+    assert image_size(path) == found.shape[:2]
+    assert not np.array_equal(found, stored(path))
+
+
+def test_pillow_does_not_decode_the_pixels_of_a_png_that_says_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    photograph().save(path)
+    monkeypatch.setattr(PngImageFile, "load", lambda *_: pytest.fail("decoded twice"))
+    assert read_image(path).shape == (3, 24, 32)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
