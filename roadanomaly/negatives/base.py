@@ -67,7 +67,8 @@ class NegativeSource(nn.Module, ABC):
 
         A source that `keeps_labels` changes pixels alone and notes which.
 
-        The given batch is left as it was. `original` of the result holds the images before.
+        The given batch is left as it was. `original` of the result holds the images before, with
+        all that is laid over them and known.
         All randomness comes from `rng`: equal generators give equal batches.
         """
 

@@ -119,23 +119,26 @@ def cast_shadow(
     return np.rint(image * (1 - darkness * depth)[..., None]).astype(np.uint8)
 
 
-def mark(label: np.ndarray, alpha: np.ndarray, top: int, left: int) -> np.ndarray:
-    """Return a new label: `NEGATIVE` where alpha >= 0.5, `IGNORE` in the soft edge around it.
+def mark(
+    label: np.ndarray, alpha: np.ndarray, top: int, left: int, value: int = NEGATIVE
+) -> np.ndarray:
+    """Return a new label: `value` where alpha >= 0.5, `IGNORE` in the soft edge around it.
 
-    The edge, alpha from 0.1 to 0.5, shows both, so neither an inlier class nor the negatives may
-    learn it. Where it lies on an earlier negative, that stays.
+    The edge, alpha from 0.1 to 0.5, shows both, so neither a class below nor what is laid over it
+    may learn it. Where it lies on an earlier negative, that stays.
 
     Args:
         label: `(H, W)` uint8.
         alpha: `(h, w)` in 0..1.
         top: row of the patch's first row; may be negative.
         left: column of the patch's first column; may be negative.
+        value: what the pixels of the patch show.
     """
     result = label.copy()
     there, here = overlap(label.shape, alpha.shape, top, left)
     inside, below = alpha[here], result[there]
     below[(inside >= TRACE) & (inside < CORE) & (below != NEGATIVE)] = IGNORE
-    below[inside >= CORE] = NEGATIVE
+    below[inside >= CORE] = value
     return result
 
 

@@ -105,22 +105,26 @@ class Mixture(NegativeSource):
             turns = tuple(rng.choice(len(self.sources), size=len(batch.image), p=self.shares))
         images, labels, assumed = list(batch.image), list(batch.label), list(_assumed(batch))
         notes: dict[str, Any] = {**batch.notes, TURNS: turns}
+        originals = list(batch.image if batch.original is None else batch.original)
         assumes = batch.note(ASSUMED) is not None
         for number, source in enumerate(self._all()):
             mine = [index for index, turn in enumerate(turns) if turn == number]
             if not mine or (source.stage == "loader") != loading:
                 continue
             mixed = source.mix(_crops(batch, mine), rng)
-            parts = zip(mine, mixed.image, mixed.label, _assumed(mixed), strict=True)
+            assert mixed.original is not None
+            parts = zip(
+                mine, mixed.image, mixed.label, _assumed(mixed), mixed.original, strict=True
+            )
             for index, *found in parts:
-                images[index], labels[index], assumed[index] = found
+                images[index], labels[index], assumed[index], originals[index] = found
             notes |= mixed.notes
             assumes = assumes or mixed.note(ASSUMED) is not None
         return replace(
             batch,
             image=torch.stack(images) if images else batch.image,
             label=torch.stack(labels) if labels else batch.label,
-            original=batch.image if batch.original is None else batch.original,
+            original=torch.stack(originals) if images else batch.original,
             notes={**notes, ASSUMED: torch.stack(assumed)} if assumes else notes,
         )
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
 
+from roadanomaly.data.class_names import CITYSCAPES
+from roadanomaly.data.coco_scenes import KNOWN
 from roadanomaly.data.cutouts import Cutout, CutoutReader, Entry, open_cutouts
 from roadanomaly.data.memory import Memory
 from roadanomaly.data.parts import check_part, in_part
@@ -43,11 +46,15 @@ class Paste(PatchSource):
         held_out: share of the images in `"held_out"`, chosen by a hash of their names.
         licences: numbers of the licences, as the set's COCO file gives them, whose images are
             used; images without one are then left out. None asks for none.
+        known: fewest and most people, vehicles, traffic lights and stop signs of the set that are
+            laid over a crop before, in the same way, and labelled with their Cityscapes class. A
+            detector that sees them cannot go by the edges and colours of what was pasted.
         look: how they are put into a crop: what differs from the usual, by the options of `Look`
             (`count`, `side`, `feather`, ...).
 
     Raises:
-        DataError: the set is missing or unreadable, or the filters leave nothing.
+        DataError: the set is missing or unreadable, or the filters leave nothing, or none of what
+            is known where `known` asks for it.
         OptionError: a value out of range, or an excluded class that the set does not define.
     """
 
@@ -63,23 +70,54 @@ class Paste(PatchSource):
         part: str = "all",
         held_out: float = 0.2,
         licences: Sequence[int] | None = None,
+        known: Sequence[int] = (0, 0),
         look: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(look)
         check_part(part, held_out)
         check_range("min_area", (min_area, min_area), 0, 1)
+        check_range("known", known, 0, 1000)
         self.part = part
         self.reader = open_cutouts(find_set(root), format, objects)
-        self.entries = select(self.reader, exclude, min_area, part, held_out, licences)
+        filters = (min_area, part, held_out, licences)
+        left_out = excluded(self.reader, exclude)
+        foreign = {"exclude": lambda entry: entry.category not in left_out}
+        self.entries = select(self.reader, foreign, *filters)
+        self.known = tuple(known)
+        self.known_entries: list[Entry] = []
+        if self.known[1]:
+            here = {"known": lambda entry: entry.category in KNOWN}
+            self.known_entries = select(self.reader, here, *filters)
         self._memory: Memory[Cutout] = Memory()
 
     def draw(self, side: int, rng: np.random.Generator) -> Patch:
         """Draw one cut-out, its longest side `side` pixels."""
+        return self._draw_of(self.entries, side, rng)[1]
+
+    def draw_known(
+        self, image: np.ndarray, label: np.ndarray, side: int, rng: np.random.Generator
+    ) -> Patch:
+        """Draw one cut-out of a known class, as `draw_for` draws a negative."""
+        del image, label
+        entry, patch = self._draw_of(self.known_entries, side, rng)
+        return replace(patch, label=CITYSCAPES.index(KNOWN[entry.category]))
+
+    def furnish(
+        self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lay known objects over a crop, where `known` asks for them."""
+        if not self.known_entries:
+            return image, label
+        return self.add(image, label, self.known, self.draw_known, rng)
+
+    def _draw_of(
+        self, entries: Sequence[Entry], side: int, rng: np.random.Generator
+    ) -> tuple[Entry, Patch]:
         for _ in range(ATTEMPTS):
-            entry = self.entries[rng.integers(len(self.entries))]
+            entry = entries[int(rng.integers(len(entries)))]
             cutout = self._memory.get(entry, partial(self._read, entry))
             if cutout is not None:
-                return resize(cutout, side)
+                return entry, resize(cutout, side)
         msg = (
             f"of {ATTEMPTS} cut-outs drawn from {str(self.reader.root)!r} none could be "
             "read; see the warnings in the log, and repair the files."
@@ -89,21 +127,24 @@ class Paste(PatchSource):
     def record(self) -> dict[str, Any]:
         """Return the set's name, and how many cut-outs of which classes and how many images."""
         classes = Counter(entry.category for entry in self.entries)
+        known = Counter(entry.category for entry in self.known_entries)
         return {
             "name": "paste",
             "root": self.reader.root.resolve().name,
             "format": self.reader.format,
             "part": self.part,
-            "images": len({entry.image for entry in self.entries}),
+            "images": len({entry.image for entry in (*self.entries, *self.known_entries)}),
             "cutouts": len(self.entries),
             "classes": dict(sorted(classes.items())),
+            **({"known": dict(sorted(known.items()))} if known else {}),
             **self._licences(),
             "skipped": dict(self.reader.skipped),
         }
 
     def _licences(self) -> dict[str, Any]:
         """Count the images of each licence, where the set says it."""
-        of = {entry.image: entry.licence for entry in self.entries if entry.licence is not None}
+        shown = [*self.entries, *self.known_entries]
+        of = {entry.image: entry.licence for entry in shown if entry.licence is not None}
         return {"licences": dict(sorted(Counter(of.values()).items()))} if of else {}
 
     def _read(self, entry: Entry) -> Cutout | None:
@@ -113,21 +154,24 @@ class Paste(PatchSource):
 
 def select(
     reader: CutoutReader,
-    exclude: Sequence[str] | None,
+    wanted: Mapping[str, Callable[[Entry], bool]],
     min_area: float,
     part: str,
     held_out: float,
-    licences: Sequence[int] | None = None,
+    licences: Sequence[int] | None,
 ) -> list[Entry]:
     """Return the entries that all filters leave; `Paste` says what they are.
 
+    Args:
+        reader: of the set.
+        wanted: which classes, by the option that says so.
+        min_area: as the rest, an option of `Paste`.
+
     Raises:
         DataError: none is left; says how many each filter removed.
-        OptionError: an excluded class that the set does not define.
     """
-    left_out = excluded(reader, exclude)
-    filters: dict[str, Callable[[Entry], bool]] = {
-        "exclude": lambda entry: entry.category not in left_out,
+    filters = {
+        **wanted,
         "min_area": lambda entry: entry.share >= min_area,
         f"part={part}": lambda entry: in_part(entry.image.stem, part, held_out),
         "licences": lambda entry: licences is None or entry.licence in licences,

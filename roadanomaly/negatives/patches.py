@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -22,7 +22,7 @@ from roadanomaly.negatives.blending import (
     overlap,
 )
 from roadanomaly.negatives.look import Look, gather
-from roadanomaly.types import Batch
+from roadanomaly.types import NEGATIVE, Batch
 
 LEAST_VISIBLE = 16
 """Pixels a side, and pixels in all, that must be seen of a negative."""
@@ -32,15 +32,21 @@ TRIES = 8
 
 @dataclass(frozen=True)
 class Patch:
-    """One negative at the size at which it is pasted.
+    """One object at the size at which it is pasted.
 
     Args:
         colour: `(h, w, 3)` float32 in 0..255, multiplied by alpha.
         alpha: `(h, w)` float32 in 0..1.
+        label: of its pixels: `NEGATIVE`, or a known class.
     """
 
     colour: np.ndarray
     alpha: np.ndarray
+    label: int = NEGATIVE
+
+
+Draw = Callable[[np.ndarray, np.ndarray, int, np.random.Generator], Patch]
+"""Draws one object for an image with its label, its longest side so many pixels."""
 
 
 class PatchSource(NegativeSource):
@@ -83,6 +89,17 @@ class PatchSource(NegativeSource):
         del image, label
         return self.draw(side, rng)
 
+    def furnish(
+        self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return a crop and its label with all that is to be seen there beside negatives.
+
+        A source that also lays known objects over the crop says how; others leave it as it is. The
+        batch's `original` shows what is returned.
+        """
+        del rng
+        return image, label
+
     def mix(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """Lay negatives over each crop; see `NegativeSource.mix`.
 
@@ -96,23 +113,45 @@ class PatchSource(NegativeSource):
             )
             raise TypeError(msg)
         image, label = batch.image.numpy().copy(), batch.label.numpy().copy()
+        original = (batch.image if batch.original is None else batch.original).numpy().copy()
         for index in range(len(image)):
-            if rng.random() >= self.look.probability:
-                continue
-            pixels, marks = np.ascontiguousarray(image[index].transpose(1, 2, 0)), label[index]
-            for _ in range(rng.integers(self.look.count[0], self.look.count[1] + 1)):
-                pixels, marks = self._add(pixels, marks, rng)
+            before = np.ascontiguousarray(image[index].transpose(1, 2, 0))
+            pixels, marks = self.furnish(before, label[index], rng)
+            if pixels is not before:
+                original[index] = pixels.transpose(2, 0, 1)
+            if rng.random() < self.look.probability:
+                pixels, marks = self.add(pixels, marks, self.look.count, self.draw_for, rng)
             image[index], label[index] = pixels.transpose(2, 0, 1), marks
-        original = batch.image if batch.original is None else batch.original
         return replace(
             batch,
             image=torch.from_numpy(image),
             label=torch.from_numpy(label),
-            original=original,
+            original=torch.from_numpy(original),
         )
 
-    def _add(
-        self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator
+    def add(
+        self,
+        image: np.ndarray,
+        label: np.ndarray,
+        count: Sequence[int],
+        draw: Draw,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return a crop and its label with objects laid over it, as `look` says.
+
+        Args:
+            image: `(H, W, 3)` uint8.
+            label: `(H, W)` uint8.
+            count: fewest and most objects.
+            draw: draws one of them, as `draw_for`.
+            rng: all chance.
+        """
+        for _ in range(rng.integers(count[0], count[1] + 1)):
+            image, label = self._add_one(image, label, draw, rng)
+        return image, label
+
+    def _add_one(
+        self, image: np.ndarray, label: np.ndarray, draw: Draw, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         look = self.look
         foot = self._foot(label, rng) if look.place == "ground" else None
@@ -120,7 +159,7 @@ class PatchSource(NegativeSource):
         if foot is not None:
             fraction = (1 - look.perspective) * fraction + look.perspective * foot[2]
         side = round(look.side[0] * (look.side[1] / look.side[0]) ** fraction)
-        patch = self._vary(self.draw_for(image, label, side, rng), rng)
+        patch = self._vary(draw(image, label, side, rng), rng)
         alpha = feather(patch.alpha, _between(look.feather, rng))
         place = self._place(alpha, image.shape, foot, rng)
         strength, gain = _between(look.colour_match, rng), rng.uniform(-1, 1) * look.brightness + 1
@@ -134,7 +173,7 @@ class PatchSource(NegativeSource):
         corner = there[0].start, there[1].start
         if look.shadow[1] > 0:
             image = cast_shadow(image, alpha, *corner, _between(look.shadow, rng))
-        return blend(image, colour, alpha, *corner), mark(label, alpha, *corner)
+        return blend(image, colour, alpha, *corner), mark(label, alpha, *corner, patch.label)
 
     def _foot(self, label: np.ndarray, rng: np.random.Generator) -> tuple[int, int, float] | None:
         """Draw row, column and height in 0..1 (1 = lowest ground) of a pixel of the ground."""
@@ -149,7 +188,7 @@ class PatchSource(NegativeSource):
         mirrored = rng.random() < self.look.flip
         angle = rng.uniform(-1, 1) * self.look.rotate
         if mirrored:
-            patch = Patch(patch.colour[:, ::-1], patch.alpha[:, ::-1])
+            patch = replace(patch, colour=patch.colour[:, ::-1], alpha=patch.alpha[:, ::-1])
         return rotate(patch, angle) if angle else patch
 
     @staticmethod
@@ -201,4 +240,5 @@ def rotate(patch: Patch, angle: float) -> Patch:
     )
     turn[:, 2] += (size[0] - columns) / 2, (size[1] - rows) / 2
     colour = cv2.warpAffine(np.ascontiguousarray(patch.colour), turn, size)
-    return Patch(colour, cv2.warpAffine(np.ascontiguousarray(patch.alpha), turn, size))
+    alpha = cv2.warpAffine(np.ascontiguousarray(patch.alpha), turn, size)
+    return replace(patch, colour=colour, alpha=alpha)

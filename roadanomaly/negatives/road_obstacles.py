@@ -12,7 +12,7 @@ from roadanomaly.negatives.checks import check_range
 from roadanomaly.negatives.look import Look
 from roadanomaly.negatives.noise import noise_texture
 from roadanomaly.negatives.outlines import fill, hull
-from roadanomaly.negatives.patches import Patch, PatchSource
+from roadanomaly.negatives.patches import Draw, Patch, PatchSource
 from roadanomaly.negatives.shapes import cut_texture
 
 CONTRAST, GRAIN, SMOOTH = (10, 70), 8.0, (0.0, 0.2)
@@ -80,12 +80,12 @@ class RoadObstacles(PatchSource):
             "perspective": look.perspective,
         }
 
-    def _add(
-        self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator
+    def _add_one(
+        self, image: np.ndarray, label: np.ndarray, draw: Draw, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         if not np.isin(label, self.look.ground).any():
             return image, label
-        return super()._add(image, label, rng)
+        return super()._add_one(image, label, draw, rng)
 
 
 def _outline(side: int, rng: np.random.Generator) -> np.ndarray:

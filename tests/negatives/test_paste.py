@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.data.cutouts import READERS
 from roadanomaly.data.memory import Memory
 from roadanomaly.errors import DataError, OptionError
+from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.paste import GROWTH, Paste
-from roadanomaly.types import IGNORE, NEGATIVE
+from roadanomaly.types import IGNORE, NEGATIVE, TURNS
 from tests.negatives import tiny
 
 HARD = {"feather": (0, 0), "colour_match": (0, 0), "brightness": 0.0}
@@ -113,6 +115,56 @@ def test_excluded_classes_never_appear(tmp_path):
     assert {e.category for e in Paste(root, exclude=[]).entries} == {"dog", "car"}
     with pytest.raises(OptionError, match="did you mean `zebra`"):
         Paste(root, exclude=["zerba"])
+
+
+CAR, HALF = CITYSCAPES.index("car"), {"count": (0, 0), "side": (40, 40)}
+
+
+def test_known_objects_carry_their_class_and_are_part_of_the_original(tmp_path):
+    """Nothing but cars is laid over the crops, so each changed pixel says car, or is an edge."""
+    source = Paste(str(tiny.coco(tmp_path)), min_area=0, known=(2, 2), look=HALF)
+    batch = tiny.batch()
+    mixed = source.mix(batch, np.random.default_rng(0))
+    changed = (mixed.image != batch.image).any(1)
+    cars = mixed.label == CAR
+    assert cars.flatten(1).any(1).all()
+    assert changed[cars].float().mean() > 0.98
+    assert set(mixed.label[changed].tolist()) <= {CAR, IGNORE}
+    assert not mixed.negative.any()
+    assert torch.equal(mixed.original, mixed.image)
+
+
+def test_negatives_lie_over_known_objects_and_not_in_the_original(tmp_path):
+    look = {"count": (1, 2), "side": (40, 60)}
+    source = Paste(str(tiny.coco(tmp_path)), min_area=0, known=(1, 3), look=look)
+    batch = tiny.batch(size=8)
+    mixed = source.mix(batch, np.random.default_rng(0))
+    foreign = (mixed.image != mixed.original).any(1)
+    known = (mixed.original != batch.image).any(1)
+    assert (mixed.label == CAR).any()
+    assert mixed.negative.flatten(1).any(1).all()
+    assert foreign[mixed.negative].float().mean() > 0.98
+    assert not foreign[mixed.label == CAR].any()
+    assert known[mixed.label == CAR].float().mean() > 0.98
+    assert (known & mixed.negative).any()
+    assert source.record()["known"] == {"car": 3}
+
+
+def test_known_objects_that_the_set_does_not_have_are_asked_for_in_vain(tmp_path):
+    with pytest.raises(DataError, match=r"no cut-out is left of the .*: `known` removed \d+\."):
+        Paste(str(tiny.index_mask(tmp_path)), exclude=[], min_area=0, known=(0, 2))
+
+
+def test_a_mixture_keeps_the_original_of_each_source(tmp_path):
+    """The crops of the source with known objects show them there, the others what they showed."""
+    known = {"root": str(tiny.coco(tmp_path)), "min_area": 0, "known": (2, 2), "look": HALF}
+    sources = [{"name": "paste", **known}, {"name": "noise"}]
+    batch = tiny.batch(size=8)
+    mixed = NEGATIVES.build("mixture", {"sources": sources}).mix(batch, np.random.default_rng(0))
+    turns = torch.tensor(mixed.note(TURNS))
+    assert set(turns.tolist()) == {0, 1}
+    assert torch.equal(mixed.original[turns == 0], mixed.image[turns == 0])
+    assert torch.equal(mixed.original[turns == 1], batch.image[turns == 1])
 
 
 def test_filters_that_leave_nothing_say_what_they_removed(tmp_path):
