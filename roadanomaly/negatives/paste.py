@@ -17,11 +17,12 @@ from roadanomaly.data.cutouts import Cutout, CutoutReader, Entry, open_cutouts
 from roadanomaly.data.memory import Memory
 from roadanomaly.data.parts import check_part, in_part
 from roadanomaly.data.roots import find_set
-from roadanomaly.errors import DataError
+from roadanomaly.errors import DataError, OptionError
 from roadanomaly.negatives.checks import check_range
 from roadanomaly.negatives.look import OBJECTS
 from roadanomaly.negatives.patches import Patch, PatchSource
 from roadanomaly.negatives.sifting import excluded, sift
+from roadanomaly.segmenters.base import Segmenter
 
 ATTEMPTS = 100
 """Cut-outs drawn in a row that may be unreadable before the set counts as broken."""
@@ -47,8 +48,9 @@ class Paste(PatchSource):
         licences: numbers of the licences, as the set's COCO file gives them, whose images are
             used; images without one are then left out. None asks for none.
         known: fewest and most people, vehicles, traffic lights and stop signs of the set that are
-            laid over a crop before, in the same way, and labelled with their Cityscapes class. A
-            detector that sees them cannot go by the edges and colours of what was pasted.
+            laid over a crop before, in the same way, and labelled with their class, of which the
+            segmenter must have Cityscapes' names. A detector that sees them cannot go by the edges
+            and colours of what was pasted.
         look: how they are put into a crop: what differs from the usual, by the options of `Look`
             (`count`, `side`, `feather`, ...).
 
@@ -84,11 +86,29 @@ class Paste(PatchSource):
         foreign = {"exclude": lambda entry: entry.category not in left_out}
         self.entries = select(self.reader, foreign, *filters)
         self.known = tuple(known)
+        self.classes = CITYSCAPES
         self.known_entries: list[Entry] = []
         if self.known[1]:
             here = {"known": lambda entry: entry.category in KNOWN}
             self.known_entries = select(self.reader, here, *filters)
         self._memory: Memory[Cutout] = Memory()
+
+    def attach(self, segmenter: Segmenter) -> None:
+        """Take the segmenter's classes for what is known.
+
+        Raises:
+            OptionError: it does not have one that is laid over the crops.
+        """
+        self.classes = segmenter.classes
+        wanted = {KNOWN[entry.category] for entry in self.known_entries}
+        missing = sorted(wanted - set(self.classes))
+        if missing:
+            msg = (
+                f"paste: `known` lays objects of the classes {', '.join(missing)} over the crops, "
+                f"which the segmenter does not have among its {len(self.classes)}: leave `known` "
+                "out, or train a segmenter of Cityscapes' classes."
+            )
+            raise OptionError(msg)
 
     def draw(self, side: int, rng: np.random.Generator) -> Patch:
         """Draw one cut-out, its longest side `side` pixels."""
@@ -100,7 +120,7 @@ class Paste(PatchSource):
         """Draw one cut-out of a known class, as `draw_for` draws a negative."""
         del image, label
         entry, patch = self._draw_of(self.known_entries, side, rng)
-        return replace(patch, label=CITYSCAPES.index(KNOWN[entry.category]))
+        return replace(patch, label=self.classes.index(KNOWN[entry.category]))
 
     def furnish(
         self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator

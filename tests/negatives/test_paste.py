@@ -14,6 +14,7 @@ from roadanomaly.errors import DataError, OptionError
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.paste import GROWTH, Paste
 from roadanomaly.types import IGNORE, NEGATIVE, TURNS
+from tests.contracts.toy import ToySegmenter
 from tests.negatives import tiny
 
 HARD = {"feather": (0, 0), "colour_match": (0, 0), "brightness": 0.0}
@@ -153,6 +154,14 @@ def test_negatives_lie_over_known_objects_and_not_in_the_original(tmp_path):
 def test_known_objects_that_the_set_does_not_have_are_asked_for_in_vain(tmp_path):
     with pytest.raises(DataError, match=r"no cut-out is left of the .*: `known` removed \d+\."):
         Paste(str(tiny.index_mask(tmp_path)), exclude=[], min_area=0, known=(0, 2))
+
+
+def test_known_objects_take_the_segmenters_classes(tmp_path):
+    source = Paste(str(tiny.coco(tmp_path)), min_area=0, known=(2, 2), look=HALF)
+    source.attach(ToySegmenter(("road", "sky", "car")))
+    assert (source.mix(tiny.batch(), np.random.default_rng(0)).label == 2).any()
+    with pytest.raises(OptionError, match=r"objects of the classes car over .* among its 3"):
+        source.attach(ToySegmenter(("road", "sky", "person")))
 
 
 def test_a_mixture_keeps_the_original_of_each_source(tmp_path):
