@@ -23,7 +23,10 @@ from roadanomaly.training.flow_config import FlowConfig
 from roadanomaly.training.generator_config import GeneratorConfig
 
 FOLDER = Path(__file__).parents[1] / "configs"
-MODELS = [FOLDER / "models" / f"{name}.yaml" for name in ("default", "fast", "default_first")]
+MODELS = [
+    FOLDER / "models" / f"{name}.yaml"
+    for name in ("default", "fast", "default_first", "default_second")
+]
 PARTS = {
     "data": DATASETS,
     "encoder": ENCODERS,

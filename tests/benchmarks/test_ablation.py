@@ -1,0 +1,57 @@
+"""The benchmark of `default`'s parts writes recipes that can be trained, each with one change."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from roadanomaly.cli.parsing import new_parser
+from roadanomaly.cli.runs import add_keys, parse_run
+from roadanomaly.detectors import DETECTORS
+from roadanomaly.negatives import NEGATIVES
+from roadanomaly.training.config import TrainConfig
+
+ROOT = Path(__file__).parents[2]
+CHANGED = {
+    "all": set(),
+    "no_scenes": {"train_data"},
+    "no_cutouts": {"negatives"},
+    "no_teacher": {"teacher", "distill"},
+    "known": {"negatives"},
+    "slow_encoder": {"encoder_lr"},
+    "espnetv2": {"segmenter", "detector"},
+}
+
+
+@pytest.fixture(scope="module")
+def recipes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ablation")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        patch.syspath_prepend(ROOT / "benchmarks")
+        patch.setattr("sys.argv", ["ablation.py", "--out", str(folder)])
+        importlib.import_module("ablation").main()
+    return {path.stem: path for path in folder.iterdir()}
+
+
+def test_each_recipe_has_one_change(recipes):
+    kept = {name: yaml.safe_load(path.read_text()) for name, path in recipes.items()}
+    whole = kept["all"]
+    for name, recipe in kept.items():
+        keys = {key for key in recipe | whole if recipe.get(key) != whole.get(key)}
+        assert keys - {"out"} == CHANGED[name]
+    shares = [one["share"] for one in kept["no_scenes"]["train_data"]["sets"]]
+    assert sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_it_can_be_trained(recipes, name):
+    parser = add_keys(new_parser("train", "", ""), TrainConfig)
+    config, _ = parse_run(parser, TrainConfig, [str(recipes[name])])
+    for part, catalogue in ((config.negatives, NEGATIVES), (config.detector, DETECTORS)):
+        options = {option: value for option, value in part.items() if option != "name"}
+        catalogue.check_options(part["name"], options)
+    assert config.steps == 400
