@@ -6,6 +6,7 @@ import glob
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
+from os.path import commonpath
 from pathlib import Path
 from typing import Any, Literal
 
@@ -192,7 +193,7 @@ def _assumed(labels: Mapping[str, Path]) -> Values:
     """Return what the masks' values mean, and say so where it is a guess."""
     values = conventions(labels.values())
     if values is BLACK_AND_WHITE:
-        _note_black_and_white(next(iter(labels.values())).absolute().parent)
+        _note_black_and_white(Path(commonpath([one.absolute().parent for one in labels.values()])))
     return values
 
 

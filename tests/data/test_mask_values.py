@@ -55,6 +55,17 @@ def test_black_and_white_is_noted_with_the_other_way(tmp_path, caplog):
     assert frames.record()["values"] == {"inlier": [0], "anomaly": [255]}
 
 
+def test_the_note_names_the_folder_of_all_masks(tmp_path, caplog):
+    for town in ("aachen", "bochum"):
+        made(tmp_path / town, (0, 255))
+        for kind in ("images", "labels"):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            (tmp_path / town / kind).rename(tmp_path / kind / town)
+    with caplog.at_level(logging.WARNING):
+        Folder(root=tmp_path, recursive=True)
+    assert "the masks in labels/ hold only" in caplog.text
+
+
 def test_the_usual_values_are_no_news(tmp_path, caplog):
     frames = Folder(root=made(tmp_path, (0, 1, 255)))
     assert not caplog.text
