@@ -125,7 +125,7 @@ def mark(
     """Return a new label: `value` where alpha >= 0.5, `IGNORE` in the soft edge around it.
 
     The edge, alpha from 0.1 to 0.5, shows both, so neither a class below nor what is laid over it
-    may learn it. Where it lies on an earlier negative, that stays.
+    may learn it. Where a negative's edge lies on an earlier negative, all of it is negative.
 
     Args:
         label: `(H, W)` uint8.
@@ -137,7 +137,10 @@ def mark(
     result = label.copy()
     there, here = overlap(label.shape, alpha.shape, top, left)
     inside, below = alpha[here], result[there]
-    below[(inside >= TRACE) & (inside < CORE) & (below != NEGATIVE)] = IGNORE
+    edge = (inside >= TRACE) & (inside < CORE)
+    if value == NEGATIVE:
+        edge &= below != NEGATIVE
+    below[edge] = IGNORE
     below[inside >= CORE] = value
     return result
 

@@ -58,6 +58,11 @@ def test_mark_keeps_an_earlier_negative_under_a_soft_edge():
     assert (mark(label, np.array([[0.3, 0.7]], np.float32), 0, 0) == NEGATIVE).all()
 
 
+def test_mark_ignores_the_soft_edge_of_a_known_object_over_a_negative():
+    label = np.full((1, 2), NEGATIVE, np.uint8)
+    assert mark(label, np.array([[0.3, 0.7]], np.float32), 0, 0, 13).tolist() == [[IGNORE, 13]]
+
+
 def test_mark_covers_void():
     label = np.full((1, 1), IGNORE, np.uint8)
     assert mark(label, np.ones((1, 1), np.float32), 0, 0) == NEGATIVE
