@@ -50,7 +50,7 @@ def with_slow_encoder(recipe: Recipe) -> None:
 
 def on_espnetv2(recipe: Recipe) -> None:
     """The network that teaches, from its Cityscapes weights, in place of ImageNet's."""
-    recipe["segmenter"] = recipe["teacher"]
+    recipe["segmenter"] = dict(recipe["teacher"])
     recipe["detector"]["features"] = ["decoder4", "decoder8", "encoder16"]
 
 

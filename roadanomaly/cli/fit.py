@@ -162,7 +162,6 @@ def _parts(given: Namespace) -> tuple[Model, _Data]:
     if any(one.supervision in FOREIGN for one in asked):
         refuse_test(frames)
     if source is not None:
-        source.attach(model.segmenter)
         frames = MixedFrames(frames, source)
         if given.detector:
             model.detector.trained_on = source.content

@@ -98,7 +98,7 @@ def read_label(path: str | Path) -> Tensor:
 
 
 def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
-    """Read an image's `(H, W)` from its header alone.
+    """Read an image's `(H, W)` without its pixels.
 
     Args:
         path: of the file.
@@ -110,7 +110,11 @@ def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             size = image.height, image.width
-            return size[::-1] if upright and orientation_in(image) in SIDEWAYS else size
+            if not upright:
+                return size
+            png = image.format == "PNG"
+            turned = orientation_of(path.read_bytes(), path) if png else orientation_in(image)
+            return size[::-1] if turned in SIDEWAYS else size
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         msg = (
             f"{path} cannot be opened as an image ({error}): it is missing, damaged or no image. "

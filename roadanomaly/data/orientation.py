@@ -33,7 +33,7 @@ def orientation_of(data: bytes, name: object) -> int:
     """Return the EXIF orientation of an image file, 1 to 8; 1 where it says nothing sensible.
 
     Args:
-        data: the file, or as much of it as its header.
+        data: the whole file; a PNG may say it behind the pixels.
         name: of the file, for the message.
 
     Raises:

@@ -57,6 +57,17 @@ class NegativeSource(nn.Module, ABC):
         """
         del segmenter
 
+    def label_as(self, classes: tuple[str, ...]) -> None:
+        """Take the names of the classes that the labels of the frames are numbers of.
+
+        For sources that also lay objects of known classes over a crop; called once, before `mix`.
+        Without a call they are Cityscapes'.
+
+        Raises:
+            OptionError: a class that it needs is not among them.
+        """
+        del classes
+
     def loader_part(self) -> NegativeSource | None:
         """Return the part that data workers need, without networks; None where that is nothing."""
         return self if self.stage == "loader" else None

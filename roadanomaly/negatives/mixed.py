@@ -40,12 +40,14 @@ class MixedFrames(Derived):
         negatives: their source, one that works in the loader.
 
     Raises:
-        OptionError: the source works inside the step: it learns, or asks the network.
+        OptionError: the source works inside the step: it learns, or asks the network; or it lays
+            objects over the frames of a class that these do not have.
     """
 
     def __init__(self, frames: FrameSet, negatives: NegativeSource) -> None:
         super().__init__(frames)
         require_loader(negatives)
+        negatives.label_as(frames.classes)
         self.negatives = negatives
 
     def batch(self, index: int) -> Batch:

@@ -88,6 +88,11 @@ class Mixture(NegativeSource):
         for source in self._all():
             source.attach(segmenter)
 
+    def label_as(self, classes: tuple[str, ...]) -> None:
+        """Hand the class names to each source."""
+        for source in self._all():
+            source.label_as(classes)
+
     def loader_part(self) -> Mixture:
         """Return the mixture with nothing in the places of the sources that work in the step."""
         kept = {id(one): one if one.stage == "loader" else Elsewhere() for one in self._all()}

@@ -22,7 +22,6 @@ from roadanomaly.negatives.checks import check_range
 from roadanomaly.negatives.look import OBJECTS
 from roadanomaly.negatives.patches import Patch, PatchSource
 from roadanomaly.negatives.sifting import excluded, sift
-from roadanomaly.segmenters.base import Segmenter
 
 ATTEMPTS = 100
 """Cut-outs drawn in a row that may be unreadable before the set counts as broken."""
@@ -49,7 +48,7 @@ class Paste(PatchSource):
             used; images without one are then left out. None asks for none.
         known: fewest and most people, vehicles, traffic lights and stop signs of the set that are
             laid over a crop before, in the same way, and labelled with their class, of which the
-            segmenter must have Cityscapes' names. A detector that sees them cannot go by the edges
+            frames must have Cityscapes' names. A detector that sees them cannot go by the edges
             and colours of what was pasted.
         look: how they are put into a crop: what differs from the usual, by the options of `Look`
             (`count`, `side`, `feather`, ...).
@@ -57,7 +56,8 @@ class Paste(PatchSource):
     Raises:
         DataError: the set is missing or unreadable, or the filters leave nothing, or none of what
             is known where `known` asks for it.
-        OptionError: a value out of range, or an excluded class that the set does not define.
+        OptionError: a value out of range, an excluded class that the set does not define, or a
+            class that is pasted as a negative and as known.
     """
 
     usual = OBJECTS
@@ -91,22 +91,32 @@ class Paste(PatchSource):
         if self.known[1]:
             here = {"known": lambda entry: entry.category in KNOWN}
             self.known_entries = select(self.reader, here, *filters)
+            self._refuse_both()
         self._memory: Memory[Cutout] = Memory()
 
-    def attach(self, segmenter: Segmenter) -> None:
-        """Take the segmenter's classes for what is known.
+    def _refuse_both(self) -> None:
+        both = {entry.category for entry in self.entries} & set(KNOWN)
+        if both:
+            msg = (
+                f"paste: {', '.join(sorted(both))} would be pasted as negatives and, by `known`, "
+                "as what is known: name them in `exclude`, too, or leave `exclude` out."
+            )
+            raise OptionError(msg)
+
+    def label_as(self, classes: tuple[str, ...]) -> None:
+        """Label known objects by these classes.
 
         Raises:
-            OptionError: it does not have one that is laid over the crops.
+            OptionError: one that is laid over the crops is not among them.
         """
-        self.classes = segmenter.classes
+        self.classes = classes
         wanted = {KNOWN[entry.category] for entry in self.known_entries}
-        missing = sorted(wanted - set(self.classes))
+        missing = sorted(wanted - set(classes))
         if missing:
             msg = (
                 f"paste: `known` lays objects of the classes {', '.join(missing)} over the crops, "
-                f"which the segmenter does not have among its {len(self.classes)}: leave `known` "
-                "out, or train a segmenter of Cityscapes' classes."
+                f"which are not among the {len(classes)} that the frames are labelled with: leave "
+                "`known` out, or take labels of Cityscapes' classes."
             )
             raise OptionError(msg)
 

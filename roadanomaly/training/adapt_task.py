@@ -78,6 +78,7 @@ class AdaptTask(Task):
         learning = prepare_model(self.model, config)
         self.frames: FrameSet = DATASETS.from_spec(config.train_data)
         self.source = negatives_to_learn(config.negatives)
+        self.source.label_as(self.frames.classes)
         held_out = DATASETS.from_spec(config.val_data)
         mixed = MixedFrames(held_out, NEGATIVES.from_spec(config.val_negatives))
         world = DATASETS.from_spec(config.world)

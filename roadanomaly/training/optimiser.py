@@ -18,7 +18,7 @@ from roadanomaly.errors import OptionError
 from roadanomaly.training.config import TrainConfig
 from roadanomaly.training.step import TrainingStep
 
-ENCODER = re.compile(r"(?:(?!decoder)[^.]*\.)*?(?:encoder|backbone)\.")
+ENCODER = re.compile(r"(?:(?![^.]*decoder)[^.]*\.)*?(?:encoder|backbone)\.")
 """How the dotted name of an encoder's parameter begins: nothing called a decoder is before it."""
 
 

@@ -69,10 +69,9 @@ def build_parts(config: TrainConfig) -> Parts:
     )
     parts = Parts(frames, source, validator, model, teacher)
     _check(parts)
-    for one in (source, held_out):
-        if one is not None:
-            one.attach(model.segmenter)
     if source is not None:
+        source.label_as(frames.classes)
+        source.attach(model.segmenter)
         model.detector.trained_on = source.content
     if model.detector.kind == "finetune":
         found = [model.segmenter.learned_from, model.detector.learned_from]

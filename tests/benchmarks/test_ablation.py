@@ -12,6 +12,7 @@ from roadanomaly.cli.parsing import new_parser
 from roadanomaly.cli.runs import add_keys, parse_run
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.negatives import NEGATIVES
+from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +52,11 @@ def test_each_recipe_has_one_change(recipes):
 def test_it_can_be_trained(recipes, name):
     parser = add_keys(new_parser("train", "", ""), TrainConfig)
     config, _ = parse_run(parser, TrainConfig, [str(recipes[name])])
-    for part, catalogue in ((config.negatives, NEGATIVES), (config.detector, DETECTORS)):
-        options = {option: value for option, value in part.items() if option != "name"}
+    parts = [(config.detector, DETECTORS), (config.segmenter, SEGMENTERS)]
+    parts += [(one, NEGATIVES) for one in config.negatives["sources"]]
+    for part, catalogue in parts:
+        options = {key: value for key, value in part.items() if key not in ("name", "weight")}
         catalogue.check_options(part["name"], options)
     assert config.steps == 400
+    pasted = [one.get("known") for one in config.negatives["sources"] if one["name"] == "paste"]
+    assert pasted == {"known": [[0, 3]], "no_cutouts": []}.get(name, [None])

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 import torch
 
+from roadanomaly.data.camvid import CamVid
 from roadanomaly.data.class_names import CITYSCAPES
 from roadanomaly.data.cutouts import READERS
 from roadanomaly.data.memory import Memory
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.negatives import NEGATIVES
+from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.negatives.paste import GROWTH, Paste
 from roadanomaly.types import IGNORE, NEGATIVE, TURNS
-from tests.contracts.toy import ToySegmenter
+from tests import layouts
 from tests.negatives import tiny
 
 HARD = {"feather": (0, 0), "colour_match": (0, 0), "brightness": 0.0}
@@ -156,12 +158,29 @@ def test_known_objects_that_the_set_does_not_have_are_asked_for_in_vain(tmp_path
         Paste(str(tiny.index_mask(tmp_path)), exclude=[], min_area=0, known=(0, 2))
 
 
-def test_known_objects_take_the_segmenters_classes(tmp_path):
+def test_known_objects_take_the_classes_of_the_frames(tmp_path):
     source = Paste(str(tiny.coco(tmp_path)), min_area=0, known=(2, 2), look=HALF)
-    source.attach(ToySegmenter(("road", "sky", "car")))
+    source.label_as(("road", "sky", "car"))
     assert (source.mix(tiny.batch(), np.random.default_rng(0)).label == 2).any()
-    with pytest.raises(OptionError, match=r"objects of the classes car over .* among its 3"):
-        source.attach(ToySegmenter(("road", "sky", "person")))
+    with pytest.raises(OptionError, match=r"objects of the classes car over .* among the 2"):
+        source.label_as(("road", "sky"))
+
+
+def test_frames_into_which_negatives_are_put_say_what_a_car_is(tmp_path):
+    """CamVid's own eleven classes have no number 13, which is Cityscapes' car."""
+    layouts.camvid(tmp_path / "camvid")
+    frames = CamVid("val", root=tmp_path / "camvid", classes="camvid")
+    known = {"root": str(tiny.coco(tmp_path / "coco")), "min_area": 0, "known": (2, 2)}
+    source = NEGATIVES.build("mixture", {"sources": [{"name": "paste", **known, "look": HALF}]})
+    label = MixedFrames(frames, source)[0].label
+    changed = label[label != frames[0].label]
+    assert set(changed.tolist()) <= {frames.classes.index("car"), IGNORE}
+    assert len(changed) > 50
+
+
+def test_a_class_is_not_strange_and_known_at_once(tmp_path):
+    with pytest.raises(OptionError, match="car would be pasted as negatives and"):
+        Paste(str(tiny.coco(tmp_path)), exclude=["kite"], min_area=0, known=(0, 2))
 
 
 def test_a_mixture_keeps_the_original_of_each_source(tmp_path):

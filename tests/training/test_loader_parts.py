@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from roadanomaly.data.class_names import CAMVID
 from roadanomaly.data.streets import Streets
 from roadanomaly.data.transforms import Degrade
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.training import stream
+from roadanomaly.training.parts import build_parts
 from roadanomaly.training.stream import CropStream, train_loader, train_transform
 from roadanomaly.types import TURNS, Batch
+from tests import layouts
 from tests.contracts import toy
+from tests.negatives import tiny
 from tests.training import runs
 from tests.training.test_joint import JOINT
 
@@ -30,6 +34,19 @@ def batch() -> Batch:
 def test_a_source_of_the_loader_is_its_own_part():
     shapes = NEGATIVES.from_spec(runs.SHAPES)
     assert shapes.loader_part() is shapes
+
+
+def test_known_objects_are_labelled_by_the_classes_of_the_training_frames(tmp_path):
+    own = {"name": "camvid", "root": str(layouts.camvid(tmp_path / "camvid")), "classes": "camvid"}
+    pasted = {"name": "paste", "root": str(tiny.coco(tmp_path / "coco")), "known": [1, 1]}
+    config = runs.config(
+        tmp_path / "run",
+        train_data={**own, "split": "train"},
+        val_data={**own, "split": "val"},
+        segmenter={"name": "espnetv2", "scale": 0.5, "classes": list(CAMVID)},
+        negatives={**pasted, "min_area": 0},
+    )
+    assert build_parts(config).source.classes == CAMVID
 
 
 def test_nothing_of_a_flow_goes_to_the_loader():

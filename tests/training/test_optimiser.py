@@ -85,8 +85,9 @@ def test_an_encoder_learns_at_its_own_rate():
 
 
 def test_an_encoder_inside_a_decoder_is_none_of_the_segmenters():
-    pixels = nn.ModuleDict({"encoder": nn.Linear(2, 2), "decoder": nn.ModuleDict()})
-    pixels["decoder"]["encoder"] = nn.Linear(2, 2)
+    pixels = nn.ModuleDict({"encoder": nn.Linear(2, 2)})
+    for name in ("decoder", "pixel_decoder"):
+        pixels[name] = nn.ModuleDict({"encoder": nn.Linear(2, 2)})
     found = encoder_parameters(nn.ModuleDict({"pixel_level_module": pixels}))
     assert [id(p) for p in found] == [id(p) for p in pixels["encoder"].parameters()]
 
