@@ -12,10 +12,9 @@ import argparse
 
 import numpy as np
 import torch
-from torch import Tensor
 
 import roadanomaly as ra
-from roadanomaly.detectors.resynthesis.sizes import resize_image
+from roadanomaly.detectors.views import score_of_view
 from roadanomaly.evaluation.worlds import World, open_worlds
 from roadanomaly.metrics import PixelExact
 
@@ -35,24 +34,14 @@ WORLDS = ("camvid_pasted", "scenes_held_out", "streets_301", "streets_302")
 
 
 @torch.inference_mode()
-def score_of(model: ra.Model, image: Tensor, view: View) -> Tensor:
-    """Score a view of an image `(1, 3, H, W)` in 0..1, and bring the score back to it, `(H, W)`."""
-    size, mirrored = view
-    height, width = image.shape[-2:]
-    seen = resize_image(image, (round(size * height), round(size * width))) if size != 1 else image
-    seen = seen.flip(-1) if mirrored else seen
-    score = model.head.score(model.head.look(model.segmenter, seen), seen)
-    score = score.flip(-1) if mirrored else score
-    return resize_image(score[:, None], (height, width))[0, 0] if size != 1 else score[0]
-
-
 def score_world(model: ra.Model, world: World) -> dict[str, str]:
     """AP and FPR95 of each mean, in per cent."""
     counted = {name: PixelExact() for name in MEANS}
     wanted = {view for views in MEANS.values() for view in views}
     for frame in world.frames:
         image = frame.image[None].float() / 255
-        scores = {view: score_of(model, image, view)[::3, 1::3] for view in wanted}
+        asked = {view: score_of_view(model.head, model.segmenter, image, *view) for view in wanted}
+        scores = {view: score[0, ::3, 1::3] for view, score in asked.items()}
         truth = np.ascontiguousarray(frame.truth[::3, 1::3])
         for name, views in MEANS.items():
             mean = torch.stack([scores[view] for view in views]).mean(0)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from roadanomaly.catalogue import called
 from roadanomaly.detectors.base import Ask, Detector
+from roadanomaly.detectors.head import Head
 from roadanomaly.detectors.resynthesis.sizes import resize_image
 from roadanomaly.detectors.saved_head import head_of
 from roadanomaly.errors import KindError, OptionError
@@ -121,18 +122,9 @@ class Views(Detector):
 
     def look(self, segmenter: Segmenter, image: Tensor) -> Segmentation:
         """Ask the head of all, and put the other views' scores beside the features."""
-        others = [self._of_view(segmenter, image, *view) for view in self.others]
+        others = [score_of_view(self.head, segmenter, image, *view) for view in self.others]
         found = self.head.look(segmenter, image)
         return replace(found, features={**found.features, OTHERS: torch.stack(others, 1)})
-
-    def _of_view(self, segmenter: Segmenter, image: Tensor, scale: float, turned: bool) -> Tensor:
-        """Score one view, and bring its score back to the image, `(B, H, W)`."""
-        height, width = image.shape[-2:]
-        view = resize_image(image, (max(1, round(scale * height)), max(1, round(scale * width))))
-        view = view.flip(-1) if turned else view
-        score = self.head.score(self.head.look(segmenter, view), view)
-        score = score.flip(-1) if turned else score
-        return resize_image(score[:, None], (height, width))[:, 0]
 
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return the mean of all, `(B, H, W)`; `segmentation` is what `look` returned."""
@@ -153,6 +145,26 @@ class Views(Detector):
             **{_title(*view): one for view, one in zip(self.others, maps, strict=True)},
             **self.head.detector.explain(segmentation, image),
         }
+
+
+def score_of_view(
+    head: Head, segmenter: Segmenter, image: Tensor, scale: float, mirrored: bool
+) -> Tensor:
+    """Score a view of an image `(B, 3, H, W)`, and bring the score back to it, `(B, H, W)`.
+
+    Args:
+        head: attached to the segmenter.
+        segmenter: of the head.
+        image: in 0..1.
+        scale: size of the view, as a share of the image's own.
+        mirrored: whether left and right change places in the view.
+    """
+    height, width = image.shape[-2:]
+    view = resize_image(image, (max(1, round(scale * height)), max(1, round(scale * width))))
+    view = view.flip(-1) if mirrored else view
+    score = head.score(head.look(segmenter, view), view)
+    score = score.flip(-1) if mirrored else score
+    return resize_image(score[:, None], (height, width))[:, 0]
 
 
 def _check_scales(scales: Sequence[float], mirror: bool) -> None:
