@@ -25,7 +25,7 @@ from roadanomaly.training.generator_config import GeneratorConfig
 FOLDER = Path(__file__).parents[1] / "configs"
 MODELS = [
     FOLDER / "models" / f"{name}.yaml"
-    for name in ("default", "fast", "default_first", "default_third")
+    for name in ("default", "fast", "default_first", "default_second")
 ]
 PARTS = {
     "data": DATASETS,

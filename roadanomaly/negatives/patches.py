@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from roadanomaly.negatives.base import NegativeSource
 from roadanomaly.negatives.blending import (
@@ -113,12 +114,13 @@ class PatchSource(NegativeSource):
             )
             raise TypeError(msg)
         image, label = batch.image.numpy().copy(), batch.label.numpy().copy()
-        original = (batch.image if batch.original is None else batch.original).numpy().copy()
+        original = batch.image if batch.original is None else batch.original
+        furnished: dict[int, Tensor] = {}
         for index in range(len(image)):
             before = np.ascontiguousarray(image[index].transpose(1, 2, 0))
             pixels, marks = self.furnish(before, label[index], rng)
             if pixels is not before:
-                original[index] = pixels.transpose(2, 0, 1)
+                furnished[index] = torch.from_numpy(pixels.transpose(2, 0, 1))
             if rng.random() < self.look.probability:
                 pixels, marks = self.add(pixels, marks, self.look.count, self.draw_for, rng)
             image[index], label[index] = pixels.transpose(2, 0, 1), marks
@@ -126,7 +128,7 @@ class PatchSource(NegativeSource):
             batch,
             image=torch.from_numpy(image),
             label=torch.from_numpy(label),
-            original=torch.from_numpy(original),
+            original=_replaced(original, furnished),
         )
 
     def add(
@@ -223,6 +225,13 @@ def lowest(alpha: np.ndarray) -> tuple[int, int]:
         return alpha.shape[0] - 1, 0
     bottom = columns[rows == rows[-1]]
     return int(rows[-1]), int(bottom[len(bottom) // 2])
+
+
+def _replaced(images: Tensor, others: dict[int, Tensor]) -> Tensor:
+    """Return images `(B, ...)` with some of them, by their index, replaced by others."""
+    if not others:
+        return images
+    return torch.stack([others.get(index, image) for index, image in enumerate(images)])
 
 
 def _between(limits: Sequence[float], rng: np.random.Generator) -> float:
