@@ -109,8 +109,9 @@ def files_named(
             matches = sorted(map(Path, glob.glob(word, recursive=True)))  # noqa: PTH207
             paths = [match for match in matches if _is_wanted(match, suffixes)]
         if not paths:
+            missing = "" if path.exists() or glob.has_magic(word) else "; it does not exist"
             msg = (
-                f"{word!r} names no {what}; give files, folders or quoted globs of "
+                f"{word!r} names no {what}{missing}; give files, folders or quoted globs of "
                 f"{', '.join(suffixes)}."
             )
             raise DataError(msg)

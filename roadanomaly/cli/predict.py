@@ -100,7 +100,7 @@ def run(arguments: Sequence[str]) -> None:
     formats = formats_of(given.format)
     chosen, images = Inputs("image", SUFFIXES).split(given.images, given.model)
     out = Path(given.out)
-    paths = without_results(find_images(images), out)
+    paths = without_results(find_images(images))
     model = load(chosen, pick_device(given.device))
     model.precision = given.precision
     model.calibration = with_threshold(model.calibration, given)
@@ -135,18 +135,25 @@ def find_images(words: Sequence[str]) -> list[Path]:
     return files_named(words, SUFFIXES, "image")
 
 
-def without_results(paths: Sequence[Path], out: Path) -> list[Path]:
-    """Leave out what an earlier call wrote, where results lie beside their images.
+def without_results(paths: Sequence[Path]) -> list[Path]:
+    """Leave out what earlier calls wrote, where results lie beside their images.
+
+    Pictures that other commands made, such as the samples of a flow, stay.
 
     Raises:
         DataError: nothing else is left.
     """
-    written = {(out / name).absolute() for name in Ledger(out).names()}
-    left = [path for path in paths if path.absolute() not in written]
+    ours = {folder: Ledger(folder).names() for folder in {path.parent for path in paths}}
+    left = [path for path in paths if path.name not in ours[path.parent] or not _is_result(path)]
     if not left:
-        msg = f"all that is named is results of an earlier call in --out {out}; name the images."
+        folders = ", ".join(sorted(map(str, ours)))
+        msg = f"all that is named is results of an earlier call in {folders}; name the images."
         raise DataError(msg)
     return left
+
+
+def _is_result(path: Path) -> bool:
+    return path.name == LEGEND or path.name.endswith((*RESULTS, EXPLAINED))
 
 
 def require_explaining(model: Model) -> None:

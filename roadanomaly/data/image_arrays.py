@@ -121,7 +121,7 @@ def read_whole(path: Path) -> bytes:
     """Read an image file's bytes.
 
     Raises:
-        DataError: the file is missing or truncated.
+        DataError: the file is missing, empty or truncated.
     """
     try:
         data = path.read_bytes()
@@ -131,6 +131,9 @@ def read_whole(path: Path) -> bytes:
             "again; `roadanomaly data check` finds every such file of a set."
         )
         raise DataError(msg) from error
+    if not data:
+        msg = f"{path} is empty. Download or copy it again."
+        raise DataError(msg)
     if _is_truncated(data):
         msg = (
             f"{path} is truncated: it ends after {len(data)} bytes without the format's end mark. "
@@ -151,7 +154,7 @@ def _is_truncated(data: bytes) -> bool:
         return _PNG_END not in data[-4096:]
     if data.startswith(b"RIFF"):
         return len(data) < 8 + int.from_bytes(data[4:8], "little")
-    return not data
+    return False
 
 
 def decode(path: Path, data: bytes, flags: int) -> np.ndarray:

@@ -64,8 +64,9 @@ def folder_of(model: str | Path) -> Path:
         if known
         else "this installation of roadanomaly carries no model of its own"
     )
+    reason = "model.json is missing" if place.is_dir() else "there is no such folder"
     msg = (
-        f"no model at {place}: model.json is missing. Give the folder that `roadanomaly train` or "
+        f"no model at {place}: {reason}. Give the folder that `roadanomaly train` or "
         f"`Model.save` wrote, or the name of a model that comes with the package ({hint})."
     )
     raise DataError(msg)

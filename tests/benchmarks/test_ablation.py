@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
-
 import pytest
 import yaml
 
@@ -15,7 +12,6 @@ from roadanomaly.negatives import NEGATIVES
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.config import TrainConfig
 
-ROOT = Path(__file__).parents[2]
 CHANGED = {
     "all": set(),
     "no_scenes": {"train_data"},
@@ -28,14 +24,8 @@ CHANGED = {
 
 
 @pytest.fixture(scope="module")
-def recipes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ablation")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(ROOT)
-        patch.syspath_prepend(ROOT / "benchmarks")
-        patch.setattr("sys.argv", ["ablation.py", "--out", str(folder)])
-        importlib.import_module("ablation").main()
-    return {path.stem: path for path in folder.iterdir()}
+def recipes(written_by):
+    return {path.stem: path for path in written_by("ablation").iterdir()}
 
 
 def test_each_recipe_has_one_change(recipes):

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
-
 import pytest
 
 from roadanomaly.cli.parsing import new_parser
 from roadanomaly.cli.runs import add_keys, parse_run
 from roadanomaly.training.config import TrainConfig
 
-ROOT = Path(__file__).parents[2]
 STEPS = {"shapes": 1700, "balanced": 1700, "shapes_on": 900, "second_on": 900}
 WEIGHTS = {"shapes": [1, 3], "balanced": [1, 1], "shapes_on": [1, 1], "second_on": [1, 1]}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("longer")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(ROOT)
-        patch.syspath_prepend(ROOT / "benchmarks")
-        patch.setattr("sys.argv", ["longer.py", "--out", str(folder)])
-        importlib.import_module("longer").main()
-    return folder
+def folder(written_by):
+    return written_by("longer")
 
 
 @pytest.mark.parametrize("name", STEPS)

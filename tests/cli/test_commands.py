@@ -65,12 +65,13 @@ def test_predict_writes_everything_and_goes_on_after_a_broken_image(
 
 
 @pytest.mark.slow
-def test_results_beside_their_images_are_no_images(command, model_folder, photos):
+def test_results_beside_their_images_are_no_images(command, model_folder, photos, tmp_path):
     told = command("predict", model_folder, photos, "--out", photos)[1]
     before = sorted(photos.iterdir())
     assert command("predict", model_folder, photos, "--out", photos)[1] == told
     assert "3 of 3 images" in told
     assert sorted(photos.iterdir()) == before
+    assert "3 of 3 images" in command("predict", model_folder, photos, "--out", tmp_path / "b")[1]
     code, _, err = command("predict", model_folder, photos / "a_heat.png", "--out", photos)
     assert (code, "results of an earlier call" in err) == (2, True)
 

@@ -35,7 +35,7 @@ def spoil_weights(bench, value):
     save_file(weights, path)
 
 
-@case("the model's folder does not exist", "no model at", "model.json is missing")
+@case("the model's folder does not exist", "no model at", "there is no such folder")
 def model_missing(bench):
     return bench.evaluate(bench.root / "nowhere", "--root", bench.root)
 
