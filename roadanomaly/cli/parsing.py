@@ -84,14 +84,14 @@ def _refusal(parser: ArgumentParser, error: ArgumentError) -> str:
         return str(error)
     lacking = re.search(r"arguments are required: (.+)", error.message)
     if lacking is None:
-        return f"{_in_a_line(error.message)} See --help."
+        return f"{_in_a_line(error.message).rstrip('.')}. See --help."
     names = lacking[1].split(", ")
     wanted = [one for one in parser._actions if one.dest in names]
     told = [
-        f"`{(one.option_strings or [one.dest.upper()])[-1]}`, {str(one.help).rstrip('.')}"
+        f"`{(one.option_strings or [one.dest.upper()])[-1]}` ({str(one.help).rstrip('.')})"
         for one in wanted
     ]
-    return f"{'; '.join(told or names)}, must be given. --help has examples."
+    return f"{' and '.join(told or names)} must be given. --help has examples."
 
 
 def _in_a_line(message: str) -> str:

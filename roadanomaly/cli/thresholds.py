@@ -5,7 +5,7 @@ from __future__ import annotations
 from jsonargparse import ArgumentParser, Namespace
 
 from roadanomaly.calibration import SENSITIVITIES, Calibration
-from roadanomaly.errors import NotCalibrated, OptionError, nearest
+from roadanomaly.errors import NotCalibrated, OptionError
 
 
 def add_thresholds(parser: ArgumentParser, *, ways: bool = False) -> None:
@@ -45,7 +45,7 @@ def check_thresholds(given: Namespace) -> None:
     if given.sensitivity is None:
         return
     if given.sensitivity not in SENSITIVITIES:
-        msg = f"--sensitivity {given.sensitivity}: {nearest(given.sensitivity, SENSITIVITIES)}"
+        msg = f"--sensitivity is {given.sensitivity}; it takes {', '.join(SENSITIVITIES)}."
         raise OptionError(msg)
     for name in ("false_alarms", "threshold_by"):
         if given.get(name) is not None:
