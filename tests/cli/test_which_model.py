@@ -70,7 +70,7 @@ def test_an_installation_without_models_says_so(empty_box):
         (("{box}", "{photos}"), ("as a run nor as an image", "holds neither")),
         (("{photos}/none.jpg",), ("names no image",)),
         (("{photos}", "--model", "runs/none"), ("no model at", "comes with the package")),
-        (("{photos}", "--sensitivity", "lwo"), ("`low`",)),
+        (("{photos}", "--sensitivity", "lwo"), ("it takes low, normal, high",)),
         (
             ("{photos}", "--sensitivity", "low", "--false_alarms", "0.1"),
             ("both set the threshold",),
