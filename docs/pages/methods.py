@@ -159,7 +159,7 @@ def ours(name: str, kind: type[Detector]) -> str:
             told.append("It judges the road alone; these figures count all pixels.\n")
     real = figures.on_roads().get(name)
     if real:
-        about = "On real roads, every scoring that there was (`docs/scored.csv`), percent:"
+        about = "On real roads, every scoring since 28 November 2026 (`docs/scored.csv`), percent:"
         told.append(f"{about}\n\n{figures.table(figures.ON_ROADS, real)}")
     else:
         told.append("No test set of real roads has been scored with it yet.\n")

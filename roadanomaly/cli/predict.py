@@ -66,7 +66,10 @@ LEGEND = "classes_legend.png"
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Score each image; a broken one is reported and the rest goes on."""
+    """Score each image; a broken one is reported and the rest goes on.
+
+    One that is alone and broken is told before anything is loaded or written.
+    """
     parser = new_parser("predict", __doc__ or "", EXAMPLES)
     parser.usage = "roadanomaly predict [RUN] IMAGE [IMAGE ...] [options]"
     parser.add_argument(
@@ -101,6 +104,8 @@ def run(arguments: Sequence[str]) -> None:
     chosen, images = Inputs("image", SUFFIXES).split(given.images, given.model)
     out = Path(given.out)
     paths = without_results(find_images(images))
+    if len(paths) == 1:
+        read_image(paths[0])
     model = load(chosen, pick_device(given.device))
     model.precision = given.precision
     model.calibration = with_threshold(model.calibration, given)

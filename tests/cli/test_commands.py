@@ -64,6 +64,15 @@ def test_predict_writes_everything_and_goes_on_after_a_broken_image(
     assert [path.name for path in (tmp_path / "found").glob(".*")] == [".roadanomaly.json"]
 
 
+def test_a_lone_broken_image_leaves_no_folder(command, model_folder, photos, tmp_path):
+    whole = (photos / "a.jpg").read_bytes()
+    (photos / "a.jpg").write_bytes(whole[: len(whole) // 2])
+    code, _, err = command("predict", model_folder, photos / "a.jpg", "--out", tmp_path / "found")
+    assert code == 2
+    assert "a.jpg" in err
+    assert not (tmp_path / "found").exists()
+
+
 @pytest.mark.slow
 def test_results_beside_their_images_are_no_images(command, model_folder, photos, tmp_path):
     told = command("predict", model_folder, photos, "--out", photos)[1]
