@@ -2,6 +2,7 @@
 
     python benchmarks/refiners.py runs/default --out runs/refined
     roadanomaly worlds runs/refined/*
+    python benchmarks/refiners.py default --only guided11,boundaries_guided11
 
 All keep the threshold of the model as it was, so that false objects are compared at one threshold.
 """
@@ -26,15 +27,22 @@ CANDIDATES = {
         {"name": "smooth", "window": 3},
         {"name": "guided", "window": 11, "eps": 0.003},
     ],
+    "boundaries_guided11": [{"name": "boundary_suppression"}, {"name": "guided", "window": 11}],
+    "guided11_boundaries": [{"name": "guided", "window": 11}, {"name": "boundary_suppression"}],
+    "guided11_segments": [{"name": "guided", "window": 11}, {"name": "segments"}],
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", help="folder of a trained model")
+    parser.add_argument("run", help="folder of a trained model, or the package's by name")
     parser.add_argument("--out", default="runs/refined")
+    parser.add_argument(
+        "--only", help="names of some, with commas", default=",".join(CANDIDATES), metavar="NAMES"
+    )
     given = parser.parse_args()
-    for name, refiners in CANDIDATES.items():
+    for name in given.only.split(","):
+        refiners = CANDIDATES[name]
         model = ra.load(given.run)
         calibration = model.calibration
         model.refine([REFINERS.from_spec(one) for one in refiners])

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from roadanomaly.model_card import DATA, named_sets, write_card
+from roadanomaly.model_card import DATA, makings_of, named_sets, write_card
 
 METRICS = {"AP": "average_precision", "AUROC": "roc_auc", "mean F1": "f1"}
 """Names of figures to the hub's; others keep theirs in lower case."""
@@ -34,7 +34,12 @@ def _matter(description: Mapping[str, Any], licence: str) -> dict[str, Any]:
         "tags": ["anomaly-segmentation", "road-scenes", description["detector"]["name"]],
     }
     record = description["record"]
-    learned = [name for part in DATA for name in named_sets(record.get(part))]
+    learned = [
+        name
+        for part in DATA
+        for making in makings_of(record)
+        for name in named_sets(making.get(part))
+    ]
     if learned:
         matter["datasets"] = list(dict.fromkeys(learned))
     if results := list(_results(description.get("figures", {}))):

@@ -127,6 +127,7 @@ class Model:
 
     Attributes:
         precision: what `score` computes in; not saved, since it belongs to the machine.
+        record: of the making of the saved model that this one came from; empty for a new one.
 
     Raises:
         KindError: the detector cannot read what the segmenter answers.
@@ -146,6 +147,7 @@ class Model:
         self.head = Head(detector, tuple(refiners))
         self.calibration = calibration
         self.min_area = min_area
+        self.record: dict[str, Any] = {}
         self.head.attach(segmenter)
         self.eval()
 
@@ -386,4 +388,5 @@ def rebuild(description: dict[str, Any]) -> Model:
     )
     model.segmenter.learned_from = description["segmenter_learned_from"]
     model.detector.trained_on = description.get("detector_trained_on")
+    model.record = description.get("record") or {}
     return model

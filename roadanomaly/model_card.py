@@ -17,17 +17,27 @@ DATA = ("train_data", "fit_data", "negatives", "val_data", "val_negatives", "cal
 
 
 def data_sets(record: Mapping[str, Any]) -> list[str]:
-    """Return what a model learned from and was judged on, a line each.
+    """Return what a model learned from and was judged on, a line each, with all that it began with.
 
-    >>> data_sets({"train_data": {"name": "camvid", "split": "train"}, "seed": 0})
-    ['train data: camvid train']
+    >>> began = {"train_data": {"name": "camvid", "split": "train"}, "seed": 0}
+    >>> data_sets({"train_data": {"name": "streets"}, "earlier": began})
+    ['train data: streets, camvid train']
     """
     lines = []
     for part in DATA:
-        told = list(dict.fromkeys(_named(record.get(part))))
+        makings = makings_of(record)
+        told = list(dict.fromkeys(one for making in makings for one in _named(making.get(part))))
         if told:
             lines.append(f"{part.replace('_', ' ')}: {', '.join(told)}")
     return lines
+
+
+def makings_of(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield a record, and those of the models that it began with, the newest first."""
+    making: Any = record
+    while isinstance(making, Mapping) and making:
+        yield making
+        making = making.get("earlier")
 
 
 def _named(part: Any) -> Iterator[str]:

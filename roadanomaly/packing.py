@@ -110,6 +110,8 @@ def portable(record: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(kept.get("config"), Mapping):
         config = kept["config"].items()
         kept["config"] = {key: value for key, value in config if key not in OF_THE_MACHINE}
+    if isinstance(kept.get("earlier"), Mapping):
+        kept["earlier"] = portable(kept["earlier"])
     return without_paths(kept)
 
 

@@ -55,6 +55,7 @@ LEVELS = (
         "errors",
         "extras",
         "files",
+        "heap",
         "late_compiler",
         "masks",
         "progress",

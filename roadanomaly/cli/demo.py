@@ -145,7 +145,7 @@ def _streets(out: Path, given: Namespace) -> Shown:
     say("1/3  the package's own detector, as it comes")
     before = load(DEFAULT)
     say("2/3  it learns the streets; strange objects and textured shapes are its negatives")
-    trained = _train(_config(out / "training", given))
+    trained = _train(_config(out / ("quick" if given.quick else "training"), given))
     test = {**STREETS_TEST, "count": QUICK_FRAMES} if given.quick else STREETS_TEST
     inliers = DATASETS.from_spec({"name": "streets", "split": "train"})
     return Shown(
@@ -167,6 +167,7 @@ def _config(out: Path, given: Namespace) -> RunConfig:
         words += ["--steps", str(yaml.safe_load(begun.read_text())["steps"])]
     config, _ = read_config(words)
     if begun.is_file():
+        say(f"     {out} holds a training of {config.steps} steps; another --out begins anew")
         return config
     if given.quick:
         return replace(config, steps=2)

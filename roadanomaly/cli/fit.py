@@ -20,8 +20,9 @@ from roadanomaly.cli.parsing import DEVICES, add_size, new_parser, parse
 from roadanomaly.cli.which_model import add_model, the_model
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.derived import Resized
+from roadanomaly.data.ground import ON_GROUND, OnGround, ground_classes
 from roadanomaly.data.subset import Subset
-from roadanomaly.detectors import DETECTORS
+from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.detectors.supervision import FOREIGN
 from roadanomaly.errors import DataError, Mistakes, OptionError
 from roadanomaly.evaluation.truth import truth_of
@@ -33,7 +34,7 @@ from roadanomaly.metrics.exact import PixelExact
 from roadanomaly.model import FILES, Model, load
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.mixed import MixedFrames
-from roadanomaly.refiners import REFINERS
+from roadanomaly.refiners import REFINERS, Refiner
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.fit_config import FitConfig
 from roadanomaly.training.record import run_record
@@ -83,11 +84,11 @@ def _fit(given: Namespace) -> None:
     model, data = _parts(given)
     batch = frames_together(given.batch, model.device)
     frames, held_out, validation = data.frames, data.held_out, data.validation
-    if model.detector.kind == "fit" and given.detector:
+    if given.detector and model.detector.kind == "fit":
         fit(model, frames, given.held_out, batch)
     if given.refiners is not None:
         fit_refiners(model, frames, batch)
-    name = held_out.told
+    name = held_out.told + (ON_GROUND if isinstance(held_out, OnGround) else "")
     scores = inlier_scores(model, held_out, batch)
     model.calibration = calibrate(scores, given.false_alarms, name, seed=given.seed)
     if validation is not None:
@@ -99,9 +100,10 @@ def _fit(given: Namespace) -> None:
         precision=given.precision,
         batch=batch,
         start_weights=weights_hash(model.segmenter),
-        fit_data=frames.record(),
+        fit_data=frames.record() if _learning(given, model) else None,
         calibration_data=held_out.record(),
         validation_data=None if validation is None else validation.record(),
+        earlier=model.record,
     )
     model.save(f"{given.out}/model", made)
     sys.stdout.write(
@@ -157,15 +159,37 @@ def _parts(given: Namespace) -> tuple[Model, _Data]:
     model.precision = given.precision
     if given.refiners is not None:
         model.refine(refiners)
-    learns = [model.detector] if given.detector else []
-    asked = [*learns, *(model.head.refiners if given.refiners is not None else ())]
-    if any(one.supervision in FOREIGN for one in asked):
+    learning = _learning(given, model)
+    if any(one.supervision in FOREIGN for one in learning):
         refuse_test(frames)
+    if model.detector.region == "road":
+        held_out, validation = _on_ground(held_out), validation and _on_ground(validation)
     if source is not None:
+        if not learning:
+            msg = (
+                "--negatives: nothing here learns from them, since no --detector and no refiner is "
+                "fitted; the threshold is set on inlier pixels alone. Leave them out."
+            )
+            raise OptionError(msg)
         frames = MixedFrames(frames, source)
         if given.detector:
             model.detector.trained_on = source.content
     return model, _Data(frames, held_out, validation)
+
+
+def _learning(given: Namespace, model: Model) -> list[Detector | Refiner]:
+    """Return what learns from `--data`: the detector and the refiners that were asked for."""
+    detectors = [model.detector] if given.detector and model.detector.kind == "fit" else []
+    refiners = model.head.refiners if given.refiners is not None else ()
+    return [*detectors, *(one for one in refiners if one.learns)]
+
+
+def _on_ground(frames: FrameSet) -> FrameSet:
+    """Return frames judged on the road alone, where a detector says nothing of the rest.
+
+    Frames without classes of the ground count whole.
+    """
+    return OnGround(frames) if ground_classes(frames.classes) else frames
 
 
 def _frames(given: Namespace, part: dict[str, Any], by: str) -> FrameSet:
@@ -198,15 +222,14 @@ def _model(given: Namespace) -> Model:
         raise OptionError(msg)
     mistakes = Mistakes()
     with mistakes.noted():
-        network = (
-            load(the_model(given.run, given.model)).segmenter
-            if given.segmenter is None
-            else SEGMENTERS.from_spec(given.segmenter)
-        )
+        source = None if given.segmenter else load(the_model(given.run, given.model))
+        network = source.segmenter if source else SEGMENTERS.from_spec(given.segmenter)
     with mistakes.noted():
         detector = DETECTORS.from_spec(given.detector)
     mistakes.refuse()
-    return _require_ready(Model(network, detector))
+    model = Model(network, detector)
+    model.record = source.record if source else {}
+    return _require_ready(model)
 
 
 def _require_ready(model: Model) -> Model:

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from roadanomaly.cli.models import pick_device
@@ -34,7 +35,10 @@ roadanomaly label "drives/*.jpg" --segmenter.name espnetv2 --segmenter.scale 2.0
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Label each image; nothing is written where a name would be taken twice."""
+    """Label each image; a broken one is reported and the rest goes on.
+
+    Nothing is written where a name would be taken twice.
+    """
     parser = new_parser("label", __doc__ or "", EXAMPLES)
     parser.usage = "roadanomaly label IMAGE [IMAGE ...] --segmenter.name NAME [options]"
     parser.add_argument("images", nargs="+", help="files, folders or quoted globs")
@@ -65,33 +69,57 @@ def run(arguments: Sequence[str]) -> None:
     if given.unsure not in UNSURE:
         msg = f"--unsure {given.unsure}: {nearest(given.unsure, UNSURE)}"
         raise OptionError(msg)
-    paths = find_images(given.images)
+    paths = _without_maps(find_images(given.images))
     _refuse_doubles(paths)
     segmenter = SEGMENTERS.from_spec(given.segmenter).to(pick_device(given.device)).eval()
     teacher = Teacher(segmenter, given.least, agree=given.agree)
     with holding(Path(given.out), ["label", *arguments]):
-        share = _label_all(teacher, paths, Path(given.out), UNSURE[given.unsure])
-    sys.stdout.write(
-        f"{len(paths)} class maps in {given.out}; {100 * share:.1f} % of the pixels are labelled, "
-        f"the rest is {UNSURE[given.unsure]}\n"
-    )
+        shares, broken = _label_all(teacher, paths, Path(given.out), UNSURE[given.unsure])
+    if shares:
+        sys.stdout.write(
+            f"{len(shares)} class maps in {given.out}; {100 * fmean(shares):.1f} % of the pixels "
+            f"are labelled, the rest is {UNSURE[given.unsure]}\n"
+        )
+    if broken:
+        msg = f"{len(broken)} of {len(paths)} images could not be used:\n  " + "\n  ".join(broken)
+        raise DataError(msg)
 
 
-def _label_all(teacher: Teacher, paths: Sequence[Path], out: Path, unsure_id: int) -> float:
-    """Write the class map of each image; return the mean share of pixels that are labelled."""
-    labelled = 0.0
+def _label_all(
+    teacher: Teacher, paths: Sequence[Path], out: Path, unsure_id: int
+) -> tuple[list[float], list[str]]:
+    """Write the class map of each image.
+
+    Returns:
+        the share of pixels that are labelled of each, and what went wrong, a line each.
+    """
+    shares, broken = [], []
     Ledger(out).claim([f"{path.stem}.png" for path in paths])
     for path in progress(paths, "label", "image"):
         try:
             label = teacher.label(read_image(path))
+        except DataError as error:
+            broken.append(str(error))
+            continue
         except ArithmeticError as error:
-            msg = f"{path}: {error}"
-            raise DataError(msg) from error
+            broken.append(f"{path}: {error}")
+            continue
         unsure = label == IGNORE
         label[unsure] = unsure_id
         write_image(out / f"{path.stem}.png", label)
-        labelled += float((~unsure).mean())
-    return labelled / len(paths)
+        shares.append(float((~unsure).mean()))
+    return shares, broken
+
+
+def _without_maps(paths: Sequence[Path]) -> list[Path]:
+    """Leave out the class maps of an earlier call, where they lie beside their images."""
+    ours = {folder: Ledger(folder).names() for folder in {path.parent for path in paths}}
+    beside = Counter((path.parent, path.stem) for path in paths)
+    return [
+        path
+        for path in paths
+        if path.name not in ours[path.parent] or beside[path.parent, path.stem] == 1
+    ]
 
 
 def _refuse_doubles(paths: Sequence[Path]) -> None:

@@ -17,6 +17,7 @@ from io import TextIOWrapper
 from types import FrameType
 
 from roadanomaly.errors import UserError, nearest
+from roadanomaly.heap import keep_freed
 
 COMMANDS: dict[str, str] = {
     "train": "train a detector, a segmenter alone, or a generator, from a config",
@@ -140,4 +141,5 @@ def _fail(command: str, text: str, code: int) -> int:
 
 def script() -> None:
     """Entry point of the installed command."""
+    keep_freed()
     sys.exit(main())

@@ -18,6 +18,9 @@ from roadanomaly.types import IGNORE, NEGATIVE, Frame
 NAMES = ("road", "sidewalk", "pavement")
 """Class names that are drivable ground, in any case; `pavement` is CamVid's sidewalk."""
 
+ON_GROUND = ", road region"
+"""What is said behind the title of a set that is judged there alone."""
+
 TOUCH = 5
 """Pixels between an anomaly and the ground that still count as touching: the soft, ignored edge of
 a pasted one, or a labelled one's ignored rim."""

@@ -64,7 +64,7 @@ class Head:
     @property
     def learned_from(self) -> str:
         """What detector and refiners learned from beside inlier classes, for the tables."""
-        parts = (one.supervision for one in self.refiners)
+        parts = (one.learned_from for one in self.refiners)
         return foremost([self.detector.learned_from, *parts])
 
     def inference(self) -> AbstractContextManager[None]:

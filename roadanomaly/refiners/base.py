@@ -43,6 +43,7 @@ class Refiner(Prepared, ABC):
 
     def __init__(self) -> None:
         super().__init__(ready=not self.learns)
+        self.learned_from = self.supervision
 
     def attach(self, segmenter: Segmenter) -> None:
         """Build what depends on the segmenter; called once.

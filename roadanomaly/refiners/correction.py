@@ -32,6 +32,7 @@ class Correction(Refiner):
     Args:
         features: maps beside the logits; None takes the segmenter's default.
         hidden: width of the projections.
+        learned_from: what it learned from beside ordinary roads, as `Detector.supervision`.
 
     Raises:
         OptionError: a width below 1.
@@ -40,18 +41,28 @@ class Correction(Refiner):
     grid = "native"
     reads_segmentation = True
 
-    def __init__(self, features: Sequence[str] | None = None, hidden: int = 32) -> None:
+    def __init__(
+        self,
+        features: Sequence[str] | None = None,
+        hidden: int = 32,
+        learned_from: str = "none",
+    ) -> None:
         super().__init__()
         if hidden < 1:
             msg = f"correction: `hidden` must be at least 1, not {hidden}."
             raise OptionError(msg)
         self.features = tuple(features) if features is not None else None
         self.hidden = hidden
+        self.learned_from = learned_from
 
     def options(self) -> dict[str, Any]:
         """Return the constructor options."""
         features = None if self.features is None else list(self.features)
-        return {"features": features, "hidden": self.hidden}
+        return {
+            "features": features,
+            "hidden": self.hidden,
+            "learned_from": self.learned_from,
+        }
 
     def attach(self, segmenter: Segmenter) -> None:
         """Build a projection for each map; the last layer is 0."""

@@ -6,6 +6,7 @@ from torch import nn
 
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.head import Head
+from roadanomaly.detectors.supervision import foremost
 from roadanomaly.errors import NotCalibrated, OptionError
 from roadanomaly.model import Model, load
 from roadanomaly.negatives import NEGATIVES, NegativeSource
@@ -44,6 +45,7 @@ def prepare_model(model: Model, config: AdaptConfig) -> list[nn.Parameter]:
         OptionError: the detector cannot be adapted like this.
     """
     refuse_ids(model.head.refiners, "adapt")
+    _require_plain_pass(model, config.moves)
     if config.moves != "heads":
         _correct(model, config.hidden)
     learning: list[nn.Parameter] = []
@@ -51,10 +53,28 @@ def prepare_model(model: Model, config: AdaptConfig) -> list[nn.Parameter]:
         if isinstance(refiner, Correction):
             learning += refiner.parameters()
     if config.moves != "correction":
-        learning += _own(model)
+        learning += _own(model, config.moves)
     if config.moves == "all":
         learning += [one for one in model.segmenter.parameters() if one.is_floating_point()]
     return learning
+
+
+def note_negatives(model: Model, content: str, config: AdaptConfig) -> None:
+    """Note in all that learns which negatives it learns from, for the tables.
+
+    Args:
+        model: prepared.
+        content: of the negatives.
+        config: says what learns.
+    """
+    for one in model.head.refiners if config.moves != "heads" else ():
+        if isinstance(one, Correction):
+            one.learned_from = foremost([one.learned_from, content])
+    if config.moves != "correction":
+        before = model.detector.trained_on
+        model.detector.trained_on = foremost([content, *([before] if before else [])])
+    if config.moves == "all":
+        model.segmenter.learned_from = foremost([model.segmenter.learned_from, content])
 
 
 def negatives_to_learn(spec: Part) -> NegativeSource:
@@ -80,16 +100,19 @@ def has_correction(head: Head) -> bool:
     return any(isinstance(one, Correction) for one in head.refiners)
 
 
-def _correct(model: Model, hidden: int) -> None:
-    """Put a correction before all other refiners, so that what it says is smoothed, too."""
-    name = DETECTORS.name_of(model.detector)
-    if not model.head.shares_pass:
+def _require_plain_pass(model: Model, moves: str) -> None:
+    plain = not model.detector.asks if moves == "heads" else model.head.shares_pass
+    if not plain:
         asks = ", ".join(model.detector.asks) or "the image alone"
         msg = (
-            f"`{name}` does not score from one plain pass of its segmenter ({asks}), so no "
-            f"correction can read what it read; {ALONE}"
+            f"`{DETECTORS.name_of(model.detector)}` does not score from one plain pass of its "
+            f"segmenter ({asks}), so it cannot be compared with what it said before; {ALONE}"
         )
         raise OptionError(msg)
+
+
+def _correct(model: Model, hidden: int) -> None:
+    """Put a correction before all other refiners, so that what it says is smoothed, too."""
     if has_correction(model.head):
         return
     correction = Correction(model.detector.needs or None, hidden)
@@ -98,7 +121,7 @@ def _correct(model: Model, hidden: int) -> None:
     model.to(model.device)
 
 
-def _own(model: Model) -> list[nn.Parameter]:
+def _own(model: Model, moves: str) -> list[nn.Parameter]:
     """Return the detector's own parameters.
 
     Raises:
@@ -108,8 +131,8 @@ def _own(model: Model) -> list[nn.Parameter]:
     own = [one for one in model.detector.parameters() if one.requires_grad]
     if model.detector.kind not in ("train", "finetune") or not own:
         msg = (
-            f"--moves heads: `{name}` (kind {model.detector.kind}) has no parameters that learn by "
-            "a loss; take --moves correction, which learns behind any detector."
+            f"--moves {moves}: `{name}` (kind {model.detector.kind}) has no parameters that learn "
+            "by a loss; take --moves correction, which learns behind any detector."
         )
         raise OptionError(msg)
     return own

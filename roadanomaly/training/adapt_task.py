@@ -37,6 +37,7 @@ from roadanomaly.training.adapt_parts import (
     has_correction,
     load_calibrated,
     negatives_to_learn,
+    note_negatives,
     prepare_model,
 )
 from roadanomaly.training.adapt_step import AdaptStep
@@ -79,6 +80,7 @@ class AdaptTask(Task):
         self.frames: FrameSet = DATASETS.from_spec(config.train_data)
         self.source = negatives_to_learn(config.negatives)
         self.source.label_as(self.frames.classes)
+        note_negatives(self.model, self.source.content, config)
         held_out = DATASETS.from_spec(config.val_data)
         mixed = MixedFrames(held_out, NEGATIVES.from_spec(config.val_negatives))
         world = DATASETS.from_spec(config.world)
@@ -133,6 +135,7 @@ class AdaptTask(Task):
             seed=self.config.seed,
             config=asdict(self.config),
             start_weights=weights_hash(self.before.networks),
+            earlier=self.before.record,
             train_data=self.frames.record(),
             val_data=self.examiner.frames.record(),
             negatives=self.source.record(),

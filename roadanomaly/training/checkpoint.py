@@ -55,5 +55,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0]
-        msg = f"the checkpoint {path} is broken: {reason} Start without --resume."
+        msg = (
+            f"the checkpoint {path} is broken: {reason} Delete its run folder, or give another "
+            "with --out, and start without --resume."
+        )
         raise DataError(msg) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from roadanomaly.catalogue import called
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.supervision import foremost
@@ -72,7 +73,8 @@ def build_parts(config: TrainConfig) -> Parts:
     if source is not None:
         source.label_as(frames.classes)
         source.attach(model.segmenter)
-        model.detector.trained_on = source.content
+        before = model.detector.trained_on if config.detector is None else None
+        model.detector.trained_on = foremost([source.content, *([before] if before else [])])
     if model.detector.kind == "finetune":
         found = [model.segmenter.learned_from, model.detector.learned_from]
         model.segmenter.learned_from = foremost(found)
@@ -88,20 +90,28 @@ def _model(config: TrainConfig) -> Model:
         return started
     mistakes = Mistakes()
     with mistakes.noted():
-        segmenter = (
-            load(config.start).segmenter if config.start else SEGMENTERS.from_spec(config.segmenter)
-        )
+        source = load(config.start) if config.start else None
+        segmenter = source.segmenter if source else SEGMENTERS.from_spec(config.segmenter)
     with mistakes.noted():
         refiners = [REFINERS.from_spec(one) for one in config.refiners]
     with mistakes.noted():
         detector = DETECTORS.from_spec(config.detector)
     mistakes.refuse()
-    return Model(segmenter, detector, refiners=refiners)
+    model = Model(segmenter, detector, refiners=refiners)
+    model.record = source.record if source else {}
+    return model
 
 
 def _check(parts: Parts) -> None:
     detector = parts.model.detector
     refuse_ids(parts.model.head.refiners, "train")
+    if detector.kind == "posthoc" and not parts.model.segmenter.trainable:
+        msg = (
+            f"nothing would learn: `{called(parts.model.segmenter)}` cannot be trained, and the "
+            f"detector `{called(detector)}` has nothing that is; `roadanomaly fit` gives it a "
+            "threshold."
+        )
+        raise OptionError(msg)
     if detector.kind == "fit":
         msg = "this detector is fitted, not trained: run `roadanomaly fit`."
         raise OptionError(msg)
@@ -142,6 +152,7 @@ def record_of(parts: Parts, config: TrainConfig, processes: int) -> dict[str, An
         seed=config.seed,
         config=asdict(config),
         start_weights=weights_hash(parts.model.segmenter),
+        earlier=parts.model.record,
         teacher_weights=None if parts.teacher is None else weights_hash(parts.teacher),
         train_data=parts.frames.record(),
         val_data=parts.validator.frames.record(),

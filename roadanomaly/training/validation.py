@@ -9,7 +9,7 @@ import numpy as np
 
 from roadanomaly.data.base import FrameSet
 from roadanomaly.data.derived import Resized
-from roadanomaly.data.ground import OnGround, on_ground, require_ground
+from roadanomaly.data.ground import ON_GROUND, OnGround, on_ground, require_ground
 from roadanomaly.data.stack import stack
 from roadanomaly.data.subset import Subset
 from roadanomaly.detectors.base import Region
@@ -100,8 +100,7 @@ class Validator:
     @property
     def title(self) -> str:
         """What scores are validated on, in words."""
-        region = ", road region" if self.region == "road" else ""
-        return self.frames.title + region
+        return self.frames.title + (ON_GROUND if self.region == "road" else "")
 
     @property
     def inliers(self) -> FrameSet:

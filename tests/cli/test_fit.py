@@ -5,8 +5,10 @@ import json
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 import roadanomaly as ra
+from roadanomaly.data import DATASETS
 from roadanomaly.model import Model
 
 STREETS = "{name: streets, split: %s, count: 2, height: 64, width: 96}"
@@ -39,11 +41,44 @@ def test_a_key_without_a_value_is_named(command, tmp_path, key):
 
 @pytest.mark.parametrize("detector", [[], ["--detector.name", "energy"]])
 def test_negatives_of_a_refiner_are_not_the_detector_s(command, model_folder, tmp_path, detector):
-    words = ["--refiners", "[{name: smooth}]", "--negatives", SHAPES]
+    words = ["--refiners", "[{name: p_value}]", "--negatives", SHAPES]
     code, _, err = fit(command, model_folder, tmp_path, "val", *detector, *words)
     assert code == 0, err
     described = json.loads((tmp_path / "model" / "model.json").read_text())
     assert (described["detector_trained_on"] is not None) == bool(detector)
+
+
+@pytest.mark.parametrize("words", [(), ("--refiners", "[{name: smooth}]")])
+def test_negatives_that_nothing_learns_from_are_refused(command, model_folder, tmp_path, words):
+    code, _, err = fit(command, model_folder, tmp_path, "val", *words, "--negatives", SHAPES)
+    assert code == 2
+    assert "nothing here learns from them" in err
+
+
+def test_a_threshold_alone_says_no_more_than_that(command, model_folder, tmp_path):
+    """What was learned before stays on record, and the frames of the threshold are no lesson."""
+    assert fit(command, model_folder, tmp_path / "a", "val")[0] == 0
+    assert fit(command, tmp_path / "a", tmp_path / "b", "train")[0] == 0
+    record = json.loads((tmp_path / "b" / "model" / "model.json").read_text())["record"]
+    assert record["fit_data"] is None
+    assert record["calibration_data"]["split"] == "val"
+    assert record["earlier"]["calibration_data"]["split"] == "val"
+
+
+def test_a_detector_of_roads_is_calibrated_on_the_road(command, model_folder, tmp_path):
+    model = Model(ra.load(model_folder).segmenter, ra.detector("jsrnet"))
+    model.detector.ready = True
+    model.save(tmp_path / "road")
+    code, out, err = fit(command, tmp_path / "road", tmp_path / "out", "val")
+    assert code == 0, err
+    fitted = ra.load(tmp_path / "out")
+    record = fitted.record["calibration_data"]
+    frames = DATASETS.from_spec(yaml.safe_load(STREETS % "val"))
+    labels = np.stack([frame.label.numpy() for frame in frames])
+    ground = [frames.classes.index(name) for name in ("road", "sidewalk")]
+    assert record["region"] == "road"
+    assert fitted.calibration.pixels == np.isin(labels, ground).sum()
+    assert "streets val, road region score above" in out
 
 
 @pytest.mark.parametrize("head", ["void_classifier", "jsrnet"])
@@ -72,6 +107,7 @@ def test_all_frames_are_brought_to_the_size_that_was_asked_for(
 
     monkeypatch.setattr("roadanomaly.cli.fit.best_f1_threshold", judged)
     words = ["--validation_data", STREETS % "test", "--size", 32, 48]
+    words += ["--refiners", "[{name: p_value}]"]
     code, _, err = fit(command, model_folder, tmp_path, "val", *words)
     assert code == 0, err
     assert seen == [(32, 48)] * 2

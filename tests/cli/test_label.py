@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -77,6 +78,22 @@ def test_what_it_writes_is_a_training_set(tmp_path, capsys):
     assert [frame.id for frame in frames] == ["a", "b"]
     assert frames[0].label is not None
     assert frames[0].label.max() < 19
+
+
+def test_a_broken_image_is_told_and_maps_beside_their_images_are_none(tmp_path, capsys):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    for name in "ac":
+        cv2.imwrite(str(tmp_path / f"{name}.jpg"), pixels)
+    (tmp_path / "b.jpg").write_bytes(b"no picture")
+    words = ["label", str(tmp_path), "--out", str(tmp_path)]
+    network = ["--segmenter.name", "espnetv2", "--segmenter.scale", "0.5"]
+    for _ in range(2):
+        assert main([*words, *network]) == 2
+        told = capsys.readouterr()
+        assert "2 class maps" in told.out
+        assert "1 of 3 images could not be used" in told.err
+        assert "b.jpg" in told.err
+    assert {path.name for path in tmp_path.glob("*.png")} == {"a.png", "c.png"}
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,8 @@ def test_training_mode_leaves_the_scales_alone():
 def test_it_asks_for_what_it_reads_and_refuses_what_there_is_not():
     model, refiner = corrected()
     assert model.head.needs == ("colour",)
-    assert refiner.options() == {"features": ["colour"], "hidden": 32}
+    options = {"features": ["colour"], "hidden": 32, "learned_from": "none"}
+    assert refiner.options() == options
     with pytest.raises(FeatureError, match="shape"):
         corrected(features=["shape"])
     with pytest.raises(OptionError, match="`hidden` must be at least 1, not 0"):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
+from roadanomaly.training import loop
 from roadanomaly.training.checkpoint import load_checkpoint
 from roadanomaly.training.config import TrainConfig
 
@@ -38,6 +41,11 @@ SMALLEST: dict[str, Any] = {
 def config(out: Path, **changes: Any) -> TrainConfig:
     """Return the smallest config with some keys changed."""
     return TrainConfig(**{**SMALLEST, "out": str(out), **changes})
+
+
+def judge_by(patch: pytest.MonkeyPatch, worth: Callable[[int], float]) -> None:
+    """Let each validation find what `worth` says of its step, whatever it measures."""
+    patch.setattr(loop, "_or_worst", lambda measure, step, log: worth(step))
 
 
 def final_state(folder: Path) -> dict[str, torch.Tensor]:

@@ -20,7 +20,12 @@ from roadanomaly.negatives.shapes import Shapes
 from roadanomaly.refiners import REFINERS
 from roadanomaly.training.adapt_config import AdaptConfig
 from roadanomaly.training.adapt_measure import Examined, highest_threshold, lowest_threshold
-from roadanomaly.training.adapt_parts import load_calibrated, negatives_to_learn, prepare_model
+from roadanomaly.training.adapt_parts import (
+    load_calibrated,
+    negatives_to_learn,
+    note_negatives,
+    prepare_model,
+)
 from roadanomaly.training.adapt_step import mean_of_largest, near
 from roadanomaly.training.adapted import Adapted, Figures
 from roadanomaly.training.loop import Trainer
@@ -190,10 +195,28 @@ def test_of_a_detector_no_frozen_encoder_moves(world):
     assert not learning & frozen
 
 
+@pytest.mark.parametrize("moves", ["correction", "heads", "all"])
+def test_tables_say_what_an_adaptation_learned_from(world, moves):
+    model = Model(toy.ToySegmenter(), roadanomaly.detector("densehybrid"))
+    model.detector.trained_on = "synthetic negatives"
+    prepare_model(model, config(world, moves=moves))
+    note_negatives(model, "negatives", config(world, moves=moves))
+    own = "synthetic negatives" if moves == "correction" else "negatives"
+    assert model.detector.learned_from == own
+    assert model.head.learned_from == "negatives"
+    assert model.segmenter.learned_from == ("negatives" if moves == "all" else "none")
+
+
 def test_what_cannot_be_adapted_says_what_can_be_done(world):
     model = roadanomaly.load(world / "run")
     with pytest.raises(OptionError, match=r"`energy` \(kind posthoc\) has no parameters"):
         prepare_model(model, config(world, moves="heads"))
+    with pytest.raises(OptionError, match="--moves all: `energy`"):
+        prepare_model(model, config(world, moves="all"))
+    for moves in ("correction", "heads"):
+        asking = Model(toy.ToySegmenter(), roadanomaly.detector("odin"))
+        with pytest.raises(OptionError, match=r"`odin` does not score from one plain pass"):
+            prepare_model(asking, config(world, moves=moves))
     model.calibration = None
     model.save(world / "bare" / "model")
     with pytest.raises(NotCalibrated, match="calibrate it first"):

@@ -186,7 +186,8 @@ def test_the_judge_compares_with_the_labels_that_went_in(tmp_path):
 
 
 @pytest.mark.slow
-def test_train(command, tmp_path):
+def test_train(command, tmp_path, monkeypatch):
+    runs.judge_by(monkeypatch, float)
     code, err = command()
     assert code == 0
     assert "mIoU" in err
@@ -202,10 +203,9 @@ def test_train(command, tmp_path):
     sheet = cv2.imread(str(folder / "resyntheses" / "step_000004.png"))
     assert sheet.shape[0] > 2 * 32
     generator = load_generator(folder)
-    best = load_checkpoint(folder / "checkpoints" / "last.pt")
-    if best["best_step"] == 4:
-        state = generator.state_dict()
-        assert all(torch.equal(state[k], v) for k, v in best["average"]["state"].items())
+    last = load_checkpoint(folder / "checkpoints" / "last.pt")
+    state = generator.state_dict()
+    assert all(torch.equal(state[k], v) for k, v in last["average"]["state"].items())
     assert generator.synthesise(torch.zeros(1, 40, 60, dtype=torch.uint8)).shape == (1, 3, 40, 64)
 
 

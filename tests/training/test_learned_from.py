@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import roadanomaly
+from roadanomaly.errors import OptionError
 from roadanomaly.evaluation.sources import NetworkScores
 from roadanomaly.model import Model, load
 from roadanomaly.report.tables.results import learned_from
+from roadanomaly.segmenters.espnetv2 import ESPNetv2
 from roadanomaly.training.parts import build_parts
 from tests.contracts.toy import ToySegmenter
 from tests.training import runs
@@ -99,3 +101,22 @@ def test_a_network_that_saw_negatives_keeps_them_when_it_goes_on_with_made_up_on
     started = build_parts(runs.config(tmp_path, start=str(tmp_path / "model"), segmenter=None))
     assert started.model.detector.learned_from == "synthetic negatives"
     assert started.model.segmenter.learned_from == "negatives"
+
+
+@pytest.mark.slow
+def test_a_detector_that_goes_on_keeps_the_real_negatives_of_its_start(tmp_path, textures):
+    """Beside a frozen segmenter, which does not say it in its place."""
+    real = {**runs.SHAPES, "textures": textures}
+    about = {"detector": {"name": "jsrnet"}, "val_negatives": None}
+    parts = build_parts(runs.config(tmp_path, negatives=real, **about))
+    parts.model.detector.ready = True
+    parts.model.save(tmp_path / "model")
+    start = {"segmenter": None, "detector": None, "start": str(tmp_path / "model")}
+    onwards = build_parts(runs.config(tmp_path, **start, val_negatives=None)).model
+    assert onwards.detector.learned_from == "negatives"
+
+
+def test_nothing_to_learn_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(ESPNetv2, "trainable", False)
+    with pytest.raises(OptionError, match="nothing would learn: `espnetv2` cannot be trained"):
+        build_parts(runs.config(tmp_path, detector={"name": "energy"}))

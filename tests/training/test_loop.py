@@ -17,6 +17,7 @@ import roadanomaly
 from roadanomaly.data.streets import Streets
 from roadanomaly.errors import DataError, OptionError, TrainingDiverged, UserError
 from roadanomaly.training.checkpoint import load_checkpoint
+from roadanomaly.training.detector_task import DetectorTask
 from roadanomaly.training.loop import Interrupted, Trainer
 from roadanomaly.training.run_folder import RunFolder
 from roadanomaly.training.step import TrainingStep
@@ -68,14 +69,30 @@ def test_a_run_leaves_what_it_promises(uninterrupted):
     assert best["validation"]["ap"] == pytest.approx(np.nanmax(validation["ap"]))
 
 
-def test_the_saved_model_is_the_best_average_and_is_calibrated(uninterrupted):
+@pytest.mark.slow
+@pytest.mark.parametrize("best", [2, 4])
+def test_the_saved_model_is_the_best_average(tmp_path, monkeypatch, best):
+    averages = {}
+    save = DetectorTask.save
+
+    def seen(self, step):
+        averages[step] = {key: value.clone() for key, value in self.learned.state_dict().items()}
+        save(self, step)
+
+    monkeypatch.setattr(DetectorTask, "save", seen)
+    runs.judge_by(monkeypatch, {0: 0, 2: 1, 4: best - 2}.get)
+    folder = Trainer(runs.config(tmp_path / "run")).run()
+    last = load_checkpoint(folder / "checkpoints" / "last.pt")
+    saved = roadanomaly.load(folder).networks.state_dict()
+    assert all(torch.equal(saved[key], value) for key, value in averages[best].items())
+    average = last["average"]["state"]
+    kept = {key: torch.equal(saved[key], value) for key, value in average.items()}
+    assert all(kept.values()) if best == last["step"] else not all(kept.values())
+    assert not all(torch.equal(average[key], last["networks"][key]) for key in average)
+
+
+def test_the_saved_model_is_calibrated(uninterrupted):
     model = roadanomaly.load(uninterrupted)
-    last = load_checkpoint(uninterrupted / "checkpoints" / "last.pt")
-    if last["best_step"] == last["step"]:
-        saved = model.networks.state_dict()
-        assert all(
-            torch.equal(saved[key], value) for key, value in last["average"]["state"].items()
-        )
     assert model.calibration.rate == 0.01
     assert model.calibration.data == "streets val"
 

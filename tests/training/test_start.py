@@ -33,6 +33,8 @@ def test_a_run_goes_on_with_the_detector_of_its_start(tmp_path):
     onwards = build_parts(runs.config(tmp_path / "second", **changes, detector=None)).model
     afresh = build_parts(runs.config(tmp_path / "third", **changes)).model
     assert [one.options() for one in onwards.head.refiners] == [{"window": 3}]
+    for model in (onwards, afresh):
+        assert model.record["train_data"]["name"] == "streets"
     for name, value in begun.detector.state_dict().items():
         assert torch.equal(onwards.detector.state_dict()[name], value)
     for name, value in begun.segmenter.state_dict().items():
