@@ -32,11 +32,14 @@ class NegativeSource(nn.Module, ABC):
             where any of it comes from photographs of other things, else `"synthetic negatives"`.
         keeps_labels: whether what it changes keeps the class that it shows, so that nothing is
             `NEGATIVE`; detectors that learn from negatives are refused such a source.
+        leaves_unlabelled: whether foreign images that it shows have pixels of unknown content; a
+            teacher, which is asked about the crop before, is refused beside such a source.
     """
 
     stage: Stage = "loader"
     content: Content = "negatives"
     keeps_labels: bool = False
+    leaves_unlabelled: bool = False
 
     @classmethod
     def upgrade(cls, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,6 +67,7 @@ class Mixture(NegativeSource):
         if all(one.content == "synthetic negatives" for one in self._all()):
             self.content = "synthetic negatives"
         self.keeps_labels = all(one.keeps_labels for one in self._all())
+        self.leaves_unlabelled = any(one.leaves_unlabelled for one in self._all())
         self.stage = "both" if any(one.stage == "step" for one in self._all()) else "loader"
 
     @classmethod

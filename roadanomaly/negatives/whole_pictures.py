@@ -82,6 +82,7 @@ class WholePictures(NegativeSource):
             raise OptionError(msg)
         self.share, self.min_side, self.part = share, min_side, part
         self.surroundings = surroundings
+        self.leaves_unlabelled = surroundings == "ignore"
         self.reader = open_cutouts(find_set(root))
         left_out = excluded(self.reader, exclude)
         shown: dict[Path, list[Entry]] = {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from roadanomaly.catalogue import called
 from roadanomaly.data import DATASETS, FrameSet
-from roadanomaly.detectors import DETECTORS
+from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.detectors.supervision import foremost
 from roadanomaly.errors import DataError, Mistakes, OptionError
 from roadanomaly.model import Model, load
@@ -103,40 +103,59 @@ def _model(config: TrainConfig) -> Model:
 
 
 def _check(parts: Parts) -> None:
-    detector = parts.model.detector
+    """Refuse parts that do not fit together.
+
+    Raises:
+        UserError: says which, and what would fit.
+    """
     refuse_ids(parts.model.head.refiners, "train")
-    if detector.kind == "posthoc" and not parts.model.segmenter.trainable:
+    _check_learning(parts.model)
+    _check_source(parts.model.detector, parts.source, parts.teacher)
+    if parts.model.detector.supervision == "void" and not _shows_void(parts.frames):
         msg = (
-            f"nothing would learn: `{called(parts.model.segmenter)}` cannot be trained, and the "
-            f"detector `{called(detector)}` has nothing that is; `roadanomaly fit` gives it a "
+            f"this detector learns from void pixels, and the first {LOOKED_AT} training frames "
+            "label none: give `train_data` the option `void: label`, or labels with 253 for void."
+        )
+        raise DataError(msg)
+    for frames in (parts.frames, parts.validator.frames):
+        frames.require_classes(parts.model.segmenter.classes, "the segmenter")
+    if parts.teacher is not None:
+        parts.frames.require_classes(parts.teacher.classes, "the teacher")
+
+
+def _check_learning(model: Model) -> None:
+    if model.detector.kind == "fit":
+        msg = "this detector is fitted, not trained: run `roadanomaly fit`."
+        raise OptionError(msg)
+    if model.detector.kind == "posthoc" and not model.segmenter.trainable:
+        msg = (
+            f"nothing would learn: `{called(model.segmenter)}` cannot be trained, and the detector "
+            f"`{called(model.detector)}` has nothing to learn; `roadanomaly fit` gives it a "
             "threshold."
         )
         raise OptionError(msg)
-    if detector.kind == "fit":
-        msg = "this detector is fitted, not trained: run `roadanomaly fit`."
-        raise OptionError(msg)
+
+
+def _check_source(
+    detector: Detector, source: NegativeSource | None, teacher: Segmenter | None
+) -> None:
     needs = detector.supervision == "negatives" or detector.needs_source
-    if needs and parts.source is None:
+    if needs and source is None:
         msg = "this detector trains on negatives: give `negatives:` in the config."
         raise OptionError(msg)
-    if needs and parts.source is not None and parts.source.keeps_labels:
+    if needs and source is not None and source.keeps_labels:
         msg = (
             "this detector trains on pixels that are labelled as negatives, and these `negatives:` "
             "keep the label of what they change: take others, such as paste, or mix them with "
             "others by mixture."
         )
         raise OptionError(msg)
-    if detector.supervision == "void" and not _shows_void(parts.frames):
+    if teacher is not None and source is not None and source.leaves_unlabelled:
         msg = (
-            f"this detector learns from void pixels, and the first {LOOKED_AT} training frames "
-            "label none: give `train_data` the option `void: label`, or labels with 253 for void."
+            "`teacher` would teach the surroundings of whole pictures the classes of the street "
+            "that was there before: leave it out, or give `surroundings: negative`."
         )
-        raise DataError(msg)
-    classes = parts.model.segmenter.classes
-    for frames in (parts.frames, parts.validator.frames):
-        frames.require_classes(classes, "the segmenter")
-    if parts.teacher is not None:
-        parts.frames.require_classes(parts.teacher.classes, "the teacher")
+        raise OptionError(msg)
 
 
 def _shows_void(frames: FrameSet) -> bool:

@@ -13,9 +13,11 @@ import torch
 from roadanomaly.data.parts import place_of
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.negatives.whole_pictures import WholePictures, covering
+from roadanomaly.training.parts import build_parts
 from roadanomaly.training.shown import of_source
 from roadanomaly.types import IGNORE, NEGATIVE
 from tests.negatives import tiny
+from tests.training import runs
 
 SHOWN = {0: ["dog"], 1: ["kite"], 2: ["dog", "car"], 3: ["dog"], 4: ["kite"], 5: ["dog"]}
 SIZES = {3: (90, 60), 4: (200, 310)}
@@ -142,3 +144,15 @@ def test_surroundings_of_the_objects_may_be_ignored(root):
     assert source.record()["surroundings"] == "ignore"
     with pytest.raises(OptionError, match=r"`surroundings`.*'ignored'.*ignore"):
         WholePictures(root, surroundings="ignored", min_side=100)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_no_teacher_is_asked_what_was_there_before(root, tmp_path, mixed):
+    """It sees the street; the pixels round the objects show a meadow, and are not labelled."""
+    pictures = {"name": "whole_pictures", "root": str(root), "surroundings": "ignore"}
+    pictures |= {"min_side": 100}
+    mixture = {"name": "mixture", "sources": [runs.SHAPES, pictures]}
+    given = {"negatives": mixture if mixed else pictures}
+    given |= {"teacher": {"name": "espnetv2", "scale": 0.5}, "distill": 0.5}
+    with pytest.raises(OptionError, match="teach the surroundings of whole pictures"):
+        build_parts(runs.config(tmp_path / "run", **given))
