@@ -18,6 +18,7 @@ from pathlib import Path
 
 from roadanomaly.errors import UserError
 from roadanomaly.files import PARTIAL
+from roadanomaly.ledger import JUNK
 
 try:
     import fcntl
@@ -107,11 +108,13 @@ def _older(target: Path) -> Path:
 @contextlib.contextmanager
 def _alone(parent: Path) -> Iterator[bool]:
     """Keep other writers out of a folder; yields whether its file system can do that."""
+    if fcntl is None:
+        yield False
+        return
     handle = os.open(parent, os.O_RDONLY)
     try:
-        able = fcntl is not None
+        able = False
         with contextlib.suppress(OSError):
-            able = False
             fcntl.flock(handle, fcntl.LOCK_EX)
             able = True
         yield able
@@ -142,10 +145,12 @@ def _partial(target: Path, *, alone: bool) -> Iterator[Path]:
 def _require_kind(place: Path, files: Collection[str]) -> None:
     """Refuse a folder that holds anything but files of these names with their description.
 
+    What file browsers leave there counts for nothing.
+
     Raises:
         UserError: names a file of it.
     """
-    held = [path.name for path in place.iterdir()] if place.is_dir() else []
+    held = [one.name for one in place.iterdir() if one.name not in JUNK] if place.is_dir() else []
     if place.exists() and not place.is_dir():
         msg = f"nothing can be written to {place}: it is a file. Give a folder."
         raise UserError(msg)

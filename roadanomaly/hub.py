@@ -10,18 +10,21 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from roadanomaly.errors import DataError, OptionError, UserError
 from roadanomaly.extras import require
-from roadanomaly.files import in_words
+from roadanomaly.files import in_words, write_text
 
 PREFIX = "hf:"
 MOST = {"model.json": 16_000_000, "weights.safetensors": 16_000_000_000}
 """Files of a model, and the bytes from which on they cannot be those of one."""
+
+MAIN = "main"
+"""The branch that the newest commit is of."""
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +43,8 @@ def is_on_hub(model: str | Path) -> bool:
 def fetch(model: str) -> Path:
     """Download a model, unless it is in the library's cache, and return its folder.
 
-    Without a connection it is the one that was fetched last, and a warning says so.
+    Without a connection it is the commit that the revision was when it was fetched last, and a
+    warning says so.
 
     Args:
         model: `hf:owner/name`, with `@revision` (a branch, tag or commit) where not the newest.
@@ -73,18 +77,55 @@ def fetch(model: str) -> Path:
                 Path(hub.hf_hub_download(repository, one, revision=found.sha, endpoint=_endpoint()))
                 for one in MOST
             ]
+        _remember(_held(hub, repository), revision, found.sha)
     _refuse_strange(repository, {path.name: path.stat().st_size for path in paths})
     return paths[0].parent
 
 
+def _held(hub: ModuleType, repository: str) -> Path:
+    """Return where the library's cache keeps a repository."""
+    return Path(hub.constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+
+
+def _remember(held: Path, revision: str, commit: str) -> None:
+    """Write down which commit a branch, tag or short commit was, where the library keeps it too."""
+    place = _reference(held, revision)
+    if place is not None and revision != commit:
+        with suppress(UserError):  # a cache that others filled; it is needed offline alone
+            write_text(place, commit)
+
+
+def _reference(held: Path, revision: str) -> Path | None:
+    """Return the file that says which commit a revision was; None for what Git would not call so.
+
+    >>> _reference(Path("held"), "").as_posix()
+    'held/refs/main'
+    >>> _reference(Path("held"), "../other")
+    """
+    if revision.startswith("/") or any(one in revision for one in ("..", "\\", ":")):
+        return None
+    return held / "refs" / (revision or MAIN)
+
+
+def _commit(held: Path, revision: str) -> str:
+    """Return the commit that a revision was when it was fetched; else the revision as it is."""
+    place = _reference(held, revision)
+    try:
+        return revision if place is None else place.read_text().strip()
+    except (OSError, ValueError):
+        return revision
+
+
 def _kept(hub: ModuleType, repository: str, revision: str) -> list[Path]:
-    """Return the files of a model as it was fetched last, or at a commit; none where none was."""
-    held = Path(hub.constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
-    commits = [
-        one
-        for one in (held / "snapshots").glob("*")
-        if revision in ("", one.name) and all((one / name).exists() for name in MOST)
+    """Return a model's files as they were fetched last, or of a revision; none where none were."""
+    held = _held(hub, repository)
+    wanted = _commit(held, revision)
+    whole = [
+        one for one in (held / "snapshots").glob("*") if all((one / name).exists() for name in MOST)
     ]
+    commits = [one for one in whole if one.name == wanted]
+    if not commits and not revision:
+        commits = whole
     if not commits:
         return []
     newest = max(commits, key=lambda one: one.stat().st_mtime)

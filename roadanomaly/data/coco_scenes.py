@@ -58,7 +58,8 @@ class CocoScenes(FrameSet):
         rim: pixels around a negative that are ignored.
 
     Raises:
-        DataError: the set or a class map is missing, or no picture is left.
+        DataError: the set or a class map is missing, two pictures would share one, or no picture
+            is left.
         OptionError: a value out of range.
     """
 
@@ -144,6 +145,7 @@ class CocoScenes(FrameSet):
         }
 
     def _class_maps(self, folder: Path) -> list[Path]:
+        self._require_own_names()
         found = [folder / f"{name}.png" for name in self.ids]
         missing = [path.stem for path in found if not path.is_file()]
         if missing:
@@ -154,6 +156,22 @@ class CocoScenes(FrameSet):
             )
             raise DataError(msg)
         return found
+
+    def _require_own_names(self) -> None:
+        """Refuse pictures that would share a class map.
+
+        Raises:
+            DataError: names the first two.
+        """
+        named: dict[str, Path] = {}
+        for path in self.paths:
+            other = named.setdefault(path.stem, path)
+            if other != path:
+                msg = (
+                    f"two pictures have the name {path.stem}: {other} and {path}. Class maps go by "
+                    "the picture's name without extension: rename one, or leave `labels` out."
+                )
+                raise DataError(msg)
 
     def _check_ids(self, label: np.ndarray, path: Path) -> None:
         unknown = np.unique(label[(label >= len(self.classes)) & (label < 252)]).tolist()

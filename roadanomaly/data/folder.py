@@ -122,7 +122,7 @@ class Folder(FrameSet):
         if kind == "ordinary" or (kind != "anomaly" and self.labelled):
             self.classes = tuple(classes) or CITYSCAPES
         self.root, found = _find_images(str(images), recursive)
-        self.all_images = _by_id(self.root, found)
+        self.all_images = _by_id(self.root, found, "images")
         self.part, self.held_out = part, held_out
         self.images = _of_part(self.all_images, part, held_out)
         self.colours = self._colours(labels) if values is None else None
@@ -275,14 +275,16 @@ def _find_images(pattern: str, recursive: bool) -> tuple[Path, list[Path]]:
     return (folder if folder.is_dir() else folder.parent), found
 
 
-def _by_id(root: Path, paths: list[Path]) -> dict[str, Path]:
+def _by_id(root: Path, paths: list[Path], option: str) -> dict[str, Path]:
+    """Return files by their ids; `option` says whether they are `images` or `labels`."""
+    ways = {"images": "narrow `images` by a glob (`*.jpg`)", "labels": "move one out of `labels`"}
     named: dict[str, Path] = {}
     for path in paths:
         name = "__".join(path.relative_to(root).with_suffix("").parts)
         if name in named:
             msg = (
-                f"two images have the name {name}: {named[name]} and {path}. Names without "
-                "extension must differ: rename one, or narrow `images` by a glob (`*.jpg`)."
+                f"two {option} have the name {name}: {named[name]} and {path}. Names without "
+                f"extension must differ: rename one, or {ways[option]}."
             )
             raise DataError(msg)
         named[name] = path
@@ -307,7 +309,7 @@ def _match(images: Mapping[str, Path], folder: Path, recursive: bool) -> dict[st
         raise DataError(msg)
     own = {path.resolve() for path in images.values()}
     found = list_images(folder, recursive=recursive)
-    labels = _by_id(folder, [path for path in found if path.resolve() not in own])
+    labels = _by_id(folder, [path for path in found if path.resolve() not in own], "labels")
     return {
         name: labels[name + ending]
         for name in images

@@ -60,8 +60,7 @@ def numbered(top: Path, name: str) -> tuple[dict[str, Path], dict[str, Path]] | 
         name: of the set that is wanted.
 
     Raises:
-        DataError: the folder is known to be of another set, two files have one number, or an image
-            or mask is alone.
+        DataError: the folder is known to be of another set, or two files have one number.
     """
     if not is_handed_round(top):
         return None

@@ -24,6 +24,8 @@ _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _JPEG = b"\xff\xd8\xff"
 _TIFF = (b"II*\0", b"MM\0*")
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
+_JPEG_ALONE = (0x01, *range(0xD0, 0xDA))
+"""Second bytes of a JPEG's marks that no length follows."""
 
 
 _BITS = (8, 10, 12, 14)
@@ -146,15 +148,32 @@ def read_whole(path: Path) -> bytes:
 def _is_truncated(data: bytes) -> bool:
     """Look for the end mark, since decoders fill what is missing of a JPEG with grey.
 
-    A JPEG's preview has an end mark too, so the last one must follow the last scan's start.
+    A JPEG's preview has an end mark too, so one must follow the start of the picture's own scan;
+    behind it anything may lie, such as the film of a telephone's "motion photo".
     """
     if data.startswith(_JPEG):
-        return data.rfind(_JPEG_END) <= data.rfind(_JPEG_SCAN)
+        return data.find(_JPEG_END, _first_scan(data)) < 0
     if data.startswith(_PNG):
         return _PNG_END not in data[-4096:]
     if data.startswith(b"RIFF"):
         return len(data) < 8 + int.from_bytes(data[4:8], "little")
     return False
+
+
+def _first_scan(data: bytes) -> int:
+    """Return where a JPEG's first scan starts, past all that its segments hold; else its end."""
+    at = 2
+    while 0 <= at < len(data) - 1:
+        mark = data[at : at + 2]
+        if mark == _JPEG_SCAN:
+            return at
+        if mark[0] != 0xFF or mark[1] in (0x00, 0xFF):  # no mark, or one that is filled up
+            at = data.find(0xFF, at + 1)
+        elif mark[1] in _JPEG_ALONE:
+            at += 2
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return len(data)
 
 
 def decode(path: Path, data: bytes, flags: int) -> np.ndarray:

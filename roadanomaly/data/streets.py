@@ -29,6 +29,9 @@ SPLITS: dict[str, tuple[int, int]] = {
 ANOMALIES = {"test": TEST_KINDS, "sequence": TEST_KINDS, "outliers": OUTLIER_KINDS}
 """Split: the kinds of strange objects in it; the first two share none with the last."""
 
+STRANGE = ("negative", "void")
+"""What strange objects may be labelled as."""
+
 
 class Streets(FrameSet):
     """Procedural road scenes under many lights and weathers, labelled in Cityscapes train ids.
@@ -51,8 +54,8 @@ class Streets(FrameSet):
             belongs to none of their classes.
 
     Raises:
-        OptionError: an unknown split or kind, kinds for a split that shows no strange object, or
-            a number below its range.
+        OptionError: an unknown split, kind or label, kinds for a split that shows no strange
+            object, or a number below its range.
     """
 
     source: ClassVar[str] = "drawn by roadanomaly itself"
@@ -85,6 +88,9 @@ class Streets(FrameSet):
             if not least <= value <= most:
                 msg = f"`{name}` of streets is {value}; give a whole number of {least} to {most}."
                 raise OptionError(msg)
+        if strange not in STRANGE:
+            msg = f"`strange` of streets is {strange!r}; {nearest(strange, STRANGE)}"
+            raise OptionError(msg)
         self.strange = VOID if strange == "void" else NEGATIVE
         self.kinds = ANOMALIES.get(split, ()) if kinds is None else _checked(kinds, split)
         self._drawn: Memory[np.ndarray] = Memory()

@@ -50,8 +50,9 @@ class Detector(Prepared, ABC):
             moves the segmenter too. Where options decide, the constructor says it of one detector.
         fit_passes: walks over inlier frames, in order: in each `begin`, `update` with every batch,
             then `finish`. A detector that learns by a loss may have some too: those over held-in
-            frames come before its first step, those over held-out ones before each validation,
-            so that what is validated and saved has them. A property where it depends on options.
+            frames come before its very first step, not again where a run goes on with it, and
+            those over held-out ones before each validation, so that what is validated and saved
+            has them. A property where it depends on options.
         supervision: what it learns from beside inlier classes, for the tables: `"none"`,
             `"negatives"` (pasted or generated), `"void"`, `"anomalies"` (labelled real ones). A
             property where it depends on what the training showed.

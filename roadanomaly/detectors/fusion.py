@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
@@ -13,7 +12,7 @@ from roadanomaly.catalogue import called
 from roadanomaly.detectors.base import Detector, Pass
 from roadanomaly.detectors.feature_bank import FeatureBank
 from roadanomaly.detectors.head import Head
-from roadanomaly.detectors.saved_head import SavedHead, head_of
+from roadanomaly.detectors.saved_head import head_of
 from roadanomaly.detectors.scale import RarityScale
 from roadanomaly.detectors.supervision import foremost
 from roadanomaly.errors import DataError, KindError, OptionError, make_all, nearest
@@ -29,8 +28,6 @@ PIXELS = 500_000
 
 PER_FRAME = 20_000
 """Of these, drawn from one frame."""
-
-log = logging.getLogger(__name__)
 
 
 class Fusion(Detector):
@@ -81,6 +78,8 @@ class Fusion(Detector):
         for head in self.heads:
             _require_one_pass(head)
         self.accepts = _read_by_all(self.heads)  # type: ignore[misc]
+        if all(head.detector.region == "road" for head in self.heads):
+            self.region = "road"  # type: ignore[misc]
         self.parts = nn.ModuleList(head.networks for head in self.heads)
         self.scales = nn.ModuleList(RarityScale() for _ in self.heads)
         self.register_buffer("weights", torch.full((len(self.heads),), 1 / len(self.heads)))
@@ -109,19 +108,8 @@ class Fusion(Detector):
         for head, saved in zip(self.heads, self.saved, strict=True):
             head.attach(segmenter)
             if saved is not None:
-                self._fill(head, saved, segmenter)
+                saved.continue_in(head, segmenter, "fusion")
         self.saved = [None for _ in self.heads]
-
-    def _fill(self, head: Head, saved: SavedHead, segmenter: Segmenter) -> None:
-        saved.fill(head)
-        if not saved.is_of(segmenter):
-            name = called(head.detector)
-            log.warning(
-                "fusion: the head `%s` of %s was saved with another segmenter's weights; on this "
-                "one its scores may mean something else.",
-                name,
-                saved.folder,
-            )
 
     def check_kind(self, segmenter: Segmenter) -> None:
         """Refuse a segmenter that one of the heads cannot read.

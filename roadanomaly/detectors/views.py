@@ -94,6 +94,11 @@ class Views(Detector):
         """What the head learned from."""
         return self.head.learned_from
 
+    @property
+    def learned_from(self) -> str:
+        """The same: negatives in the frames of a fit hide nothing of what the head learned from."""
+        return self.supervision
+
     def check_kind(self, segmenter: Segmenter) -> None:
         """Refuse a segmenter that the head cannot read.
 

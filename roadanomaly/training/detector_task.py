@@ -94,7 +94,12 @@ class DetectorTask(Task):
         return bool(passes)
 
     def prepare(self, *, quiet: bool) -> bool:
-        """Walk over the held-in frames, as the detector asks."""
+        """Walk over the held-in frames, as the detector asks.
+
+        One that goes on from `start` keeps its statistics: what it has learned rests on them.
+        """
+        if self.config.detector is None and self.model.detector.ready:
+            return False
         return self._walk(held_out=False, quiet=quiet)
 
     @property

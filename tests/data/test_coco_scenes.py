@@ -148,6 +148,16 @@ def test_the_parts_share_no_picture_and_are_all_of_them(tmp_path):
     assert sorted(train.frame_ids() + held.frame_ids()) == scenes(root).frame_ids()
 
 
+def test_two_pictures_of_one_name_do_not_share_a_class_map(tmp_path):
+    cow = [(COW, (0, 0, 20, 20))]
+    root = write(tmp_path / "set", {"train/0001": (4, cow), "val/0001": (4, cow)})
+    write_image(tmp_path / "maps/0001.png", np.full(SIZE, 9, np.uint8))
+    assert len(scenes(root)) == 2
+    said = r"two pictures have the name 0001: .*train/0001\.png and .*val/0001\.png"
+    with pytest.raises(DataError, match=said):
+        scenes(root, labels=str(tmp_path / "maps"))
+
+
 def test_mistakes_are_explained(meadow, tmp_path):
     with pytest.raises(OptionError, match="`part` is 'trian'; did you mean `train`"):
         scenes(meadow, part="trian")

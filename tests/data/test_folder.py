@@ -99,8 +99,18 @@ def test_subfolders_give_ids_of_their_path(tmp_path: Path):
 def test_two_images_of_one_name(tmp_path: Path):
     layouts.folder(tmp_path)
     layouts.write_photo(tmp_path / "images" / "validation0000.jpg", 0)
-    with pytest.raises(DataError, match="two images have the name validation0000"):
+    with pytest.raises(DataError, match=r"two images have the name validation0000.*`images`"):
         Folder(tmp_path / "images")
+
+
+def test_two_labels_of_one_name(tmp_path: Path):
+    layouts.folder(tmp_path)
+    labels = sorted((tmp_path / "masks").iterdir())
+    doubled = labels[0].with_suffix(".webp")
+    doubled.write_bytes(labels[0].read_bytes())
+    said = f"two labels have the name {doubled.stem}.* move one out of `labels`"
+    with pytest.raises(DataError, match=said):
+        Folder(tmp_path / "images", tmp_path / "masks")
 
 
 @pytest.mark.parametrize(

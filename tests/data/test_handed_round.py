@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from roadanomaly.cli.main import main
-from roadanomaly.data import DATASETS
+from roadanomaly.data import DATASETS, handed_round
 from roadanomaly.data.handed_round import FOLDERS
 from roadanomaly.errors import DataError
 from tests import layouts
@@ -90,6 +90,17 @@ def test_a_missing_frame_is_counted_and_a_missing_mask_named(tmp_path, capsys):
     (root / "RoadAnomaly" / "labels_masks" / "7.png").unlink()
     with pytest.raises(DataError, match=r"1 of the images .* have no label.*: 7"):
         opened("roadanomaly", root)
+
+
+def test_a_frame_without_a_mask_is_opened_and_two_of_one_number_are_not(tmp_path):
+    root = layouts.validation_dataset(tmp_path)
+    images, masks = handed_round.numbered(root / "RoadAnomaly", "roadanomaly")
+    masks["7"].unlink()
+    kept, left = handed_round.numbered(root / "RoadAnomaly", "roadanomaly")
+    assert (set(kept) - set(left), kept) == ({"7"}, images)
+    images["3"].with_suffix(".bmp").touch()
+    with pytest.raises(DataError, match="two files have the id 3"):
+        handed_round.numbered(root / "RoadAnomaly", "roadanomaly")
 
 
 def test_the_published_layout_goes_first(tmp_path):

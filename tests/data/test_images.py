@@ -168,6 +168,28 @@ def test_progressive_jpeg_and_trailing_bytes_are_read(tmp_path: Path):
     assert read_image(path).shape == (3, 12, 16)
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_photograph_with_a_film_behind_it_is_read(tmp_path: Path, progressive):
+    """Marks that stand in the film by chance say nothing, whichever comes last."""
+    path, preview = tmp_path / "a.jpg", io.BytesIO()
+    pattern().save(preview, "JPEG")
+    about = b"Exif\x00\x00" + preview.getvalue()
+    big = Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 80, 3), dtype=np.uint8))
+    big.save(path, progressive=progressive, exif=about)
+    expected, data = np.asarray(Image.open(path)), path.read_bytes()
+    film = np.random.default_rng(2).bytes(4000)
+    for marks in (b"\xff\xd9\xff\xda", b"\xff\xda\xff\xd9", b"\xff\xda"):
+        path.write_bytes(data + film + marks)
+        found = to_array(read_image(path)).astype(int)
+        assert np.abs(found - expected).max() <= 4
+    path.write_bytes(data[: len(data) * 3 // 4])
+    with pytest.raises(DataError, match="truncated"):
+        read_image(path)
+    path.write_bytes(data[: data.rfind(preview.getvalue()[-9:]) + 9])  # only the preview is whole
+    with pytest.raises(DataError, match="truncated"):
+        read_image(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"\xff\xd8\xff\xd9"])
 def test_what_is_no_image_is_refused(tmp_path: Path, content):
     path = tmp_path / "a.png"

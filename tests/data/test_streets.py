@@ -289,6 +289,7 @@ def test_a_projected_point_obeys_similar_triangles():
         ({"height": 0}, "height"),
         ({"width": -4}, "width"),
         ({"seed": -1}, "seed"),
+        ({"strange": "viod"}, "`strange` of streets is 'viod'; did you mean `void`"),
     ],
 )
 def test_bad_arguments_are_named(options, hint):

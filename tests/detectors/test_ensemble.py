@@ -15,6 +15,9 @@ from roadanomaly.errors import ClassesError, DataError, OptionError
 from roadanomaly.model import Model
 from tests.contracts import toy
 
+ROAD = {"detector": {"name": "jsrnet"}}
+ENERGY = {"detector": {"name": "energy"}}
+
 
 @pytest.fixture(autouse=True)
 def known_toy(monkeypatch):
@@ -137,6 +140,20 @@ def test_the_first_member_is_the_models_own_network(tmp_path):
     _, named = runs(tmp_path, count=2)
     with pytest.raises(DataError, match="first member"):
         Model(network(5), roadanomaly.detector("ensemble", members=named))
+
+
+@pytest.mark.parametrize(
+    ("members", "options", "region"),
+    [
+        ([ROAD, ROAD], {"score_by": "scores"}, "road"),
+        ([ROAD, ENERGY], {"score_by": "scores"}, "image"),
+        ([{}, {}], {"score_by": "scores", "detector": ROAD["detector"]}, "road"),
+        ([ROAD, ROAD], {"score_by": "scores", "detector": ENERGY["detector"]}, "image"),
+        ([ROAD, ROAD], {"score_by": "entropy"}, "image"),
+    ],
+)
+def test_it_judges_the_road_alone_where_all_scores_do(members, options, region):
+    assert roadanomaly.detector("ensemble", members=members, **options).region == region
 
 
 @pytest.mark.parametrize(

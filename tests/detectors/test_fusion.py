@@ -121,7 +121,18 @@ def test_a_head_of_another_network_is_pointed_out(tmp_path, caplog):
     with torch.no_grad():
         segmenter.classifier.bias.add_(1)
     Fusion([{"run": str(tmp_path / "model")}, HEADS[1]]).attach(segmenter)
+    assert "fusion: the head of " in caplog.text
     assert "another segmenter's weights" in caplog.text
+
+
+ROAD = {"detector": {"name": "jsrnet"}}
+
+
+@pytest.mark.parametrize(
+    ("heads", "region"), [([ROAD, ROAD], "road"), ([ROAD, HEADS[0]], "image"), (HEADS, "image")]
+)
+def test_it_judges_the_road_alone_where_all_heads_do(heads, region):
+    assert Fusion(heads).region == region
 
 
 def test_it_says_what_is_missing():

@@ -9,6 +9,7 @@ import re
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
 
 
 class Hub:
@@ -20,6 +21,7 @@ class Hub:
         self.asked: list[str] = []
         self.private: dict[str, bool] = {}
         self.refusal = 0
+        self.names: set[str] = set()
 
     def commit(self, name):
         text = "".join(f"{k}{hashlib.sha1(v).hexdigest()}" for k, v in self.held(name).items())
@@ -50,7 +52,7 @@ def handler(hub):
             self.do_GET()
 
         def do_GET(self):
-            path = self.path.split("?")[0]
+            path = unquote(self.path.split("?")[0])
             hub.asked.append(f"{self.command} {path}")
             if hub.refusal:
                 return self.answer(hub.refusal, {"error": "no"})
@@ -63,7 +65,8 @@ def handler(hub):
         def tell(self, name, revision):
             if name not in hub.repositories:
                 return self.missing()
-            if revision not in (None, "main", hub.commit(name)):
+            commit = hub.commit(name)
+            if revision not in (None, "main", commit, commit[:8], *hub.names):
                 return self.missing("RevisionNotFound")
             files = [
                 {"rfilename": file, "size": hub.sizes.get(file, len(data)), "blobId": "0"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -12,6 +13,7 @@ import roadanomaly as ra
 from roadanomaly.calibration import calibrate
 from roadanomaly.cli.main import main
 from roadanomaly.errors import DataError, MissingExtra, OptionError
+from roadanomaly.hub import fetch
 from tests.hub.stand_in import serving
 
 hub_library = pytest.importorskip("huggingface_hub")
@@ -146,6 +148,31 @@ def test_without_a_connection_what_was_fetched_before_is_taken(pushed, monkeypat
     assert again.describe({}) == before.describe({})
     with pytest.raises(DataError, match="cannot be reached"):
         ra.load("hf:somebody/roads@v9")
+
+
+@pytest.mark.slow
+def test_without_a_connection_a_revision_is_the_commit_that_it_was(pushed, monkeypatch):
+    name, held = "hf:somebody/roads", pushed.held("somebody/roads")
+    folders, commits = {}, []
+    for tag in ("v1", "release/2"):
+        held["README.md"] = tag.encode()
+        commits.append(pushed.commit("somebody/roads"))
+        pushed.names = {tag}
+        for revision in (tag, commits[-1][:8], commits[-1]):
+            folders[revision] = fetch(f"{name}@{revision}")
+    folders[""] = folders["main"] = fetch(name)
+    held["README.md"] = b"v1"
+    os.utime(fetch(f"{name}@{commits[0]}"))  # touched last, and not the newest
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    for revision, folder in folders.items():
+        assert fetch(f"{name}@{revision}" if revision else name) == folder
+    assert [folder.name for folder in (folders["v1"], folders["release/2"])] == commits
+    assert hub_library.try_to_load_from_cache(
+        "somebody/roads", "model.json", hub_library.constants.HF_HUB_CACHE, "v1"
+    ) == str(folders["v1"] / "model.json")
+    for strange in ("v9", "../../../secret", "/etc/passwd"):
+        with pytest.raises(DataError, match="cannot be reached"):
+            fetch(f"{name}@{strange}")
 
 
 @pytest.mark.slow

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from roadanomaly.errors import UserError
-from roadanomaly.folders import standing, write_folder
+from roadanomaly.folders import require_replaceable, standing, write_folder
+from roadanomaly.ledger import JUNK
 from tests.keeping.killed import Killed, Killer
 
 
@@ -88,3 +91,34 @@ def test_a_link_to_a_folder_stays_one(tmp_path):
     assert (tmp_path / "m").is_symlink()
     assert held(tmp_path / "m") == files("newer")
     shutil.rmtree(tmp_path / "disk")
+
+
+@pytest.mark.parametrize("name", JUNK)
+def test_what_a_file_browser_left_stands_in_nobody_s_way(name, tmp_path):
+    write_folder(tmp_path / "m", files("old"))
+    (tmp_path / "m" / name).write_bytes(b"\0")
+    require_replaceable(tmp_path / "m", files("new"))
+    write_folder(tmp_path / "m", files("new"))
+    assert held(tmp_path / "m") == files("new")
+    (tmp_path / "looked_into").mkdir()
+    (tmp_path / "looked_into" / name).write_bytes(b"\0")
+    write_folder(tmp_path / "looked_into", files("new"))
+    (tmp_path / "m" / name).write_bytes(b"\0")
+    (tmp_path / "m" / "thesis").write_text("three years")
+    with pytest.raises(UserError, match=r"holds other files \(thesis\)"):
+        write_folder(tmp_path / "m", files("newer"))
+
+
+def test_a_system_without_posix_locks_opens_no_folder(tmp_path, monkeypatch):
+    """Windows opens none, and there no writer can be kept out."""
+
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    system = SimpleNamespace(open=refused, O_RDONLY=os.O_RDONLY, umask=os.umask, close=os.close)
+    monkeypatch.setattr("roadanomaly.folders.fcntl", None)
+    monkeypatch.setattr("roadanomaly.folders.os", system)
+    for word in ("old", "new"):
+        write_folder(tmp_path / "m", files(word))
+    assert held(tmp_path / "m") == files("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]

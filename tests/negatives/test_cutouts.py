@@ -167,6 +167,43 @@ def test_truncated_and_missing_images_are_counted_and_logged(tmp_path, caplog):
     assert "001.jpg" in caplog.text
 
 
+@pytest.mark.parametrize("layout", ["index_mask", "rgba"])
+def test_a_mask_that_is_damaged_after_the_start_is_left_out_with_a_warning(
+    tmp_path, layout, caplog
+):
+    root = tiny.FORMATS[layout](tmp_path, images=1)
+    reader = open_cutouts(root)
+    entry = reader.entries[0]
+    assert reader.read(entry) is not None
+    folder = root / "annotations" if layout == "index_mask" else root
+    for path in folder.rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:-20])
+    assert reader.read(entry) is None
+    assert "cut-out left out: " in caplog.text
+    assert str(folder) in caplog.text
+
+
+@pytest.mark.parametrize("left", ["", "\n \n", "0 0.5 0.5 0.25 0.25\n"])
+def test_a_text_that_was_shortened_after_the_start_is_left_out_with_a_warning(
+    tmp_path, left, caplog
+):
+    reader = open_cutouts(tiny.yolo(tmp_path, images=1))
+    (label,) = tmp_path.rglob("labels/**/*.txt")
+    label.write_text(left)
+    assert [reader.read(entry) for entry in reader.entries] == [None] * len(reader.entries)
+    for entry in reader.entries:
+        assert f"{label}:{entry.key + 1} holds no polygon any more" in caplog.text
+
+
+def test_damaged_pixels_are_not_taken_for_a_missing_alpha_channel(tmp_path):
+    root = tiny.rgba(tmp_path, images=2)
+    path = sorted(root.rglob("*.png"))[-1]
+    data = bytearray(path.read_bytes())
+    data[-40:-20] = bytes(20)
+    path.write_bytes(bytes(data))
+    assert dict(open_cutouts(root).skipped) == {"damaged image": 1}
+
+
 def test_folder_without_cutouts(tmp_path):
     with pytest.raises(DataError, match="instances_"):
         open_cutouts(tmp_path)

@@ -62,6 +62,34 @@ def test_it_learns_from_the_held_in_frames_and_prepares_on_them(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_run_that_goes_on_keeps_the_statistics_that_its_flows_rest_on(whole, tmp_path):
+    """Of other frames, so that a second walk could not find the same."""
+    begun = roadanomaly.load(whole).detector.state_dict()
+    onwards = {"segmenter": None, "detector": None, "start": str(whole), "average": 0.0}
+    changes = {**CHANGES, **onwards, "train_data": {**runs.STREETS, "count": 4, "seed": 5}}
+    trainer = Trainer(runs.config(tmp_path / "onwards", **changes))
+    trainer._prepare()
+    prepared = trainer.task.model.detector.state_dict()
+    name = "densities.decoder8.whitening.matrix"
+    assert begun[name].any()
+    assert torch.equal(prepared[name], begun[name])
+    assert all(torch.equal(prepared[key], value) for key, value in begun.items())
+    assert json.loads((trainer.run() / "model" / "model.json").read_text())["record"]["step"] > 0
+
+
+@pytest.mark.slow
+def test_a_gradient_of_the_image_is_no_hindrance_to_going_on(tmp_path):
+    detector = {"name": "differnet", "dimensions": 4, "hidden": 8, "couplings": 2, "window": 4}
+    changes = {**CHANGES, "detector": detector, "steps": 1, "validate_every": 0, "average": 0.0}
+    begun = Trainer(runs.config(tmp_path / "begun", **changes)).run()
+    onwards = {"segmenter": None, "detector": None, "start": str(begun)}
+    folder = Trainer(runs.config(tmp_path / "onwards", **{**changes, **onwards})).run()
+    states = [roadanomaly.load(one).detector.state_dict() for one in (begun, folder)]
+    for key, value in states[0].items():
+        assert torch.equal(states[1][key], value) or "whitening" not in key
+
+
+@pytest.mark.slow
 def test_a_resumed_run_takes_its_preparation_from_the_checkpoint(whole, tmp_path, monkeypatch):
     config = runs.config(tmp_path / "died", **CHANGES)
     update = Trainer.update

@@ -92,6 +92,18 @@ def test_what_network_and_head_learned_from_hide_nothing_of_each_other(network, 
     assert learned_from(found) == words
 
 
+@pytest.mark.parametrize("name", ["atta", "views", "ensemble"])
+def test_what_a_fit_shows_does_not_hide_what_a_wrapped_head_learned_from(name, tmp_path):
+    head = {"detector": {"name": "densehybrid"}, "trained_on": "negatives"}
+    options = {"members": [head], "score_by": "scores"} if name == "ensemble" else {"head": head}
+    detector = roadanomaly.detector(name, **options)
+    detector.trained_on = "synthetic negatives"  # as `fit` says of `--negatives.name noise`
+    model = Model(roadanomaly.segmenter("espnetv2", scale=0.5), detector)
+    detector.ready = True
+    model.save(tmp_path / "model")
+    assert said(tmp_path / "model")[0] == REAL
+
+
 @pytest.mark.slow
 def test_a_network_that_saw_negatives_keeps_them_when_it_goes_on_with_made_up_ones(tmp_path):
     parts = build_parts(runs.config(tmp_path))

@@ -19,7 +19,9 @@ from roadanomaly.errors import DataError
 FINER = 4
 """Sub-pixels a side with which polygons are filled."""
 
-LOST = frozenset({"label without image", "truncated image", "unreadable annotation"})
+LOST = frozenset(
+    {"label without image", "truncated image", "damaged image", "unreadable annotation"}
+)
 """Reasons to leave something out that say a file is missing or broken."""
 
 log = logging.getLogger(__name__)
@@ -94,7 +96,11 @@ class CutoutReader(ABC):
 
     @abstractmethod
     def mask(self, entry: Entry, height: int, width: int) -> np.ndarray:
-        """Return the object's `(height, width)` uint8 mask, 255 inside."""
+        """Return the object's `(height, width)` uint8 mask, 255 inside.
+
+        Raises:
+            DataError: the file that holds it was damaged or changed since the set was listed.
+        """
 
     def read(self, entry: Entry) -> Cutout | None:
         """Read one object; None, with a warning, where its image or mask cannot be used.
@@ -103,10 +109,11 @@ class CutoutReader(ABC):
         """
         try:
             colour = to_array(read_image(entry.image, upright=self.upright(entry)))
+            mask = self.mask(entry, *colour.shape[:2])
         except DataError as error:
             log.warning("cut-out left out: %s", error)
             return None
-        return crop(colour, self.mask(entry, *colour.shape[:2]))
+        return crop(colour, mask)
 
     def upright(self, entry: Entry) -> bool:
         """Say whether the entry's image is read upright, or as it is stored."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -35,10 +36,16 @@ class RgbaCutouts(CutoutReader):
     def matches(root: Path) -> bool:
         """Say whether the folder's first PNG has an alpha channel."""
         first = next(iter(files_in(root, PNG, recursive=True)), None)
-        return first is not None and _alpha(first) is not None
+        with suppress(DataError):
+            return first is not None and read_alpha(first) is not None
+        return False
 
     def _add(self, path: Path) -> None:
-        alpha = _alpha(path)
+        try:
+            alpha = read_alpha(path)
+        except DataError:
+            self.skip("damaged image", path)
+            return
         if alpha is None:
             self.skip("no alpha channel", path)
             return
@@ -51,13 +58,5 @@ class RgbaCutouts(CutoutReader):
 
     def mask(self, entry: Entry, height: int, width: int) -> np.ndarray:
         """Return the alpha channel."""
-        alpha = _alpha(entry.image)
+        alpha = read_alpha(entry.image)
         return np.zeros((height, width), np.uint8) if alpha is None else alpha
-
-
-def _alpha(path: Path) -> np.ndarray | None:
-    """Return the `(H, W)` uint8 alpha channel of a file, or None where it has none."""
-    try:
-        return read_alpha(path)
-    except DataError:
-        return None

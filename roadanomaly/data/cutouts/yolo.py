@@ -74,7 +74,12 @@ class YoloCutouts(CutoutReader):
     def mask(self, entry: Entry, height: int, width: int) -> np.ndarray:
         """Fill the polygon of the entry's row."""
         label = self._labels[entry.image]
-        _, points = parse(read_text(label).splitlines()[entry.key], str(label))
+        where = f"{label}:{entry.key + 1}"
+        line = "".join(read_text(label).splitlines()[entry.key : entry.key + 1])
+        points = parse(line, where)[1] if line.strip() else np.zeros((0, 2))
+        if len(points) < 3:
+            msg = f"{where} holds no polygon any more: the file was changed. Restore it."
+            raise DataError(msg)
         return fill_polygon(points * (width, height), height, width)
 
 

@@ -86,6 +86,9 @@ class Ensemble(Detector):
         for one in self.members:
             asked += one.head.detector.asks if one.head else ()
         self.asks = tuple(dict.fromkeys(asked))  # type: ignore[misc]
+        heads = [one.head for one in self.members]
+        if all(one is not None and one.detector.region == "road" for one in heads):
+            self.region = "road"  # type: ignore[misc]
         self.networks = nn.ModuleList(one.parts for one in self.members)
 
     def options(self) -> dict[str, Any]:
@@ -100,6 +103,11 @@ class Ensemble(Detector):
     def supervision(self) -> str:  # type: ignore[override]
         """What the members learned from."""
         return foremost(one.supervision for one in self.members)
+
+    @property
+    def learned_from(self) -> str:
+        """The same: negatives in the frames of a fit hide nothing of what members learned from."""
+        return self.supervision
 
     def check_kind(self, segmenter: Segmenter) -> None:
         """Refuse a segmenter of other classes than a member, or one that a head cannot read.
