@@ -155,14 +155,55 @@ def _reason(path: Path, error: OSError) -> str:
     return f"{taken} is a file, not a folder" if taken else error.strerror or str(error)
 
 
+def is_stream(path: Path) -> bool:
+    """Whether a path is written as it stands, and never replaced: a device, a pipe, an open file.
+
+    `/dev/stdout` is one also where a shell leads it into a file, which holds what was printed.
+    """
+    special = path.exists() and not path.is_file() and not path.is_dir()
+    return special or _descriptor(path) is not None
+
+
+def _descriptor(path: Path) -> int | None:
+    """Return the number of the open file that a path names, or None."""
+    if str(path) in STANDARD:
+        return STANDARD[str(path)]
+    listed = str(path.parent) in ("/dev/fd", "/proc/self/fd")
+    return int(path.name) if listed and path.name.isdecimal() else None
+
+
+STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
+
+
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write beside `path`, then rename; folders are made.
+    """Write beside `path`, then rename; folders are made. A device or a pipe is written directly.
 
     Raises:
         UserError: it cannot be written.
     """
-    with replacing(path) as partial:
-        partial.write_bytes(content)
+    if not is_stream(path):
+        with replacing(path) as partial:
+            partial.write_bytes(content)
+        return
+    try:
+        with _opened(path) as stream:
+            _write_all(stream, content)
+    except OSError as error:
+        msg = f"{path} cannot be written: {_reason(path, error)}. Choose another place for it."
+        raise UserError(msg) from error
+
+
+def _opened(path: Path) -> io.FileIO:
+    """Open a device or a pipe; an open file goes on where it is, or others would write over it."""
+    number = _descriptor(path)
+    return io.FileIO(path if number is None else os.dup(number), "w")
+
+
+def _write_all(stream: io.FileIO, content: bytes) -> None:
+    """Write all of it, where a pipe may take a part at a time."""
+    left = memoryview(content)
+    while left:
+        left = left[stream.write(left) :]
 
 
 def check_writable(path: Path) -> None:
@@ -171,14 +212,18 @@ def check_writable(path: Path) -> None:
     Raises:
         UserError: it cannot be written.
     """
+    if is_stream(path):
+        if not os.access(path, os.W_OK):
+            msg = f"{path} cannot be written: it is missing or closed to you. Name a file."
+            raise UserError(msg)
+        return
     if path.is_dir():
         msg = f"{path} is a folder, and a file is to be written. Name a file in it, or beside it."
         raise UserError(msg)
     is_new = not path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if is_new or path.is_file():
-            path.open("ab").close()
+        path.open("ab").close()
         if is_new:
             path.unlink()
     except OSError as error:

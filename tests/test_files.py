@@ -1,5 +1,11 @@
 """Files are found by what users type, and appear whole or not at all."""
 
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
 import pytest
 
 from roadanomaly.errors import DataError, UserError
@@ -83,3 +89,41 @@ def test_a_folder_is_no_place_to_write_a_file(tmp_path):
         check_writable(tmp_path)
     check_writable(tmp_path / "new" / "file.txt")
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_pipe_is_written_and_not_replaced(tmp_path):
+    pipe, content = tmp_path / "pipe", bytes(range(256)) * 4096  # more than a pipe holds
+    os.mkfifo(pipe)
+    check_writable(pipe)
+    got = []
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    write_bytes(pipe, content)
+    reader.join(10)
+    assert got == [content]
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_device_is_written_and_not_replaced(tmp_path):
+    for name in ("null", "full"):  # links: as root the devices themselves would be at risk
+        (tmp_path / name).symlink_to(f"/dev/{name}")
+        check_writable(tmp_path / name)
+    write_bytes(tmp_path / "null", b"x")
+    with pytest.raises(UserError, match="full cannot be written: No space left"):
+        write_bytes(tmp_path / "full", b"x")
+    assert all((tmp_path / name).is_char_device() for name in ("null", "full"))
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="needs /dev/stdout")
+def test_what_is_printed_into_a_file_keeps_its_place(tmp_path, name):
+    code = (
+        "import sys; from pathlib import Path; from roadanomaly.files import write_bytes\n"
+        f"print('before', flush=True); write_bytes(Path({name!r}), b'figures\\n'); print('after')"
+    )
+    with (tmp_path / "out").open("wb") as out:
+        subprocess.run([sys.executable, "-c", code], stdout=out, check=True)
+    assert (tmp_path / "out").read_text() == "before\nfigures\nafter\n"
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]

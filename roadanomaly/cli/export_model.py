@@ -19,6 +19,7 @@ from roadanomaly.data.geometry import scale_mask
 from roadanomaly.data.image_arrays import scale_image
 from roadanomaly.data.images import read_image, to_array
 from roadanomaly.data.subset import Subset
+from roadanomaly.errors import OptionError
 from roadanomaly.locks import holding
 from roadanomaly.model import Model, load
 from roadanomaly.progress import progress
@@ -63,6 +64,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--limit", type=PositiveInt, default=12, help="frames of it, evenly spaced")
     given = parse(parser, arguments)
     frame_size(given.size)
+    _check_quantising(given)
     model = load(the_model(given.run, given.model))
     frames = labelled_frames(given.on, given.root, given.data, given.limit)
     with holding(Path(given.out), ["export", "model", *arguments]):
@@ -74,6 +76,20 @@ def run(arguments: Sequence[str]) -> None:
             f"AP on {parity.data}: {parity.ap_before:.2f} → {parity.ap_after:.2f}\n"
         )
     sys.stdout.write(f"written to {given.out}: {GRAPHS[given.to]}, {DESCRIPTION}, {PARITY}\n")
+
+
+def _check_quantising(given: Namespace) -> None:
+    """Refuse frames to measure ranges on where none are measured.
+
+    Raises:
+        OptionError: says what they are for.
+    """
+    if given.quantise_on is not None and given.precision != "int8":
+        msg = (
+            f"--quantise_on {given.quantise_on} measures ranges for int8, and --precision is "
+            f"{given.precision}: add --precision int8, or leave --quantise_on out."
+        )
+        raise OptionError(msg)
 
 
 def _export(given: Namespace, model: Model, frames: FrameSet) -> list[Parity]:

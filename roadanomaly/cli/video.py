@@ -17,14 +17,14 @@ from roadanomaly.cli.thresholds import check_thresholds
 from roadanomaly.cli.video_outputs import Outputs, outputs_of
 from roadanomaly.data.image_arrays import SUFFIXES as IMAGES
 from roadanomaly.errors import OptionError
-from roadanomaly.files import check_writable, write_text
+from roadanomaly.files import check_writable, is_stream, write_text
 from roadanomaly.locks import holding
 from roadanomaly.runtimes import Scorer
 from roadanomaly.runtimes.ready import Opened, scorers
 from roadanomaly.video.frames import Box, Judged
 from roadanomaly.video.runner import Runner
 from roadanomaly.video.signals import stop_on_signals
-from roadanomaly.video.source import SOURCES, Source
+from roadanomaly.video.source import SOURCES, Source, public
 from roadanomaly.video.source import SUFFIXES as VIDEOS
 from roadanomaly.video.sources import open_source
 from roadanomaly.video.streams import raise_first, run_together
@@ -70,9 +70,9 @@ def run(arguments: Sequence[str]) -> None:
     files = [path for one in outputs for path in one.paths]
     with ExitStack() as held:
         for path in files:
-            if path.is_file() or not path.exists():  # a device or a pipe is not held
+            if not path.is_dir() and not is_stream(path):
                 name, what = f".{path.name}.lock", f"the output {path}"
-                words = ["video", *arguments]
+                words = ["video", *map(public, arguments)]
                 held.enter_context(holding(path.parent, words, file=name, what=what))
         _run(given, outputs)
 
@@ -126,7 +126,7 @@ def _run(given: Namespace, outputs: Sequence[Outputs]) -> None:
         for stream in streams:
             stream.finish()
     for stream, fault in zip(streams, faults, strict=True):
-        if fault is None:
+        if fault is None and stream.figures["frames"]:
             heading = f"{stream.runner.source.name}: " if len(streams) > 1 else ""
             sys.stdout.write(f"{heading}{summary(stream.figures)}\n")
     raise_first(faults)

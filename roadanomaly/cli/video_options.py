@@ -105,6 +105,7 @@ def open_model(given: Namespace, *, classes: bool = False) -> Opened:
         classes: whether the class map is needed for more than `--where`.
 
     Raises:
+        OptionError: `--where` of a model that asks no segmenter.
         UserError: see `Opened`.
     """
     device = str(pick_device(given.device))
@@ -113,6 +114,13 @@ def open_model(given: Namespace, *, classes: bool = False) -> Opened:
         given.backend, given.precision, given.mode, device, given.provider, classes=classes
     )
     opened = Opened(given.model, choice)
+    if given.where != ANYWHERE and not opened.tells_classes:
+        msg = (
+            f"--where {given.where}: the detector of {given.model} looks at the image alone, so "
+            "nobody says what is road; leave --where out, or take a model whose detector asks its "
+            "segmenter."
+        )
+        raise OptionError(msg)
     opened.calibration = with_threshold(opened.calibration, given) or opened.calibration
     return opened
 

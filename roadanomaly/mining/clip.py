@@ -98,6 +98,7 @@ class _Best:
 
     def __init__(self, judge: Judge, stop: threading.Event, whole: bool) -> None:
         self._judge = judge
+        judge.keeps_peaks = True
         self._stop = stop
         self._whole = whole
         self.found: list[tuple[Event, Pictures]] = []
@@ -114,8 +115,9 @@ class _Best:
         number = judged.frame.number
         for event in self._judge.open_events:
             if event.peak_frame == number or event.id not in self._pictures:
+                peak = self._judge.at_peak(event, judged)
                 self._pictures[event.id] = Pictures(
-                    thumbnail(judged), jpeg(judged.frame.filmed) if self._whole else None
+                    thumbnail(peak), jpeg(peak.frame.filmed) if self._whole else None
                 )
         for event in judged.ended:
             self.found.append((event, self._pictures.pop(event.id, Pictures(b""))))

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import io
 import logging
-import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from roadanomaly.errors import UserError
 from roadanomaly.extras import require
 from roadanomaly.model import Model
 from roadanomaly.runtimes.graph import HEIGHT, INPUT, OUTPUTS, WIDTH, AnySize, ScoringGraph
+from roadanomaly.runtimes.reasons import lines_of
 from roadanomaly.runtimes.sizes import check_size, least_side
 from roadanomaly.segmenters.base import Segmenter
 
@@ -33,9 +33,6 @@ FAULTS = (
     ValueError,
 )
 """What the exporters raise at code that they cannot follow."""
-
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-"""What turns a terminal's colour on or off."""
 
 
 def write_onnx(model: Model, size: tuple[int, int], path: Path, dynamic: bool = False) -> None:
@@ -168,14 +165,10 @@ def _reason(error: BaseException) -> str:
     That is the first side that it could not leave open, where it names any; else what began it: the
     exporters wrap that in reports of their own, which are coloured and many lines long.
     """
-    named = [one.strip(" -") for one in _lines(error) if one.startswith("  - ")]
+    named = [one.strip(" -") for one in lines_of(error) if one.startswith("  - ")]
     while error.__cause__ is not None:
         error = error.__cause__
-    return (*named, *_lines(error))[0].rstrip(".")
-
-
-def _lines(error: BaseException) -> list[str]:
-    return COLOUR.sub("", str(error)).strip().splitlines() or [type(error).__name__]
+    return (*named, *lines_of(error))[0].rstrip(".")
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from roadanomaly.runtimes.open_vino import OpenVino, quantise, read_graph, store
 from roadanomaly.runtimes.parity import Parity, ParityError, compare, report, require_all
 from roadanomaly.runtimes.providers import AUTO, ENGINES
 from roadanomaly.runtimes.pytorch import PyTorch
+from roadanomaly.runtimes.reasons import lines_of
 from roadanomaly.runtimes.sizes import check_size, least_side, other_sizes
 from roadanomaly.saved_model import check_model
 from roadanomaly.swap import JOURNAL, WORK, clear, finish, new_result, settle, swap
@@ -59,6 +60,7 @@ class Exported:
         min_area: of a component, pixels.
         classes: names of the known classes.
         least: pixels of the shortest side that a dynamic graph takes; None: of `size` alone.
+        tells_classes: whether its class map says anything; an export that does not say so does.
     """
 
     to: str
@@ -69,6 +71,7 @@ class Exported:
     min_area: int
     classes: tuple[str, ...]
     least: int | None = None
+    tells_classes: bool = True
 
     def open(self, size: tuple[int, int], choice: Choice) -> Runtime:
         """Make the runtime ready for frames of `(H, W)`.
@@ -226,7 +229,7 @@ def _compare(
     except UserError:
         raise
     except Exception as error:  # each runtime has its own kinds
-        reason = str(error).strip().splitlines()[0]
+        reason = lines_of(error)[0]
         msg = (
             f"the graph does not run on frames of {runtime.size[0]}x{runtime.size[1]} (HxW): "
             f"{reason}. With --dynamic, leave that out to write a graph of one size."
@@ -295,6 +298,7 @@ def _describe(
         },
         "threshold": {"score": model.calibration.threshold, "rate": model.calibration.rate},
         "classes": list(model.segmenter.classes),
+        "tells_classes": model.head.reads_segmentation,
         "min_area": model.min_area,
         "calibration": asdict(model.calibration),
         "record": record or {},
@@ -329,6 +333,7 @@ def read_exported(folder: Path) -> Exported | None:
             min_area=found["min_area"],
             classes=tuple(found["classes"]),
             least=found["dynamic"]["least"] if found.get("dynamic") else None,
+            tells_classes=bool(found.get("tells_classes", True)),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"{path} is broken ({error}); run `roadanomaly export model` again."

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from roadanomaly.errors import OptionError, nearest
+from roadanomaly.runtimes.reasons import lines_of
 
 PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
@@ -122,8 +123,7 @@ def really_runs(name: str, asked: Asked, running: Sequence[str]) -> str:
 
 def reason_of(error: Exception) -> str:
     """Return what ONNX Runtime says in an error, without the place in its source."""
-    first = (str(error).splitlines() or [type(error).__name__])[0]
-    return re.sub(r"^\S+\.(cc|h):\d+ .*?\) ", "", first)
+    return re.sub(r"^\S+\.(cc|h):\d+ .*?\) ", "", lines_of(error)[0])
 
 
 def _kept_engines(graph: Path, engines: Path | None) -> dict[str, str]:

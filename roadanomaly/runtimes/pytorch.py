@@ -19,6 +19,7 @@ from roadanomaly.precision import PRECISIONS, autocast
 from roadanomaly.runtimes.base import Runtime, Scores
 from roadanomaly.runtimes.choice import Mode, check_mode
 from roadanomaly.runtimes.graph import ScoringGraph
+from roadanomaly.runtimes.reasons import lines_of
 from roadanomaly.runtimes.replay import TURN, Replayed
 from roadanomaly.runtimes.transfer import Transfer, pack
 from roadanomaly.segmenters.torchscript import read_torchscript
@@ -160,8 +161,7 @@ class PyTorch(Runtime):
         Raises:
             OptionError: they were asked for by name.
         """
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        what = f"the work of a frame cannot be recorded as a CUDA graph ({reason})"
+        what = f"the work of a frame cannot be recorded as a CUDA graph ({lines_of(error)[0]})"
         if self._named:
             msg = f"--mode cuda_graph: {what}; `eager` runs it, and so does `auto`."
             raise OptionError(msg) from error

@@ -109,6 +109,14 @@ class Opened:
         return isinstance(self._source, Model) and "state" in self._source.detector.asks
 
     @property
+    def tells_classes(self) -> bool:
+        """Whether the class map says anything: a detector of the image alone asks no segmenter."""
+        source = self._source
+        return (
+            source.tells_classes if isinstance(source, Exported) else source.head.reads_segmentation
+        )
+
+    @property
     def fixed_size(self) -> tuple[int, int] | None:
         """`(H, W)` that an export takes, or None: models and dynamic exports take others."""
         source = self._source

@@ -171,6 +171,7 @@ class Live:
     def _play_once(self) -> None:
         source = self._open_source(self._from_s)
         judge = Judge(self.rules())
+        judge.keeps_peaks = True
         runner = Runner(source, self.runtime, judge, on_frame=self._show)
         with self._lock:
             self._session += 1
@@ -200,7 +201,7 @@ class Live:
             if self.settings.paused and self._last is not None:
                 return
             for event in runner.judge.open_events:
-                self._note(event, judged, on=True)
+                self._note(event, runner.judge.at_peak(event, judged), on=True)
             for event in judged.ended:
                 self._note(event, judged, on=False)
             self._last = judged
@@ -210,7 +211,8 @@ class Live:
     def _note(self, event: Event, judged: Judged, *, on: bool) -> None:
         key = f"{self._session}-{event.id}"
         noted = self._events.get(key)
-        if noted is None or event.peak_frame == judged.frame.number:
+        is_peak = event.peak_frame == judged.frame.number
+        if noted is None or (is_peak and noted.event.peak_frame != event.peak_frame):
             self._events[key] = Noted(event, on, _thumbnail(event, judged))
         else:
             noted.event, noted.on = event, on
@@ -270,7 +272,9 @@ class Live:
         self._jump(max(0.0, time_s))
 
     def _jump(self, time_s: float) -> None:
+        """Play from a moment; a live source is left as it runs, and opened again if it was lost."""
         if not self.seekable:
+            self._wake.set()
             return
         self._from_s = time_s
         self._wake.set()

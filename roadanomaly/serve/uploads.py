@@ -16,16 +16,16 @@ from typing import Any
 
 from roadanomaly.data.image_arrays import SUFFIXES, read_array, scale_image, write_image
 from roadanomaly.errors import UserError
-from roadanomaly.serve.decode_worker import ENVIRONMENT
+from roadanomaly.serve.decode_worker import CUT, ENVIRONMENT, MOST_FRAMES
 from roadanomaly.serve.live import Shared
 from roadanomaly.video.frames import Event, VideoFrame
 from roadanomaly.video.judge import Judge
 from roadanomaly.video.overlay import draw
 from roadanomaly.video.runner import Runner
 from roadanomaly.video.sinks import OverlayVideo
+from roadanomaly.video.source import SUFFIXES as CLIPS
 from roadanomaly.video.sources import open_source
 
-CLIPS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".mpg")
 MOST_BYTES = 64 << 20
 MOST_SECONDS = 90
 MOST_LETTERS = 80
@@ -124,9 +124,12 @@ class Uploads:
         """Decode an upload in a process of its own and score it."""
         folder = path.parent
         try:
-            self._decode(path, folder)
+            cut = self._decode(path, folder)
             path.unlink()
-            found = self._image(folder) or self._clip(folder)
+            found = self._image(folder) or {
+                **self._clip(folder),
+                "cut_after": MOST_FRAMES if cut else None,
+            }
         except BaseException:
             self._forget(folder)
             raise
@@ -200,8 +203,11 @@ class Uploads:
         finally:
             self._stop = None
 
-    def _decode(self, path: Path, folder: Path) -> None:
+    def _decode(self, path: Path, folder: Path) -> bool:
         """Decode an upload in a process of its own.
+
+        Returns:
+            whether a clip was cut to `MOST_FRAMES`.
 
         Raises:
             UserError: it cannot be decoded, or not in time.
@@ -212,7 +218,7 @@ class Uploads:
         with subprocess.Popen(command, stdout=pipe, stderr=pipe, **told_how) as worker:
             try:
                 with self._stopped_by(worker.kill):
-                    _, told = worker.communicate(timeout=MOST_SECONDS)
+                    said, told = worker.communicate(timeout=MOST_SECONDS)
             except subprocess.TimeoutExpired as error:
                 worker.kill()
                 msg = f"the file took longer than {MOST_SECONDS} s to decode; send a shorter one."
@@ -222,6 +228,7 @@ class Uploads:
             reason = lines[-1] if worker.returncode == 1 and lines else "the decoder broke down"
             msg = f"this file cannot be used: {reason}"
             raise UserError(msg)
+        return bool(said == CUT)
 
 
 def plain_stem(name: str) -> str:

@@ -22,7 +22,7 @@ from roadanomaly.errors import DataError
 from roadanomaly.video.frames import VideoFrame
 from roadanomaly.video.gaps import Gaps
 from roadanomaly.video.orientation import Orientation
-from roadanomaly.video.source import SOURCES, Pace, Reading, Source
+from roadanomaly.video.source import SOURCES, Pace, Reading, Source, public
 
 BACKOFF = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Seconds before each new call of a lost stream; the last is repeated."""
@@ -54,7 +54,7 @@ class AvSource(Source):
     that a file without any is refused before something is written for it.
 
     Args:
-        word: path, address, `camera:N`, or `-`.
+        word: path, address, `camera:N`, or `-`. A user and password in it are told to nobody.
         reading: how to read it.
 
     Raises:
@@ -62,7 +62,7 @@ class AvSource(Source):
     """
 
     def __init__(self, word: str, reading: Reading) -> None:
-        self.word = word
+        self._address, self.word = word, public(word)
         self.reading = reading
         self.network = "://" in word and not word.startswith("file://")
         self._container: InputContainer | None = self._open()
@@ -70,7 +70,7 @@ class AvSource(Source):
         camera = word.startswith(("camera:", "/dev/video"))
         endless = self.network and self._container.duration is None
         live = reading.realtime or camera or endless if reading.live is None else reading.live
-        super().__init__(word, live)
+        super().__init__(self.word, live)
         self.endless = camera or endless
         self.fps = float(stream.average_rate or stream.guessed_rate or USUAL_FPS)
         self.length_s = _length(self._container)
@@ -127,7 +127,7 @@ class AvSource(Source):
         try:
             container = self._call()
         except LOST as error:
-            reason = getattr(error, "strerror", None) or error
+            reason = getattr(error, "strerror", None) or type(error).__name__
             msg = (
                 f"{self.word} cannot be opened as video: {reason}. It is missing, truncated, empty "
                 f"or no video; give {SOURCES}."
@@ -141,18 +141,18 @@ class AvSource(Source):
         return container
 
     def _call(self) -> InputContainer:
-        target: Any = self.word
+        target: Any = self._address
         options: dict[str, str] = {}
         kind = None
-        if self.word == "-":
+        if self._address == "-":
             target = sys.stdin.buffer
-        elif self.word.startswith("camera:"):
-            target, kind = f"/dev/video{self.word.removeprefix('camera:')}", "v4l2"
-        elif self.word.startswith("/dev/video"):
+        elif self._address.startswith("camera:"):
+            target, kind = f"/dev/video{self._address.removeprefix('camera:')}", "v4l2"
+        elif self._address.startswith("/dev/video"):
             kind = "v4l2"
-        elif "://" not in self.word:
-            target = str(Path(self.word).absolute())  # `a:b.mp4` would be taken for an address
-        if self.word.startswith("rtsp://"):
+        elif "://" not in self._address:
+            target = str(Path(self._address).absolute())  # `a:b.mp4` would be taken for an address
+        if self._address.startswith("rtsp://"):
             options = {"rtsp_transport": "tcp"}
         if self.reading.sealed:
             options = SEALED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,10 @@ import numpy as np
 
 from roadanomaly.data.image_arrays import SUFFIXES, read_array, scale_image, write_image
 from roadanomaly.errors import DataError
-from roadanomaly.files import files_in
+from roadanomaly.files import files_in, is_stream
 from roadanomaly.video.av_source import AvSource
-from roadanomaly.video.source import Reading
+from roadanomaly.video.source import Reading, public
+from roadanomaly.video.sources import is_address
 
 LEARN, HELD_OUT = "learn", "held_out"
 """Folders of the two parts."""
@@ -26,8 +28,8 @@ LEAST, FEW = 8, 40
 WHOLE = 4
 """Frames of a drive below which no stretch of it is held out, but all of it or none."""
 
-SAMPLED = "[0-9][0-9][0-9]_[0-9][0-9][0-9][0-9][0-9].png"
-"""Names of sampled frames: the drive's number, then the frame's."""
+SAMPLED = re.compile(r"([0-9]{3}|[1-9][0-9]{3,})_([0-9]{5}|[1-9][0-9]{5,})\.png")
+"""Names of sampled frames: the drive's number, then the frame's, in 3 and 5 digits or more."""
 
 CLOSEST_S = 0.25
 """Seconds between two frames of a video, at least: closer ones show the same."""
@@ -84,8 +86,8 @@ def open_drive(word: str, count: int) -> Drive:
         DataError: there is no such thing, it is a live source, or its length is not known.
     """
     path = Path(word)
-    if "://" in word or word == "-" or word.startswith(("camera:", "/dev/")):
-        msg = f"{word} has no end; record a drive first, and give the file."
+    if is_address(word) or is_stream(path):
+        msg = f"{public(word)} has no end; record a drive first, and give the file."
         raise DataError(msg)
     if path.is_dir():
         images = files_in(path, SUFFIXES)
@@ -190,8 +192,9 @@ def sample(
     taken = [words[place] for place in _even(len(words), count)]
     drives = [open_drive(word, count // len(taken)) for word in taken]
     parts = parts_of([len(drive.frames) for drive in drives])
-    for left in out.glob(f"*/{SAMPLED}"):  # of a sampling that was broken off, or failed
-        left.unlink()
+    for left in out.glob("*/*.png"):
+        if SAMPLED.fullmatch(left.name):  # of a sampling that was broken off, or failed
+            left.unlink()
     written, thumbnails = {LEARN: 0, HELD_OUT: 0}, []
     for number, drive in enumerate(drives):
         for place, (read, part) in enumerate(zip(drive.frames, parts[number], strict=True)):

@@ -36,7 +36,7 @@ class Gaps:
             self._step(stamp - self._last, self._lasts)
         else:
             self._first = stamp
-            self._missing = round(stamp / self.interval) if self._whole else 0
+            self._missing = max(0, round(stamp / self.interval)) if self._whole else 0
         self._last, self._lasts = stamp, lasts or self.interval
 
     def _step(self, step: float, announced: float) -> None:
@@ -66,4 +66,4 @@ class Gaps:
         if self._steady >= STEADY * self._steps:
             return self._missing + max(0, round(tail / self.interval))
         usual = (self._last - self._first) / self._steps
-        return round(tail / usual) if tail > self._longest else 0
+        return round(tail / usual) if usual > 0 and tail > self._longest else 0

@@ -69,23 +69,32 @@ class ImageFiles(Source):
             return None
 
     def frames(self, size: tuple[int, int]) -> Iterator[VideoFrame]:
-        """Give the images at a constant rate, those that cannot be read left out."""
+        """Give the images at a constant rate, those that cannot be read left out.
+
+        A folder without any that can be read, since somebody emptied it, is at its end.
+        """
         last_size = self.size
         rounds = self.reading.loop or 10**9
         pace = Pace(self.reading.realtime, self.stop)
         for turn in range(rounds):
+            given = 0
             for place, path in enumerate(self.paths):
                 number = turn * len(self.paths) + place
                 time_s = (self._skipped + number) / self.fps
                 image = self._read(path)
-                if image is None:
-                    continue
-                pace.wait_for(time_s)
+                if image is not None:
+                    pace.wait_for(time_s)
                 if self.stop.is_set():
                     return
+                if image is None:
+                    continue
+                given += 1
                 found = (image.shape[0], image.shape[1])
                 self.mishaps.size_changes += found != last_size
                 last_size = found
                 scaled = scale_image(image, size)
                 whole = image if self.reading.whole else None
                 yield VideoFrame(number, time_s, time.perf_counter(), scaled, found, whole)
+            if not given:
+                self.mishaps.notes.append(f"no image of {self.name} can be read any more")
+                return

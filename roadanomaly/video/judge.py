@@ -100,21 +100,31 @@ def find_objects(
     return find_components(scores.score, rules.low, rules.min_area, accept=accept)
 
 
+MOST_PEAKS = 16
+"""Frames that are kept for objects that are no alarm yet; the oldest are given up first."""
+
+
 class Judge:
     """Holds what must be remembered from frame to frame.
 
     Args:
         rules: what counts as an object. They may be replaced between two frames.
+
+    Attributes:
+        keeps_peaks: whether `at_peak` is going to be asked, which takes memory.
     """
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
+        self.keeps_peaks = False
+        self._peaks: dict[int, Judged] = {}
         self._smoother = Smoother(rules.smooth_s, rules.motion)
         self._guard = RateGuard(rules.guard_s)
         self._tracker = Tracker(rules.persistence)
 
     def __call__(self, frame: VideoFrame, scores: Scores) -> Judged:
         """Judge the next frame."""
+        self._drop_peaks()
         score = self._smoother(scores.score, frame.image, frame.time_s)
         smoothed = replace(scores, score=score)
         rules = self.rules
@@ -122,7 +132,24 @@ class Judge:
         expects = partial(self._tracker.expects, time_s=frame.time_s)
         mask, components = find_objects(smoothed, replace(rules, high=high, low=low), expects)
         sightings, ended = self._tracker.update(frame, components, high)
-        return Judged(frame, smoothed, mask, components, sightings, ended)
+        judged = Judged(frame, smoothed, mask, components, sightings, ended)
+        if self.keeps_peaks and frame.number in self._tracker.pending_peaks:
+            self._peaks[frame.number] = judged
+        return judged
+
+    def at_peak(self, event: Event, judged: Judged) -> Judged:
+        """Return the frame of an event's peak, which may lie before its alarm.
+
+        Asked on each frame, it is the event's own: `judged` where the peak is now, and a frame of
+        before where the alarm begins now. One that was given up for want of memory is `judged`.
+        """
+        return self._peaks.get(event.peak_frame, judged)
+
+    def _drop_peaks(self) -> None:
+        """Let go of the frames that no alarm can begin with any more."""
+        wanted = self._tracker.pending_peaks
+        held = [number for number in self._peaks if number in wanted][1 - MOST_PEAKS :]
+        self._peaks = {number: self._peaks[number] for number in held}
 
     @property
     def open_events(self) -> list[Event]:

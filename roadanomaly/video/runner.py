@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -54,7 +55,8 @@ class Runner:
         runtime: for the size at which frames are scored.
         judge: what counts as an object.
         sinks: where results go; events are handed over before the next frame is judged.
-        patience_s: a source that gives nothing for so long is given up; None waits for ever.
+        patience_s: a source that gives nothing for so long is given up, however long the model
+            takes; None waits for ever.
         on_frame: called with each result in the judging thread, for displays.
     """
 
@@ -82,6 +84,7 @@ class Runner:
         self._judged: Lane[Judged] = Lane(2)
         self._cut = CutFinder()
         self._fault: BaseException | None = None
+        self._asked_at = math.inf
         self._begun = time.perf_counter()
 
     def run(self) -> dict[str, Any]:
@@ -91,7 +94,7 @@ class Runner:
             what `stats.json` holds.
 
         Raises:
-            DataError: the source gave no frame.
+            DataError: the source gave no frame, and nobody stopped it.
             UserError: a sink could not keep something.
             Exception: what a stage raised, after the sinks were closed.
         """
@@ -112,13 +115,12 @@ class Runner:
             interrupt = error
             self.ended = "stopped" if isinstance(error, KeyboardInterrupt) else "a fault"
         faults = self._finish(stages)
-        if interrupt is not None:
+        broken = interrupt or self._fault
+        if broken is not None:
             for fault in faults:
                 logging.getLogger(__name__).error("%s", fault)
-            raise interrupt
-        if self._fault is not None:
-            raise self._fault
-        if not self.meter.frames:
+            raise broken
+        if not self.meter.frames and self.ended != "stopped":
             notes = "; ".join(self.source.mishaps.notes) or "it is empty or nothing can be decoded"
             msg = f"{self.source.name} gave no frame: {notes}."
             raise DataError(msg)
@@ -128,7 +130,8 @@ class Runner:
 
     def stop(self) -> None:
         """End the run from another thread, as at the end of the source."""
-        self.ended = "stopped"
+        if self._fault is None:
+            self.ended = "stopped"
         self.source.stop.set()
         self._decoded.close()
 
@@ -177,6 +180,7 @@ class Runner:
                 stage()
         except BaseException as error:
             self._fault = self._fault or error
+            self.ended = "a fault"
             self.source.stop.set()
             self._judged.close()
             self._decoded.close()
@@ -185,8 +189,12 @@ class Runner:
                 lane.close()
 
     def _decode(self) -> None:
+        self._asked_at = time.monotonic()
         for frame in self.source.frames(self.runtime.size):
+            self._asked_at = math.inf
             self._decoded.put(frame)
+            self._asked_at = time.monotonic()
+        self._asked_at = math.inf
 
     def _score(self) -> None:
         try:
@@ -214,7 +222,7 @@ class Runner:
         """Judge frames in this thread, which is the one that signals reach."""
         while True:
             try:
-                scored = self._scored.take(self.patience_s)
+                scored = self._next()
             except Closed:
                 return
             except TimeoutError:
@@ -231,6 +239,24 @@ class Runner:
                 self._judged.put(judged)
             except Closed:
                 return
+
+    def _next(self) -> Scored:
+        """Wait for the next frame, also for a slow model's.
+
+        Raises:
+            Closed: there is none.
+            TimeoutError: the source was asked for one, and gave none for `patience_s`.
+        """
+        wait_s = self.patience_s
+        while True:
+            try:
+                return self._scored.take(wait_s)
+            except TimeoutError:
+                assert self.patience_s is not None
+                silent_s = max(0.0, time.monotonic() - self._asked_at)
+                if silent_s >= self.patience_s:
+                    raise
+                wait_s = self.patience_s - silent_s
 
     def _write(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -20,6 +21,15 @@ SOURCES = f"{REOPENED}; or - for standard input"
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".ts", ".mpg", ".mpeg")
 """How the names of video files end, in lower case."""
+
+
+def public(word: str) -> str:
+    """Return a word of the command line with no user and password in its address.
+
+    >>> public("rtsp://me:secret@camera:554/street")
+    'rtsp://camera:554/street'
+    """
+    return re.sub(r"(?<=://)[^/?#]*@", "", word)
 
 
 @dataclass

@@ -144,6 +144,11 @@ class Tracker:
         """Alarms that are on, as they stand."""
         return [track.event() for track in self._tracks if track.alarm]
 
+    @property
+    def pending_peaks(self) -> set[int]:
+        """Numbers of the frames with the peaks of objects that are no alarm, or not yet."""
+        return {track.peak_frame for track in self._tracks if not track.alarm}
+
     def _match(self, boxes: np.ndarray, time_s: float) -> list[tuple[int, int]]:
         """Return pairs of track and component."""
         if not len(boxes) or not self._tracks:

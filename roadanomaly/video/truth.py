@@ -170,12 +170,16 @@ class Tally:
         }
 
     def _under(self, judged: Judged, sighting: Sighting) -> str:
-        """Name of the known class that the network takes most of a sighting's mask for."""
+        """Name of the known class that the network takes most of a sighting's mask for.
+
+        It is `?` where the network says none: the detector never asks it.
+        """
         x0, y0, x1, y1 = sighting.box
         window = np.s_[y0:y1, x0:x1]
         assert judged.scores.classes is not None
         inside = judged.scores.classes[window][judged.mask[window]]
-        return self.classes[int(np.bincount(inside).argmax())] if inside.size else "?"
+        place = int(np.bincount(inside).argmax()) if inside.size else len(self.classes)
+        return self.classes[place] if place < len(self.classes) else "?"
 
 
 def _overlap(one: Box, other: Box) -> float:

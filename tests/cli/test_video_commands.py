@@ -251,6 +251,13 @@ def test_mine_finds_the_same_in_several_clips_at_a_time(command, model_folder, t
         (("export", "modle", "{model}"), "`model`"),
         (("export", "model", "{model}", "--to", "onxn", "--size", "64x64", "--out", "x"), "`onnx`"),
         (("export", "model", "{model}", "--to", "onnx", "--size", "9", "--out", "x"), "give HxW"),
+        (
+            (
+                *("export", "model", "/nowhere", "--to", "openvino", "--size", "64x64"),
+                *("--out", "x", "--quantise_on", "quiet"),
+            ),
+            "--precision is f32: add --precision int8",
+        ),
         (("mine", "{model}", "/nowhere", "--out", "x"), "names no clip"),
         (("mine", "{model}", "{clip}", "--top", "0", "--out", "x"), "--top"),
         (("mine", "{model}", "{clip}", "--at_once", "0", "--out", "x"), "--at_once"),

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import time
+from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import av
@@ -84,7 +85,7 @@ def test_peaks_are_kept_whole_where_they_are_asked_for(drives, tmp_path):
         kept = cv2.imread(str(tmp_path / "out" / event["frame"]))[..., ::-1].astype(int)
         nearest = min(range(60), key=lambda number: np.abs(kept - filmed[number]).mean())
         assert np.abs(kept - filmed[nearest]).mean() < 1
-        assert event["start_s"] * 25 - 1 <= nearest <= event["end_s"] * 25 + 1
+        assert nearest == event["peak_frame"]
 
 
 def test_a_peak_is_kept_as_it_was_filmed_where_frames_are_scored_smaller(drives, tmp_path):
@@ -281,7 +282,8 @@ def test_ray_gives_what_one_machine_gives(drives, tmp_path):
     assert sorted(r["clip"] for r in found) == sorted(r["clip"] for r in wanted)
     key = lambda record: record["clip"]  # noqa: E731
     assert sorted(found, key=key) == sorted(wanted, key=key)
-    assert np.all([record["frames"] >= 0 for record in found])
+    frames = {Path(record["clip"]).name: record["frames"] for record in found}
+    assert frames == {"a.mp4": 60, "b.mkv": 30, "c.mp4": 40, "broken.mp4": 0}
 
 
 def test_a_thumbnail_of_the_flattest_frame_has_a_row(tmp_path):

@@ -157,6 +157,24 @@ def test_what_stops_an_exporter_is_told_in_one_plain_line(layer, reason, tmp_pat
     assert capfd.readouterr() == ("", "")
 
 
+class Silent(Flat):
+    """A runtime that fails and does not say why."""
+
+    def __call__(self, image):
+        raise AssertionError
+
+
+@pytest.mark.slow
+def test_what_fails_without_a_word_is_told_by_its_kind(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "roadanomaly.runtimes.exported._open",
+        lambda to, graph, size, precision: Silent(prepare(toy, size, Choice("torch"))),
+    )
+    monkeypatch.setattr("roadanomaly.runtimes.exported._write", lambda *_: None)
+    with pytest.raises(UserError, match=r"frames of 96x128 \(HxW\): AssertionError\."):
+        export(toy, "torchscript", SIZE, tmp_path / "out", street_frames, "streets")
+
+
 def test_comparison_needs_an_anomaly():
     runtime = prepare(toy_model("energy"), SIZE, Choice("torch"))
     blank = [(np.zeros((*SIZE, 3), np.uint8), np.zeros(SIZE, np.uint8))]

@@ -1,6 +1,8 @@
 """What the server answers: pictures, settings at once, seeking, uploads with limits, tokens."""
 
+import http.client
 from email.message import Message
+from pathlib import Path
 
 import cv2
 import httpx
@@ -10,6 +12,7 @@ import pytest
 from roadanomaly.calibration import calibrate
 from roadanomaly.data.images import write_image
 from roadanomaly.serve import uploads
+from roadanomaly.serve.app import PAGE
 from roadanomaly.serve.live import Live
 from roadanomaly.video.judge import Rules
 from tests.serve.conftest import Served
@@ -102,8 +105,15 @@ def test_uploaded_image_and_clip_are_scored(web, tmp_path):
     assert decoded(web.get(found["address"])).shape == (96, 128, 3)
     clip = write_clip(tmp_path / "c.mp4", 40, range(5, 35))
     found = upload(web, "c.mp4", clip.read_bytes()).json()
-    assert (found["frames"], len(found["events"])) == (40, 1)
+    assert (found["frames"], len(found["events"]), found["cut_after"]) == (40, 1, None)
     assert web.get(found["address"]).content[4:8] == b"ftyp"
+
+
+@pytest.mark.slow
+def test_a_long_clip_is_told_to_be_cut(web, tmp_path):
+    clip = write_clip(tmp_path / "c.mpeg", 260, [], codec="mpeg1video", kind="mpeg")
+    found = upload(web, clip.name, clip.read_bytes()).json()
+    assert (found["frames"], found["cut_after"]) == (250, 250)
 
 
 @pytest.mark.slow
@@ -146,9 +156,31 @@ def test_large_uploads_are_refused(web, monkeypatch):
     assert "larger" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("path", ["/results/1/overlay.png", "/results/..%2f/x", "/page/../app.py"])
-def test_nothing_else_is_given_away(web, path):
-    assert web.get(path).status_code in (404, 400)
+@pytest.mark.parametrize(
+    "path", ["/results/1/overlay.png", "/results/..%2f/x", "/page/../app.py", "/page/%2e%2e/app.py"]
+)
+def test_nothing_else_is_given_away(served, path):
+    """Asked without a client that tidies the path up; `app.py` lies beside the page's folder."""
+    assert (PAGE / ".." / "app.py").exists()
+    connection = http.client.HTTPConnection(served.address.removeprefix("http://"), timeout=30)
+    connection.request("GET", path)
+    assert connection.getresponse().status in (404, 400)
+    connection.close()
+
+
+def test_results_are_given_by_number_and_name_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    one = uploads.Uploads(None, None)
+    folder = Path(one._root.name) / "000001"
+    folder.mkdir()
+    for path in (tmp_path / "overlay.png", folder.parent / "overlay.png", folder / "overlay.png"):
+        path.write_bytes(b"picture")
+    (folder / "upload.png").write_bytes(b"upload")
+    assert one.result("000001", "overlay.png") == folder / "overlay.png"
+    asked = [("..", "overlay.png"), (".", "overlay.png"), ("000001", "upload.png")]
+    asked += [("000001", "../overlay.png"), ("000001/..", "overlay.png"), ("000002", "overlay.png")]
+    assert [one.result(*names) for names in asked] == [None] * len(asked)
+    one.close()
 
 
 def test_other_hosts_and_origins_are_refused(web):

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from roadanomaly.data.image_arrays import read_array, write_image
-from roadanomaly.errors import DataError
+from roadanomaly.errors import DataError, UserError
 from roadanomaly.serve import decode_worker
 from roadanomaly.serve.uploads import Uploads
+from tests.video.clips import frames_of, write_clip
 
 
 @pytest.mark.slow
@@ -78,3 +79,37 @@ def test_it_is_started_with_a_limit_that_its_decoder_heeds(tmp_path, monkeypatch
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == [str(7000 * 7100), "None"]
+
+
+@pytest.mark.parametrize(
+    ("most", "kept", "cut"), [(12, 12, True), (20, 20, False), (30, 20, False)]
+)
+def test_it_says_whether_it_leaves_frames_out(tmp_path, monkeypatch, most, kept, cut):
+    monkeypatch.setattr(decode_worker, "MOST_FRAMES", most)
+    monkeypatch.setattr(decode_worker, "LIMITS", {})
+    clip = write_clip(tmp_path / "given.mkv", 20)
+    assert decode_worker.main(clip, tmp_path) == cut
+    assert len(frames_of(tmp_path / "clip.mp4")) == kept
+
+
+def test_a_copy_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
+    def fails(self, picture, stamp):
+        raise OSError(27, "File too large")
+
+    monkeypatch.setattr("roadanomaly.video.writer.VideoWriter._encode", fails)
+    monkeypatch.setattr(decode_worker, "LIMITS", {})
+    clip = write_clip(tmp_path / "given.mkv", 5)
+    with pytest.raises(UserError, match=r"cannot be kept: clip\.mp4 stops at 0\.00 s: File too"):
+        decode_worker.main(clip, tmp_path)
+
+
+@pytest.mark.parametrize(("said", "cut"), [(decode_worker.CUT, True), ("", False)])
+def test_what_it_says_is_heard(tmp_path, monkeypatch, said, cut):
+    started = mock.MagicMock()
+    worker = started.return_value.__enter__.return_value
+    worker.communicate.return_value = said, ""
+    worker.returncode = 0
+    monkeypatch.setattr(subprocess, "Popen", started)
+    one = Uploads(None, None)
+    assert one._decode(tmp_path / "a.mp4", tmp_path) is cut
+    one.close()

@@ -9,7 +9,9 @@ import av
 import numpy as np
 
 from roadanomaly.runtimes import Scores
+from roadanomaly.video.frames import VideoFrame
 from roadanomaly.video.judge import Judge, Rules
+from roadanomaly.video.source import Source
 from roadanomaly.video.tracking import Persistence
 
 SIZE = (96, 128)
@@ -116,6 +118,29 @@ class Collector:
     def close(self, last):
         self.events += last
         self.closed = True
+
+
+class Camera(Source):
+    """Gives grey frames without an end, until it is lost or stopped.
+
+    Args:
+        silent: it gives none.
+    """
+
+    size, fps, endless = SIZE, 25.0, True
+
+    def __init__(self, silent=False):
+        super().__init__("camera", live=True)
+        self.lost = threading.Event()
+        self.silent = silent
+
+    def frames(self, size):
+        number = 0
+        while not self.stop.wait(0.01) and not self.lost.is_set():
+            if not self.silent:
+                image = picture(number, size, shown=False)
+                yield VideoFrame(number, number / 25, time.perf_counter(), image, size)
+                number += 1
 
 
 class StreamServer:

@@ -86,6 +86,37 @@ def test_what_is_no_drive_is_refused(tmp_path):
         sample([str(folder)], 20, tmp_path / "frames")
 
 
+def test_a_file_below_dev_is_a_drive_and_a_device_is_none(tmp_path, monkeypatch):
+    words = []
+    monkeypatch.setattr("roadanomaly.video.drives._video", lambda word, _: words.append(word))
+    monkeypatch.setattr("pathlib.Path.exists", lambda _: True)
+    monkeypatch.setattr("pathlib.Path.is_file", lambda path: str(path).startswith("/dev/shm"))
+    open_drive("/dev/shm/drive.mp4", 10)
+    assert words == ["/dev/shm/drive.mp4"]
+    for word in ("/dev/zero", "/dev/video0", "camera:0", "-"):
+        with pytest.raises(DataError, match="has no end"):
+            open_drive(word, 10)
+
+
+def test_an_address_is_refused_without_its_password():
+    with pytest.raises(DataError, match=r"^rtsp://camera/1 has no end"):
+        open_drive("rtsp://me:secret@camera/1", 10)
+
+
+def test_frames_of_a_thousand_drives_are_cleared_too(tmp_path):
+    """What is written is what is cleared, and no other picture."""
+    few, learn = pictures(tmp_path / "few", 6), tmp_path / "frames" / "learn"
+    written = [f"{number:03}_{place:05}.png" for number, place in ((7, 3), (1234, 123456))]
+    others = ["0123_00001.png", "12_00001.png", "123_001234.png", "1234_00001b.png"]
+    for name in (*written, *others):
+        write_image(learn / name, np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(DataError, match="at least 8 are needed"):
+        sample([str(few)], 2, tmp_path / "frames")
+    left = {path.name for path in learn.iterdir()}
+    assert set(others) <= left
+    assert not set(written) & left
+
+
 def test_a_file_that_is_no_image_is_named(tmp_path):
     folder = pictures(tmp_path / "drive", 12)
     (folder / "0005.png").write_text("no picture")

@@ -69,6 +69,15 @@ def test_gaps_by_hand():
     assert Gaps(0.1).missing(5.0) == 0
 
 
+@pytest.mark.parametrize("stamps", [(0.0, 0.0, 0.0), (1.0, 0.5, 0.2), (-1.0, -0.9, -0.8)])
+def test_times_that_stand_still_or_run_backwards_tell_of_no_gap(stamps):
+    gaps = Gaps(0.1)
+    for stamp in stamps:
+        gaps.add(stamp, 0.1)
+    assert gaps.missing(stamps[-1] + 0.1) == 0
+    assert gaps.missing(stamps[-1] + 6.6) == (65 if stamps[0] < 0 else 0)
+
+
 def test_a_frame_that_is_announced_to_last_is_no_gap():
     gaps = Gaps(0.1)
     for stamp, lasts in ((0.0, 0.1), (0.1, 0.5), (0.6, 0.1), (0.7, 0.1), (0.8, 0.1), (0.9, 0.1)):

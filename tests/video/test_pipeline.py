@@ -100,6 +100,23 @@ def test_folder_of_images_leaves_out_broken_ones(tmp_path):
     assert len(seen.events) == 1
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_folder_that_is_emptied_while_it_plays_for_ever_ends(tmp_path, stopped):
+    for number in range(3):
+        write_image(tmp_path / f"{number}.png", picture(number))
+    source, came = open_source(str(tmp_path), Reading(loop=0)), []
+    for frame in source.frames(SIZE):
+        came.append(frame.number)
+        if frame.number == 4:
+            for path in tmp_path.iterdir():
+                path.unlink()
+            if stopped:
+                source.stop.set()
+        assert len(came) < 10
+    assert came == [0, 1, 2, 3, 4]
+    assert any("can be read any more" in note for note in source.mishaps.notes) != stopped
+
+
 def test_logs_hold_events_and_components(tmp_path):
     clip = write_clip(tmp_path / "clip.mp4", 50, range(10, 30))
     logs = sinks.EventFile(tmp_path / "e.jsonl"), sinks.ComponentFile(tmp_path / "c.jsonl")

@@ -94,6 +94,13 @@ def test_without_an_object_every_alarm_is_false():
     assert tally.summary()["object_frames"] == 0
 
 
+def test_a_network_that_was_not_asked_names_no_class():
+    tally = Tally({}, CLASSES, 10)
+    shown = judged(0, alarm(1, 0, 0, 20, 20))
+    tally.take(replace(shown, scores=replace(shown.scores, classes=np.full((40, 60), 255, "u1"))))
+    assert tally.summary()["false_on"] == {"?": 1}
+
+
 def test_a_minute_is_one_wherever_in_the_video_it_begins():
     for begin in (0, 1, 9000):
         tally = Tally({}, CLASSES, 10)

@@ -168,7 +168,8 @@ async function upload(event) {
   const many = found.kind === "image" ? found.components.length : found.events.length;
   const name = document.createElement("bdi"), link = document.createElement("a");
   name.textContent = file.name;
-  report(name, false, `: ${many} ${found.kind === "image" ? "objects" : "events"} found`);
+  const cut = found.cut_after ? ` in its first ${found.cut_after} frames; the rest was left out` : "";
+  report(name, false, `: ${many} ${found.kind === "image" ? "objects" : "events"} found${cut}`);
   link.href = found.address; link.download = found.name; link.dir = "auto";
   link.textContent = `Save ${found.name}`;
   place.replaceChildren(media, link);
