@@ -227,11 +227,11 @@ def _as_led(tasks: Sequence[Task], team: Team) -> list[Task]:
 
 def _score(task: Task, given: Namespace, out: EvaluationFolder, team: Team) -> list[Findings]:
     folder, frames = out.scored(task.key), task.job.frames
-    before = folder.is_dir() and len(scored_before(task.job, FrameSpool(folder)))
+    before = len(scored_before(task.job, FrameSpool(folder))) if folder.is_dir() else 0
     if before and team.leads:
         sys.stderr.write(f"{before} of {len(frames)} frames were scored before; going on.\n")
     view = View(task.job, out.result(task.key))
-    with watch(view, given.pictures, team) as seen:
+    with watch(view, given.pictures, team, before) as seen:
         found = evaluate(task.job, folder=folder, team=team, seen=seen)
     if given.precision == "f32" or not given.precision_check:
         return found

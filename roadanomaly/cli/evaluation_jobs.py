@@ -12,7 +12,7 @@ from jsonargparse import Namespace
 
 from roadanomaly.calibration import Calibration
 from roadanomaly.cli.computing import frames_together
-from roadanomaly.cli.models import Group, gather, pick_device
+from roadanomaly.cli.models import Group, gather, pick_device, suited
 from roadanomaly.cli.which_model import the_model
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.derived import Resized
@@ -27,6 +27,7 @@ from roadanomaly.evaluation.protocols import PROTOCOLS
 from roadanomaly.evaluation.sources import FolderScores, NetworkScores, ScoreSource
 from roadanomaly.evaluation.spool import LAYOUT, fingerprint
 from roadanomaly.evaluation.team import Team
+from roadanomaly.evaluation.thresholds import check_rates
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.scores import open_scores
@@ -53,12 +54,30 @@ def gather_jobs(given: Namespace, team: Team) -> list[ScoreSource]:
     words = [word for word in given.detectors.split(",") if word and word != "none"]
     names = None if words == ["auto"] else words
     groups = gather(_runs(given), given.segmenter, names, _device(given.device, team))
+    _require_detectors(groups, given.detectors)
     return [
         NetworkScores(
             one.segmenter, one.heads, one.calibrations, _weights(one), one.label, given.precision
         )
         for one in groups
     ]
+
+
+def _require_detectors(groups: Sequence[Group], asked: str) -> None:
+    """Refuse a network on which there is nothing to score.
+
+    Raises:
+        OptionError: names it.
+    """
+    bare = [group for group in groups if not group.heads]
+    if bare:
+        fitting = ", ".join(suited(bare[0].segmenter)) or "none without a training"
+        msg = (
+            f"--detectors {asked} puts no detector on the network {bare[0].label}, so nothing is "
+            f"scored. Name some, by comma, or leave the option out (it suits: {fitting}); or give "
+            "the folder of a trained or fitted run."
+        )
+        raise OptionError(msg)
 
 
 def _runs(given: Namespace) -> list[str]:
@@ -111,6 +130,7 @@ def tasks_of(given: Namespace, sources: Sequence[ScoreSource]) -> tuple[list[Tas
             for source in sources
         ]
         tasks += [Task(job, _key(job, given, spec, given.pictures)) for job in jobs]
+    _check_rates(tasks)
     if not given.validate_on:
         return tasks, []
     spec = _spec(given.validate_on, given.root, given.validation, given.track, alone=False)
@@ -193,14 +213,22 @@ def _key(job: Job, given: Namespace, spec: Mapping[str, Any], pictures: int) -> 
 def with_calibrations(
     tasks: Sequence[Task], validation: Sequence[Task], out: EvaluationFolder, team: Team
 ) -> list[Task]:
-    """Fit thresholds on the validation set, and hand them to the tasks of the same detectors."""
+    """Fit thresholds on the validation set, and hand them to the tasks of the same detectors.
+
+    Raises:
+        OptionError: a rate that the validation set is too small for.
+    """
     found: dict[str, Calibration] = {}
     for task in validation:
         rate = (task.job.rates or (0.01,))[0]
         place, data = out.scored(task.key), task.job.frames.told
         found |= calibrate_on(task.job, data, rate, folder=place, team=team)
     calibrations = {name: [one] for name, one in found.items()}
-    return [
-        replace(task, job=replace(task.job, calibrations=calibrations)) if found else task
-        for task in tasks
-    ]
+    knowing = [replace(one, job=replace(one.job, calibrations=calibrations)) for one in tasks]
+    team.agree(lambda: _check_rates(knowing))
+    return knowing
+
+
+def _check_rates(tasks: Sequence[Task]) -> None:
+    for task in tasks:
+        check_rates(task.job)

@@ -98,11 +98,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         text = f"there is not enough memory ({error}). Give smaller numbers, or fewer at a time."
         return _fail(name, text, USER_MISTAKE)
+    except RuntimeError as error:
+        if not _out_of_memory(error):
+            raise
+        text = (
+            f"the GPU has not enough memory ({_asked_for(error)}). Give `--size HEIGHT WIDTH`, "
+            "`--precision bf16` or `--device cpu` where the command takes them; else smaller "
+            "numbers, or fewer at a time."
+        )
+        return _fail(name, text, USER_MISTAKE)
     except KeyboardInterrupt as stop:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0":
             return INTERRUPTED  # the first of several processes says it
         return _fail(name, str(stop) or "interrupted.", INTERRUPTED)
     return 0
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether a GPU had no room; where torch was not imported, nothing asked one."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
+
+
+def _asked_for(error: RuntimeError) -> str:
+    """Return what could not be had: torch's first two sentences, without its advice."""
+    return ". ".join(str(error).split(". ")[:2]).rstrip(".")
 
 
 def _run(name: str, rest: Sequence[str]) -> None:

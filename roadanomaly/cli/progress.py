@@ -64,7 +64,7 @@ class View:
 
 
 @contextmanager
-def watch(view: View, pictures: int, team: Team) -> Iterator[Seen]:
+def watch(view: View, pictures: int, team: Team, before: int = 0) -> Iterator[Seen]:
     """Show the progress of this process's share, and draw frames as they pass.
 
     Args:
@@ -72,9 +72,10 @@ def watch(view: View, pictures: int, team: Team) -> Iterator[Seen]:
         pictures: how many to draw large, evenly spaced, the first and the last among them; 0 leaves
             out the page's small ones too.
         team: the processes; only the first shows progress.
+        before: frames that an earlier, unfinished evaluation scored; they do not pass.
     """
     count = len(view.job.frames)
-    share = len(range(team.rank, count, team.size))
+    share = len(team.share(range(count - before)))
     large = np.linspace(0, count - 1, min(pictures, count)).round().astype(int).tolist()
 
     def seen(number: int, frame: Frame, scores: dict[str, np.ndarray]) -> None:

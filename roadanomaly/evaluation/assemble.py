@@ -14,7 +14,12 @@ from roadanomaly.evaluation.findings import (
     PlotCurve,
     ThresholdFinding,
 )
-from roadanomaly.evaluation.further import KnownClasses, further_groups, open_thresholds
+from roadanomaly.evaluation.further import (
+    KnownClasses,
+    further_groups,
+    open_thresholds,
+    why_no_instances,
+)
 from roadanomaly.evaluation.job import Job
 from roadanomaly.evaluation.judge import Cut, Judged, Judging
 from roadanomaly.evaluation.measure import Measured
@@ -24,8 +29,10 @@ from roadanomaly.evaluation.thresholds import (
     THIS_SET,
     Choice,
     calibrated_choices,
+    known_calibrations,
     ratio,
     threshold_findings,
+    why_no_conformal,
 )
 from roadanomaly.evaluation.truth import listed_frames
 from roadanomaly.metrics.component import pool_objects
@@ -90,14 +97,14 @@ def pool(
         Choice(BEST_F1, THIS_SET, NAN, Cut(curve.best_f1_threshold, mode))
         for mode, curve in curves.items()
     ]
-    known = [job.source.calibrations.get(detector), *job.calibrations.get(detector, ())]
-    for calibration in known:
-        if calibration is not None:
-            choices += calibrated_choices(calibration, job.rates)
+    notes = []
+    for calibration in known_calibrations(job, detector):
+        choices += calibrated_choices(calibration, job.rates)
+        notes += [] if job.rates else [why_no_conformal(calibration)]
     towns: dict[str, float] = {}
-    why = ""
     if job.protocol.towns and job.source.classes:
         towns, why = open_thresholds(job.protocol, measured)
+        notes.append(why)
     return Pooled(
         detector,
         tuple(measured),
@@ -106,7 +113,7 @@ def pool(
         tuple(choices),
         histogram_edges(bins),
         towns,
-        (why,) if why else (),
+        tuple(filter(None, notes)),
     )
 
 
@@ -179,7 +186,7 @@ def put_together(
         exact=numbers.get("exact", {}),
         extra=extra,
         thresholds=_rows(pooled, judged, positives, negatives),
-        warnings=warnings(job, pooled, known),
+        warnings=warnings(job, pooled, judged, known),
         curves={mode: plot_curve(curve) for mode, curve in curves.items()},
         histogram=Histogram(pooled.edges, inlier, anomaly),
         per_frame=tuple(_frame(one, found) for one, found in zip(measured, judged, strict=True)),
@@ -195,12 +202,15 @@ def _rows(
     return (rows[0], *rows[len(pooled.curves) :])
 
 
-def warnings(job: Job, pooled: Pooled, known: KnownClasses) -> tuple[str, ...]:
+def warnings(
+    job: Job, pooled: Pooled, judged: Sequence[Judged], known: KnownClasses
+) -> tuple[str, ...]:
     """Return why a number cannot be trusted, or is missing."""
     doubts = ScoreDoubts()
     for one in pooled.measured:
         doubts.merge(one.doubts)
     found = [*_one_sided(job, pooled), *doubts.warnings(), *pooled.notes]
+    found += filter(None, [why_no_instances(job.protocol, judged)])
     if len(pooled.curves) == 2:
         gap = doubt_ap(pooled.curves["official"].ap, pooled.curves["exact"].ap)
         found += [gap] if gap else []

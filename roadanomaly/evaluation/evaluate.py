@@ -28,7 +28,7 @@ from roadanomaly.evaluation.measure import NO_CLASSES, measure
 from roadanomaly.evaluation.sources import FrameScores
 from roadanomaly.evaluation.spool import FrameMaps, FrameSpool, require_room
 from roadanomaly.evaluation.team import Team
-from roadanomaly.evaluation.thresholds import calibration_from
+from roadanomaly.evaluation.thresholds import calibration_from, check_rates
 from roadanomaly.evaluation.truth import require_truth, truth_of
 from roadanomaly.types import Frame
 
@@ -53,9 +53,11 @@ def evaluate(
 
     Raises:
         DataError: a frame has no truth, or cannot be scored.
+        OptionError: a rate that a detector's calibration cannot tell.
         UserError: the folder cannot be written or has no room.
     """
     team = team or Team()
+    team.agree(lambda: check_rates(job))
     holder = tempfile.TemporaryDirectory(prefix="roadanomaly-") if folder is None else None
     with holder or nullcontext():
         spool = FrameSpool(Path(holder.name) if holder else folder)  # type: ignore[arg-type]
@@ -182,7 +184,8 @@ def _measure(
             score,
             truth,
             scored.ms[name],
-            halves=job.mode == "official",
+            official=job.mode == "official",
+            enlarged=scored.enlarged,
             open_set=open_set,
             confusion=confusions.get(name, NO_CLASSES),
         )
@@ -219,6 +222,7 @@ def _judge(job: Job, spool: FrameSpool, number: int, wanted: Sequence[Judging]) 
             instances=instances_of(job, frame_id),
             label=maps.label,
             classes=spool.classes(number, column),
+            enlarged=spool.measured(number, column).enlarged,
         )
         for column, one in enumerate(wanted)
     ]

@@ -197,8 +197,13 @@ class Findings:
     precision_effect: PrecisionEffect | None = None
 
 
-def save_findings(folder: Path, found: Findings) -> None:
+def save_findings(folder: Path, found: Findings, place: int = 0) -> None:
     """Write one detector's findings into an evaluation's folder, each file whole or not at all.
+
+    Args:
+        folder: of the evaluation.
+        found: what was found.
+        place: of the row in the evaluation's table; of equal places names decide.
 
     Raises:
         UserError: the folder cannot be written.
@@ -211,13 +216,15 @@ def save_findings(folder: Path, found: Findings) -> None:
     values = {key: value for key, value in asdict_shallow(found).items() if key not in left_out}
     values["thresholds"] = [asdict(row) for row in found.thresholds]
     values["precision_effect"] = found.precision_effect and asdict(found.precision_effect)
+    values["place"] = place
     write_text(base.with_name(f"{base.name}.json"), json.dumps(values, indent=1) + "\n")
 
 
 def load_findings(folder: Path) -> list[Findings]:
-    """Read all findings of an evaluation's folder, in the order of sets and detectors.
+    """Read all findings of an evaluation's folder, in the order of its table.
 
-    A result that was cut off while it was put in its place is put there first.
+    Older evaluations kept no order: theirs are sorted by the names of sets and detectors. A result
+    that was cut off while it was put in its place is put there first.
 
     Raises:
         DataError: the folder holds none, or a file of it is broken.
@@ -231,7 +238,8 @@ def load_findings(folder: Path) -> list[Findings]:
             "`roadanomaly evaluate --out` wrote."
         )
         raise DataError(msg)
-    return [read_findings(path) for path in paths]
+    placed = [_read_placed(path) for path in paths]
+    return [found for _, found in sorted(placed, key=lambda one: one[0])]
 
 
 def asdict_shallow(found: Findings) -> dict[str, Any]:
@@ -245,6 +253,11 @@ def read_findings(path: Path) -> Findings:
     Raises:
         DataError: a file of the two is missing or broken.
     """
+    return _read_placed(path)[1]
+
+
+def _read_placed(path: Path) -> tuple[int, Findings]:
+    """Return findings with their place in the table; 0 of those that kept none."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         with np.load(path.with_suffix(".npz")) as arrays:
@@ -253,7 +266,8 @@ def read_findings(path: Path) -> Findings:
         values["warnings"] = tuple(values["warnings"])
         if effect := values.get("precision_effect"):
             values["precision_effect"] = PrecisionEffect(**effect)
-        return Findings(**values, **_from_arrays(held))
+        place = int(values.pop("place", 0))
+        return place, Findings(**values, **_from_arrays(held))
     except UNREADABLE as error:
         msg = f"{path} is broken: {error}. Run that evaluation again."
         raise DataError(msg) from error

@@ -75,7 +75,7 @@ class EvaluationFolder:
         """Put a finished evaluation in the place of what was there, and clear up.
 
         Args:
-            findings: what was found.
+            findings: what was found, in the order of the table.
             record: of the run.
             keys: whose pictures belong to it.
             pages: writes what is made of the findings into the folder that it is given.
@@ -85,8 +85,8 @@ class EvaluationFolder:
         """
         try:
             new = new_result(self.path)
-            for found in findings:
-                save_findings(new, found)
+            for place, found in enumerate(findings):
+                save_findings(new, found, place)
             write_text(new / "record.json", json.dumps(record, indent=1) + "\n")
             text = json.dumps(without_nan(metrics(findings)), indent=1, allow_nan=False)
             write_text(new / "metrics.json", text + "\n")

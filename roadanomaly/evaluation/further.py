@@ -17,7 +17,7 @@ from roadanomaly.metrics.component import pool_objects
 from roadanomaly.metrics.curve import PixelResult
 from roadanomaly.metrics.instance import Instances
 from roadanomaly.metrics.open_set import OpenSet, combine_towns, threshold_at_tpr
-from roadanomaly.metrics.per_image import tpr_at_fpr
+from roadanomaly.metrics.per_image import mean_of_images, tpr_at_fpr
 
 Groups = dict[str, dict[str, float]]
 
@@ -123,7 +123,7 @@ def further_groups(
     """
     groups: Groups = {}
     if "per image" in protocol.further:
-        groups["per image"] = _means(measured)
+        groups["per image"] = mean_of_images([one.image for one in measured])
     if "TPR at 5 % FPR" in protocol.further:
         groups["TPR at 5 % FPR"] = {mode: tpr_at_fpr(curve) for mode, curve in curves.items()}
     for name in protocol.size_ranges:
@@ -141,14 +141,17 @@ def further_groups(
     return groups
 
 
-def _means(measured: Sequence[Measured]) -> dict[str, float]:
-    """Average the numbers of the images in which each is defined."""
-    means = {}
-    for name in ("ap", "auroc", "fpr95"):
-        values = np.array([getattr(one.image, name) for one in measured])
-        defined = values[~np.isnan(values)]
-        means[name] = float(defined.mean()) if defined.size else float("nan")
-    return means
+def why_no_instances(protocol: Protocol, judged: Sequence[Judged]) -> str:
+    """Say where instance AP is missing or of some frames; empty where it is of all, or unasked."""
+    every, having = len(judged), sum(one.instances is not None for one in judged)
+    if having == every or "instances" not in protocol.further:
+        return ""
+    what = f"instance AP is of {having} of {every} frames" if having else "no instance AP"
+    return (
+        f"{what}: {every - having} of {every} frames have no instance map. Frames that `--size`, "
+        "`--negatives` or `--region road` changed have none; else put the set's files "
+        "`*_gtCoarse_instanceIds.png` beside its labels."
+    )
 
 
 def _open_groups(judged: Sequence[Judged]) -> Groups:

@@ -16,7 +16,7 @@ from roadanomaly.metrics.component import (
     frame_objects,
     label_components,
 )
-from roadanomaly.metrics.instance import FrameInstances, PredictedInstance, frame_instances
+from roadanomaly.metrics.instance import FrameInstances, PredictedInstance, oodis_instances
 from roadanomaly.metrics.open_set import OpenSet
 from roadanomaly.metrics.runs import Part, Run
 from roadanomaly.metrics.size_ranges import SizeRange, frame_objects_within
@@ -28,20 +28,20 @@ class Cut:
 
     Args:
         threshold: NaN predicts nothing.
-        rule: `official`: half-precision scores `>` the rounded threshold, as the benchmark;
-            `exact`: scores `>=` it; `above`: scores `>` it, as `predict` does.
+        rule: `official`: scores as the benchmark judges them (`official_scores`) `>` the threshold
+            in their type; `exact`: scores `>=` it; `above`: scores `>` it, as `predict` does.
     """
 
     threshold: float
     rule: str
 
-    def mask(self, score: np.ndarray) -> np.ndarray:
-        """Return `(H, W)` bool."""
+    def mask(self, score: np.ndarray, *, enlarged: bool = False) -> np.ndarray:
+        """Return `(H, W)` bool; `enlarged` as in `official_scores`."""
         if self.rule == "above":
             return above(score, self.threshold)
-        return anomalous(
-            official_scores(score) if self.rule == "official" else score, self.threshold, self.rule
-        )
+        if self.rule == "official":
+            score = official_scores(score, enlarged=enlarged)
+        return anomalous(score, self.threshold, self.rule)
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ def judge(
     instances: np.ndarray | None = None,
     label: np.ndarray | None = None,
     classes: np.ndarray | None = None,
+    enlarged: bool = False,
 ) -> Judged:
     """Judge one frame.
 
@@ -114,8 +115,9 @@ def judge(
         instances: `(H, W)` integers, the true objects' ids where instances are wanted.
         label: `(H, W)` uint8, class index, 254 or 255, for open-set metrics.
         classes: `(H, W)` uint8, predicted classes, for open-set metrics.
+        enlarged: as in `official_scores`.
     """
-    masks = [cut.mask(score) for cut in wanted.cuts]
+    masks = [cut.mask(score, enlarged=enlarged) for cut in wanted.cuts]
     town = next((t for t in wanted.open_thresholds if frame_id.startswith(t)), "")
     anomaly, inlier = truth == 1, truth == 0
     first = masks[0]
@@ -147,12 +149,12 @@ def _histogram(part: Part, edges: np.ndarray) -> np.ndarray:
 def _instances(
     mask: np.ndarray, score: np.ndarray, instances: np.ndarray, track: str
 ) -> FrameInstances:
-    """Take the mask's components as instances, their mean score as confidence; id 0 is void."""
+    """Take the mask's components as instances, their mean score as confidence."""
     numbers, sizes = label_components(mask)
     large = np.flatnonzero(sizes[1:] >= SIZE_RULES[track].predicted) + 1
     found = [numbers == number for number in large]
     predicted = [PredictedInstance(one, float(score[one].mean(dtype=np.float64))) for one in found]
-    return frame_instances(predicted, instances, instances == 0)
+    return oodis_instances(predicted, instances)
 
 
 def _open_set(

@@ -22,13 +22,15 @@ class Measured:
     """One detector on one frame.
 
     Args:
-        curve: the benchmark's bins, of half-precision scores.
+        curve: the benchmark's bins, of the scores as it judges them.
         image: exact numbers of this frame alone.
         doubts: what half precision does to its scores.
         ms: time of segmenter and detector, milliseconds; NaN for stored maps.
         positives: scores of anomaly pixels at half size, for the threshold of open-mIoU; empty
             where that is not wanted.
         confusion: `(K, K)` closed confusion of its classes; empty where there is none.
+        enlarged: whether the benchmark judges its scores in the precision that they have, since it
+            has enlarged them, and not in half precision.
     """
 
     curve: FrameCurve
@@ -37,6 +39,7 @@ class Measured:
     ms: float
     positives: np.ndarray
     confusion: np.ndarray
+    enlarged: bool = False
 
     def as_arrays(self) -> dict[str, np.ndarray]:
         """Return all of it as arrays, to be kept in a file."""
@@ -47,6 +50,7 @@ class Measured:
             "image": np.array(numbers, np.float64),
             "positives": self.positives,
             "confusion": self.confusion,
+            "enlarged": np.array(self.enlarged),
             **{f"curve_{key}": getattr(self.curve, key) for key in ("thresholds", "tp", "fp")},
             **{f"doubts_{key}": array for key, array in self.doubts.as_arrays().items()},
         }
@@ -62,6 +66,7 @@ class Measured:
             ms,
             held["positives"],
             held["confusion"],
+            bool(held["enlarged"]),
         )
 
 
@@ -71,7 +76,8 @@ def measure(
     truth: np.ndarray,
     ms: float,
     *,
-    halves: bool = False,
+    official: bool = False,
+    enlarged: bool = False,
     open_set: bool = False,
     confusion: np.ndarray = NO_CLASSES,
 ) -> tuple[Measured, Run, np.ndarray]:
@@ -82,7 +88,10 @@ def measure(
         score: `(H, W)` float.
         truth: `(H, W)` uint8 of 0, 1, 255.
         ms: how long it took to score.
-        halves: take every number from half-precision scores, not only the benchmark's own.
+        official: take every number from the scores as the official tool judges them, not only the
+            benchmark's own.
+        enlarged: the score comes from a narrower map, so the official tool judges it in the
+            precision that it has here; else in half precision.
         open_set: keep what the threshold of open-mIoU needs.
         confusion: of its classes on this frame.
 
@@ -95,19 +104,27 @@ def measure(
     score, truth = check_frame(frame_id, score, truth)
     doubts = ScoreDoubts()
     doubts.update(score)
-    if halves:
-        score = official_scores(score)
+    judged = official_scores(score, enlarged=enlarged)
+    if official:
+        score = judged
     run = frame_run(score, truth)
     positives = np.empty(0)
     if open_set:
         small, label = halve(score, truth)
         positives = small[label == 1]
-    curve = frame_curve(official_scores(score), truth)
-    found = Measured(curve, run_score(frame_id, run), doubts, ms, positives, confusion)
+    curve = frame_curve(judged, truth)
+    image = run_score(frame_id, run)
+    found = Measured(curve, image, doubts, ms, positives, confusion, enlarged)
     return found, run, score
 
 
-def official_scores(score: np.ndarray) -> np.ndarray:
-    """Return the scores as a submission holds them, in half precision; too large ones are inf."""
+def official_scores(score: np.ndarray, *, enlarged: bool = False) -> np.ndarray:
+    """Return the scores as the benchmark judges them.
+
+    They are in half precision, as a submission holds them, and too large ones are inf. What it has
+    `enlarged` itself, from narrower maps, stays in single precision.
+    """
+    if enlarged:
+        return score
     with np.errstate(over="ignore"):
         return score.astype(np.float16)

@@ -39,11 +39,14 @@ class FrameScores:
         ms: time of segmenter and detector, milliseconds, of a batch its share; NaN for stored maps.
         classes: `(H, W)` uint8, most likely known class by each detector's own look; one array for
             all that share a pass. Detectors that say no class are absent, as stored maps are.
+        enlarged: whether stored maps were narrower than the image. The official tool judges what it
+            enlarges in single precision, and all else as it is submitted, in half precision.
     """
 
     scores: dict[str, np.ndarray]
     ms: dict[str, float]
     classes: dict[str, np.ndarray] = field(default_factory=dict)
+    enlarged: bool = False
 
 
 class ScoreSource(ABC):
@@ -351,5 +354,6 @@ class FolderScores(ScoreSource):
 
     def score(self, frame: Frame) -> FrameScores:
         """Read the map of a frame, enlarged where it is narrower."""
-        score = self.folder.read(frame.id, (frame.image.shape[1], frame.image.shape[2]))
-        return FrameScores({self.name: score}, {self.name: float("nan")})
+        size = frame.image.shape[1], frame.image.shape[2]
+        score, enlarged = self.folder.read_enlarged(frame.id, size)
+        return FrameScores({self.name: score}, {self.name: float("nan")}, enlarged=enlarged)

@@ -22,7 +22,7 @@ from roadanomaly.scores.arrays import UNREADABLE
 VERSION = 1
 """Of fingerprints: another one makes void all that is known by one."""
 
-LAYOUT = 2
+LAYOUT = 3
 """Of what a frame leaves behind: another one makes void what is kept of frames alone."""
 
 

@@ -7,9 +7,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
 import torch.distributed as dist
@@ -19,6 +21,14 @@ from roadanomaly.errors import UserError
 T = TypeVar("T")
 PATIENCE = timedelta(days=7)
 """How long a process waits for the others, whose frames may take longer."""
+
+LOOK_S = 0.5
+"""Between two looks at the workers, until all have joined."""
+
+STOPPED = (
+    "a process of this evaluation has stopped (killed, or out of memory?). Run the same command "
+    "again: it continues from the frames that are scored."
+)
 
 
 class Team:
@@ -54,11 +64,7 @@ class Team:
         try:
             dist.all_gather_object(values, value)
         except RuntimeError as error:
-            msg = (
-                "a process of this evaluation has stopped (killed, or out of memory?). Run the "
-                "same command again: it continues from the frames that are scored."
-            )
-            raise UserError(msg) from error
+            raise UserError(STOPPED) from error
         return values
 
     def agree(self, work: Callable[[], T]) -> T:
@@ -98,6 +104,9 @@ def gathered_team(workers: int, command: Sequence[str]) -> Iterator[Team]:
     Args:
         workers: processes in all when torchrun does not say; 1 starts none.
         command: words after `python -m roadanomaly` that a worker runs.
+
+    Raises:
+        UserError: a worker has died before it joined.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     started: list[subprocess.Popen[bytes]] = []
@@ -109,13 +118,7 @@ def gathered_team(workers: int, command: Sequence[str]) -> Iterator[Team]:
         started = [_start(rank, workers, address, command) for rank in range(1, workers)]
     try:
         if team.size > 1:
-            dist.init_process_group(
-                "gloo",
-                init_method="env://" if size > 1 else f"tcp://{address}",
-                rank=team.rank,
-                world_size=team.size,
-                timeout=PATIENCE,
-            )
+            _join(team, "env://" if size > 1 else f"tcp://{address}", started)
         yield team
         with suppress(subprocess.TimeoutExpired):
             for worker in started:
@@ -126,6 +129,30 @@ def gathered_team(workers: int, command: Sequence[str]) -> Iterator[Team]:
             worker.wait()
         if team.size > 1 and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _join(team: Team, address: str, started: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Wait until all processes are there: in a thread, since torch looks at no worker meanwhile."""
+    joined: Future[None] = Future()
+
+    def join() -> None:
+        try:
+            dist.init_process_group(
+                "gloo",
+                init_method=address,
+                rank=team.rank,
+                world_size=team.size,
+                timeout=PATIENCE,
+            )
+            joined.set_result(None)
+        except BaseException as error:
+            joined.set_exception(error)
+
+    Thread(target=join, daemon=True).start()
+    while not wait([joined], LOOK_S).done:
+        if any(worker.poll() is not None for worker in started):
+            raise UserError(STOPPED)
+    joined.result()
 
 
 def _start(rank: int, size: int, address: str, command: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -100,17 +100,27 @@ class PixelStatistic:
 class ComponentStatistic:
     """Component metrics of any weighting of frames; the pixel threshold stays as it was.
 
+    With all weights 1 these are the numbers of `numbers_of`; without `curves`, of
+    `summarise_objects`.
+
     Args:
         objects: matched components of each frame.
+        curves: of the same frames, which say whether a draw shows both kinds of pixels.
 
     Raises:
         DataError: no frame.
     """
 
-    def __init__(self, objects: Mapping[FrameId, FrameObjects]) -> None:
+    def __init__(
+        self,
+        objects: Mapping[FrameId, FrameObjects],
+        curves: Mapping[FrameId, FrameCurve] | None = None,
+    ) -> None:
         _check_any(objects)
         self.ids = in_order(objects)
         frames = [objects[frame_id] for frame_id in self.ids]
+        ordered = [curves[frame_id] for frame_id in self.ids] if curves else []
+        self._pixels = np.array([(curve.tp.sum(), curve.fp.sum()) for curve in ordered])
         self._truths = np.array([frame.siou.size for frame in frames])
         self._predictions = np.array([frame.ppv.size for frame in frames])
         self._siou = np.array([frame.siou.sum() for frame in frames])
@@ -119,8 +129,8 @@ class ComponentStatistic:
         self._fp = np.stack([(frame.ppv < TAUS[:, None]).sum(1) for frame in frames])
 
     def __call__(self, weights: np.ndarray) -> dict[str, float]:
-        """Return `siou`, `ppv` and `f1`; NaN where there is nothing to average or to find."""
-        if not self._truths.any():
+        """Return `siou`, `ppv` and `f1`; NaN of nothing, and where a class of pixels is absent."""
+        if self._pixels.size and not (weights @ self._pixels).all():
             return dict.fromkeys(("siou", "ppv", "f1"), float("nan"))
         truths, predictions = weights @ self._truths, weights @ self._predictions
         tp, fp = weights @ self._tp, weights @ self._fp

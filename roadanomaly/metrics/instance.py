@@ -115,6 +115,13 @@ def frame_instances(
     )
 
 
+def oodis_instances(
+    predicted: Sequence[PredictedInstance], instances: np.ndarray
+) -> FrameInstances:
+    """Count as `frame_instances` does, with the void of OoDIS: id 0 of the instance map."""
+    return frame_instances(predicted, instances, instances == 0)
+
+
 def _check_arrays(instances: np.ndarray, void: np.ndarray) -> None:
     if instances.ndim != 2 or instances.dtype.kind not in "iu":
         msg = (

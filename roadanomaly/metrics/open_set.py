@@ -12,9 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from roadanomaly.errors import DataError, OptionError
-from roadanomaly.metrics.checks import check_frame
 from roadanomaly.metrics.component import above
-from roadanomaly.metrics.keyed import ByFrame, FrameId
 
 TARGET_TPR = 0.95
 """Share of the other town's anomaly pixels that lie at or above the threshold."""
@@ -163,36 +161,6 @@ def threshold_at_tpr(positives: np.ndarray, tpr: float = TARGET_TPR) -> float:
         count -= 1
     kind = np.float32 if positives.dtype == np.float16 else positives.dtype
     return float(np.partition(positives.astype(kind), size - count)[size - count])
-
-
-class TprThreshold:
-    """Scores of a town's anomaly pixels, from which the other town's threshold is taken."""
-
-    def __init__(self) -> None:
-        self._positives: ByFrame[np.ndarray] = ByFrame()
-
-    def update(self, frame_id: FrameId, score: np.ndarray, truth: np.ndarray) -> None:
-        """Keep one frame's anomaly scores.
-
-        Args:
-            frame_id: unique name.
-            score: `(H, W)` float, at the size that counts (see `halve`).
-            truth: `(H, W)` uint8 of 0 inlier, 1 anomaly, 255 ignore.
-
-        Raises:
-            DataError: the frame cannot be scored, or was counted before.
-        """
-        score, truth = check_frame(frame_id, score, truth)
-        self._positives.add(frame_id, score[truth == 1])
-
-    def merge(self, other: TprThreshold) -> None:
-        """Take over the frames of another process."""
-        self._positives.merge(other._positives)
-
-    def compute(self, tpr: float = TARGET_TPR) -> float:
-        """Return the threshold; errors as `threshold_at_tpr`."""
-        parts = self._positives.in_order()
-        return threshold_at_tpr(np.concatenate(parts) if parts else np.empty(0), tpr)
 
 
 class OpenSet:

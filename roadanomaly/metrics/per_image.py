@@ -6,16 +6,16 @@ Out-of-Distribution Detection for Real-World Settings; the pooled numbers differ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from roadanomaly.errors import OptionError
-from roadanomaly.metrics.checks import check_frame
 from roadanomaly.metrics.curve import PixelResult
 from roadanomaly.metrics.exact import pool_runs
-from roadanomaly.metrics.keyed import ByFrame, FrameId
-from roadanomaly.metrics.runs import Run, frame_run
+from roadanomaly.metrics.keyed import FrameId
+from roadanomaly.metrics.runs import Run
 
 
 @dataclass(frozen=True)
@@ -39,30 +39,6 @@ class ImageScore:
     negatives: int
 
 
-@dataclass(frozen=True)
-class PerImageResult:
-    """Means over the images in which a value is defined.
-
-    Args:
-        ap: mean average precision.
-        auroc: mean area under the ROC curve.
-        fpr95: mean FPR at 95 % TPR.
-        images: one entry an image, in the order of their ids.
-        defined: images with both anomaly and inlier pixels.
-    """
-
-    ap: float
-    auroc: float
-    fpr95: float
-    images: tuple[ImageScore, ...]
-    defined: int
-
-
-def image_score(frame_id: FrameId, score: np.ndarray, label: np.ndarray) -> ImageScore:
-    """Score one image by a full sort; arguments and errors as `PerImage.update`."""
-    return run_score(frame_id, frame_run(*check_frame(frame_id, score, label)))
-
-
 def run_score(frame_id: FrameId, run: Run) -> ImageScore:
     """Score one image from its sorted scores."""
     found = pool_runs([run], thin=True)
@@ -71,44 +47,18 @@ def run_score(frame_id: FrameId, run: Run) -> ImageScore:
     )
 
 
-class PerImage:
-    """Metrics of each image, averaged with equal weights; keeps six numbers an image."""
+def mean_of_images(images: Sequence[ImageScore]) -> dict[str, float]:
+    """Average `ap`, `auroc` and `fpr95`, each with equal weights over the images that define it.
 
-    def __init__(self) -> None:
-        self._images: ByFrame[ImageScore] = ByFrame()
-
-    def update(self, frame_id: FrameId, score: np.ndarray, label: np.ndarray) -> None:
-        """Count one image.
-
-        Args:
-            frame_id: unique name.
-            score: `(H, W)` float16, float32 or float64.
-            label: `(H, W)` uint8 of 0 inlier, 1 anomaly, 255 ignore.
-
-        Raises:
-            DataError: the frame cannot be scored, or was counted before.
-        """
-        self._images.add(frame_id, image_score(frame_id, score, label))
-
-    def merge(self, other: PerImage) -> None:
-        """Take over the images of another process."""
-        self._images.merge(other._images)
-
-    def compute(self) -> PerImageResult:
-        """Average all images so far; NaN where no image defines a value."""
-        images = tuple(self._images.in_order())
-        return PerImageResult(
-            ap=_nan_mean([image.ap for image in images]),
-            auroc=_nan_mean([image.auroc for image in images]),
-            fpr95=_nan_mean([image.fpr95 for image in images]),
-            images=images,
-            defined=sum(image.positives > 0 and image.negatives > 0 for image in images),
-        )
-
-
-def _nan_mean(values: list[float]) -> float:
-    present = [value for value in values if not np.isnan(value)]
-    return float(np.mean(present)) if present else float("nan")
+    Returns:
+        by name; NaN where no image defines the number.
+    """
+    means = {}
+    for name in ("ap", "auroc", "fpr95"):
+        values = np.array([getattr(one, name) for one in images])
+        defined = values[~np.isnan(values)]
+        means[name] = float(defined.mean()) if defined.size else float("nan")
+    return means
 
 
 def tpr_at_fpr(result: PixelResult, fpr: float = 0.05) -> float:

@@ -241,7 +241,7 @@ def _statistics(
 ) -> tuple[PixelStatistic, ComponentStatistic]:
     curves: dict[FrameId, FrameCurve] = {name: frame.curve for name, frame in frames.items()}
     objects: dict[FrameId, FrameObjects] = {name: frame.objects for name, frame in frames.items()}
-    return PixelStatistic(curves), ComponentStatistic(objects)
+    return PixelStatistic(curves), ComponentStatistic(objects, curves)
 
 
 def _doubts(

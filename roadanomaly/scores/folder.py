@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from roadanomaly.errors import DataError
-from roadanomaly.scores.read import SUFFIXES, read_map
+from roadanomaly.scores.read import SUFFIXES, read_enlarged, read_map
 
 OFFICIAL = "anomaly_p"
 """Top folder of the official layout, `anomaly_p/<method>/<dset>/<fid>.hdf5`."""
@@ -54,13 +54,20 @@ class ScoreFolder:
         Raises:
             DataError: there is no such map, or it cannot be used (see `read_map`).
         """
+        return read_map(self._path(frame_id), size)
+
+    def read_enlarged(self, frame_id: str, size: tuple[int, int]) -> tuple[np.ndarray, bool]:
+        """Read the map of a frame as `read` does, and say whether it was enlarged."""
+        return read_enlarged(self._path(frame_id), size)
+
+    def _path(self, frame_id: str) -> Path:
         if frame_id not in self.paths:
             msg = (
                 f"{self.folder} has no score map of frame {frame_id!r}; name it `{frame_id}.hdf5` "
                 "(or another ending that is read)."
             )
             raise DataError(msg)
-        return read_map(self.paths[frame_id], size)
+        return self.paths[frame_id]
 
     def check(self, frame_ids: Iterable[str], also: Collection[str] = ()) -> None:
         """Compare the maps with the frames that are to be scored, before any is read.

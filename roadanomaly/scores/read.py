@@ -49,10 +49,25 @@ def read_map(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarra
         DataError: missing, truncated or of another kind; wrong key, type or shape; not finite, or
             the same value everywhere.
     """
-    path = Path(path)
+    score = _read(Path(path), size)
+    return score if size is None else fit(Path(path), score, size)
+
+
+def read_enlarged(path: str | Path, size: tuple[int, int]) -> tuple[np.ndarray, bool]:
+    """Read a map as `read_map` does, and say whether it was enlarged.
+
+    Raises:
+        DataError: as `read_map`.
+    """
+    score = _read(Path(path), size)
+    fitted = fit(Path(path), score, size)
+    return fitted, fitted is not score
+
+
+def _read(path: Path, size: tuple[int, int] | None) -> np.ndarray:
     score = load_map(path, size)
     check_values(path, score)
-    return score if size is None else fit(path, score, size)
+    return score
 
 
 def load_map(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:

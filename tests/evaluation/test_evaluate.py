@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import astuple
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -20,10 +21,11 @@ from roadanomaly.evaluation.classes import class_table
 from roadanomaly.evaluation.evaluate import calibrate_on, evaluate, score_all
 from roadanomaly.evaluation.findings import Findings
 from roadanomaly.evaluation.further import KnownClasses
-from roadanomaly.evaluation.sources import NetworkScores
+from roadanomaly.evaluation.sources import FolderScores, NetworkScores
 from roadanomaly.evaluation.spool import FrameSpool
 from roadanomaly.evaluation.team import Team
 from roadanomaly.metrics import score_frames
+from roadanomaly.scores.folder import open_scores
 from tests.contracts import toy
 from tests.evaluation.scenes import Drawn, Scenes, job
 
@@ -93,6 +95,24 @@ def test_both_modes_are_those_of_score_frames(dtype, track):
     assert found.exact == pytest.approx(exact, abs=1e-12, nan_ok=True)
     if track == "obstacle":
         assert found.exact["siou"] > 0
+
+
+@pytest.mark.parametrize("mode", [None, "official"])
+def test_narrower_maps_are_judged_in_single_precision(tmp_path, mode):
+    """The official tool enlarges a half-precision map in float32, and does not round it again."""
+    enlarged, frames = [], Scenes(4)
+    for frame in frames:
+        height, width = frame.image.shape[-2:]
+        score = Drawn(size=4).score(frame).scores["drawn"]
+        small = cv2.resize(score, (width // 2, height // 2)).astype(np.float16)
+        np.save(tmp_path / f"{frame.id}.npy", small)
+        large = cv2.resize(small.astype(np.float32), (width, height))
+        enlarged.append((large, frame.truth.numpy()))
+    source = FolderScores("stored", open_scores(tmp_path))
+    (found,) = evaluate(job(source, frames, **({"mode": mode} if mode else {})))
+    np.testing.assert_equal(found.official, score_frames(enlarged, "obstacle", "official"))
+    rounded = [(score.astype(np.float16), truth) for score, truth in enlarged]
+    assert found.official["ap"] != score_frames(rounded, "obstacle", "official")["ap"]
 
 
 @pytest.mark.parametrize("mode", ["official", "exact"])

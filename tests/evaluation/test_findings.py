@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -42,6 +43,26 @@ def test_save_and_load_give_the_same(found, tmp_path):
     (again,) = load_findings(tmp_path)
     equal(again, found)
     assert again.per_frame[0].objects.siou.size
+
+
+def test_findings_come_back_in_the_order_of_the_table(found, tmp_path):
+    names = ["zebra", "ape", "lion"]
+    out = EvaluationFolder(tmp_path / "run")
+    placed = [dataclasses.replace(found, detector=name) for name in names]
+    out.publish(placed, {}, [])
+    again = load_findings(out.path)
+    assert [one.detector for one in again] == names
+    equal(again[0], placed[0])
+
+
+def test_findings_that_kept_no_order_are_sorted_by_name(found, tmp_path):
+    for name in ("zebra", "ape"):
+        save_findings(tmp_path, dataclasses.replace(found, detector=name))
+    for path in (tmp_path / "findings").rglob("*.json"):
+        values = json.loads(path.read_text())
+        del values["place"]
+        path.write_text(json.dumps(values))
+    assert [one.detector for one in load_findings(tmp_path)] == ["ape", "zebra"]
 
 
 def test_a_broken_file_says_which(found, tmp_path):

@@ -63,6 +63,10 @@ def test_no_number_is_given_and_the_set_is_named(missing, mode):
     for row in found.thresholds:
         shown = [row.tpr, row.precision, row.f1, row.siou, row.ppv, row.component_f1]
         assert missing == "inlier" or np.isnan(shown).all()
+    (best,) = (row for row in found.thresholds if row.way == "best F1")
+    values = [value for value in vars(best).values() if isinstance(value, float)]
+    assert len(values) == 12
+    assert np.isnan(values).all()
 
 
 @pytest.mark.parametrize("missing", LEFT)
@@ -80,7 +84,7 @@ def test_tables_of_every_kind_show_a_dash(missing, tmp_path):
     assert to_latex(table).count("--") >= len(METRICS)
     row = to_csv(table).splitlines()[1].split(",")
     assert [row[cell] for cell in cells] == [""] * len(METRICS)
-    format_thresholds([found])
+    assert "0.00" not in format_thresholds([found])
     save_findings(tmp_path, found)
     page = write_report(tmp_path).read_text()
     assert "no labelled pixel of scenes" in page

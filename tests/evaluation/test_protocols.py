@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, roc_curve
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from roadanomaly.data import DATASETS
+from roadanomaly.data.derived import Resized
 from roadanomaly.data.doctor import diagnose
 from roadanomaly.data.labelled import LabelledSet
 from roadanomaly.errors import DataError
@@ -99,10 +100,20 @@ def test_means_over_images_stand_beside_the_pooled_numbers(name, tmp_path):
     values = []
     for frame in frames:
         truth, score = frame.truth.numpy(), source.score(frame).scores["drawn"]
-        counted = truth < 255
         if (truth == 1).any():
-            values.append(average_precision_score(truth[counted], score[counted]))
-    assert found.extra["per image"]["ap"] == pytest.approx(np.mean(values), abs=1e-12)
+            values.append(scikit_learn_of(truth[truth < 255], score[truth < 255]))
+    assert found.extra["per image"].keys() == {"ap", "auroc", "fpr95"}
+    for key, mean in zip(("ap", "auroc", "fpr95"), np.mean(values, axis=0), strict=True):
+        assert found.extra["per image"][key] == pytest.approx(mean, abs=1e-12)
+
+
+def scikit_learn_of(truth, score):
+    fpr, tpr, _ = roc_curve(truth, score, drop_intermediate=False)
+    return (
+        average_precision_score(truth, score),
+        roc_auc_score(truth, score),
+        fpr[np.argmax(tpr >= 0.95)],
+    )
 
 
 class Pair(Drawn):
@@ -176,6 +187,23 @@ def test_ranges_of_sizes_part_the_components(tmp_path):
     (found,) = evaluate(Job(Drawn(size=12), frames, every))
     assert found.extra["none components"]["siou"] != found.extra["none components"]["siou"]
     assert 0 <= found.extra["all components"]["siou"] <= 1
+
+
+def test_frames_without_an_instance_map_are_told(tmp_path):
+    frames = opened("oodis-fishyscapes", tmp_path, "test")
+    found, _ = evaluated("oodis-fishyscapes", frames)
+    assert not any("instance AP" in text for text in found.warnings)
+    found, _ = evaluated("oodis-fishyscapes", Resized(frames, (32, 64)))
+    assert "instances" not in found.extra
+    (said,) = (text for text in found.warnings if "instance AP" in text)
+    assert said.startswith("no instance AP: 4 of 4 frames have no instance map. ")
+    assert "`--size`" in said
+    next(tmp_path.rglob("*_instanceIds.png")).unlink()
+    partly = DATASETS.build("oodis-fishyscapes", {"root": str(tmp_path), "split": "test"})
+    found, _ = evaluated("oodis-fishyscapes", partly)
+    assert set(found.extra["instances"]) == {"ap", "ap50"}
+    (said,) = (text for text in found.warnings if "instance AP" in text)
+    assert said.startswith("instance AP is of 3 of 4 frames: 1 of 4 frames have no instance map.")
 
 
 def test_oodis_judges_components_as_instances(tmp_path):

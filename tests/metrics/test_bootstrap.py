@@ -11,7 +11,14 @@ from roadanomaly.metrics.bootstrap import (
     bootstrap,
     bootstrap_difference,
 )
-from roadanomaly.metrics.component import FrameObjects, SizeRule, frame_objects, summarise_objects
+from roadanomaly.metrics.component import (
+    SIZE_RULES,
+    FrameObjects,
+    SizeRule,
+    frame_objects,
+    summarise_objects,
+)
+from roadanomaly.metrics.frames import numbers_of
 from roadanomaly.metrics.pixel import frame_curve, pool_curves
 
 NAMES = ("ap", "auroc", "fpr95", "best_f1")
@@ -75,6 +82,33 @@ def test_a_draw_of_components_equals_summarising_the_drawn_ones(seed):
     ours = ComponentStatistic(given)(weights)
     for name in ("siou", "ppv", "f1"):
         assert ours[name] == pytest.approx(getattr(result, name), abs=1e-12)
+
+
+@pytest.mark.parametrize("anomaly", ["too small to count", "none"])
+def test_without_a_true_object_components_are_the_official_numbers(anomaly):
+    score = np.zeros((40, 50), np.float16)
+    score[5:25, 5:45] = 1
+    label = np.zeros((40, 50), np.uint8)
+    label[30:32, 5:7] = anomaly != "none"
+    given = {"a": (score, label)}
+    rule = SIZE_RULES["anomaly"]
+    made = {name: frame_objects(s > 0.5, truth, rule) for name, (s, truth) in given.items()}
+    assert made["a"].siou.size == 0
+    assert made["a"].ppv.size == 1
+    parts = numbers_of(pool_curves([*curves(given).values()]), summarise_objects(made["a"]))
+    expected = {name: parts[name] for name in ("siou", "ppv", "f1")}
+    np.testing.assert_equal(ComponentStatistic(made, curves(given))(np.ones(1, int)), expected)
+    if anomaly != "none":
+        assert expected["f1"] == 0
+        np.testing.assert_equal(ComponentStatistic(made)(np.ones(1, int)), expected)
+
+
+def test_draws_without_an_anomaly_pixel_have_no_component_numbers():
+    given = frames(3)
+    given["f01"][1][:] = 0
+    statistic = ComponentStatistic(objects(given), curves(given))
+    assert np.isnan(list(statistic(np.array([0, 3, 0])).values())).all()
+    assert np.isfinite(list(statistic(np.array([1, 2, 0])).values())).all()
 
 
 def one_value(value):

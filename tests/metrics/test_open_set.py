@@ -8,7 +8,6 @@ from sklearn.metrics import confusion_matrix, jaccard_score, roc_curve
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.metrics.open_set import (
     OpenSet,
-    TprThreshold,
     combine_towns,
     halve,
     threshold_at_tpr,
@@ -48,12 +47,9 @@ def count(frames, threshold):
 
 
 def thresholds(frames, tpr=0.95):
-    metric = TprThreshold()
-    for index, (_, score, label) in enumerate(frames):
-        metric.update(
-            index, score, np.select([label == 254, label == 255], [1, 255], 0).astype("u1")
-        )
-    return metric.compute(tpr)
+    return threshold_at_tpr(
+        np.concatenate([score[label == 254] for _, score, label in frames]), tpr
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -159,7 +155,7 @@ def test_nothing_counted_is_nan():
         (lambda: OpenSet((), 0), OptionError, "0 classes"),
         (lambda: OpenSet(CLASSES, 0).merge(OpenSet(CLASSES, 1)), OptionError, "threshold 1"),
         (lambda: combine_towns([]), DataError, "0 towns"),
-        (lambda: TprThreshold().compute(), DataError, "needs anomaly pixels"),
+        (lambda: threshold_at_tpr(np.empty(0)), DataError, "needs anomaly pixels"),
         (lambda: threshold_at_tpr(np.ones(3), 1.5), OptionError, "1.5"),
         (
             lambda: OpenSet(CLASSES, 0).update(

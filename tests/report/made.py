@@ -14,8 +14,9 @@ from roadanomaly.evaluation.findings import (
 )
 from roadanomaly.metrics import PixelExact, PixelOfficial, PixelResult, score_frames
 from roadanomaly.metrics.component import SIZE_RULES, frame_objects
-from roadanomaly.metrics.per_image import image_score
+from roadanomaly.metrics.per_image import run_score
 from roadanomaly.metrics.pixel import frame_curve
+from roadanomaly.metrics.runs import frame_run
 from roadanomaly.types import Frame
 
 NAN = float("nan")
@@ -108,7 +109,7 @@ def _frame(frame, half, full, threshold: float, ms: float) -> FrameFinding:
     hits = int((mask & (truth == 1)).sum())
     wrong = int((mask & (truth == 0)).sum())
     counted = hits + wrong + int((truth == 1).sum())
-    alone = image_score(frame.id, *full)
+    alone = run_score(frame.id, frame_run(*full))
     return FrameFinding(
         id=frame.id,
         ap=alone.ap,

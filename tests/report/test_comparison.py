@@ -5,15 +5,17 @@ import io
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from roadanomaly.errors import DataError, OptionError
 from roadanomaly.evaluation.findings import save_findings
 from roadanomaly.metrics.pixel import pool_curves
 from roadanomaly.report.compare_page import most_changed, write_comparison
-from roadanomaly.report.comparison import compare, pair_up, read_runs
+from roadanomaly.report.comparison import Entry, compare, intervals_of, pair_up, read_runs
 from roadanomaly.report.published import published
 from roadanomaly.report.tables.compared import (
     difference_table,
@@ -77,6 +79,22 @@ def test_numbers_and_differences_are_those_of_the_findings(comparison):
     assert verdict(METRICS[0], pair.differences["ap"]) == "better"
     assert verdict(METRICS[1], pair.differences["fpr95"]) == "better"
     assert verdict(METRICS[1], replace(pair.differences["fpr95"], value=0.1, low=0.05)) != "better"
+
+
+def test_where_every_object_is_too_small_the_interval_is_of_the_finding_s_number():
+    frames, scores = [], {}
+    for one in FRAMES[:3]:
+        truth = torch.zeros_like(one.truth)
+        truth[:5, :5] = 1
+        frames.append(replace(one, anomaly=truth))
+        scores[one.id] = np.zeros(truth.shape, np.float32)
+        scores[one.id][:5, :5], scores[one.id][40:80, 40:80] = 5, 6
+    made = make_findings(frames, scores)
+    assert all(frame.objects.ppv.size == 1 for frame in made.per_frame)
+    intervals = intervals_of(Entry("run", Path(), made), resamples=20)
+    assert made.official["f1"] == 0
+    for name in ("siou", "ppv", "f1"):
+        np.testing.assert_equal(intervals[name].value, made.official[name])
 
 
 def test_intervals_are_those_of_redrawn_frames(comparison):

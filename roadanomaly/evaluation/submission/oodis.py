@@ -18,7 +18,7 @@ from roadanomaly.evaluation.submission.base import Settings, Submission, Track, 
 from roadanomaly.evaluation.submission.instances import predicted_objects
 from roadanomaly.evaluation.submission.proof import compare
 from roadanomaly.files import write_text
-from roadanomaly.metrics.instance import Instances, PredictedInstance
+from roadanomaly.metrics.instance import Instances, PredictedInstance, oodis_instances
 
 DESCRIPTION = "description.txt"
 _CLASS = 1
@@ -69,8 +69,8 @@ class InstanceWriter(TrackWriter):
         self._names |= {path.name, *(name for name, _ in _lines(path))}
         truth = self._truth(frame_id)
         if truth is not None:
-            self._before.update(frame_id, objects, truth)
-            self._after.update(frame_id, stored, truth)
+            self._before.add(frame_id, oodis_instances(objects, truth))
+            self._after.add(frame_id, oodis_instances(stored, truth))
             self._proved += 1
 
     def _truth(self, frame_id: str) -> np.ndarray | None:

@@ -21,18 +21,19 @@ from roadanomaly.metrics.instance import Instances
 from tests import layouts
 from tests.evaluation.submission import sets
 
-CAR, ROAD = 26, 7
+CAR, ROAD, VOID = 26, 7, 0
 LAF = (*layouts.LAF_TEST, *layouts.LAF_TRAIN)
 TRACKS = {"fishyscapes", "roadanomaly", "roadobstacle"}
 WORDS = ("--for", "oodis", "--threshold", 1.5, "--min_area", 6)
 
 
 def lost_and_found(root, ids=LAF):
-    """Make LostAndFound with two objects a frame, as ids of cars on road."""
+    """Make LostAndFound with two objects a frame, as ids of cars on road, void below them."""
     layouts.laf(root, [i for i in ids if i in layouts.LAF_TEST], layouts.LAF_TRAIN)
     for seed, frame_id in enumerate(ids):
         rng = np.random.default_rng(seed)
         values = np.full(sets.SHAPE, ROAD, np.uint16)
+        values[19:, : sets.SHAPE[1] // 2] = VOID
         for number in range(2):
             top, left = rng.integers(0, 16), rng.integers(0, 10) + 16 * number
             values[top : top + 6, left : left + 6] = 1000 * CAR + number
@@ -100,11 +101,14 @@ def test_the_cityscapes_tool_finds_our_ap_in_the_files(export, tmp_path, monkeyp
     code, text, err = export(*words, "--out", out)
     assert code == 0, err
     assert "not the whole submission" in text
-    frames, metric = OodisFishyscapes(root=root), Instances()
+    frames, metric, unforgiving = OodisFishyscapes(root=root), Instances(), Instances()
     for frame_id in frames.ids:
         stored = read_objects(out / "fishyscapes" / frames.prediction_file(frame_id))
-        metric.update(frame_id, stored, frames.instances(frame_id).numpy())
+        truth = frames.instances(frame_id).numpy()
+        metric.update(frame_id, stored, truth, truth == VOID)
+        unforgiving.update(frame_id, stored, truth)
     result = metric.compute()
+    assert unforgiving.compute().ap < result.ap
     theirs = official_ap(out / "fishyscapes", frames, tmp_path / "scratch", monkeypatch)
     np.testing.assert_allclose(result.ap_at, theirs, rtol=0, atol=1e-9)
     assert 0 < result.ap < result.ap50 < 1

@@ -99,6 +99,15 @@ def test_a_model_without_a_threshold_is_scored_as_far_as_that_goes():
     assert np.isnan([found.threshold, found.found, found.false_a_frame, found.clean]).all()
 
 
+def test_the_smallest_rate_that_the_data_can_tell_is_a_threshold_too():
+    model = toy(rate=1e-9)
+    found = score_world(model, World("painted", Painted()))
+    assert found.threshold == model.calibration.threshold
+    maps = [(score_of(model, frame), frame.truth.numpy()) for frame in Painted()]
+    inliers = np.concatenate([score[label == 0] for score, label in maps])
+    assert found.above == (inliers > found.threshold).mean()
+
+
 def test_models_of_one_segmenter_together_are_scored_as_alone():
     models = {name: toy(name) for name in ("max_logit", "entropy")}
     world, steps = World("painted", Painted()), []
