@@ -11,10 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from roadanomaly.errors import OptionError
-from roadanomaly.flows import ImageFlow
+from roadanomaly.flows.exact import EXACT
 from roadanomaly.flows.layer import Layer
-from roadanomaly.flows.map_flow import MapFlow
-from roadanomaly.flows.vector_flow import VectorFlow
 from roadanomaly.metrics.agreement import Agreement
 from roadanomaly.model import Model
 
@@ -22,7 +20,7 @@ LARGEST = torch.finfo(torch.float16).max
 """The largest number of half precision, 65504."""
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
-FLOWS = (ImageFlow, MapFlow, VectorFlow, Layer)
+FLOWS = (*EXACT, Layer)
 
 OF_THE_MACHINE = ("command", "machine", "started", "out", "accelerator", "devices", "workers")
 """Keys of a record, or of the config in it, that say where a program ran, not what it did."""

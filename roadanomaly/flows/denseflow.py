@@ -17,6 +17,7 @@ from roadanomaly.flows.elementwise import Affine
 from roadanomaly.flows.image_flow import ImageFlow
 from roadanomaly.flows.invertible1x1 import Invertible1x1
 from roadanomaly.flows.layer import Chain, Layer
+from roadanomaly.flows.multiscale import check_counts
 from roadanomaly.flows.reshaping import Shift, Squeeze
 
 
@@ -60,6 +61,8 @@ class DenseFlow(ImageFlow):
                 f"1, and `growth` is at least 1; not {list(units)}, {list(modules)} and {growth}."
             )
             raise OptionError(msg)
+        check_counts("denseflow", depth=depth, network_growth=network_growth)
+        check_counts("denseflow", 2, width=width)
         super().__init__(channels, 2 ** len(units), dequantise)
         self._options = {
             "channels": channels,

@@ -8,7 +8,12 @@ from roadanomaly.flows.actnorm import ActNorm
 from roadanomaly.flows.coupling import Coupling, MaskKind, mask
 from roadanomaly.flows.invertible1x1 import Invertible1x1
 from roadanomaly.flows.layer import Chain, Layer
-from roadanomaly.flows.multiscale import MultiScale, build_elementwise, level_widths
+from roadanomaly.flows.multiscale import (
+    MultiScale,
+    build_elementwise,
+    check_counts,
+    level_widths,
+)
 from roadanomaly.flows.networks import convolutions
 from roadanomaly.flows.reshaping import Shift, Squeeze
 
@@ -55,6 +60,8 @@ class Glow(MultiScale):
             "dequantise": dequantise,
             "save_memory": save_memory,
         }
+        check_counts("glow", steps=steps, hidden=hidden)
+        check_counts("glow", 0, bottleneck=bottleneck)
         chains = []
         for width in level_widths(channels, levels):
             layers: list[Layer] = [Squeeze()]

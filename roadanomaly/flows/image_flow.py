@@ -119,10 +119,12 @@ class ImageFlow(nn.Module, ABC):
 
         Raises:
             TypeError: not uint8.
+            OptionError: other channels, or sides that the flow does not take.
         """
         if image.dtype != torch.uint8:
             msg = f"bits_per_dim takes uint8 images, not {image.dtype}; log_prob takes floats."
             raise TypeError(msg)
+        self._check_shape(image)
         with torch.autocast(image.device.type, enabled=False):
             noise, log_q = self.dequantiser(image.to(self.dtype))
         x = (image + noise) / LEVELS
@@ -179,11 +181,14 @@ class ImageFlow(nn.Module, ABC):
         if not x.is_floating_point():
             msg = f"a flow takes floats in 0..1, not {x.dtype}; bits_per_dim takes uint8 images."
             raise TypeError(msg)
+        self._check_shape(x)
+        return x.to(self.dtype)
+
+    def _check_shape(self, x: Tensor) -> None:
         if x.dim() != 4 or x.shape[1] != self.channels:
             msg = f"this flow takes (B, {self.channels}, H, W), not {tuple(x.shape)}."
             raise OptionError(msg)
         self._check_size(x.shape[2], x.shape[3])
-        return x.to(self.dtype)
 
     def _check_size(self, height: int, width: int) -> None:
         if height < 1 or width < 1 or height % self.stride or width % self.stride:

@@ -81,6 +81,23 @@ def level_widths(channels: int, levels: int) -> list[int]:
     return [channels * 2 ** (level + 2) for level in range(levels)]
 
 
+def check_counts(flow: str, least: int = 1, **counts: int) -> None:
+    """Refuse sizes of a flow's networks that are too small to hold anything.
+
+    Args:
+        flow: its name in configs.
+        least: that each must reach.
+        counts: by the option's name.
+
+    Raises:
+        OptionError: names the first that is smaller.
+    """
+    for name, value in counts.items():
+        if value < least:
+            msg = f"{flow}: `{name}` must be at least {least}, not {value}."
+            raise OptionError(msg)
+
+
 def build_elementwise(mixture: int) -> Elementwise:
     """Return a mixture of so many logistics, or with 0 the affine map.
 

@@ -7,7 +7,12 @@ from typing import Any
 from roadanomaly.flows.actnorm import ActNorm
 from roadanomaly.flows.coupling import Coupling, MaskKind, mask
 from roadanomaly.flows.layer import Chain, Layer
-from roadanomaly.flows.multiscale import MultiScale, build_elementwise, level_widths
+from roadanomaly.flows.multiscale import (
+    MultiScale,
+    build_elementwise,
+    check_counts,
+    level_widths,
+)
 from roadanomaly.flows.networks import convolutions
 from roadanomaly.flows.reshaping import Logit, Squeeze
 
@@ -56,6 +61,8 @@ class RealNVP(MultiScale):
             "dequantise": dequantise,
             "save_memory": save_memory,
         }
+        check_counts("realnvp", steps=steps, hidden=hidden)
+        check_counts("realnvp", 0, bottleneck=bottleneck)
         chains = []
         for wide in level_widths(channels, levels):
             layers: list[Layer] = []

@@ -172,7 +172,9 @@ def _first_and_second_pass(block: nn.Module) -> tuple[Surrounding, Surrounding]:
 @contextmanager
 def _statistics_kept(block: nn.Module) -> Iterator[None]:
     """Let no batch normalisation count a batch that it has counted already."""
-    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [
+        module for module in block.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)
+    ]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 0.0

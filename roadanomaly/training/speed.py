@@ -8,24 +8,19 @@ import torch
 from torch import nn
 
 from roadanomaly.catalogue import called
-from roadanomaly.flows import ImageFlow
-from roadanomaly.flows.map_flow import MapFlow
-from roadanomaly.flows.vector_flow import VectorFlow
+from roadanomaly.flows.exact import EXACT
 from roadanomaly.model import channels_last
 from roadanomaly.precision import allow_tf32
 from roadanomaly.training.run_config import RunConfig
 from roadanomaly.training.task import Task
 from roadanomaly.types import Batch
 
-EXACT = (ImageFlow, VectorFlow, MapFlow)
-"""Densities, whose numbers TF32 would spoil."""
-
 
 def prepare_for(task: Task, config: RunConfig, *, cuda: bool, processes: int) -> list[str]:
     """Arrange what is trained for the device; called before optimisers are built.
 
     On CUDA the channels of weights lie last in memory, and float32 products may be rounded to TF32
-    unless the run holds a density.
+    unless the run holds a flow.
 
     Returns:
         what is to be said.
@@ -41,7 +36,7 @@ def prepare_for(task: Task, config: RunConfig, *, cuda: bool, processes: int) ->
 
 
 def may_round(module: nn.Module) -> bool:
-    """Tell whether float32 products may be computed in TF32: nothing in the module is a density."""
+    """Tell whether float32 products may be computed in TF32: nothing in the module is a flow."""
     return not any(isinstance(part, EXACT) for part in module.modules())
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from roadanomaly.errors import OptionError, UserError
-from roadanomaly.flows import FLOWS, Glow, RealNVP
+from roadanomaly.flows import FLOWS, DenseFlow, Glow, RealNVP
 from roadanomaly.flows.actnorm import ActNorm
 from roadanomaly.flows.coupling import mask
 from roadanomaly.flows.dequantise import UniformDequantiser, VariationalDequantiser
@@ -196,6 +196,29 @@ def test_saving_memory_keeps_less_between_the_passes():
 def test_wrong_images_are_refused(call, error, words):
     with pytest.raises(error, match=words):
         call(small.build("glow"))
+
+
+def test_wrong_images_are_refused_before_a_dequantiser_sees_them():
+    flow = DenseFlow(units=(1,), modules=(1,), width=8, depth=1, network_growth=4)
+    with pytest.raises(OptionError, match="multiples of 2, such as 6x8"):
+        flow.bits_per_dim(torch.zeros(1, 3, 6, 7).byte())
+    with pytest.raises(OptionError, match=r"takes \(B, 3, H, W\)"):
+        flow.bits_per_dim(torch.zeros(1, 1, 8, 8).byte())
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("glow", {"hidden": -8}, "glow: `hidden` must be at least 1, not -8"),
+        ("glow", {"steps": 0}, "glow: `steps` must be at least 1, not 0"),
+        ("realnvp", {"bottleneck": -1}, "realnvp: `bottleneck` must be at least 0, not -1"),
+        ("denseflow", {"width": 1}, "denseflow: `width` must be at least 2, not 1"),
+        ("denseflow", {"depth": 0}, "denseflow: `depth` must be at least 1, not 0"),
+    ],
+)
+def test_sizes_that_hold_nothing_are_refused(name, options, words):
+    with pytest.raises(OptionError, match=words):
+        FLOWS.build(name, options)
 
 
 @pytest.mark.parametrize(

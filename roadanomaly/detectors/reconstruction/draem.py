@@ -56,10 +56,10 @@ class Draem(ImageDetector):
         super().__init__()
         check_widths("draem", widths)
         check_widths("draem", judge_widths, 2)
-        if bottleneck < 1 or focus < 0:
+        if bottleneck < 1 or (focus < 1 and focus != 0):
             msg = (
-                "draem: `bottleneck` must be at least 1 and `focus` not negative, not "
-                f"{bottleneck} and {focus:g}."
+                "draem: `bottleneck` must be at least 1, and `focus` 0 or at least 1 (below it has "
+                f"no finite slope where a pixel is judged well), not {bottleneck} and {focus:g}."
             )
             raise OptionError(msg)
         self.widths, self.bottleneck = list(widths), bottleneck

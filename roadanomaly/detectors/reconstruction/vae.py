@@ -45,7 +45,8 @@ class VAE(CodeDetector):
         widths: channels of the levels, each half as fine as the one before.
         bottleneck: channels of the code.
         beta: weight of the divergence in the loss, above 0; 1 gives the bound itself.
-        deviation: of the values about the decoder's mean, in 0..1; 0 for learned ones.
+        deviation: of the values about the decoder's mean, 0.0068 (e^-5) to 1 where the whole range
+            of a colour is 1; 0 for learned ones.
         smooth: side of the window, in pixels, odd, over which the score is averaged.
 
     Raises:
@@ -69,10 +70,11 @@ class VAE(CodeDetector):
         super().__init__()
         check_widths("vae", widths)
         check_window("vae", "smooth", smooth)
-        if bottleneck < 1 or beta <= 0 or deviation < 0:
+        told = deviation == 0 or math.exp(LEAST) <= deviation <= 1
+        if bottleneck < 1 or beta <= 0 or not told:
             msg = (
-                "vae: `bottleneck` must be at least 1, `beta` above 0 and `deviation` not "
-                f"negative, not {bottleneck}, {beta:g} and {deviation:g}."
+                "vae: `bottleneck` must be at least 1, `beta` above 0 and `deviation` 0 or from "
+                f"0.0068 to 1, not {bottleneck}, {beta:g} and {deviation:g}."
             )
             raise OptionError(msg)
         self.widths, self.bottleneck, self.smooth = list(widths), bottleneck, smooth
