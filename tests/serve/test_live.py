@@ -1,6 +1,7 @@
 """The video behind the page, without a server: lost sources, and the pictures of peaks."""
 
 import time
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -27,7 +28,9 @@ def becomes(true, seconds=20):
     return true()
 
 
-def test_a_camera_that_was_lost_in_a_pause_comes_back_with_go_on():
+@contextmanager
+def watched():
+    """A page's camera that runs, and all that were opened for it."""
     opened = []
 
     def open_camera(_):
@@ -38,6 +41,13 @@ def test_a_camera_that_was_lost_in_a_pause_comes_back_with_go_on():
     live.start()
     try:
         assert becomes(lambda: live.serial > 3)
+        yield live, opened
+    finally:
+        live.close()
+
+
+def test_a_camera_that_was_lost_in_a_pause_comes_back_with_go_on():
+    with watched() as (live, opened):
         live.change(paused=True)
         opened[0].lost.set()
         assert becomes(lambda: opened[0].stop.is_set())  # its run is over
@@ -47,29 +57,15 @@ def test_a_camera_that_was_lost_in_a_pause_comes_back_with_go_on():
         assert becomes(lambda: len(opened) == 2)
         shown = live.serial
         assert becomes(lambda: live.serial > shown)
-    finally:
-        live.close()
 
 
 def test_a_pause_does_not_end_a_camera():
-    opened = []
-
-    def open_camera(_):
-        opened.append(Camera())
-        return opened[-1]
-
-    live = live_of(open_camera, RedIsStrange())
-    live.start()
-    try:
-        assert becomes(lambda: live.serial > 3)
-        for _ in range(3):
+    with watched() as (live, opened):
+        for _ in range(4):
             live.turn()
-        live.turn()
         shown = live.serial
         assert becomes(lambda: live.serial > shown)
         assert len(opened) == 1
-    finally:
-        live.close()
 
 
 class Fades(RedIsStrange):
