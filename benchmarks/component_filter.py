@@ -121,11 +121,10 @@ def main() -> None:
     parser.add_argument("--config", default="configs/models/worlds.yaml")
     given = parser.parse_args()
     model = ra.load(given.run)
-    if given.threshold is None and model.calibration is None:
-        raise SystemExit("this model has no threshold: give one by --threshold")
-    threshold = given.threshold
+    own = model.calibration.threshold if model.calibration else None
+    threshold = own if given.threshold is None else given.threshold
     if threshold is None:
-        threshold = model.calibration.threshold
+        parser.error("this model has no threshold: give one by --threshold")
     opened, _ = open_worlds(given.config)
     worlds = {one.name: seen(model, one, threshold) for one in opened}
     origin = {one.name: origins(one) for one in opened}

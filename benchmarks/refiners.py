@@ -41,7 +41,10 @@ def main() -> None:
         "--only", help="names of some, with commas", default=",".join(CANDIDATES), metavar="NAMES"
     )
     given = parser.parse_args()
-    for name in given.only.split(","):
+    names = given.only.split(",")
+    if not set(names) <= set(CANDIDATES):
+        parser.error(f"--only {given.only}: there are {', '.join(CANDIDATES)}")
+    for name in names:
         refiners = CANDIDATES[name]
         model = ra.load(given.run)
         calibration = model.calibration

@@ -15,6 +15,9 @@ import numpy as np
 
 from roadanomaly.errors import DataError, UserError
 
+STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
+"""Names of open files of every process, and their numbers."""
+
 PARTIAL = ".partial"
 """How the names of files end that are not whole yet."""
 
@@ -170,9 +173,6 @@ def _descriptor(path: Path) -> int | None:
         return STANDARD[str(path)]
     listed = str(path.parent) in ("/dev/fd", "/proc/self/fd")
     return int(path.name) if listed and path.name.isdecimal() else None
-
-
-STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
 
 
 def write_bytes(path: Path, content: bytes) -> None:

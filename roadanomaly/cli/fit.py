@@ -222,13 +222,13 @@ def _model(given: Namespace) -> Model:
         raise OptionError(msg)
     mistakes = Mistakes()
     with mistakes.noted():
-        source = None if given.segmenter else load(the_model(given.run, given.model))
-        network = source.segmenter if source else SEGMENTERS.from_spec(given.segmenter)
+        begun = None if given.segmenter else load(the_model(given.run, given.model))
+        network = begun.segmenter if begun else SEGMENTERS.from_spec(given.segmenter)
     with mistakes.noted():
         detector = DETECTORS.from_spec(given.detector)
     mistakes.refuse()
     model = Model(network, detector)
-    model.record = source.record if source else {}
+    model.record = begun.record if begun else {}
     return _require_ready(model)
 
 

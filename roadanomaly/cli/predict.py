@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -104,8 +105,9 @@ def run(arguments: Sequence[str]) -> None:
     chosen, images = Inputs("image", SUFFIXES).split(given.images, given.model)
     out = Path(given.out)
     paths = without_results(find_images(images))
+    read = lru_cache(maxsize=1)(read_image)
     if len(paths) == 1:
-        read_image(paths[0])
+        read(paths[0])
     model = load(chosen, pick_device(given.device))
     model.precision = given.precision
     model.calibration = with_threshold(model.calibration, given)
@@ -117,7 +119,9 @@ def run(arguments: Sequence[str]) -> None:
     findings = Findings(out, formats, paths)
     with holding(out, ["predict", *arguments]):
         _claim(out, _distinct_names(paths).values(), given.explain, findings.names)
-        broken = _predict_all(model, paths, out, findings, explain=given.explain, seed=given.seed)
+        broken = _predict_all(
+            model, paths, out, findings, read, explain=given.explain, seed=given.seed
+        )
     done = len(paths) - len(broken)
     told = f"; {findings.in_words()}" if done else ""
     sys.stdout.write(f"{done} of {len(paths)} images written to {given.out}{told}\n")
@@ -196,13 +200,20 @@ def _claim(out: Path, names: Collection[str], explain: bool, further: Sequence[s
 
 
 def _predict_all(
-    model: Model, paths: Sequence[Path], out: Path, findings: Findings, *, explain: bool, seed: int
+    model: Model,
+    paths: Sequence[Path],
+    out: Path,
+    findings: Findings,
+    read: Callable[[Path], Tensor],
+    *,
+    explain: bool,
+    seed: int,
 ) -> list[str]:
     """Write the results of each image, then of all; return what went wrong, a line each."""
     broken = []
     names = _distinct_names(paths)
     shown = progress(paths, "predict", "image")
-    for path, coming in ahead(read_image, shown):
+    for path, coming in ahead(read, shown):
         try:
             image = coming.result()
             result = score_image(model, image, names[path], seed)

@@ -11,12 +11,14 @@ ORDER = (*FOREIGN, "synthetic negatives", "none")
 """What comes nearest to the test first."""
 
 
-def foremost(found: Iterable[str]) -> str:
+def foremost(found: Iterable[str | None]) -> str:
     """Return of several parts' supervision what a table names for all of them.
 
-    A word of another's making comes first: nobody knows what it hides.
+    A word of another's making comes first: nobody knows what it hides. One that says nothing counts
+    for nothing.
 
-    >>> foremost(["none", "synthetic negatives", "negatives"])
+    >>> foremost(["none", "synthetic negatives", None, "negatives"])
     'negatives'
     """
-    return min(found, key=lambda one: ORDER.index(one) if one in ORDER else -1, default="none")
+    said = (one for one in found if one)
+    return min(said, key=lambda one: ORDER.index(one) if one in ORDER else -1, default="none")

@@ -32,6 +32,9 @@ class Refiner(Prepared, ABC):
         reads_segmentation: whether it must have what the segmenter says, so that the segmenter is
             run for it behind a detector that reads the image alone.
         asks_ids: whether it reads the frames' ids, which videos and the crops of a training lack.
+
+    Attributes:
+        learned_from: `supervision`, or what `adapt` taught it beside inliers, for the tables.
     """
 
     grid: ClassVar[Grid] = "image"

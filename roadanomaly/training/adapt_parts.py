@@ -71,8 +71,7 @@ def note_negatives(model: Model, content: str, config: AdaptConfig) -> None:
         if isinstance(one, Correction):
             one.learned_from = foremost([one.learned_from, content])
     if config.moves != "correction":
-        before = model.detector.trained_on
-        model.detector.trained_on = foremost([content, *([before] if before else [])])
+        model.detector.trained_on = foremost([content, model.detector.trained_on])
     if config.moves == "all":
         model.segmenter.learned_from = foremost([model.segmenter.learned_from, content])
 

@@ -73,8 +73,7 @@ def build_parts(config: TrainConfig) -> Parts:
     if source is not None:
         source.label_as(frames.classes)
         source.attach(model.segmenter)
-        before = model.detector.trained_on if config.detector is None else None
-        model.detector.trained_on = foremost([source.content, *([before] if before else [])])
+        model.detector.trained_on = foremost([source.content, model.detector.trained_on])
     if model.detector.kind == "finetune":
         found = [model.segmenter.learned_from, model.detector.learned_from]
         model.segmenter.learned_from = foremost(found)
@@ -90,15 +89,15 @@ def _model(config: TrainConfig) -> Model:
         return started
     mistakes = Mistakes()
     with mistakes.noted():
-        source = load(config.start) if config.start else None
-        segmenter = source.segmenter if source else SEGMENTERS.from_spec(config.segmenter)
+        begun = load(config.start) if config.start else None
+        segmenter = begun.segmenter if begun else SEGMENTERS.from_spec(config.segmenter)
     with mistakes.noted():
         refiners = [REFINERS.from_spec(one) for one in config.refiners]
     with mistakes.noted():
         detector = DETECTORS.from_spec(config.detector)
     mistakes.refuse()
     model = Model(segmenter, detector, refiners=refiners)
-    model.record = source.record if source else {}
+    model.record = begun.record if begun else {}
     return model
 
 

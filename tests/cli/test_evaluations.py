@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -69,17 +70,12 @@ def test_after_a_stop_the_frames_that_are_left_are_counted(size, share, tmp_path
     again = job(Drawn(), Scenes(9))
     counted, totals = [], []
 
-    class Counting:
-        def __init__(self, total, what, quiet):
-            totals.append(total)
+    @contextmanager
+    def counting(total, what, quiet):
+        totals.append(total)
+        yield lambda: counted.append(1)
 
-        def __enter__(self):
-            return lambda: counted.append(1)
-
-        def __exit__(self, *_):
-            pass
-
-    monkeypatch.setattr(progress_module, "counting", Counting)
+    monkeypatch.setattr(progress_module, "counting", counting)
     before = len(scored_before(again, FrameSpool(tmp_path)))
     with watch(View(again, tmp_path), 0, Team(0, size), before) as seen:
         evaluate(again, folder=tmp_path, seen=seen)

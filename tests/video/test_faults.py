@@ -329,7 +329,7 @@ class LockedHandler(BaseHTTPRequestHandler):
         self.wfile.write(self.content if known else b"")
 
     def log_message(self, *_):
-        pass
+        """Keep the test's output clean."""
 
 
 @pytest.mark.slow
