@@ -1,6 +1,7 @@
 """Held-out worlds, the recipes that they judge, and the demonstration share nothing.
 
-The recipes are `configs/models/*.yaml` but `worlds.yaml`; the demonstration's are
+The recipes are `configs/models/*.yaml` but `worlds.yaml`, by which they are chosen, and
+`worlds_seeds.yaml`, by which one of their seeds is; the demonstration's are
 `configs/streets_*.yaml`.
 """
 
@@ -23,7 +24,9 @@ from roadanomaly.negatives import NEGATIVES
 
 FOLDER = Path(__file__).parents[1] / "configs"
 WORLDS = FOLDER / "models" / "worlds.yaml"
-RECIPES = sorted(set((FOLDER / "models").glob("*.yaml")) - {WORLDS})
+SEEDS = FOLDER / "models" / "worlds_seeds.yaml"
+BOTH = pytest.mark.parametrize("chosen_by", [WORLDS, SEEDS], ids=lambda path: path.stem)
+RECIPES = sorted(set((FOLDER / "models").glob("*.yaml")) - {WORLDS, SEEDS})
 DEMO = [STREETS_TEST, *(yaml.safe_load(p.read_text()) for p in FOLDER.glob("streets_*.yaml"))]
 
 
@@ -64,9 +67,9 @@ def test_the_default_config_is_this_one_and_can_be_read():
     assert read_worlds(WORLDS)
 
 
-@pytest.mark.parametrize("name", read_worlds(WORLDS))
+@pytest.mark.parametrize("name", [*read_worlds(WORLDS), *read_worlds(SEEDS)])
 def test_a_world_names_what_there_is(name):
-    options = read_worlds(WORLDS)[name]
+    options = {**read_worlds(WORLDS), **read_worlds(SEEDS)}[name]
     catalogues: dict[str, Catalogue] = {"data": DATASETS, "negatives": NEGATIVES}
     for key, catalogue in catalogues.items():
         part = dict(options.get(key) or {})
@@ -78,7 +81,7 @@ def test_a_world_names_what_there_is(name):
             catalogue.check_types(label, part)
 
 
-@pytest.mark.parametrize("path", [WORLDS, *RECIPES], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [WORLDS, SEEDS, *RECIPES], ids=lambda path: path.stem)
 def test_no_world_and_no_recipe_knows_the_streets_of_the_demonstration(path):
     ours, demo = streets(read(path)), streets(DEMO)
     shown = streets(STREETS_TEST)
@@ -87,14 +90,27 @@ def test_no_world_and_no_recipe_knows_the_streets_of_the_demonstration(path):
     assert not kinds(ours) & kinds(shown), "name `kinds` that the demonstration is not scored on"
 
 
-def test_the_worlds_have_streets_to_keep_apart():
-    assert len(streets(read(WORLDS))) == 2
-    assert kinds(streets(read(WORLDS)))
+@BOTH
+def test_the_worlds_have_streets_to_keep_apart(chosen_by):
+    assert len(streets(read(chosen_by))) == 2
+    assert kinds(streets(read(chosen_by)))
 
 
+def test_seeds_are_chosen_by_frames_that_chose_no_recipe():
+    ours, theirs = read(SEEDS), read(WORLDS)
+    assert not set(ours) & set(theirs)
+    assert not seeds(streets(ours)) & seeds(streets(theirs))
+    assert not kinds(streets(ours)) & kinds(streets(theirs))
+    taken = {str(one["data"]): one["frames"] for one in theirs.values() if "frames" in one}
+    for name, world in ours.items():
+        if world["data"]["name"] != "streets":
+            assert (world["others"], world["frames"]) == (True, taken[str(world["data"])]), name
+
+
+@BOTH
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_learns_from_no_world(path):
-    recipe, worlds = read(path), read(WORLDS)
+def test_a_recipe_learns_from_no_world(path, chosen_by):
+    recipe, worlds = read(path), read(chosen_by)
     ours, theirs = streets(recipe), streets(worlds)
     assert not seeds(ours) & seeds(theirs)
     assert not kinds(ours) & kinds(theirs)

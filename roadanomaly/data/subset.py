@@ -53,13 +53,17 @@ class Picked(Derived):
 
 
 class Subset(Picked):
-    """Every so-manieth frame of another set, the first and the last among them.
+    """Every so-manieth frame of another set, the first and the last among them, or the others.
 
     Args:
         frames: the whole set.
         count: how many to keep; 0, or more than there are, keeps all.
+        others: keep those that would go, in place of those that would stay.
     """
 
-    def __init__(self, frames: FrameSet, count: int) -> None:
+    def __init__(self, frames: FrameSet, count: int, *, others: bool = False) -> None:
         kept = min(count, len(frames)) if count else len(frames)
-        super().__init__(frames, np.linspace(0, len(frames) - 1, kept).round().astype(int).tolist())
+        numbers = np.linspace(0, len(frames) - 1, kept).round().astype(int).tolist()
+        if others:
+            numbers = sorted(set(range(len(frames))) - set(numbers))
+        super().__init__(frames, numbers)

@@ -72,13 +72,20 @@ def open_world(name: str, options: Mapping[str, Any]) -> World:
     """Open a world's data set.
 
     Raises:
-        OptionError: an option that does not exist, or out of range.
+        OptionError: an option that does not exist, or out of range, or `others` where `frames`
+            leaves none.
         DataError: the files of the set are not there or not usable.
         UnknownName: no data set is called so.
     """
     given = check_world(name, options)
     frames: FrameSet = DATASETS.from_spec(given.data)
-    frames = Subset(frames, given.frames)
+    frames = Subset(frames, given.frames, others=given.others)
+    if not len(frames):
+        msg = (
+            f"the world `{name}` has `others: true` and `frames: {given.frames}`, which leaves no "
+            "frame out; give fewer `frames` than its set has, from 1."
+        )
+        raise OptionError(msg)
     if given.size:
         frames = Resized(frames, given.size)
     if given.negatives:

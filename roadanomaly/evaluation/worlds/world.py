@@ -31,6 +31,7 @@ class WorldOptions:
     Args:
         data: the set, out of the catalogue: `{name: camvid, split: val}`.
         frames: how many of its frames, evenly spaced, the first and the last among them; 0 for all.
+        others: the frames that `frames` leaves out, in place of those: another world of one set.
         size: height and width that frames are brought to first; None keeps their own.
         negatives: source of what is put into the frames, the same at every reading; None for none.
         missing: what happens where the set is not there: `refuse`, or `skip` the world.
@@ -38,6 +39,7 @@ class WorldOptions:
 
     data: dict[str, Any]
     frames: int = 0
+    others: bool = False
     size: tuple[int, int] | None = None
     negatives: dict[str, Any] | None = None
     missing: Literal["refuse", "skip"] = "refuse"

@@ -34,6 +34,20 @@ def test_frames_are_picked_sized_and_mixed(tmp_path):
     assert not (b.frames[0].label == NEGATIVE).any()
 
 
+def test_the_other_frames_are_those_that_are_left_out(tmp_path):
+    text = f"a: {{data: {STREETS}, frames: 2}}\nb: {{data: {STREETS}, frames: 2, others: true}}\n"
+    (a, b), _ = open_worlds(config(tmp_path, text))
+    assert a.frames.frame_ids() == ["val_0000", "val_0004"]
+    assert b.frames.frame_ids() == ["val_0001", "val_0002", "val_0003"]
+
+
+@pytest.mark.parametrize("frames", [0, 5, 9])
+def test_a_world_of_others_needs_some(tmp_path, frames):
+    path = config(tmp_path, f"a: {{data: {STREETS}, frames: {frames}, others: true}}")
+    with pytest.raises(OptionError, match=f"`frames: {frames}`, which leaves no frame out"):
+        open_worlds(path)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
