@@ -69,10 +69,6 @@ class Schedule(nn.Module):
         """
         return (self.ratio[1:] - 1) / 2
 
-    def denoising_weights(self) -> Tensor:
-        """Return the same of the limit of ever finer steps, `ln(s_(t-1) / s_t) / 2`; smaller."""
-        return self.ratio[1:].log() / 2
-
     def last_term(self, x: Tensor) -> Tensor:
         """Return `KL(q(x_T | x) || N(0, 1))`, `(N,)` nats."""
         kept = self.kept[-1]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from roadanomaly.flows.layer import Chain, normal_log_density
+from roadanomaly.flows.networks import from_zero
 
 
 class CrossUnit(nn.Module):
@@ -29,10 +30,7 @@ class CrossUnit(nn.Module):
     def __init__(self, seen: int, growth: int, bound: float = 2.0) -> None:
         super().__init__()
         self.bound = bound
-        last = nn.Conv2d(seen, 2 * growth, 3, padding=1)
-        nn.init.zeros_(last.weight)
-        assert last.bias is not None
-        nn.init.zeros_(last.bias)
+        last = from_zero(nn.Conv2d(seen, 2 * growth, 3, padding=1))
         self.network = nn.Sequential(nn.GroupNorm(1, seen), nn.ReLU(), last)
 
     def forward(self, x: Tensor, seen: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:

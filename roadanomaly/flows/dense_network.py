@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from roadanomaly.flows.networks import from_zero
+
 
 class DenseLayer(nn.Module):
     """Adds `growth` channels to those that came in: 1x1, ReLU, 3x3, ReLU."""
@@ -113,10 +115,7 @@ class DenseNetwork(nn.Module):
             nn.ReLU(),
             nn.Conv2d(2 * width, width, 1, bias=False),
         )
-        self.leave = nn.Conv2d(width, outputs, 1)
-        nn.init.zeros_(self.leave.weight)
-        assert self.leave.bias is not None
-        nn.init.zeros_(self.leave.bias)
+        self.leave = from_zero(nn.Conv2d(width, outputs, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `(B, outputs, H, W)`."""

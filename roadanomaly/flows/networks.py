@@ -5,6 +5,14 @@ from __future__ import annotations
 from torch import nn
 
 
+def from_zero(convolution: nn.Conv2d) -> nn.Conv2d:
+    """Return a convolution with its weights and bias at 0: what it parametrises starts idle."""
+    nn.init.zeros_(convolution.weight)
+    assert convolution.bias is not None
+    nn.init.zeros_(convolution.bias)
+    return convolution
+
+
 def convolutions(
     inputs: int, outputs: int, hidden: int, *, bottleneck: int = 0, kernel: int = 3
 ) -> nn.Sequential:
@@ -25,9 +33,6 @@ def convolutions(
         if bottleneck
         else [nn.Conv2d(hidden, hidden, 1)]
     )
-    last = nn.Conv2d(hidden, outputs, kernel, padding=kernel // 2)
-    nn.init.zeros_(last.weight)
-    assert last.bias is not None
-    nn.init.zeros_(last.bias)
+    last = from_zero(nn.Conv2d(hidden, outputs, kernel, padding=kernel // 2))
     first = nn.Conv2d(inputs, hidden, kernel, padding=kernel // 2)
     return nn.Sequential(first, nn.ReLU(), *middle, nn.ReLU(), last)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from roadanomaly.flows.layer import Layer
+from roadanomaly.flows.networks import from_zero
 
 
 class Squeeze(Layer):
@@ -39,10 +40,7 @@ class FactorOut(nn.Module):
         super().__init__()
         self.bound = bound
         self.kept = channels - channels // 2
-        self.prior = nn.Conv2d(self.kept, 2 * (channels // 2), 3, padding=1)
-        nn.init.zeros_(self.prior.weight)
-        assert self.prior.bias is not None
-        nn.init.zeros_(self.prior.bias)
+        self.prior = from_zero(nn.Conv2d(self.kept, 2 * (channels // 2), 3, padding=1))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return what goes on, the latents, and the log-determinant `(B,)`."""

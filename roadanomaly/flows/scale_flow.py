@@ -13,6 +13,7 @@ from roadanomaly.flows.actnorm import ActNorm
 from roadanomaly.flows.elementwise import Affine
 from roadanomaly.flows.invertible1x1 import Invertible1x1
 from roadanomaly.flows.layer import LOG_TWO_PI
+from roadanomaly.flows.networks import from_zero
 
 BOUND = 3.0
 """Largest log-scale of a coupling, as in CS-Flow's code."""
@@ -164,7 +165,7 @@ class _CrossNetwork(nn.Module):
         self.first = nn.ModuleList(nn.Conv2d(inputs, hidden, 3, padding=1) for _ in range(scales))
         self.last = nn.ModuleDict(
             {
-                f"{source}to{target}": _zero(nn.Conv2d(hidden, outputs, 3, padding=1))
+                f"{source}to{target}": from_zero(nn.Conv2d(hidden, outputs, 3, padding=1))
                 for target in range(scales)
                 for source in range(max(0, target - 1), min(scales, target + 2))
             }
@@ -187,13 +188,6 @@ class _CrossNetwork(nn.Module):
                 parts.append(answer)
             found.append(torch.stack(parts).sum(0))
         return found
-
-
-def _zero(convolution: nn.Conv2d) -> nn.Conv2d:
-    nn.init.zeros_(convolution.weight)
-    assert convolution.bias is not None
-    nn.init.zeros_(convolution.bias)
-    return convolution
 
 
 def _normal_cost(latents: Tensor) -> Tensor:

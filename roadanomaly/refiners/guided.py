@@ -61,8 +61,7 @@ class Guided(Refiner):
         weights = image.new_tensor(LUMA).view(1, 3, 1, 1)
         guide = (image * weights).sum(1)
         slope, offset = self._lines(self._coarse(score), self._coarse(guide))
-        size = (score.shape[-2], score.shape[-1])
-        return _grown(slope, size) * guide + _grown(offset, size)
+        return self._grown(slope, guide) * guide + self._grown(offset, guide)
 
     def _coarse(self, values: Tensor) -> Tensor:
         if self.subsample == 1:
@@ -70,6 +69,16 @@ class Guided(Refiner):
         return functional.avg_pool2d(
             values[:, None], self.subsample, ceil_mode=True, count_include_pad=False
         )[:, 0]
+
+    def _grown(self, values: Tensor, like: Tensor) -> Tensor:
+        """Bring cells to image size, each over its own pixels; the last may jut out."""
+        if self.subsample == 1:
+            return values
+        rows, columns = (side * self.subsample for side in values.shape[-2:])
+        grown = functional.interpolate(
+            values[:, None], (rows, columns), mode="bilinear", align_corners=False
+        )
+        return grown[:, 0, : like.shape[-2], : like.shape[-1]]
 
     def _lines(self, score: Tensor, guide: Tensor) -> tuple[Tensor, Tensor]:
         """Return slope and offset of each cell, the means over the windows that hold it."""
@@ -79,9 +88,3 @@ class Guided(Refiner):
         slope = covariance / (variance.clamp_min(0) + self.eps)
         offset = mean_score - slope * mean_guide
         return window_mean(slope, self.window), window_mean(offset, self.window)
-
-
-def _grown(values: Tensor, size: tuple[int, int]) -> Tensor:
-    if values.shape[-2:] == size:
-        return values
-    return functional.interpolate(values[:, None], size, mode="bilinear", align_corners=False)[:, 0]

@@ -66,6 +66,16 @@ def test_a_constant_score_stays_and_an_edge_of_the_image_is_kept(subsample):
     assert found[0, :, 33].mean() - found[0, :, 30].mean() > 0.9
 
 
+@pytest.mark.parametrize(("more_rows", "more_columns"), [(1, 3), (2, 0), (3, 2)])
+def test_pixels_that_fill_no_cell_move_nothing_elsewhere(more_rows, more_columns):
+    score, image = draw(60 + more_rows, 80 + more_columns)
+    filtered = Guided(3, 0.01, 4)
+    whole = filtered(score[:, :60, :80], None, image[..., :60, :80])
+    found = filtered(score, None, image)
+    reach = 16  # two windows of a cell each way, a cell between two, and what is left of one
+    torch.testing.assert_close(found[:, : 60 - reach, : 80 - reach], whole[:, :-reach, :-reach])
+
+
 def test_odd_sizes_and_mistakes():
     score, image = draw(37, 53)
     assert Guided(5, 0.01, 4)(score, None, image).shape == score.shape

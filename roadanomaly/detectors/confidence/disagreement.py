@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from roadanomaly.detectors.padding import grown_to
+from roadanomaly.detectors.softmax import entropy
 from roadanomaly.errors import OptionError, nearest
 from roadanomaly.types import Segmentation
 
@@ -90,11 +91,6 @@ class Disagreement:
         features = {OWN_ENTROPY: (self.entropy / self.count)[:, None], VARIANCE: variance[:, None]}
         logits = grown_to(mean, self.padded)
         return Segmentation(logits, size, self.padded, self.align_corners, features)
-
-
-def entropy(log_p: Tensor) -> Tensor:
-    """Entropy in nats, `(B, H, W)`, of log probabilities `(B, K, H, W)`."""
-    return -(log_p.exp() * log_p).sum(1)
 
 
 def measured(segmentation: Segmentation, measure: str) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from roadanomaly.detectors.base import Detector
+from roadanomaly.detectors.softmax import entropy
 from roadanomaly.types import Segmentation
 
 
@@ -29,4 +30,4 @@ class Entropy(Detector):
     def score(self, segmentation: Segmentation, image: Tensor) -> Tensor:
         """Return `-sum_k p_k ln p_k`, `(B, H, W)`."""
         log_p = segmentation.class_logits(segmentation.image_logits()).log_softmax(1)
-        return -(log_p.exp() * log_p).sum(1)
+        return entropy(log_p)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.losses import at_least_single
+from roadanomaly.detectors.softmax import entropy
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.closed_set import labels_at
 from roadanomaly.types import NEGATIVE, Batch, Segmentation, is_known
@@ -72,4 +73,4 @@ class MaxEntropy(Detector):
         self.require()
         logits = segmentation.image_logits().float()
         log_p = logits.log_softmax(1)
-        return -(log_p.exp() * log_p).sum(1) / math.log(max(2, logits.shape[1]))
+        return entropy(log_p) / math.log(max(2, logits.shape[1]))

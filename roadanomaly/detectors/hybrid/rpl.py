@@ -13,6 +13,7 @@ from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.grid import at_logits
 from roadanomaly.detectors.hybrid.contrast import PixelContrast
 from roadanomaly.detectors.losses import at_least_single, masked_mean
+from roadanomaly.detectors.softmax import entropy
 from roadanomaly.errors import KindError, OptionError
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.segmenters.closed_set import labels_at
@@ -156,7 +157,7 @@ class RPL(Detector):
         logits = at_least_single(at_logits(segmentation.features[LOGITS], segmentation))
         frozen = at_least_single(segmentation.logits).detach()
         own = functional.cross_entropy(logits, frozen.argmax(1), reduction="none")
-        apart = (_entropy(logits) - _entropy(frozen)).square()
+        apart = (entropy(logits.log_softmax(1)) - entropy(frozen.log_softmax(1))).square()
         evidence = logits.logsumexp(1)
         terms = {
             "class": masked_mean(own, inlier),
@@ -192,9 +193,3 @@ def _coarsest(segmenter: Segmenter) -> str:
     """Return the name of the map of the largest stride; of several, that of most channels."""
     known = segmenter.features
     return max(known, key=lambda name: (known[name].stride, known[name].channels))
-
-
-def _entropy(logits: Tensor) -> Tensor:
-    """Entropy of softmax, `(B, K, h, w)` to `(B, h, w)` nats."""
-    log_p = logits.log_softmax(1)
-    return -(log_p.exp() * log_p).sum(1)

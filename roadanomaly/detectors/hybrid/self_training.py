@@ -13,6 +13,7 @@ from roadanomaly.detectors.mixture import (
     component_log_densities,
     expectation_maximisation,
 )
+from roadanomaly.detectors.softmax import entropy
 
 SAMPLE = 10_000
 """Pixels, evenly spaced, that the two Gaussians are fitted on."""
@@ -99,8 +100,7 @@ def self_training_loss(
     inliers, others = ordinary.sum(), strange.sum()
     weight = torch.where((inliers > 0) & (others > 0), inliers / others.clamp_min(1), 1.0)
     logs = at_least_single(logits).log_softmax(1)
-    entropy = -(logs.exp() * logs).sum(1)
-    calm = entropy - (1 - chance).clamp_min(LEAST_CHANCE).log()
+    calm = entropy(logs) - (1 - chance).clamp_min(LEAST_CHANCE).log()
     alarm = -chance.clamp_min(LEAST_CHANCE).log()
     total = (calm * ordinary).sum() + weight * (alarm * strange).sum()
     return total / (inliers + others).clamp_min(1)

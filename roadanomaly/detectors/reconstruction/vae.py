@@ -141,28 +141,6 @@ class VAE(CodeDetector):
             "divergence": self.beta * masked_mean(divergence, cells) * (BITS / COLOURS),
         }
 
-    def log_weights(self, image: Tensor, samples: int) -> Tensor:
-        """Return `ln p(x, z_s) - ln q(z_s | x)` of samples from the posterior, `(S, B)` nats.
-
-        Their mean is an estimate of the evidence lower bound; the logarithm of the mean of their
-        exponentials the importance-weighted bound, which is nearer to `ln p(x)` (Burda et al.,
-        2016).
-
-        Args:
-            image: `(B, 3, H, W)` in 0..1, sides multiples of `stride`.
-            samples: S.
-        """
-        mean, log_variance = self.encode(image)
-        found = []
-        for _ in range(samples):
-            noise = torch.randn_like(mean)
-            code = mean + (0.5 * log_variance).exp() * noise
-            prior = code.square().flatten(1).sum(1)
-            posterior = (noise.square() + log_variance).flatten(1).sum(1)
-            nats = self.nats(image, self.decode(code)).flatten(1).sum(1)
-            found.append(0.5 * (posterior - prior) - nats)
-        return torch.stack(found)
-
 
 def divergences(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Return `KL(N(m, s^2) || N(0, 1))` of each place, `(B, h, w)` nats, a sum over channels."""
