@@ -69,10 +69,8 @@ class PartStore(Generic[M]):
         Raises:
             DataError: nothing there, or something broken.
         """
-        kind, path = self.catalogue.kind, standing(Path(folder))
-        file, below = f"{kind}.json", standing(path / self.catalogue.kind)
-        if not (path / file).exists() and (below / file).exists():
-            path = below
+        kind, path = self.catalogue.kind, self._place(folder)
+        file = f"{kind}.json"
         try:
             description = read_description(path / file)
             weights = load_file(path / "weights.safetensors", device="cpu")
@@ -94,6 +92,17 @@ class PartStore(Generic[M]):
             raise DataError(msg) from error
         require_finite(weights, path)
         return part.eval()
+
+    def record(self, folder: str | Path) -> dict[str, Any]:
+        """Return how a network that can be loaded came about, as `save` was told."""
+        held = read_description(self._place(folder) / f"{self.catalogue.kind}.json")
+        return dict(held.get("record", {}))
+
+    def _place(self, folder: str | Path) -> Path:
+        """Return the folder that holds the network: this one, or a run's below it."""
+        path = standing(Path(folder))
+        file, below = f"{self.catalogue.kind}.json", standing(path / self.catalogue.kind)
+        return below if not (path / file).exists() and (below / file).exists() else path
 
 
 def _precision(weights: dict[str, Tensor]) -> torch.dtype:

@@ -19,7 +19,11 @@ class Generator(nn.Module, ABC):
     Args:
         classes: known classes, K.
         stride: both sides of a label map must be multiples of it.
+
+    `names` are those of the classes that it learned to draw, empty where nobody said.
     """
+
+    names: tuple[str, ...] = ()
 
     def __init__(self, classes: int, stride: int) -> None:
         super().__init__()

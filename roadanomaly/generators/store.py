@@ -9,6 +9,9 @@ from roadanomaly.generators import GENERATORS
 from roadanomaly.generators.base import Generator
 from roadanomaly.store import PartStore
 
+CLASSES = "classes"
+"""Key of the record: names of the classes that were learned, in their order."""
+
 STORE = PartStore(GENERATORS, "`roadanomaly train generator`")
 
 
@@ -20,7 +23,7 @@ def save_generator(
     Raises:
         UserError: the folder cannot be written, or holds files of other kinds.
     """
-    STORE.save(generator, generator.options(), folder, record)
+    STORE.save(generator, generator.options(), folder, {**(record or {}), CLASSES: generator.names})
 
 
 def load_generator(folder: str | Path) -> Generator:
@@ -29,4 +32,7 @@ def load_generator(folder: str | Path) -> Generator:
     Raises:
         DataError: no generator there, or a broken one.
     """
-    return STORE.load(folder)
+    generator = STORE.load(folder)
+    names = STORE.record(folder).get(CLASSES)
+    generator.names = tuple(map(str, names)) if isinstance(names, list) else ()
+    return generator

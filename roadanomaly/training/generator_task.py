@@ -92,11 +92,11 @@ class GeneratorTask(Task):
         mistakes.refuse()
 
     def _check(self) -> None:
-        """Refuse parts that do not fit, before anything is trained.
+        """Refuse parts that do not fit, before anything is trained; name the generator's classes.
 
         Raises:
             OptionError: a size that the generator cannot draw, or a number of classes.
-            DataError: a reader or judge of other classes.
+            DataError: a set, a reader or a judge of other classes than the others.
         """
         sizes = {"crop": self.config.crop, "val_size": self.config.val_size}
         for key, size in sizes.items():
@@ -112,6 +112,8 @@ class GeneratorTask(Task):
                     f"the generator {self.generator.classes}: set `generator.classes`."
                 )
                 raise OptionError(msg)
+        self.frames.require_classes(self.held_out.classes, "`val_data`")
+        self.generator.names = tuple(self.frames.classes)
         for name, segmenter in {"reader": self.reader, "judge": self.judge}.items():
             if segmenter is not None:
                 self.held_out.require_classes(segmenter.classes, f"the {name}")

@@ -10,6 +10,7 @@ from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.explanation import explanation
 from roadanomaly.detectors.resynthesis.resynthesis import Comparison
 from roadanomaly.errors import DataError, OptionError
+from roadanomaly.generators.store import save_generator
 from roadanomaly.types import ASSUMED, IGNORE, NEGATIVE, Batch, Segmentation
 from tests.contracts import toy
 from tests.contracts.built import DRAWING, detector_options
@@ -256,6 +257,16 @@ def test_a_generator_of_other_classes_is_refused(name):
     detector = DETECTORS.build(name, detector_options(name, 19))
     with pytest.raises(OptionError, match="19 classes and the segmenter knows 3"):
         detector.attach(toy.ToySegmenter())
+
+
+@both
+def test_a_generator_of_the_same_classes_in_another_order_is_refused(name, tmp_path):
+    drawn = DETECTORS.build(name, detector_options(name, 3)).generator
+    drawn.names = toy.ToySegmenter().classes[::-1]
+    save_generator(drawn, tmp_path)
+    options = {**detector_options(name, 3), "generator": None, "start": str(tmp_path)}
+    with pytest.raises(OptionError, match=r"number 0 is '.*' there and '.*' here; train a gen"):
+        DETECTORS.build(name, options).attach(toy.ToySegmenter())
 
 
 @both

@@ -163,9 +163,11 @@ def test_options_out_of_range_are_refused(name, options):
 def test_a_generator_comes_back(case, tmp_path, labels):
     generator = build(case).train()
     generator(labels)  # moves the running statistics
+    generator.names = ("road", "sky")
     save_generator(generator, tmp_path / "run" / "generator", {"step": 7})
     again = load_generator(tmp_path / "run")
     assert again.options() == generator.options()
+    assert again.names == ("road", "sky")
     assert not again.training
     assert torch.equal(again(labels), generator.eval()(labels))
 

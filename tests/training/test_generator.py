@@ -12,6 +12,8 @@ import torch
 import yaml
 
 from roadanomaly.cli.main import main
+from roadanomaly.data.class_names import CITYSCAPES
+from roadanomaly.errors import DataError
 from roadanomaly.generators.store import load_generator
 from roadanomaly.training.checkpoint import load_checkpoint
 from roadanomaly.training.generator_config import GeneratorConfig
@@ -203,6 +205,7 @@ def test_train(command, tmp_path, monkeypatch):
     sheet = cv2.imread(str(folder / "resyntheses" / "step_000004.png"))
     assert sheet.shape[0] > 2 * 32
     generator = load_generator(folder)
+    assert generator.names == CITYSCAPES
     last = load_checkpoint(folder / "checkpoints" / "last.pt")
     state = generator.state_dict()
     assert all(torch.equal(state[k], v) for k, v in last["average"]["state"].items())
@@ -265,6 +268,23 @@ def test_mistakes_are_explained(words, expected, command):
     assert code == 2
     assert expected in err
     assert "Traceback" not in err
+
+
+def test_sets_whose_classes_have_another_order_are_refused(tmp_path):
+    for kind in ("images", "labels"):
+        (tmp_path / kind).mkdir()
+        grey = np.zeros((32, 48), np.uint8)
+        cv2.imwrite(str(tmp_path / kind / "a.png"), grey if kind == "labels" else grey[..., None])
+    turned = {
+        "name": "folder",
+        "images": str(tmp_path / "images"),
+        "labels": str(tmp_path / "labels"),
+        "kind": "classes",
+        "classes": list(CITYSCAPES[::-1]),
+    }
+    with pytest.raises(DataError, match="number 0 is 'road' there and 'bicycle' here"):
+        task(tmp_path, val_data=turned, judge=None)
+    assert task(tmp_path).generator.names == CITYSCAPES
 
 
 def test_without_a_config(capsys):

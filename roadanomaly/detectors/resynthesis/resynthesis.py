@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from roadanomaly.data.class_names import difference
 from roadanomaly.detectors.base import Detector
 from roadanomaly.detectors.resynthesis.network import DiscrepancyNetwork
 from roadanomaly.detectors.resynthesis.sizes import in_tiles, proportioned, resize_image
@@ -174,6 +175,12 @@ class ResynthesisDetector(Detector):
                 f"{self.name}: the generator draws {self.generator.classes} classes and the "
                 f"segmenter knows {self.classes}; train a generator on that segmenter's classes."
             )
+            raise OptionError(msg)
+        drawn = self.generator.names
+        if drawn and (
+            differs := difference("the generator", drawn, "the segmenter", segmenter.classes)
+        ):
+            msg = f"{self.name}: {differs}; train a generator on that segmenter's classes."
             raise OptionError(msg)
         self.network = self.build_network()
 
