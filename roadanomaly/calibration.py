@@ -186,6 +186,21 @@ class Calibration:
             raise OptionError(msg)
         return replace(self, sensitivities=ordered)
 
+    def with_sensitivities_of(self, other: Calibration, times: float = 1.0) -> Calibration:
+        """Return the same calibration with another's named thresholds, by their rates.
+
+        Each lies where the share of inlier pixels above it is that which it had there, or as near
+        as the data can tell.
+
+        Args:
+            other: calibrated on other frames, or before the scores changed; it may name none.
+            times: what its rates are multiplied by.
+        """
+        rates = {name: times * other.rate_at(one) for name, one in other.sensitivities.items()}
+        tellable = {name: min(max(one, self.rates[0]), 1.0) for name, one in rates.items()}
+        chosen = {name: self.threshold_at(rate) for name, rate in tellable.items()}
+        return self.with_sensitivities(chosen)
+
     def at_sensitivity(self, name: str) -> Calibration:
         """Return the same calibration with the threshold that its maker gave a name.
 

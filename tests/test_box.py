@@ -64,6 +64,26 @@ def test_a_model_of_the_package_is_whole(name):
     assert models.folder_of(name) == ROOT / name
 
 
+def licences(held):
+    """Find the numbers of all licences of pictures that a record names, however deep."""
+    if isinstance(held, list):
+        held = dict(enumerate(held))
+    if not isinstance(held, dict):
+        return set()
+    named = held.get("licences")
+    own = {int(one) for one in named} if isinstance(named, dict) else set()
+    return own.union(*map(licences, held.values()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_model_learned_from_a_picture_that_forbids_derived_works(name):
+    """COCO's licences 3 and 6."""
+    record = json.loads((ROOT / name / "model.json").read_text())["record"]
+    found = licences({key: record[key] for key in ("train_data", "negatives")})
+    assert found
+    assert not found & {3, 6}
+
+
 def test_all_models_together_are_small():
     files = [path for path in ROOT.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     assert sum(path.stat().st_size for path in files) <= LARGEST

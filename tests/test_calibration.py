@@ -252,6 +252,25 @@ def test_named_thresholds_that_make_no_sense_are_refused():
         found.with_sensitivities({"high": 9.0}).at_sensitivity("low")
 
 
+@pytest.mark.parametrize("times", [1.0, 0.25])
+def test_names_of_another_calibration_keep_their_share_of_the_pixels(times):
+    """Scores that are twice as high and three higher have quantiles that are, too."""
+    here, there = made(draw()), made(2 * draw() + 3)
+    chosen = {name: here.threshold_at(rate) for name, rate in (("low", 0.004), ("high", 0.05))}
+    found = there.with_sensitivities_of(here.with_sensitivities(chosen), times).sensitivities
+    for name, rate in (("low", 0.004 * times), ("high", 0.05 * times)):
+        assert found[name] == pytest.approx(2 * here.threshold_at(rate) + 3, rel=1e-9)
+
+
+def test_names_too_rare_for_few_pixels_lie_as_high_as_these_can_tell():
+    many = made(draw())
+    chosen = {"low": many.threshold_at(1e-4), "high": many.threshold_at(0.1)}
+    found = made(draw(100)).with_sensitivities_of(many.with_sensitivities(chosen))
+    assert found.sensitivities["low"] == found.scores[0]
+    assert found.at_sensitivity("high").rate == pytest.approx(0.1)
+    assert not made(draw(100)).with_sensitivities_of(many).sensitivities
+
+
 def test_a_rate_alone_ends_a_threshold_of_the_best_f1():
     found = made(draw(1000)).with_f1(7.5, "some set").at(way="f1")
     assert found.at(0.1).threshold == found.threshold_at(0.1)

@@ -27,6 +27,8 @@ WORLDS = FOLDER / "models" / "worlds.yaml"
 SEEDS = FOLDER / "models" / "worlds_seeds.yaml"
 BOTH = pytest.mark.parametrize("chosen_by", [WORLDS, SEEDS], ids=lambda path: path.stem)
 RECIPES = sorted(set((FOLDER / "models").glob("*.yaml")) - {WORLDS, SEEDS})
+DERIVED = {1, 2, 4, 5}
+"""COCO's numbers of the licences that allow derived works; 3 and 6 do not."""
 DEMO = [STREETS_TEST, *(yaml.safe_load(p.read_text()) for p in FOLDER.glob("streets_*.yaml"))]
 
 
@@ -105,6 +107,18 @@ def test_seeds_are_chosen_by_frames_that_chose_no_recipe():
     for name, world in ours.items():
         if world["data"]["name"] != "streets":
             assert (world["others"], world["frames"]) == (True, taken[str(world["data"])]), name
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_learns_from_no_picture_that_forbids_derived_works(path):
+    ours = [
+        one
+        for name in ("paste", "coco_scenes")
+        for one in parts(learned(read(path)), name)
+        if "coco_more" in str(one.get("root", "coco_more"))
+    ]
+    assert ours
+    assert all(set(one["licences"]) <= DERIVED for one in ours)
 
 
 @BOTH

@@ -90,7 +90,12 @@ def _fit(given: Namespace) -> None:
         fit_refiners(model, frames, batch)
     name = held_out.told + (ON_GROUND if isinstance(held_out, OnGround) else "")
     scores = inlier_scores(model, held_out, batch)
-    model.calibration = calibrate(scores, given.false_alarms, name, seed=given.seed)
+    was, model.calibration = (
+        model.calibration,
+        calibrate(scores, given.false_alarms, name, seed=given.seed),
+    )
+    if was is not None:
+        model.calibration = model.calibration.with_sensitivities_of(was)
     if validation is not None:
         threshold = best_f1_threshold(model, validation, batch)
         model.calibration = model.calibration.with_f1(threshold, validation.told)
@@ -110,6 +115,9 @@ def _fit(given: Namespace) -> None:
         f"{100 * model.calibration.rate:g} % of inlier pixels of {name} score above "
         f"{model.calibration.threshold:.4g}\nthe model is in {given.out}/model\n"
     )
+    if named := model.calibration.sensitivities:
+        told = ", ".join(f"{one} {score:.4g}" for one, score in named.items())
+        sys.stdout.write(f"as many of these pixels as of those before exceed {told}\n")
     if given.limit:
         sys.stdout.write(
             f"at most {given.limit} frames of each set were used (--limit): fit without it before "

@@ -44,6 +44,7 @@ from roadanomaly.metrics.runs import Run
 from roadanomaly.scores import ScoreDoubts, doubt_ap
 
 BINS = 120
+CHECK = "check its labels, its split and what they are read as"
 OFF_THE_ROAD = (
     "this detector judges drivable ground alone, and these numbers hold for all that the set "
     "scores; `--region road` restricts them where the set labels roads."
@@ -227,11 +228,12 @@ def _one_sided(job: Job, pooled: Pooled) -> list[str]:
         return []
     kinds = ["anomaly"] * (not anomalies) + ["inlier"] * (not inliers)
     ignored = "; every pixel is ignored" if len(kinds) == 2 else ""
-    return [
+    undefined = (
         f"no labelled pixel of {job.frames.told} is an {' or an '.join(kinds)}{ignored}, so no "
-        "number that compares the two is defined. Check its labels, its split and what they are "
-        "read as."
-    ]
+        "number that compares the two is defined"
+    )
+    where = " Of ordinary frames false objects are counted; if it should show anomalies:"
+    return [f"{undefined}.{where if inliers else ''} {CHECK}."]
 
 
 def _off_the_road(job: Job, detector: str) -> bool:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW
 
-from roadanomaly.calibration import calibrate
+from roadanomaly.calibration import Calibration, calibrate
 from roadanomaly.data import DATASETS, FrameSet
 from roadanomaly.data.images import write_image
 from roadanomaly.data.stack import stack
@@ -190,7 +190,7 @@ class AdaptTask(Task):
         name = f"{len(self.examiner.frames)} held-out frames of one's own"
         scores = (score.ravel() for _, score in sorted(found.scores.items()))
         calibration = calibrate(scores, USUAL, name, seed=self.config.seed)
-        best.calibration = calibration.at_score(self.has.threshold)
+        best.calibration = _named_like(calibration.at_score(self.has.threshold), self.before)
         self.has = self.examiner.figures(found, best.calibration.threshold)
         saved = json.loads((standing(self.folder.model) / "model.json").read_text())["record"]
         best.save(self.folder.model, saved)
@@ -229,6 +229,14 @@ class AdaptTask(Task):
         told = json.loads(saved["told"])
         self.had, self.has = (told[key] and Figures.from_dict(told[key]) for key in ("had", "has"))
         self.spent = saved["spent"]
+
+
+def _named_like(calibration: Calibration, before: Model) -> Calibration:
+    """Return a calibration whose named thresholds are as much rarer as its own threshold."""
+    was = before.calibration
+    assert was is not None
+    rarer = calibration.rate / was.at_score(was.threshold).rate
+    return calibration.with_sensitivities_of(was, rarer)
 
 
 def _is_own(frame: Frame) -> bool:

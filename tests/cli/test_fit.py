@@ -10,6 +10,7 @@ import yaml
 import roadanomaly as ra
 from roadanomaly.data import DATASETS
 from roadanomaly.model import Model
+from roadanomaly.types import VOID
 
 STREETS = "{name: streets, split: %s, count: 2, height: 64, width: 96}"
 SHAPES = "{name: shapes, look: {side: [12, 30]}}"
@@ -63,6 +64,23 @@ def test_a_threshold_alone_says_no_more_than_that(command, model_folder, tmp_pat
     assert record["fit_data"] is None
     assert record["calibration_data"]["split"] == "val"
     assert record["earlier"]["calibration_data"]["split"] == "val"
+
+
+def test_named_thresholds_are_set_anew_on_the_new_frames(command, model_folder, tmp_path):
+    model = ra.load(model_folder)
+    rates = {"low": 0.01, "normal": 0.05, "high": 0.2}
+    named = {name: model.calibration.threshold_at(rate) for name, rate in rates.items()}
+    model.calibration = model.calibration.with_sensitivities(named)
+    model.save(tmp_path / "named")
+    code, out, _ = fit(command, tmp_path / "named", tmp_path / "fitted", "val")
+    assert code == 0
+    assert "as many of these pixels as of those before exceed low" in out
+    fitted = ra.load(tmp_path / "fitted")
+    frames = DATASETS.from_spec(yaml.safe_load(STREETS % "val"))
+    scores = np.concatenate([fitted(one.image).score[one.label.numpy() < VOID] for one in frames])
+    for name, rate in rates.items():
+        threshold = fitted.calibration.at_sensitivity(name).threshold
+        assert (scores > threshold).mean() == pytest.approx(rate, rel=0.05)
 
 
 def test_a_detector_of_roads_is_calibrated_on_the_road(command, model_folder, tmp_path):

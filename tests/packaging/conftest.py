@@ -1,4 +1,4 @@
-"""The package as others get it: a wheel and an archive of a copy that carries a tiny model.
+"""The package as others get it: a wheel and an archive of a copy of its source.
 
 One wheel and one virtual environment serve all tests of a session. A complete installation of the
 dependencies takes longer than all tests here, so the environment borrows those of the running
@@ -16,14 +16,9 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-
-import roadanomaly as ra
-from roadanomaly.calibration import calibrate
-from roadanomaly.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py")
@@ -34,21 +29,12 @@ sys.modules.update(dict.fromkeys({names!r}))
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory):
-    """Copy what a build reads, and put a tiny model into the copy."""
+    """Copy what a build reads."""
     folder = tmp_path_factory.mktemp("source")
     for name in SOURCE:
         shutil.copy(ROOT / name, folder / name)
     for name in ("configs", "roadanomaly"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    network = {"architecture": "fpn", "encoder": "tu-mobilenetv3_small_050", "classes": ("a", "b")}
-    model = ra.Model(ra.segmenter("smp", **network), ra.detector("energy"))
-    score = model(np.zeros((64, 96, 3), np.uint8)).score
-    model.calibration = calibrate([score.ravel()], 0.05, "a black image")
-    model.save(folder / "run")
-    target = folder / "roadanomaly" / "models" / "default"
-    shutil.rmtree(target, ignore_errors=True)
-    words = ("--limit", "1", "--data.height", "64", "--data.width", "128")
-    assert main(["pack", str(folder / "run"), "--out", str(target), *words]) == 0
     return folder
 
 

@@ -13,6 +13,9 @@ from tests.packaging.conftest import call
 
 pytestmark = pytest.mark.slow
 
+LARGEST = 20_000_000
+"""Bytes of the wheel."""
+
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {
@@ -31,6 +34,10 @@ def test_a_wheel_holds_every_file_of_the_package_and_every_recipe(wheel, source)
     assert found == contents(source / "roadanomaly") | recipes
     assert "models/default/weights.safetensors" in found
     assert "models/LICENSE" in found
+
+
+def test_a_wheel_is_small(wheel):
+    assert wheel.stat().st_size <= LARGEST
 
 
 def test_an_archive_of_the_source_holds_them_too(source, tmp_path):

@@ -80,7 +80,9 @@ def world(tmp_path):
         refiners=[REFINERS.build("smooth", {"window": 3})],
     )
     seen = [model(road(seed, kerb=False)).score.ravel() for seed in range(4)]
-    model.calibration = calibrate(seen, 0.01, "toy")
+    known = calibrate(seen, 0.01, "toy")
+    named = {"low": known.threshold_at(0.004), "normal": known.threshold}
+    model.calibration = known.with_sensitivities(named)
     model.save(tmp_path / "run" / "model")
     return tmp_path
 
@@ -139,7 +141,11 @@ def test_what_is_ordinary_here_is_no_object_afterwards_and_strange_things_still_
     assert after["recall"] >= before["recall"] - 0.03
     assert before["false_objects_an_hour"] == pytest.approx(36000 * before["false_objects"])
     assert told["warnings"] == []
-    assert model.calibration.threshold == pytest.approx(after["threshold"], abs=1e-3)
+    threshold = model.calibration.threshold
+    assert threshold == pytest.approx(after["threshold"], abs=1e-3)
+    named = model.calibration.sensitivities
+    assert named["normal"] == pytest.approx(threshold, abs=1e-3)
+    assert named["low"] > threshold
     assert (folder / "worst.png").exists()
 
 
