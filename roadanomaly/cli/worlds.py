@@ -77,7 +77,7 @@ def run(arguments: Sequence[str]) -> None:
     add = parser.add_argument
     add("runs", nargs="*", help="folders of trained or fitted models")
     add_model(parser)
-    add("--config", type=str, default=str(CONFIG), help="YAML file of worlds")
+    add("--config", type=str, default="", help="YAML file of worlds; else the package's own")
     add("--only", type=str, default="", help="only these worlds, comma-separated")
     add(
         "--alarms",
@@ -92,7 +92,9 @@ def run(arguments: Sequence[str]) -> None:
     out = Path(given.out)
     with holding(out, ["worlds", *arguments]):
         Ledger(out).claim([*FILES, f"{FOLDER}/"])
-        worlds, skipped = open_worlds(given.config, [one for one in given.only.split(",") if one])
+        worlds, skipped = open_worlds(
+            given.config or CONFIG, [one for one in given.only.split(",") if one]
+        )
         if wanted:
             require_ordinary(worlds)
         _score(given, worlds, skipped, out)
