@@ -163,7 +163,8 @@ class Adapted:
             f"{first:<{widths[0]}}  {second:>{widths[1]}}  {third:>{widths[2]}}"
             for first, second, third in rows
         ]
-        lines.append(f"on {self.had.frames} held-out frames; {self.minutes:.1f} minutes")
+        hourly = "" if self.fps else "; --fps would tell the false objects an hour"
+        lines.append(f"on {self.had.frames} held-out frames; {self.minutes:.1f} minutes{hourly}")
         return "\n".join([*lines, *(f"warning: {one}" for one in self.warnings())])
 
     def _both(self) -> tuple[Figures, Figures]:

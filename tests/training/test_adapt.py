@@ -290,7 +290,8 @@ def test_figures_come_back_from_json_and_losses_are_told():
     assert "no fewer false objects" in told.in_words()
     fine = Adapted(figures(), figures(false_objects=1.0), 3, 1.5, 0.0, 500)
     assert fine.warnings() == []
-    assert "an hour" not in fine.in_words()
+    assert "frames a second" not in fine.in_words()
+    assert "--fps would tell" in fine.in_words()
 
 
 class Repainted(Shapes):
