@@ -33,7 +33,9 @@ def seconds_a_step(config: RunConfig, timed: int = 5) -> float:
         return (time.perf_counter() - began) / timed
 
 
-def steps_within(wanted: int, seconds: float, minutes: float, least: int = 20) -> int:
+def steps_within(
+    wanted: int, seconds: float, minutes: float, least: int = 20, beside: int = 0
+) -> int:
     """Return as many of the wanted steps as fit.
 
     Args:
@@ -41,10 +43,13 @@ def steps_within(wanted: int, seconds: float, minutes: float, least: int = 20) -
         seconds: of one step.
         minutes: for all.
         least: are taken in any case.
+        beside: steps that all else takes as long as, which has to fit, too.
 
     >>> steps_within(300, 1.0, 10)
     300
     >>> steps_within(300, 4.0, 10)
     150
+    >>> steps_within(300, 4.0, 10, beside=80)
+    70
     """
-    return max(min(least, wanted), min(wanted, int(60 * minutes / seconds)))
+    return max(min(least, wanted), min(wanted, int(60 * minutes / seconds) - beside))

@@ -126,3 +126,5 @@ def test_steps_fit_into_the_time():
     assert steps_within(300, 10.0, 10) == 60
     assert steps_within(300, 1000.0, 10) == 20
     assert steps_within(4, 1000.0, 10) == 4
+    assert steps_within(300, 10.0, 10, beside=15) == 45
+    assert steps_within(300, 10.0, 10, beside=59) == 20
