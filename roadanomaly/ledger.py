@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from roadanomaly.errors import UserError
@@ -85,6 +85,27 @@ class Ledger:
                 known = self.names() | set(own) if known is None else known
                 if not _is_known(found, known):
                     raise UserError(self._refusal(found))
+
+    def holds(self, name: str) -> bool:
+        """Whether this program wrote a file, or a folder (`name/`), and it is still there."""
+        return (self.folder / name).exists() and name in self.names()
+
+    def refuse_results(self, of: Mapping[str, str]) -> None:
+        """Refuse a folder that holds the results of another command, which share names with ours.
+
+        Args:
+            of: what such a folder holds, in words, by a name that only that command writes.
+
+        Raises:
+            UserError: says what it holds.
+        """
+        for name, what in of.items():
+            if self.holds(name):
+                msg = (
+                    f"--out {self.folder} holds {what} ({name}), and this command would replace "
+                    "part of that. Name another folder with --out."
+                )
+                raise UserError(msg)
 
     def _below(self, name: str) -> list[str]:
         """Return the files that a name stands for; a folder without any stands for nothing."""

@@ -25,9 +25,61 @@ except ImportError:  # a system without POSIX: two programs are not kept apart t
 
 LOCK = ".lock"
 """The hidden file; it is removed when its holder ends in order, and taken over when not."""
-RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-"""Variables that number the processes of one job; the first of them holds the lock for all."""
+TRAININGS = ("adapt", "flow", "train")
+"""Commands whose processes Lightning Fabric numbers; torchrun those of `evaluate`, too."""
+RANKS = ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+"""Variables by which Fabric numbers processes where torchrun started none."""
 _WAIT_S = 0.3
+
+
+def torchrun_rank() -> tuple[int, int]:
+    """Return the number of this process and of all that torchrun started; 0 and 1 without it.
+
+    Raises:
+        UserError: one of its variables is missing or no such number.
+    """
+    size = whole_number("WORLD_SIZE", "1")
+    if size <= 1:
+        return 0, 1
+    rank = whole_number("RANK")
+    if rank >= size:
+        msg = (
+            f"RANK is {rank} and WORLD_SIZE {size}, but processes are numbered from 0. Unset both, "
+            "or start the command by torchrun, which sets them."
+        )
+        raise UserError(msg)
+    return rank, size
+
+
+def whole_number(name: str, default: str = "") -> int:
+    """Read a variable by which a cluster or torchrun numbers processes.
+
+    Args:
+        name: of the variable.
+        default: where it is missing or empty; an empty one means that it must be there.
+
+    Raises:
+        UserError: it is missing, or no whole number from 0.
+    """
+    text = os.environ.get(name) or default
+    if text.strip().isdecimal():
+        return int(text)
+    held = f"is {text!r}" if text else "is missing beside WORLD_SIZE"
+    unset = " and ".join(sorted({name, "WORLD_SIZE"} & os.environ.keys()))
+    msg = (
+        f"the environment variable {name} {held}; where several processes share a command it is a "
+        f"whole number from 0. Unset {unset}, or start the command by torchrun, which sets all."
+    )
+    raise UserError(msg)
+
+
+def _is_further(command: Sequence[str]) -> bool:
+    """Tell whether a command is shared by several processes, of which this is not the first."""
+    name = command[0] if command else ""
+    if name in TRAININGS:  # Fabric's own processes have a WORLD_SIZE and no RANK
+        by_torchrun = ("RANK",) if whole_number("WORLD_SIZE", "1") > 1 else ()
+        return any(whole_number(one, "0") > 0 for one in (*by_torchrun, *RANKS))
+    return name == "evaluate" and torchrun_rank()[0] > 0
 
 
 @contextlib.contextmanager
@@ -36,8 +88,10 @@ def holding(
 ) -> Iterator[bool]:
     """Hold an output folder while the block runs; it is made where there is none.
 
-    Further processes of one job (torchrun's, or workers) hold nothing: their first one does. A
-    folder that was made here and is empty at the end is removed again.
+    Further processes of one job hold nothing, for their first one does: torchrun's and workers of
+    `evaluate`, and what Lightning Fabric takes for processes of a training. Every other command
+    runs alone, whatever a cluster numbers. A folder that was made here and is empty at the end is
+    removed again.
 
     Args:
         folder: of the outputs.
@@ -49,9 +103,10 @@ def holding(
         whether this process holds it; False in the further processes of a job.
 
     Raises:
-        UserError: another process holds it, or the folder cannot be written.
+        UserError: another process holds it, the folder cannot be written, or a variable that
+            numbers processes holds no number.
     """
-    if any(int(os.environ.get(name) or 0) for name in RANKS):
+    if _is_further(command):
         yield False
         return
     what = what or f"--out {folder}"

@@ -21,6 +21,8 @@ from roadanomaly.locks import holding
 WORK = ".partial"
 """Hidden folder of what is not finished yet."""
 MARK, JOURNAL = "here", "swap.json"
+OWN = ("new", "old")
+"""Folders in it of the swap itself; others keep what its command goes on from."""
 
 
 def open_work(folder: Path) -> Path:
@@ -40,6 +42,23 @@ def open_work(folder: Path) -> Path:
     work.mkdir(parents=True, exist_ok=True)
     (work / MARK).touch()
     return work
+
+
+def refuse_kept(folder: Path) -> None:
+    """Refuse a folder in which an evaluation keeps scored frames that it could go on from.
+
+    Raises:
+        UserError: says how to go on.
+    """
+    work = folder / WORK
+    for path in sorted(work.iterdir()) if (work / MARK).exists() else ():
+        if path.name not in OWN and any(one.is_file() for one in path.rglob("*")):
+            msg = (
+                f"--out {folder} holds frames that an unfinished `evaluate` has scored "
+                f"({path.relative_to(folder)}), and this command would delete them. Start that "
+                "evaluation again, which finishes it, or name another folder with --out."
+            )
+            raise UserError(msg)
 
 
 def new_result(folder: Path) -> Path:

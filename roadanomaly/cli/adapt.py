@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -90,7 +91,7 @@ def _begun(folder: RunFolder, given: Namespace) -> AdaptConfig:
     """Return the config of the run that is to be continued.
 
     Raises:
-        OptionError: something else was asked for, too.
+        OptionError: something else was asked for, too; or the run knows itself elsewhere.
         DataError: there is no such run.
     """
     usual = _parser().get_defaults().as_dict()
@@ -102,10 +103,20 @@ def _begun(folder: RunFolder, given: Namespace) -> AdaptConfig:
         raise OptionError(msg)
     try:
         held = yaml.safe_load((folder.path / "config.yaml").read_text())
-        return AdaptConfig(**{key: _tuple(one) for key, one in held.items()})
+        config = AdaptConfig(**{key: _tuple(one) for key, one in held.items()})
+        home = Path(config.out).resolve()
     except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
         msg = f"--out {folder.path} holds no adaptation that could be continued ({error})."
         raise DataError(msg) from error
+    if home != folder.path.resolve():
+        msg = (
+            f"--resume: the config.yaml in --out {folder.path} says that its run is in "
+            f"`{config.out}`, which is {home} from here, and not {folder.path.resolve()}. Go on "
+            "from the working directory in which it began, and with its folder where it was; or "
+            "begin anew: give the drives, and another folder with --out."
+        )
+        raise OptionError(msg)
+    return config
 
 
 def _tuple(value: Any) -> Any:

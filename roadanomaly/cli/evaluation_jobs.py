@@ -120,7 +120,7 @@ def tasks_of(given: Namespace, sources: Sequence[ScoreSource]) -> tuple[list[Tas
         frames = _changed(DATASETS.from_spec(spec), given, given.negatives)
         jobs = [
             Job(
-                source,
+                source.on(frames),
                 frames,
                 PROTOCOLS[name],
                 track=given.track or "",
@@ -140,7 +140,13 @@ def tasks_of(given: Namespace, sources: Sequence[ScoreSource]) -> tuple[list[Tas
         sources = [FolderScores(name, open_scores(given.validation_scores))]
     protocol = PROTOCOLS[given.validate_on]
     jobs = [
-        Job(source, frames, protocol, batch=frames_together(given.batch, source.device), **common)
+        Job(
+            source.on(frames),
+            frames,
+            protocol,
+            batch=frames_together(given.batch, source.device),
+            **common,
+        )
         for source in sources
     ]
     return tasks, [Task(job, _key(job, given, spec, 0)) for job in jobs]

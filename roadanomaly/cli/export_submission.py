@@ -16,10 +16,11 @@ from typing import Any
 
 from jsonargparse.typing import NonNegativeInt
 
-from roadanomaly.calibration import Calibration
+from roadanomaly.calibration import SENSITIVITIES, Calibration
 from roadanomaly.cli.computing import add_computing, check_computing
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import DEVICES, new_parser, parse
+from roadanomaly.cli.thresholds import check_thresholds, with_threshold
 from roadanomaly.cli.which_model import add_model, the_model
 from roadanomaly.data.benchmark import BenchmarkSet
 from roadanomaly.data.roots import shorten
@@ -47,6 +48,7 @@ roadanomaly export submission --scores my/maps --for smiyc-obstacle --root /data
 roadanomaly export submission --scores my/maps --for laf --split testNoKnown --out out/laf
 roadanomaly export submission runs/a --for fishyscapes --root /data --out out/fishyscapes
 roadanomaly export submission runs/a --for oodis --false_alarms 0.001 --out out/oodis
+roadanomaly export submission --for oodis --sensitivity low --root /data --out out/oodis
 roadanomaly export submission runs/a --for smiyc-anomaly --out out/anomaly --dry-run
 """
 MIN_AREA = 50
@@ -61,6 +63,7 @@ def run(arguments: Sequence[str]) -> None:
     elif given.run or given.model:
         msg = "give a model, or --scores with a folder of score maps, one of both."
         raise OptionError(msg)
+    check_thresholds(given)
     check_computing(given.precision)
     if given.scores and given.precision != "f32":
         msg = "--precision is of networks, and --scores takes maps from files; leave out one."
@@ -100,6 +103,12 @@ def _parser() -> Any:
     parser.add_argument("--track", type=str, default=None, help="some of several, comma-separated")
     parser.add_argument("--split", type=str, default=None, help="laf: test or testNoKnown")
     parser.add_argument("--threshold", type=float, default=None, help="oodis: score of an object")
+    parser.add_argument(
+        "--sensitivity",
+        type=str,
+        default=None,
+        help=f"oodis: {', '.join(SENSITIVITIES)}: a threshold that the model's maker chose",
+    )
     parser.add_argument(
         "--false_alarms", type=float, default=None, help="oodis: the model's threshold at this rate"
     )
@@ -167,18 +176,20 @@ def _threshold(given: Any, calibration: Calibration | None) -> float | None:
     """Return the score that pixels of an object exceed: as given, or as the model would set it.
 
     Raises:
-        OptionError: two were given, or a rate without a calibration that could tell its threshold.
+        OptionError: two were given, or a rate or a sensitivity that no calibration could tell.
     """
-    if given.false_alarms is None:
-        saved = None if calibration is None else calibration.threshold
-        return saved if given.threshold is None else given.threshold
+    ways = ("sensitivity", "false_alarms")
+    way = next((name for name in ways if given[name] is not None), None)
     if given.threshold is not None:
-        msg = "--threshold and --false_alarms both set the threshold; give one of them."
+        if way is not None:
+            msg = f"--threshold and --{way} both set the threshold; give one of them."
+            raise OptionError(msg)
+        return float(given.threshold)
+    if calibration is None and way is not None:
+        msg = f"--{way} needs a calibrated model: `roadanomaly fit`. Or give --threshold."
         raise OptionError(msg)
-    if calibration is None:
-        msg = "--false_alarms needs a calibrated model: `roadanomaly fit`. Or give --threshold."
-        raise OptionError(msg)
-    return calibration.at(given.false_alarms).threshold
+    known = with_threshold(calibration, given)
+    return None if known is None else known.threshold
 
 
 def _method(given: Any) -> str:

@@ -23,6 +23,7 @@ from roadanomaly.data.derived import Resized
 from roadanomaly.data.ground import ON_GROUND, OnGround, ground_classes
 from roadanomaly.data.subset import Subset
 from roadanomaly.detectors import DETECTORS, Detector
+from roadanomaly.detectors.head import Head
 from roadanomaly.detectors.supervision import FOREIGN
 from roadanomaly.errors import DataError, Mistakes, OptionError
 from roadanomaly.evaluation.truth import truth_of
@@ -35,6 +36,7 @@ from roadanomaly.model import FILES, Model, load
 from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.refiners import REFINERS, Refiner
+from roadanomaly.refiners.correction import Correction
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.fit_config import FitConfig
 from roadanomaly.training.record import run_record
@@ -166,12 +168,14 @@ def _parts(given: Namespace) -> tuple[Model, _Data]:
     model = model.to(pick_device(given.device))
     model.precision = given.precision
     if given.refiners is not None:
-        model.refine(refiners)
+        _refine(model, refiners)
     learning = _learning(given, model)
     if any(one.supervision in FOREIGN for one in learning):
         refuse_test(frames)
     if model.detector.region == "road":
         held_out, validation = _on_ground(held_out), validation and _on_ground(validation)
+    if validation is not None:
+        require_anomaly(validation)
     if source is not None:
         if not learning:
             msg = (
@@ -183,6 +187,13 @@ def _parts(given: Namespace) -> tuple[Model, _Data]:
         if given.detector:
             model.detector.trained_on = source.content
     return model, _Data(frames, held_out, validation)
+
+
+def _refine(model: Model, refiners: Sequence[Refiner]) -> None:
+    """Put other refiners behind the detector, and behind what `adapt` taught it."""
+    learned = [one for one in model.head.refiners if isinstance(one, Correction)]
+    model.refine(refiners)
+    model.head = Head(model.detector, (*learned, *model.head.refiners))
 
 
 def _learning(given: Namespace, model: Model) -> list[Detector | Refiner]:
@@ -264,23 +275,31 @@ def refuse_test(frames: FrameSet) -> None:
         raise OptionError(msg)
 
 
+def require_anomaly(frames: FrameSet) -> None:
+    """Refuse frames to judge on that show no anomaly; the first that does ends the search.
+
+    Raises:
+        DataError: none does, or one of those before carries no label.
+    """
+    if not any((truth_of(frame) == 1).any() for frame in frames):
+        msg = (
+            f"--validation_data: no frame of {frames.told} shows an anomaly, so no F1 can be "
+            "judged on it; name a set or a split whose labels show some, or leave it out."
+        )
+        raise DataError(msg)
+
+
 def best_f1_threshold(model: Model, frames: FrameSet, batch: int = 1) -> float:
     """Return the score above which pixel F1 is highest on frames with anomalies.
 
     Args:
         model: on its device.
-        frames: labelled.
+        frames: labelled, some with an anomaly, as `require_anomaly` asks.
         batch: frames that are scored together, at most.
-
-    Raises:
-        DataError: no frame shows an anomaly.
     """
     with tempfile.TemporaryDirectory() as folder:
         metric = PixelExact(Path(folder), thin=True)
         for frame, score in scored(model, frames, "best F1", batch):
             metric.update(frame.id, score, truth_of(frame))
         found = metric.compute()
-    if not found.positives:
-        msg = f"no frame of {frames.told} shows an anomaly, so no F1 can be judged on it."
-        raise DataError(msg)
     return just_below(found.best_f1_threshold)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -86,6 +88,15 @@ class FrameSet(ABC):
         """Return the ids of the frames of all splits that are on the disk."""
         return self.frame_ids()
 
+    def files_of(self, frame_id: str) -> list[Path]:
+        """Return the files of a frame, image and label; none of one that is drawn.
+
+        A set that keeps them by id, as `images` and `labels`, or both as `files`, says no more.
+        """
+        kept = [getattr(self, name, None) for name in ("images", "labels", "files")]
+        found = [one.get(frame_id) for one in kept if isinstance(one, dict)]
+        return [path for one in found for path in _paths_in(one)]
+
     def require_classes(self, known: Sequence[str], by: str) -> None:
         """Refuse to be read by what knows other classes: a label is a number in the set's own.
 
@@ -107,3 +118,11 @@ class FrameSet(ABC):
     def __iter__(self) -> Iterator[Frame]:
         for index in range(len(self)):
             yield self[index]
+
+
+def _paths_in(kept: object) -> list[Path]:
+    """Return the paths in what a set keeps of a frame: a path, or a row or record with some."""
+    if is_dataclass(kept):
+        kept = tuple(getattr(kept, one.name) for one in fields(kept))
+    parts = kept if isinstance(kept, tuple) else (kept,)
+    return [one for one in parts if isinstance(one, Path)]

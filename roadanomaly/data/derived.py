@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,10 @@ class Derived(FrameSet):
     def set_ids(self) -> Collection[str]:
         """Return those of all its splits."""
         return self.frames.set_ids()
+
+    def files_of(self, frame_id: str) -> list[Path]:
+        """Return those that the other set reads the frame from."""
+        return self.frames.files_of(frame_id)
 
     def hidden(self, frame_id: str) -> str | None:
         """Ask the other set."""

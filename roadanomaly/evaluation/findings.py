@@ -18,7 +18,7 @@ from urllib.parse import quote
 import numpy as np
 
 from roadanomaly.errors import DataError
-from roadanomaly.files import write_bytes, write_text
+from roadanomaly.files import shortened, write_bytes, write_text
 from roadanomaly.metrics.component import FrameObjects
 from roadanomaly.metrics.pixel import FrameCurve
 from roadanomaly.scores.arrays import UNREADABLE
@@ -208,7 +208,8 @@ def save_findings(folder: Path, found: Findings, place: int = 0) -> None:
     Raises:
         UserError: the folder cannot be written.
     """
-    base = folder / FOLDER / found.set / quote(found.detector, safe="")
+    name = shortened(quote(found.detector, safe="", errors="surrogateescape"))
+    base = folder / FOLDER / found.set / name
     content = io.BytesIO()
     np.savez_compressed(content, **_arrays(found))  # type: ignore[arg-type]
     write_bytes(base.with_name(f"{base.name}.npz"), content.getvalue())

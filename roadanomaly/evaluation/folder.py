@@ -20,6 +20,12 @@ from roadanomaly.swap import WORK, finish, new_result, open_work, swap
 REPLACED = (FOLDER, "frames", "pictures", *older.FILES)
 """What belongs to one evaluation and is replaced together."""
 
+RUNS = {
+    "frames/": "the frames that `adapt` took of drives",
+    "config.yaml": "a run of `train`, `adapt` or `flow train`",
+}
+"""What runs hold, by what only they write: an evaluation has files of the same names."""
+
 
 class EvaluationFolder:
     """Paths of an evaluation's folder.
@@ -42,12 +48,14 @@ class EvaluationFolder:
         A result that was cut off while it was put in its place is put there first.
 
         Raises:
-            UserError: it is a file, cannot be written, or holds files that an evaluation would
-                replace and did not write.
+            UserError: it is a file, cannot be written, or holds a run or other files that an
+                evaluation would replace and did not write.
         """
         try:
             finish(self.path)
-            Ledger(self.path).refuse_strangers(REPLACED, older.files_of(self.path))
+            ledger = Ledger(self.path)
+            ledger.refuse_results(RUNS)
+            ledger.refuse_strangers(REPLACED, older.files_of(self.path))
             open_work(self.path)
         except OSError as error:
             reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror

@@ -7,10 +7,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import RLock
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -73,6 +75,13 @@ class ScoreSource(ABC):
     regions: Mapping[str, Region] = MappingProxyType({})
     fingerprint: dict[str, Any]
     record: dict[str, Any]
+    _frames: FrameSet | None = None
+
+    def on(self, frames: FrameSet) -> Self:
+        """Return this source for the frames of one set, whose files its marks then tell of."""
+        other = copy(self)
+        other._frames = frames
+        return other
 
     @abstractmethod
     def check(self, frames: FrameSet) -> None:
@@ -83,8 +92,13 @@ class ScoreSource(ABC):
         """
 
     def mark(self, frame_id: str) -> str:
-        """Return what one frame's scores depend on beside the fingerprint."""
-        return ""
+        """Return what one frame's scores depend on beside the fingerprint.
+
+        Of the frame's own files it says size and time, so that a label that is written again is
+        read again; of a source that stands on no set, and of frames that are drawn, nothing.
+        """
+        paths = self._frames.files_of(frame_id) if self._frames is not None else []
+        return " ".join(map(_stamp, paths))
 
     @abstractmethod
     def score(self, frame: Frame) -> FrameScores:
@@ -119,6 +133,12 @@ class ScoreSource(ABC):
         """
         del frame, seed
         return {}
+
+
+def _stamp(path: Path | None) -> str:
+    """Return size and time of a file."""
+    stat = path.stat() if path and path.exists() else None
+    return f"{stat.st_size} {stat.st_mtime_ns}" if stat else "missing"
 
 
 class NetworkScores(ScoreSource):
@@ -171,9 +191,10 @@ class NetworkScores(ScoreSource):
             self.mark(frame_id)
 
     def mark(self, frame_id: str) -> str:
-        """Return what refiners read of a frame beside its image."""
+        """Return the frame's files, and what refiners read of it beside its image."""
         refiners = (one for head in self.heads.values() for one in head.refiners)
-        return " ".join(filter(None, (one.mark(frame_id) for one in refiners)))
+        marks = [super().mark(frame_id), *(one.mark(frame_id) for one in refiners)]
+        return " ".join(filter(None, marks))
 
     def exact(self) -> NetworkScores:
         """Return the same networks in float32."""
@@ -347,10 +368,9 @@ class FolderScores(ScoreSource):
         self.folder.check(frames.frame_ids(), also=frames.set_ids())
 
     def mark(self, frame_id: str) -> str:
-        """Return size and time of a frame's file: a map that is written again is read again."""
-        path = self.folder.paths.get(frame_id)
-        stat = path.stat() if path and path.exists() else None
-        return f"{stat.st_size} {stat.st_mtime_ns}" if stat else "missing"
+        """Return the frame's files, and its map: one that is written again is read again."""
+        marks = [super().mark(frame_id), _stamp(self.folder.paths.get(frame_id))]
+        return " ".join(filter(None, marks))
 
     def score(self, frame: Frame) -> FrameScores:
         """Read the map of a frame, enlarged where it is narrower."""

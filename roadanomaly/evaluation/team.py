@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import torch.distributed as dist
 
 from roadanomaly.errors import UserError
+from roadanomaly.locks import torchrun_rank, whole_number
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=7)
@@ -106,13 +107,12 @@ def gathered_team(workers: int, command: Sequence[str]) -> Iterator[Team]:
         command: words after `python -m roadanomaly` that a worker runs.
 
     Raises:
-        UserError: a worker has died before it joined.
+        UserError: a worker has died before it joined, or torchrun's variables are not whole.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    rank, size = torchrun_rank()
     started: list[subprocess.Popen[bytes]] = []
     if size > 1:
-        team = Team(int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_RANK", "0")))
-        address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        team, address = Team(rank, size, whole_number("LOCAL_RANK", "0")), _meeting_place()
     else:
         team, address = Team(0, workers), f"127.0.0.1:{_free_port()}"
         started = [_start(rank, workers, address, command) for rank in range(1, workers)]
@@ -129,6 +129,21 @@ def gathered_team(workers: int, command: Sequence[str]) -> Iterator[Team]:
             worker.wait()
         if team.size > 1 and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _meeting_place() -> str:
+    """Return where torchrun lets its processes meet.
+
+    Raises:
+        UserError: it is not said.
+    """
+    if not (host := os.environ.get("MASTER_ADDR")):
+        msg = (
+            "WORLD_SIZE says that several processes share this evaluation, but MASTER_ADDR, where "
+            "they meet, is missing. Unset WORLD_SIZE, or start the command by torchrun."
+        )
+        raise UserError(msg)
+    return f"{host}:{whole_number('MASTER_PORT')}"
 
 
 def _join(team: Team, address: str, started: Sequence[subprocess.Popen[bytes]]) -> None:

@@ -32,8 +32,10 @@ def require_loader(negatives: NegativeSource) -> None:
 class MixedFrames(Derived):
     """Labelled frames into which a source has put negatives.
 
-    Frame `n` is mixed with a generator seeded by `n`, so validation in training and a later
-    evaluation of the same frames see the same negatives.
+    Frame `n` of this set is mixed with a generator seeded by `n`, so whoever mixes the same frames
+    in the same order sees the same negatives. `n` counts within `frames`: of a few frames picked
+    before, as `val_frames` does in training, each has another `n`, and so other negatives, than in
+    the whole set, where `evaluate --limit` picks afterwards.
 
     Args:
         frames: labelled inlier frames.

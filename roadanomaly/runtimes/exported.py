@@ -29,13 +29,13 @@ from roadanomaly.runtimes.pytorch import PyTorch
 from roadanomaly.runtimes.reasons import lines_of
 from roadanomaly.runtimes.sizes import check_size, least_side, other_sizes
 from roadanomaly.saved_model import check_model
-from roadanomaly.swap import JOURNAL, WORK, clear, finish, new_result, settle, swap
+from roadanomaly.swap import JOURNAL, WORK, clear, finish, new_result, refuse_kept, settle, swap
 
 FORMAT = 1
 DESCRIPTION = EXPORT
-PARITY = "parity.json"
+PARITY, REFUSED = "parity.json", "parity_refused.json"
 GRAPHS = {"onnx": "graph.onnx", "openvino": "graph.xml", "torchscript": "graph.pt"}
-REPLACED = (*GRAPHS.values(), "graph.bin", DESCRIPTION, PARITY)
+REPLACED = (*GRAPHS.values(), "graph.bin", DESCRIPTION, PARITY, REFUSED)
 """What belongs to one export and is replaced together."""
 BACKENDS: dict[str, type[Runtime]] = {
     "onnx": OnnxRuntime,
@@ -130,6 +130,8 @@ def export(
 ) -> list[Parity]:
     """Write a graph with its parity report, or the report alone where AP moves too far.
 
+    An export that was there is replaced by one that passes; beside one that is refused it stays.
+
     Args:
         model: calibrated.
         to: format.
@@ -150,8 +152,8 @@ def export(
         OptionError: an unknown format or precision, `int8` without frames to measure on or for
             many sizes, or a side below the least of a dynamic graph.
         ParityError: AP moved by more than the tolerance, or a dynamic graph is right at one size
-            only; `parity.json` says how far.
-        UserError: the folder cannot be written, or a package is missing.
+            only; `parity.json` says how far, or `parity_refused.json` beside an older export.
+        UserError: the folder cannot be written or is another command's, or a package is missing.
     """
     if to not in GRAPHS:
         msg = f"no graph format is called {to!r}; {nearest(to, GRAPHS)}"
@@ -162,6 +164,7 @@ def export(
     least = least_side(model.segmenter) if dynamic else None
     sizes = [size] if least is None else [size, *other_sizes(size, least)]
     finish(out)
+    refuse_kept(out)
     Ledger(out).refuse_strangers(REPLACED, REPLACED if _is_export(out) else ())
     try:
         new = new_result(out)
@@ -186,23 +189,32 @@ def export(
 
 
 def _put_in_place(out: Path, parities: Sequence[Parity]) -> None:
-    """Replace an older export by the new one, or by the report alone of one that was refused.
+    """Replace an older export by the new one, or put the report of a refused one beside it.
 
     Raises:
         ParityError: it was refused.
     """
-    refused: ParityError | None = None
     try:
         require_all(parities)
     except ParityError as error:
-        refused = error
         new_result(out)
+        if not (out / DESCRIPTION).exists():
+            _swap_with_report(out, parities, PARITY, REPLACED)
+            raise
+        _swap_with_report(out, parities, REFUSED, (REFUSED,))
+        msg = f"{error} The export that was in {out} stays; {REFUSED} there is of the refused one."
+        raise ParityError(msg) from error
+    _swap_with_report(out, parities, PARITY, REPLACED)
+
+
+def _swap_with_report(
+    out: Path, parities: Sequence[Parity], name: str, replaced: Sequence[str]
+) -> None:
+    """Add the report to what is new, and put that in the place of what it replaces."""
     new = out / WORK / "new"
-    write_text(new / PARITY, json.dumps(report(parities), indent=1) + "\n")
+    write_text(new / name, json.dumps(report(parities), indent=1) + "\n")
     Ledger(out).add([path.name for path in new.iterdir()])
-    swap(out, REPLACED)
-    if refused is not None:
-        raise refused
+    swap(out, replaced)
 
 
 def _is_export(folder: Path) -> bool:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from roadanomaly.data.image_arrays import SUFFIXES, read_array, scale_image, wri
 from roadanomaly.errors import UserError
 from roadanomaly.serve.decode_worker import CUT, ENVIRONMENT, MOST_FRAMES
 from roadanomaly.serve.live import Shared
-from roadanomaly.video.frames import Event, VideoFrame
+from roadanomaly.video.frames import Event, Sighting, VideoFrame
 from roadanomaly.video.judge import Judge
 from roadanomaly.video.overlay import draw
 from roadanomaly.video.runner import Runner
 from roadanomaly.video.sinks import OverlayVideo
 from roadanomaly.video.source import SUFFIXES as CLIPS
 from roadanomaly.video.sources import open_source
+from roadanomaly.video.tracking import to_source
 
 MOST_BYTES = 64 << 20
 MOST_SECONDS = 90
@@ -148,12 +150,13 @@ class Uploads:
         image = read_array(folder / "image.png")
         scaled = scale_image(image, self._runtime.size)
         size = (image.shape[0], image.shape[1])
-        judged = self._judge()(VideoFrame(0, 0.0, 0.0, scaled, size), self._runtime(scaled))
+        frame = VideoFrame(0, 0.0, 0.0, scaled, size)
+        judged = self._judge()(frame, self._runtime(scaled))
         write_image(folder / "overlay.png", scale_image(draw(judged), size))
         return {
             "kind": "image",
             "file": "overlay.png",
-            "components": [sighting.as_dict() for sighting in judged.sightings],
+            "components": [_at_source(one, frame).as_dict() for one in judged.sightings],
         }
 
     def _clip(self, folder: Path) -> dict[str, Any]:
@@ -239,6 +242,14 @@ def plain_stem(name: str) -> str:
     """
     stem = Path(name.replace("\\", "/")).stem
     return "".join(letter for letter in stem if letter.isprintable())[:MOST_LETTERS].strip()
+
+
+def _at_source(sighting: Sighting, frame: VideoFrame) -> Sighting:
+    """Return box and area in pixels of the picture that was sent, not of the network's."""
+    height, width = frame.source_size
+    larger = height * width / (frame.image.shape[0] * frame.image.shape[1])
+    area = round(sighting.area * larger)
+    return replace(sighting, box=to_source(sighting.box, frame), area=area)
 
 
 class _Events:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.head import Head
 from roadanomaly.detectors.supervision import foremost
@@ -42,9 +43,10 @@ def prepare_model(model: Model, config: AdaptConfig) -> list[nn.Parameter]:
     A model that was adapted before keeps its correction, which learns on.
 
     Raises:
-        OptionError: the detector cannot be adapted like this.
+        OptionError: the detector cannot be adapted like this, or a refiner is fitted to its scores.
     """
     refuse_ids(model.head.refiners, "adapt")
+    _refuse_fitted(model.head)
     _require_plain_pass(model, config.moves)
     if config.moves != "heads":
         _correct(model, config.hidden)
@@ -97,6 +99,16 @@ def negatives_to_learn(spec: Part) -> NegativeSource:
 def has_correction(head: Head) -> bool:
     """Whether a correction follows the detector."""
     return any(isinstance(one, Correction) for one in head.refiners)
+
+
+def _refuse_fitted(head: Head) -> None:
+    for one in head.refiners:
+        if one.learns:
+            msg = (
+                f"the refiner `{called(one)}` is fitted to the scores of this model, and an "
+                f"adaptation would change these. The model cannot be adapted behind it; {ALONE}"
+            )
+            raise OptionError(msg)
 
 
 def _require_plain_pass(model: Model, moves: str) -> None:

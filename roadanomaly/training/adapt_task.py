@@ -199,7 +199,7 @@ class AdaptTask(Task):
         write_text(self.folder.path / RESULT, json.dumps(told.as_dict(), indent=1) + "\n")
         self._draw(best, found)
         if log:
-            log.say(f"best at step {best_step}; the model is in {self.folder.model}")
+            log.say(f"{self.which(best_step)}; the model is in {self.folder.model}")
 
     def _draw(self, best: Model, found: Examined) -> None:
         """Draw the held-out frames with the most false objects, before and after."""

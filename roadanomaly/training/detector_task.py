@@ -195,7 +195,7 @@ class DetectorTask(Task):
                 best.calibration = best.calibration.with_f1(threshold, name)
         best.save(self.folder.model, saved)
         if log:
-            log.say(f"best at step {best_step}; the model is in {self.folder.model}")
+            log.say(f"{self.which(best_step)}; the model is in {self.folder.model}")
 
     def _effect_of_half(self, best: Model, exact: Validation) -> str:
         """Say what half precision in the validations changed."""

@@ -19,7 +19,8 @@ class FitConfig:
         run: run folder, or name of a model of the package, to take segmenter and detector from.
         segmenter: instead of a model's.
         detector: instead of the model's own.
-        refiners: of the score, a list: '[{name: smooth, window: 11}]'; instead of the run's own.
+        refiners: of the score, a list: '[{name: smooth, window: 11}]'; instead of the run's own,
+            but behind the correction that `adapt` taught a model, which stays.
         negatives: put into the fitting frames, for a detector that learns from labelled anomalies.
         calibration_data: default: the same set's split `val`, or the set itself where it has no
             splits.

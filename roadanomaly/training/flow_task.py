@@ -131,4 +131,4 @@ class FlowTask(Task):
     def finish(self, log: RunLog | None, best_step: int, device: torch.device) -> None:
         """Say where the flow is."""
         if log:
-            log.say(f"best at step {best_step}; the flow is in {self.folder.path / 'flow'}")
+            log.say(f"{self.which(best_step)}; the flow is in {self.folder.path / 'flow'}")

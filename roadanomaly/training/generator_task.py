@@ -187,7 +187,7 @@ class GeneratorTask(Task):
     def finish(self, log: RunLog | None, best_step: int, device: torch.device) -> None:
         """Say where the generator is."""
         if log:
-            log.say(f"best at step {best_step}; it is in {self.folder.path / 'generator'}")
+            log.say(f"{self.which(best_step)}; it is in {self.folder.path / 'generator'}")
 
     def state_dict(self) -> dict[str, Any]:
         """Return the discriminators' weights and the passes so far."""

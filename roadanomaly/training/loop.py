@@ -318,6 +318,8 @@ class Trainer:
     def _validate(self, log: RunLog | None) -> None:
         """Validate the (averaged) weights and save them if they are the best so far.
 
+        As long as no validation could be judged, the latest weights are as good as any.
+
         Each process examines its share, with the first one's weights and statistics; the first one,
         which has the log, sums up.
         """
@@ -333,11 +335,13 @@ class Trainer:
                 if log:
                     measure = self.task.validate(self.step, log, parts)
                     measure = _or_worst(measure, self.step, log)
-                    if self.step and (not self.best_step or measure > self.best):
+                    unjudged = measure == self.best == -math.inf
+                    if self.step and (not self.best_step or measure > self.best or unjudged):
                         self.best, self.best_step = measure, self.step
                         self.task.save(self.step)
 
     def _finish(self, log: RunLog | None) -> None:
+        self.task.judged = self.best > -math.inf
         self.task.finish(log, self.best_step, self.fabric.device)
         self.folder.finish(self.config.steps)
         if log:

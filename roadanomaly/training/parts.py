@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from roadanomaly.detectors.supervision import foremost
 from roadanomaly.errors import DataError, Mistakes, OptionError
 from roadanomaly.model import Model, load
 from roadanomaly.negatives import NEGATIVES, NegativeSource
-from roadanomaly.refiners import REFINERS
+from roadanomaly.refiners import REFINERS, Refiner
 from roadanomaly.refiners.base import refuse_ids
 from roadanomaly.segmenters import SEGMENTERS, Segmenter
 from roadanomaly.training.config import TrainConfig
@@ -69,7 +70,7 @@ def build_parts(config: TrainConfig) -> Parts:
         val_frames, held_out, config.val_frames, config.val_size, model.detector.region
     )
     parts = Parts(frames, source, validator, model, teacher)
-    _check(parts)
+    _check(parts, config.start if config.detector is None else None)
     if source is not None:
         source.label_as(frames.classes)
         source.attach(model.segmenter)
@@ -101,13 +102,18 @@ def _model(config: TrainConfig) -> Model:
     return model
 
 
-def _check(parts: Parts) -> None:
+def _check(parts: Parts, start: str | None) -> None:
     """Refuse parts that do not fit together.
+
+    Args:
+        parts: all that the config names.
+        start: the model whose detector learns on, with its refiners; None where those are new.
 
     Raises:
         UserError: says which, and what would fit.
     """
     refuse_ids(parts.model.head.refiners, "train")
+    _refuse_fitted(parts.model.head.refiners, start)
     _check_learning(parts.model)
     _check_source(parts.model.detector, parts.source, parts.teacher)
     if parts.model.detector.supervision == "void" and not _shows_void(parts.frames):
@@ -120,6 +126,31 @@ def _check(parts: Parts) -> None:
         frames.require_classes(parts.model.segmenter.classes, "the segmenter")
     if parts.teacher is not None:
         parts.frames.require_classes(parts.teacher.classes, "the teacher")
+
+
+def _refuse_fitted(refiners: Iterable[Refiner], start: str | None) -> None:
+    """Refuse refiners that are fitted to a finished model's scores, which training changes.
+
+    A correction, which `adapt` teaches by a loss, is none of them.
+
+    Raises:
+        OptionError: names the refiner, and how to train without it.
+    """
+    for one in refiners:
+        if one.learns:
+            name = called(one)
+            without = (
+                f"Leave `{name}` out of `refiners`"
+                if start is None
+                else f"Start from a model without it, which `roadanomaly fit --run {start} "
+                "--refiners '[]' ...` makes,"
+            )
+            msg = (
+                f"train: the refiner `{name}` is fitted to the scores of a finished model, and "
+                f"training changes these. {without} and fit it behind the finished model: "
+                "`roadanomaly fit --run RUN --refiners ...`."
+            )
+            raise OptionError(msg)
 
 
 def _check_learning(model: Model) -> None:

@@ -44,6 +44,10 @@ BEGUN = (
 """What a run writes from its beginning, in place of what a run that was cut off left."""
 
 
+EVALUATIONS = {"metrics.json": "an evaluation of `evaluate`"}
+"""What evaluations hold, by what only they write: a run has a `record.json`, too."""
+
+
 class RunFolder:
     """Paths of a run folder.
 
@@ -57,7 +61,7 @@ class RunFolder:
         self.model = self.path / "model"
 
     def require_free(self) -> None:
-        """Refuse a folder that holds a run, a model, a flow or a generator already.
+        """Refuse a folder that holds a run, a model, a flow, a generator or an evaluation already.
 
         Raises:
             UserError: says how to go on.
@@ -75,6 +79,7 @@ class RunFolder:
                     "give another folder with --out, or delete it."
                 )
                 raise UserError(msg)
+        Ledger(self.path).refuse_results(EVALUATIONS)
 
     def begin(self, config: RunConfig, record: dict[str, Any]) -> None:
         """Make the folder and write `config.yaml` and `record.json`.

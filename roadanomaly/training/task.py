@@ -28,8 +28,11 @@ class Task(ABC):
         frames: inlier frames that crops are cut from.
         source: of negatives, or None.
         module: called with a float batch and a numpy generator; returns named loss terms.
+        judged: whether a validation could tell how good the kept step is; the loop sets it before
+            `finish`.
     """
 
+    judged: bool = True
     frames: FrameSet
     source: NegativeSource | None
     module: nn.Module
@@ -110,11 +113,17 @@ class Task(ABC):
 
     @abstractmethod
     def save(self, step: int) -> None:
-        """Keep what was just validated: it is the best so far."""
+        """Keep what was just validated: it is the best so far, or the last of what none judges."""
 
     @abstractmethod
     def finish(self, log: RunLog | None, best_step: int, device: torch.device) -> None:
         """Complete what was kept when the last step is done."""
+
+    def which(self, best_step: int) -> str:
+        """Say which step was kept, and that it is no best one where nothing could be judged."""
+        if self.judged:
+            return f"best at step {best_step}"
+        return f"no validation could judge anything, so the last step, {best_step}, was kept"
 
     def after_step(self, mean: Callable[[Tensor], Tensor]) -> None:
         """Let statistics follow the training; `mean` is over all processes."""

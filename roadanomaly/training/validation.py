@@ -33,7 +33,8 @@ class Validation:
     """What a validation found.
 
     Args:
-        values: `miou`, and with negatives `ap`, `fpr95`, `auroc`; fractions.
+        values: `miou`, and with negatives `ap`, `fpr95`, `auroc`; fractions. NaN, all three, where
+            no negative or no inlier pixel counts.
         curve: of the pooled pixels.
         sheet: `(H, W, 3)` uint8, some frames with their score maps; None if nothing was scored.
         explained: `(H, W, 3)` uint8, what the scores of these frames rest on; None where the
@@ -176,7 +177,9 @@ class Validator:
         values = {"miou": whole.confusion.compute().miou}
         found = whole.pixels.compute()
         if self.source is not None:
-            values |= {"ap": found.ap, "fpr95": found.fpr95, "auroc": found.auroc}
+            numbers = {"ap": found.ap, "fpr95": found.fpr95, "auroc": found.auroc}
+            both = found.positives > 0 and found.negatives > 0
+            values |= numbers if both else dict.fromkeys(numbers, float("nan"))
         pictures = [whole.pictures[number] for number in sorted(whole.pictures)]
         explained = [whole.explained[number] for number in sorted(whole.explained)]
         return Validation(

@@ -10,6 +10,9 @@ import yaml
 from roadanomaly.cli.fit import held_out_part
 from roadanomaly.data.images import write_image
 from roadanomaly.data.streets import Streets
+from roadanomaly.errors import OptionError
+from roadanomaly.training.adapt_config import AdaptConfig
+from roadanomaly.training.run_folder import plain
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +92,60 @@ def test_mistakes_are_told_and_leave_nothing(
     assert code == 2
     assert says in told
     assert not list((tmp_path / "mine").rglob("*.png"))
+
+
+def test_a_fitted_refiner_is_refused_before_a_frame_is_taken(
+    command, model_folder, drive, tmp_path
+):
+    data = ("--data", "{name: streets, split: val, count: 2, height: 64, width: 96}")
+    words = ("--run", model_folder, "--refiners", "[{name: p_value}]", *data)
+    assert command("fit", *words, "--out", tmp_path / "ranked")[0] == 0
+    words = ("--model", tmp_path / "ranked", "--out", tmp_path / "mine")
+    code, _, told = command("adapt", drive, *words)
+    assert code == 2
+    assert "the refiner `p_value` is fitted to the scores of this model" in told
+    assert not list((tmp_path / "mine").rglob("*.png"))
+
+
+def begun(folder, out):
+    """Write what an adaptation in `out` leaves at its beginning into a folder."""
+    streets = {"name": "streets", "count": 2, "height": 48, "width": 64}
+    parts = {"train_data": streets, "val_data": streets, "world": streets}
+    negatives = {"name": "shapes"}
+    sources = {"negatives": negatives, "val_negatives": negatives}
+    config = AdaptConfig(model="run", out=str(out), **parts, **sources)
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump(plain(config)))
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_run_goes_on_in_its_own_folder_alone(command, tmp_path, monkeypatch, moved):
+    """A folder that was moved, and one that is named from another working directory."""
+    here, wrong = tmp_path / "mine", tmp_path / "elsewhere"
+    begun(here, wrong if moved else "mine")
+    wrong.mkdir()
+    monkeypatch.chdir(tmp_path if moved else wrong)
+    code, _, told = command("adapt", "--out", here, "--resume")
+    assert code == 2
+    named = wrong if moved else wrong / "mine"
+    assert f"which is {named} from here, and not {here}" in told
+    assert "Go on from the working directory in which it began" in told
+    assert not list(wrong.rglob("*"))
+
+
+@pytest.mark.parametrize("out", ["mine", "link", "sub/../mine"])
+def test_a_run_goes_on_in_its_folder_by_whatever_name(command, tmp_path, monkeypatch, out):
+    def goes_on(config, *, resume):
+        raise OptionError(f"{config.out} goes on" if resume else "begins anew")
+
+    begun(tmp_path / "mine", "mine")
+    (tmp_path / "link").symlink_to("mine")
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("roadanomaly.cli.adapt.carry_out", goes_on)
+    code, _, told = command("adapt", "--out", out, "--resume")
+    assert code == 2
+    assert "mine goes on" in told
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
 
 import roadanomaly as ra
 from roadanomaly.data import DATASETS
 from roadanomaly.model import Model
+from roadanomaly.refiners import REFINERS
 from roadanomaly.types import VOID
 
 STREETS = "{name: streets, split: %s, count: 2, height: 64, width: 96}"
@@ -174,3 +176,36 @@ def test_outside_a_terminal_the_walks_say_how_far_they_are(
     first = told[0].split(":")[0]
     assert first not in walks
     assert told[:2] == [f"{first}: {n} of 2 frames" for n in (1, 2)]
+
+
+@pytest.mark.parametrize("limit", [[], ["--limit", 1]])
+def test_validation_frames_without_an_anomaly_are_refused_before_anything_is_fitted(
+    command, model_folder, tmp_path, monkeypatch, limit
+):
+    monkeypatch.setattr("roadanomaly.cli.fit.fit", lambda *_: pytest.fail("it has begun"))
+    words = ["--detector.name", "pca", "--validation_data", STREETS % "val", *limit]
+    code, _, err = fit(command, model_folder, tmp_path, "train", *words)
+    assert code == 2
+    part = ", 1 of 2 frames" if limit else ""
+    assert f"--validation_data: no frame of streets val{part} shows an anomaly" in err
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(("refiners", "kept"), [("[]", []), ("[{name: smooth}]", ["Smooth"])])
+def test_what_adapt_taught_a_model_stays_before_other_refiners(
+    command, model_folder, tmp_path, refiners, kept
+):
+    """A correction that adds 3 everywhere, before a refiner that goes and one that comes."""
+    plain = ra.load(model_folder)
+    image = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
+    before = plain.refine([REFINERS.build("smooth", {})] if kept else [])(image).score
+    adapted = ra.load(model_folder)
+    adapted.refine([REFINERS.build("correction", {}), REFINERS.build("blur", {})])
+    torch.nn.init.constant_(adapted.head.refiners[0].last.bias, 3.0)
+    adapted.save(tmp_path / "adapted")
+    words = ["--refiners", refiners]
+    code, _, err = fit(command, tmp_path / "adapted", tmp_path / "fitted", "val", *words)
+    assert code == 0, err
+    fitted = ra.load(tmp_path / "fitted")
+    assert [type(one).__name__ for one in fitted.head.refiners] == ["Correction", *kept]
+    np.testing.assert_allclose(fitted(image).score, before + 3, atol=1e-4)

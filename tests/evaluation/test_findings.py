@@ -65,6 +65,15 @@ def test_findings_that_kept_no_order_are_sorted_by_name(found, tmp_path):
     assert [one.detector for one in load_findings(tmp_path)] == ["ape", "zebra"]
 
 
+def test_names_too_long_for_a_file_come_back_and_stay_apart(found, tmp_path):
+    long = "densehybrid (Эксперимент с ночными дорогами и дождём"
+    names = [f"{long} 1)", f"{long} 2)", "a+b c"]
+    out = EvaluationFolder(tmp_path / "run")
+    out.publish([dataclasses.replace(found, detector=name) for name in names], {}, [])
+    assert [one.detector for one in load_findings(out.path)] == names
+    assert (out.path / "findings" / found.set / "a%2Bb%20c.json").exists()  # as ever
+
+
 def test_a_broken_file_says_which(found, tmp_path):
     save_findings(tmp_path, found)
     path = tmp_path / "findings" / "folder" / "drawn.npz"

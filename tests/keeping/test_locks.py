@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from roadanomaly.errors import UserError
-from roadanomaly.locks import LOCK, holding
+from roadanomaly.locks import LOCK, RANKS, holding
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -84,10 +84,69 @@ def test_a_folder_that_stays_empty_is_removed_and_one_with_results_is_kept(tmp_p
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["result"]
 
 
-def test_further_processes_of_a_job_hold_nothing(tmp_path, monkeypatch):
-    monkeypatch.setenv("RANK", "1")
-    with holding(tmp_path / "out", ["x"]) as leads:
-        assert not leads
+def held(folder, words, monkeypatch, variables):
+    """Whether a command holds its folder where a cluster has set these variables."""
+    for name in ("RANK", "WORLD_SIZE", *RANKS):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with holding(folder, words) as leads:
+        assert (folder / LOCK).exists() == leads
+    return leads
+
+
+TORCHRUN = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2"}
+
+
+@pytest.mark.parametrize(
+    ("word", "variables"),
+    [
+        ("evaluate", TORCHRUN),
+        ("train", TORCHRUN),
+        ("train", {"LOCAL_RANK": "1", "NODE_RANK": "0", "WORLD_SIZE": "2"}),  # as Fabric starts it
+        ("adapt", {"SLURM_PROCID": "1"}),
+        ("flow", {"NODE_RANK": "1"}),
+    ],
+)
+def test_further_processes_of_a_job_hold_nothing(tmp_path, monkeypatch, word, variables):
+    assert not held(tmp_path / "out", [word], monkeypatch, variables)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "variables"),
+    [
+        ("evaluate", {"SLURM_PROCID": "1", "NODE_RANK": "1", "LOCAL_RANK": "1"}),
+        ("evaluate", {"RANK": "1", "WORLD_SIZE": "1"}),
+        ("evaluate", {"RANK": "sergeant"}),
+        ("evaluate", {**TORCHRUN, "RANK": "0"}),
+        ("predict", {"SLURM_PROCID": "1"}),
+        ("predict", TORCHRUN),
+        ("train", {"RANK": "1"}),
+        ("train", {"SLURM_PROCID": "0", "NODE_RANK": ""}),
+    ],
+)
+def test_a_process_that_runs_alone_holds_its_folder(tmp_path, monkeypatch, word, variables):
+    assert held(tmp_path / "out", [word], monkeypatch, variables)
+
+
+@pytest.mark.parametrize(
+    ("word", "variables", "says"),
+    [
+        ("evaluate", {"WORLD_SIZE": "many"}, "WORLD_SIZE is 'many'; .* whole number"),
+        ("evaluate", {"WORLD_SIZE": "2"}, "RANK is missing .* Unset WORLD_SIZE"),
+        (
+            "evaluate",
+            {"WORLD_SIZE": "2", "RANK": "sergeant"},
+            "'sergeant'; .* Unset RANK and WORLD_SIZE",
+        ),
+        ("evaluate", {"WORLD_SIZE": "2", "RANK": "2"}, "RANK is 2 and WORLD_SIZE 2"),
+        ("train", {"SLURM_PROCID": "-1"}, "SLURM_PROCID is '-1'"),
+    ],
+)
+def test_a_rank_that_is_no_number_is_told(tmp_path, monkeypatch, word, variables, says):
+    with pytest.raises(UserError, match=says):
+        held(tmp_path / "out", [word], monkeypatch, variables)
     assert not (tmp_path / "out").exists()
 
 

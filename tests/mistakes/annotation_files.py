@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+
 from tests.mistakes.bench import Bench, Words, case, truncate
 from tests.negatives import tiny
 
@@ -151,6 +153,18 @@ def coco_polygons_outside(bench):
     return pasted(bench)
 
 
+@case("COCO polygons lie beside their images", "3 x polygon outside its image")
+def coco_polygons_beside(bench):
+    coco(bench, segmentation=[[-9, 1, -4, 1, -4, 6]])
+    return pasted(bench)
+
+
+@case("COCO polygons are lines", "3 x polygon without area")
+def coco_polygons_flat(bench):
+    coco(bench, segmentation=[[1, 1, 9, 9, 5, 5]])
+    return pasted(bench)
+
+
 @case("COCO run lengths are cut off", "3 x run lengths that do not fill their image")
 def coco_short_runs(bench):
     coco(bench, segmentation={"size": [40, 50], "counts": [5, 10]})
@@ -166,6 +180,57 @@ def coco_turned_runs(bench):
 @case("COCO annotations are crowds alone", "4 x annotation of a crowd")
 def coco_crowds(bench):
     coco(bench, iscrowd=1)
+    return pasted(bench)
+
+
+@case("COCO annotations have words as flags", "4 x annotation whose `iscrowd` is neither 0 nor 1")
+def coco_crowd_words(bench):
+    coco(bench, iscrowd="no")
+    return pasted(bench)
+
+
+def recorded(bench: Bench, part: str, *, again: bool = False, **changes: object) -> None:
+    """Write a COCO set whose first image or category is changed, or is there again, changed."""
+    path = coco(bench)
+    content = json.loads(path.read_text())
+    first = content[part][0]
+    content[part] = [*content[part], first | changes] if again else [first | changes]
+    path.write_text(json.dumps(content))
+
+
+@case("a COCO file has other sizes than its images", "000.png: 50x40, annotated as 40x50")
+def coco_turned_images(bench):
+    recorded(bench, "images", width=40, height=50)
+    return pasted(bench)
+
+
+@case("a COCO file gives an id to two images", "4 x annotation of a doubled `image_id`")
+def coco_doubled_images(bench):
+    recorded(bench, "images", again=True, file_name="001.png")
+    return pasted(bench)
+
+
+@case("a COCO file gives ids to two classes", "annotation of a doubled `category_id`")
+def coco_doubled_classes(bench):
+    path = coco(bench, category_id=3)
+    content = json.loads(path.read_text())
+    content["categories"].append({"id": 3, "name": "sofa"})
+    path.write_text(json.dumps(content))
+    return pasted(bench)
+
+
+@case("a COCO file names an image beyond all length", "label without image (xxx")
+def coco_long_name(bench):
+    recorded(bench, "images", file_name="x" * 300)
+    (objects(bench) / "train" / "000.png").unlink()
+    return pasted(bench)
+
+
+@case("the images of a COCO file are none", "damaged image (000.png)")
+def coco_images_rotten(bench):
+    coco(bench)
+    junk = b"\xff\xd8\xff" + b"junk" * 50 + b"\xff\xd9"
+    (objects(bench) / "train" / "000.png").write_bytes(junk)
     return pasted(bench)
 
 
@@ -231,6 +296,12 @@ def yolo_pixels(bench):
     return pasted(bench)
 
 
+@case("YOLO rows are points", "1 x row whose polygon is without area (000.txt: row 1)")
+def yolo_points(bench):
+    yolo(bench, "0 0.5 0.5 0.5 0.5 0.5 0.5")
+    return pasted(bench)
+
+
 @case("a YOLO label is no text", "000.txt cannot be read as text")
 def yolo_no_text(bench):
     root = yolo(bench, "")
@@ -253,6 +324,14 @@ def description_broken(bench):
 @case("data.yaml names no classes", "`names` is None", "`0: name, 1: name`")
 def description_without_names(bench):
     yolo(bench, f"0 {SQUARE}", "nc: 1")
+    return pasted(bench)
+
+
+@case("class masks lie on their side", "000.jpg: 50x40, annotated as 40x50", "read as index_mask")
+def masks_turned(bench):
+    root = tiny.index_mask(objects(bench), images=1)
+    path = root / "annotations/training/000.png"
+    tiny.write(path, cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).T)
     return pasted(bench)
 
 

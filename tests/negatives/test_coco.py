@@ -52,6 +52,16 @@ def write(root, *notes, file="annotations/instances_train.json", image="images/a
     return root
 
 
+def extend(root, **more):
+    """Append records to the lists of a file that `write` wrote."""
+    path = root / "annotations/instances_train.json"
+    content = json.loads(path.read_text())
+    for part, records in more.items():
+        content[part] += records
+    path.write_text(json.dumps(content))
+    return root
+
+
 def areas(reader):
     return [int((reader.read(entry).alpha == 255).sum()) for entry in reader.entries]
 
@@ -118,7 +128,23 @@ BAD = {
     ],
     "annotation of an unknown `category_id`": [annotation(category_id=9)],
     "annotation of an unknown `image_id`": [annotation(image_id=7), annotation(image_id=None)],
-    "annotation of a crowd": [annotation(iscrowd=1)],
+    "annotation of a crowd": [annotation(iscrowd=flag) for flag in (1, True, "1")],
+    "annotation whose `iscrowd` is neither 0 nor 1": [
+        annotation(iscrowd=flag) for flag in (2, "no", "", [])
+    ],
+    "polygon outside its image": [
+        annotation(segmentation=[[-9, 1, -4, 1, -4, 6]]),
+        annotation(segmentation=[[32, 1, 40, 1, 40, 6], [1, 24, 9, 24, 9, 30]]),
+    ],
+    "polygon without area": [
+        annotation(segmentation=[[4, 15, 9, 15, 6, 15]]),
+        annotation(segmentation=[[4, 15, 9, 20, 6, 17, 5, 16]]),
+        annotation(segmentation=[[4, 15, 4, 15, 4, 15]]),
+    ],
+    "run lengths of an empty mask": [
+        annotation(segmentation={"size": [24, 32], "counts": counts})
+        for counts in ([768], compressed([768]))
+    ],
     "annotation that is malformed": [
         "words",
         annotation(image_id=[1]),
@@ -236,3 +262,104 @@ def test_width_and_height_decide_which_way_up_an_image_is_read(tmp_path, orienta
     right = np.asarray(Image.fromarray(stored).transpose(Image.Transpose(turns)))
     expected = (right if upright else stored)[:10, :6]
     np.testing.assert_array_equal(reader.read(reader.entries[0]).colour, expected)
+
+
+@pytest.mark.parametrize(
+    "parts", [[[-9, 1, -4, 1, -4, 6], *SQUARE], [[4, 15, 9, 15, 6, 15], *SQUARE]]
+)
+def test_a_part_of_which_nothing_is_seen_does_no_harm(tmp_path, parts):
+    assert areas(open_cutouts(write(tmp_path, annotation(segmentation=parts)))) == [25]
+
+
+def test_a_polygon_that_crosses_itself_has_area(tmp_path):
+    crossing = [[4, 12, 16, 20, 16, 12, 4, 20]]
+    reader = open_cutouts(write(tmp_path, annotation(segmentation=crossing)))
+    assert areas(reader)[0] > 30
+
+
+@pytest.mark.parametrize("flag", [0, "0", False, None])
+def test_what_is_no_crowd_is_an_object_also_where_the_flag_is_text(tmp_path, flag):
+    reader = open_cutouts(write(tmp_path, annotation() | {"iscrowd": flag}))
+    assert areas(reader) == [25]
+    assert not reader.crowds
+
+
+def test_a_class_that_is_perhaps_shown_counts_as_shown(tmp_path):
+    root = write(tmp_path, annotation(), annotation(iscrowd="no"), annotation(category_id=2))
+    extend(root, categories=[{"id": 2, "name": "cat"}, {"id": 2, "name": "person"}])
+    reader = open_cutouts(root)
+    assert reader.names == ("dog", "cat", "person")
+    assert [entry.category for entry in reader.entries] == ["dog"]
+    assert reader.crowds == {root / "images/a.png": {"dog", "cat", "person"}}
+
+
+@pytest.mark.parametrize("sides", [(24, 32), (64, 64), (32, 27), (32.0, 16.0)])
+def test_an_image_of_other_proportions_than_its_annotations_is_left_out(tmp_path, sides):
+    width, height = sides
+    root = write(tmp_path, annotation(), annotation(image_id=2), width=width, height=height)
+    save(root / "images/b.png", photograph(), 1)
+    extend(root, images=[{"id": 2, "file_name": "b.png", "width": 32, "height": 24}])
+    reader = open_cutouts(root)
+    assert [entry.image.name for entry in reader.entries] == ["b.png"]
+    assert reader.images == 1
+    expected = f"(a.png: 32x24, annotated as {int(width)}x{int(height)})"
+    assert reader.left_out() == f"1 x image of other proportions than its annotations {expected}"
+
+
+@pytest.mark.parametrize("sides", [(64, 48), (65, 48), (63, 48), (16, 12)])
+def test_masks_are_scaled_to_an_image_of_the_same_proportions(tmp_path, sides):
+    width, height = sides
+    square = (np.array(SQUARE) * width / 32).tolist()
+    reader = open_cutouts(
+        write(tmp_path, annotation(segmentation=square), width=width, height=height)
+    )
+    assert 20 <= areas(reader)[0] <= 30
+    assert not reader.skipped
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "other"),
+    [
+        ("images", "image_id", {"id": 1, "file_name": "b.png", "width": 32, "height": 24}),
+        ("images", "image_id", {"id": 1, "file_name": "a.png", "width": 64, "height": 48}),
+        ("categories", "category_id", {"id": 1, "name": "person"}),
+    ],
+)
+def test_objects_of_an_id_that_several_records_share_are_left_out(tmp_path, part, key, other):
+    good = annotation(id=2, image_id=2, category_id=2)
+    root = write(tmp_path, annotation(), good)
+    for name in ("b.png", "c.png"):
+        save(root / "images" / name, photograph(), 1)
+    extend(root, categories=[{"id": 2, "name": "cat"}])
+    extend(root, images=[{"id": 2, "file_name": "c.png", "width": 32, "height": 24}])
+    reader = open_cutouts(extend(root, **{part: [other]}))
+    assert [(entry.image.name, entry.category) for entry in reader.entries] == [("c.png", "cat")]
+    assert reader.skipped == {f"annotation of a doubled `{key}`": 1}
+    assert "person" in reader.names or part == "images"
+
+
+def test_records_that_are_repeated_do_no_harm(tmp_path):
+    image = {"id": 1, "file_name": "a.png", "width": 32, "height": 24, "date_captured": "today"}
+    more = {"images": [image, image], "categories": [{"id": 1, "name": "dog", "color": "red"}]}
+    reader = open_cutouts(extend(write(tmp_path), **more))
+    assert areas(reader) == [25]
+    assert reader.names == ("dog",)
+    assert not reader.skipped
+
+
+@pytest.mark.parametrize("size", [{}, {"width": 32, "height": 24}])
+def test_an_image_that_cannot_be_decoded_is_left_out_alone(tmp_path, size):
+    root = write(tmp_path, annotation(), annotation(image_id=2))
+    (root / "images/b.jpg").write_bytes(b"\xff\xd8\xff" + b"junk" * 50 + b"\xff\xd9")
+    reader = open_cutouts(extend(root, images=[{"id": 2, "file_name": "b.jpg", **size}]))
+    assert areas(reader) == [25]
+    assert reader.images == 1
+    assert reader.left_out() == "1 x damaged image (b.jpg)"
+
+
+def test_a_name_that_no_file_can_have_is_that_of_a_missing_image(tmp_path):
+    root = write(tmp_path, annotation(), annotation(image_id=2))
+    reader = open_cutouts(extend(root, images=[{"id": 2, "file_name": "x" * 300 + ".jpg"}]))
+    assert areas(reader) == [25]
+    assert reader.skipped == {"label without image": 1}
+    assert len(reader.left_out()) < 120

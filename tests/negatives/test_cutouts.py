@@ -132,6 +132,27 @@ def test_an_index_mask_decides_which_way_up_its_image_is_read(tmp_path, upright)
     np.testing.assert_array_equal(reader.read(reader.entries[0]).colour, expected)
 
 
+@pytest.mark.parametrize("shape", [(50, 40), (40, 40), (80, 80)])
+def test_an_index_mask_of_other_proportions_than_its_image_is_left_out(tmp_path, shape):
+    root = tiny.index_mask(tmp_path, images=2)
+    tiny.write(root / "annotations/training/000.png", np.full(shape, 2, np.uint8))
+    reader = open_cutouts(root)
+    assert {entry.image.stem for entry in reader.entries} == {"001"}
+    assert reader.images == 1
+    assert "1 x image of other proportions than its annotations (000.jpg: 50x40, annotated as " in (
+        reader.left_out()
+    )
+
+
+def test_a_smaller_index_mask_is_scaled_to_its_image(tmp_path):
+    root = tiny.index_mask(tmp_path, images=1)
+    path = root / "annotations/training/000.png"
+    tiny.write(path, cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)[::2, ::2])
+    reader = open_cutouts(root)
+    assert not reader.skipped
+    assert reader.read(reader.entries[1]).alpha.shape == (30, 20)
+
+
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_a_cut_out_file_is_turned_upright_with_its_transparency(tmp_path, orientation):
     image = photograph().convert("RGBA")

@@ -99,6 +99,15 @@ def test_where_none_is_left_it_says_which_condition_took_them(root):
         WholePictures(root, share=1.5)
 
 
+def test_a_picture_that_cannot_be_decoded_is_left_out_alone(root):
+    whole = WholePictures(root, min_side=100).paths
+    broken = whole[0]
+    broken.write_bytes(b"\xff\xd8\xff" + b"junk" * 50 + b"\xff\xd9")
+    source = WholePictures(root, min_side=100)
+    assert source.paths == whole[1:]
+    assert source.reader.skipped["damaged image"] == 1
+
+
 def test_a_filled_crop_is_a_window_of_a_picture(root):
     source = WholePictures(root, share=1.0, min_side=100)
     batch = tiny.batch(8, 64, 96)

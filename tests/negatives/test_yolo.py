@@ -112,6 +112,20 @@ def test_coordinates_in_pixels_are_left_out_and_named(tmp_path, caplog):
     assert "1 x row whose coordinates are not in 0..1 (a b.txt: row 2)" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("0.5 0.5 0.5 0.5 0.5 0.5", "without area"),
+        ("0.1 0.1 0.3 0.3 0.2 0.2", "without area"),
+        ("1 0.1 1.005 0.1 1.005 0.2", "outside its image"),
+    ],
+)
+def test_a_polygon_of_which_nothing_is_seen_is_left_out_and_named(tmp_path, row, reason):
+    reader = open_cutouts(write(tmp_path, rows=f"0 {SQUARE}\n0 {row}\n", about="names: [tyre]"))
+    assert len(reader.entries) == 1
+    assert reader.left_out() == f"1 x row whose polygon is {reason} (a b.txt: row 2)"
+
+
 @pytest.mark.parametrize("row", [f"nan {SQUARE}", f"0.5 {SQUARE}", "0 0.1 inf 0.2 0.2 0.3 0.3"])
 def test_numbers_that_are_none(tmp_path, row):
     with pytest.raises(DataError, match=r"a b\.txt:1.*whole class number"):

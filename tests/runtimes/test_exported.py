@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from roadanomaly.errors import DataError, OptionError, UserError
+from roadanomaly.evaluation.folder import EvaluationFolder
 from roadanomaly.runtimes.base import Scores
 from roadanomaly.runtimes.export import write_onnx
 from roadanomaly.runtimes.exported import export, read_exported
@@ -123,6 +124,43 @@ def test_graph_whose_ap_moves_is_refused(tmp_path, monkeypatch):
     report = json.loads((tmp_path / "out" / "parity.json").read_text())
     assert not report["passed"]
     assert report["rank_correlation"] == pytest.approx(-1)
+
+
+def toy_export(out, monkeypatch, kind=lambda runtime: runtime):
+    """Export a graph that nobody looks into, run by PyTorch as `kind` changes it."""
+    model = toy_model("energy")
+    where = "roadanomaly.runtimes.exported."
+    monkeypatch.setattr(f"{where}_open", lambda *_: kind(prepare(model, SIZE, Choice("torch"))))
+    monkeypatch.setattr(f"{where}_write", lambda *given: given[3].write_text("graph"))
+    export(model, "torchscript", SIZE, out, street_frames, "streets")
+
+
+def contents(folder):
+    names = ("export.json", "graph.pt", "parity.json")
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+def test_an_export_that_is_refused_leaves_the_older_one_whole(tmp_path, monkeypatch):
+    toy_export(tmp_path, monkeypatch)
+    before = contents(tmp_path)
+    with pytest.raises(ParityError, match=r"written.*stays; parity_refused\.json"):
+        toy_export(tmp_path, monkeypatch, Shuffled)
+    assert contents(tmp_path) == before
+    assert not json.loads((tmp_path / "parity_refused.json").read_text())["passed"]
+    toy_export(tmp_path, monkeypatch)
+    assert contents(tmp_path).keys() == before.keys()
+    assert not (tmp_path / "parity_refused.json").exists()
+
+
+def test_the_scored_frames_of_an_unfinished_evaluation_are_kept(tmp_path, monkeypatch):
+    out = EvaluationFolder(tmp_path)
+    out.require_usable()
+    out.scored("key").mkdir()
+    (out.scored("key") / "000000.npz").write_text("scored")
+    with pytest.raises(UserError, match="unfinished `evaluate` has scored"):
+        toy_export(tmp_path, monkeypatch)
+    assert (out.scored("key") / "000000.npz").read_text() == "scored"
+    assert not (tmp_path / "graph.pt").exists()
 
 
 class Branches(torch.nn.Module):

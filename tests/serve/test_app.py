@@ -13,10 +13,10 @@ from roadanomaly.calibration import calibrate
 from roadanomaly.data.images import write_image
 from roadanomaly.serve import uploads
 from roadanomaly.serve.app import PAGE
-from roadanomaly.serve.live import Live
-from roadanomaly.video.judge import Rules
+from roadanomaly.serve.live import Live, Shared
+from roadanomaly.video.judge import Judge, Rules
 from tests.serve.conftest import Served
-from tests.video.clips import picture, write_clip
+from tests.video.clips import RedIsStrange, picture, write_clip
 
 
 @pytest.fixture
@@ -107,6 +107,21 @@ def test_uploaded_image_and_clip_are_scored(web, tmp_path):
     found = upload(web, "c.mp4", clip.read_bytes()).json()
     assert (found["frames"], len(found["events"]), found["cut_after"]) == (40, 1, None)
     assert web.get(found["address"]).content[4:8] == b"ftyp"
+
+
+def test_boxes_of_an_uploaded_image_are_in_its_own_pixels(tmp_path):
+    """The network sees it five times smaller, at 96 by 128 pixels."""
+    rules = Rules(high=7, low=7, min_area=20, smooth_s=0)
+    one = uploads.Uploads(Shared(RedIsStrange()), lambda: Judge(rules))
+    image = np.zeros((480, 640, 3), np.uint8)
+    image[200:300, 150:250, 0] = 200
+    write_image(tmp_path / "image.png", image)
+    found = one._image(tmp_path)
+    one.close()
+    assert cv2.imread(str(tmp_path / "overlay.png")).shape == (480, 640, 3)
+    (component,) = found["components"]
+    assert component["box"] == pytest.approx([150, 200, 250, 300], abs=5)
+    assert component["area"] == pytest.approx(100 * 100, rel=0.1)
 
 
 @pytest.mark.slow

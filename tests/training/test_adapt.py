@@ -231,6 +231,16 @@ def test_what_cannot_be_adapted_says_what_can_be_done(world):
         config(world, moves="wheels")
 
 
+@pytest.mark.parametrize("moves", ["correction", "heads", "all"])
+@pytest.mark.parametrize("name", ["p_value", "meta_classification"])
+def test_no_model_is_adapted_behind_a_refiner_that_was_fitted_to_its_scores(world, name, moves):
+    model = Model(toy.ToySegmenter(), roadanomaly.detector("densehybrid"))
+    model.refine([REFINERS.build(name, {})])
+    with pytest.raises(OptionError, match=f"the refiner `{name}` is fitted to the scores") as told:
+        prepare_model(model, config(world, moves=moves))
+    assert "its threshold alone can be set on your frames: `roadanomaly fit" in str(told.value)
+
+
 @pytest.mark.parametrize("recall", [1.0, 0.75, 0.5, 0.1])
 def test_the_threshold_is_the_highest_that_keeps_the_recall(recall):
     middles = np.random.default_rng(0).normal(size=40).astype(np.float32)

@@ -24,3 +24,14 @@ def test_a_validation_that_is_nan_counts_as_the_worst(first, tmp_path, monkeypat
     said = capsys.readouterr().err
     assert said.count("NaN, which counts as the worst") == 1 + math.isnan(first)
     assert "best at step 2" in said
+
+
+def test_where_no_validation_can_be_judged_the_last_step_is_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(FlowTask, "validate", lambda *_: math.nan)
+    changes = {"crop": (16, 16), "validate_every": 1, "out": str(tmp_path / "run"), "steps": 3}
+    folder = Trainer(FlowConfig(**{**test_flow.SMALLEST, **changes})).run()
+    kept = json.loads((folder / "flow" / "flow.json").read_text())["record"]
+    assert kept["step"] == 3
+    last = capsys.readouterr().err.splitlines()[-1]
+    said = "no validation could judge anything, so the last step, 3, was kept; the flow is in"
+    assert last.startswith(said)

@@ -10,10 +10,12 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+import roadanomaly
 from roadanomaly.errors import OptionError
 from roadanomaly.leaderboard.plan import Run
 from roadanomaly.leaderboard.state import progress_of
-from roadanomaly.model import load
+from roadanomaly.model import Model, load
+from roadanomaly.refiners import REFINERS
 from roadanomaly.training.blend import blend
 from roadanomaly.training.loop import Trainer
 from roadanomaly.training.pace import seconds_a_step, steps_within
@@ -128,3 +130,33 @@ def test_steps_fit_into_the_time():
     assert steps_within(4, 1000.0, 10) == 4
     assert steps_within(300, 10.0, 10, beside=15) == 45
     assert steps_within(300, 10.0, 10, beside=59) == 20
+
+
+@pytest.mark.parametrize("name", ["p_value", "meta_classification"])
+def test_a_refiner_that_would_have_to_be_fitted_first_is_refused_at_the_start(tmp_path, name):
+    with pytest.raises(OptionError, match=f"train: the refiner `{name}` is fitted") as caught:
+        build_parts(runs.config(tmp_path, refiners=({"name": name},)))
+    assert f"Leave `{name}` out of `refiners` and fit it behind" in str(caught.value)
+    assert "`roadanomaly fit --run RUN --refiners ...`" in str(caught.value)
+
+
+def started(tmp_path, refiner):
+    """Return the config of a run that goes on with a model behind which a refiner stands."""
+    segmenter = roadanomaly.segmenter("espnetv2", scale=0.5)
+    model = Model(segmenter, roadanomaly.detector("densehybrid"))
+    model.refine([REFINERS.build(refiner, {})])
+    for part in (model.detector, *model.head.refiners):
+        part.ready = True
+    model.save(tmp_path / "model")
+    return runs.config(tmp_path / "on", segmenter=None, start=str(tmp_path), detector=None)
+
+
+def test_a_fitted_refiner_of_the_start_is_refused(tmp_path):
+    with pytest.raises(OptionError, match="train: the refiner `p_value` is fitted") as caught:
+        build_parts(started(tmp_path, "p_value"))
+    assert f"`roadanomaly fit --run {tmp_path} --refiners '[]' ...` makes" in str(caught.value)
+
+
+def test_a_model_that_was_adapted_before_goes_on_with_its_correction(tmp_path):
+    model = build_parts(started(tmp_path, "correction")).model
+    assert [type(one).__name__ for one in model.head.refiners] == ["Correction"]

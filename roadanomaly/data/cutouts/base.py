@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -13,16 +13,28 @@ from typing import ClassVar, NamedTuple
 import cv2
 import numpy as np
 
-from roadanomaly.data.images import list_images, read_image, to_array
+from roadanomaly.data.images import image_size, list_images, read_image, to_array
 from roadanomaly.errors import DataError
 
 FINER = 4
 """Sub-pixels a side with which polygons are filled."""
 
+OTHER_SHAPE = "image of other proportions than its annotations"
+"""Why a picture is left out whose masks would lie wrong, however they are scaled."""
+
 LOST = frozenset(
-    {"label without image", "truncated image", "damaged image", "unreadable annotation"}
+    {
+        "label without image",
+        "truncated image",
+        "damaged image",
+        "unreadable annotation",
+        OTHER_SHAPE,
+    }
 )
 """Reasons to leave something out that say a file is missing or broken."""
+
+LONGEST_NAME = 100
+"""Letters of a file's name that a message shows whole."""
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +85,8 @@ class CutoutReader(ABC):
         entries: the objects, in a fixed order.
         images: how many usable images the set has.
         skipped: how many images or objects could not be used, by reason.
-        crowds: by image, the classes of which it shows a crowd; these are no entries.
+        crowds: by image, the classes of which it shows a crowd, or perhaps an object that could
+            not be used; these are no entries.
         crowd_regions: by image, its crowds whose masks can be read, as `mask` takes them.
     """
 
@@ -119,13 +132,16 @@ class CutoutReader(ABC):
         """Say whether the entry's image is read upright, or as it is stored."""
         return True
 
-    def usable(self, image: Path) -> bool:
-        """Count and log an image that is not there or is truncated; say whether it can be used."""
-        if not image.is_file():
-            self.skip("label without image", image)
-            return False
-        if not is_complete(image):
-            self.skip("truncated image", image)
+    def usable(self, image: Path, annotated: tuple[int, int] | None = None) -> bool:
+        """Count an image, and say whether it can be used; one that cannot is counted by its fault.
+
+        Args:
+            image: its file.
+            annotated: `(height, width)` that its annotations are given in; None if nothing says it.
+        """
+        reason, which = fault(image, annotated)
+        if reason:
+            self.skip(reason, image, which)
             return False
         self.images += 1
         return True
@@ -133,7 +149,9 @@ class CutoutReader(ABC):
     def skip(self, reason: str, path: Path, which: str = "") -> None:
         """Count something that cannot be used: which part of a file, or the whole file."""
         self.skipped[reason] += 1
-        self._examples.setdefault(reason, f"{path.name}: {which}" if which else path.name)
+        name = path.name
+        name = name if len(name) <= LONGEST_NAME else f"{name[:50]}...{name[-20:]}"
+        self._examples.setdefault(reason, f"{name}: {which}" if which else name)
 
     def report(self) -> None:
         """Log what was left out, if anything was; once, however many sources open the folder."""
@@ -191,6 +209,51 @@ def fill_polygon(points: np.ndarray, height: int, width: int) -> np.ndarray:
     part = cv2.resize(fine, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
     mask[top:bottom, left:right] = (part >= 128) * np.uint8(255)
     return mask
+
+
+def unseen(points: np.ndarray, height: float, width: float) -> str:
+    """Say why nothing can be seen of a polygon, `(N, 2)` x and y; empty where something may be."""
+    (left, top), (right, bottom) = points.min(0), points.max(0)
+    if right <= 0 or bottom <= 0 or left >= width or top >= height:
+        return "outside its image"
+    offsets = points - points[0]
+    farthest = offsets[np.argmax((offsets**2).sum(1))]
+    aside = offsets @ (farthest[1], -farthest[0])
+    return "" if np.abs(aside).max() > 1e-9 * (farthest @ farthest) else "without area"
+
+
+def alike(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Say whether two `(height, width)` have the same proportions, but for rounding to pixels."""
+    return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)
+
+
+def fault(image: Path, annotated: tuple[int, int] | None) -> tuple[str, str]:
+    """Return why an image cannot be used, with details; empty where its head and tail are good.
+
+    Arguments are those of `CutoutReader.usable`.
+    """
+    if not is_there(image):
+        return "label without image", ""
+    if not is_complete(image):
+        return "truncated image", ""
+    try:
+        stored = image_size(image, upright=False)
+        if annotated is None or alike(annotated, stored):
+            return "", ""
+        height, width = image_size(image)
+    except DataError:
+        return "damaged image", ""
+    if alike(annotated, (height, width)):
+        return "", ""
+    return OTHER_SHAPE, f"{width}x{height}, annotated as {annotated[1]}x{annotated[0]}"
+
+
+def is_there(path: Path) -> bool:
+    """Say whether a file is there; none is whose name the file system refuses, as too long."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def is_complete(path: Path) -> bool:

@@ -20,6 +20,12 @@ from roadanomaly.data.cutouts.coco_files import (
 from roadanomaly.data.cutouts.coco_mask import LeftOut, Shape, fill, shape_of
 from roadanomaly.data.images import fits_upright, image_size
 
+_READ = ("file_name", "coco_url", "path", "height", "width", "license")
+"""What is read of an image's record."""
+
+_Listed = dict[Any, dict[str, Mapping[str, Any]]]
+"""Images or categories by id: those of one id that differ, which is one where all is well."""
+
 _MALFORMED = (TypeError, ValueError, KeyError, OverflowError, AttributeError, IndexError)
 
 
@@ -37,7 +43,7 @@ class CocoCutouts(CutoutReader):
     `annotations/instances_NAME.json` lies beside the images in `NAME/`, `images/NAME/` or
     `images/`; `_annotations.coco.json` among them; else any JSON file that is COCO inside. Images
     without a `file_name` are found by their `coco_url` or number. An image's `width` and `height`
-    decide whether it is read upright or as stored.
+    decide whether it is read upright or as stored; an image of other proportions is left out.
 
     Parts of an object are united, as the COCO tools do; holes come from run lengths. Crowds are
     left out, since they are no single object; what is broken is left out and named in `skipped`.
@@ -67,61 +73,61 @@ class CocoCutouts(CutoutReader):
 
     def _read_set(self, path: Path) -> list[str]:
         content = read_annotations(path)
-        categories = {item["id"]: str(item["name"]) for item in content["categories"]}
-        images = {item["id"]: item for item in content["images"]}
+        categories = _by_id(content["categories"], ("name",))
+        images = _by_id(content["images"], _READ)
         found: dict[Any, _Picture | None] = {}
         for number, note in enumerate(content["annotations"], 1):
             try:
-                identity = _known(note, "image_id", images)
-                if identity not in found:
-                    found[identity] = self._find(path, images[identity])
-                picture = found[identity]
+                record = _known(note, "image_id", images)
+                if record["id"] not in found:
+                    found[record["id"]] = self._find(path, record)
+                picture = found[record["id"]]
                 if picture is not None:
                     self._add(note, categories, picture)
             except LeftOut as reason:
                 self.skip(str(reason), path, _which(note, number))
             except _MALFORMED:
                 self.skip("annotation that is malformed", path, _which(note, number))
-        return list(categories.values())
+        return [str(item["name"]) for item in content["categories"]]
 
     def _find(self, path: Path, record: Mapping[str, Any]) -> _Picture | None:
         """Find an image of the set; None where it cannot be used."""
-        found = find_image(self.root, path, record)
-        if not self.usable(found or self.root / next(image_names(record), "without a name")):
+        found, size = find_image(self.root, path, record), _size(record)
+        if not self.usable(found or self.root / next(image_names(record), "without a name"), size):
             return None
         assert found is not None
-        height, width = record.get("height"), record.get("width")
-        if isinstance(height, int) and isinstance(width, int) and min(height, width) > 0:
-            return _Picture(found, (height, width), _licence(record))
-        return _Picture(found, image_size(found), _licence(record))
+        return _Picture(found, size or image_size(found), _licence(record))
 
-    def _add(
-        self, note: Mapping[str, Any], categories: Mapping[Any, str], picture: _Picture
-    ) -> None:
+    def _add(self, note: Mapping[str, Any], categories: _Listed, picture: _Picture) -> None:
         """List one annotation.
 
         Raises:
             LeftOut: says why it cannot be used.
         """
-        if note.get("iscrowd"):
-            category = categories.get(note.get("category_id"), "")
-            self.crowds.setdefault(picture.path, set()).add(category)
-            with suppress(LeftOut, *_MALFORMED):
-                crowd = self._entry(note, categories, picture)
-                self.crowd_regions.setdefault(picture.path, []).append(crowd)
-            msg = "annotation of a crowd"
+        single = note.get("iscrowd") in (None, 0, "0")
+        named = categories.get(note.get("category_id"), {})
+        if not single or len(named) > 1:
+            classes = {str(one["name"]) for one in named.values()} or {""}
+            self.crowds.setdefault(picture.path, set()).update(classes)
+        if single:
+            self.entries.append(self._entry(note, categories, picture))
+            return
+        if note["iscrowd"] not in (1, "1"):
+            msg = "annotation whose `iscrowd` is neither 0 nor 1"
             raise LeftOut(msg)
-        self.entries.append(self._entry(note, categories, picture))
+        with suppress(LeftOut, *_MALFORMED):
+            crowd = self._entry(note, categories, picture)
+            self.crowd_regions.setdefault(picture.path, []).append(crowd)
+        msg = "annotation of a crowd"
+        raise LeftOut(msg)
 
-    def _entry(
-        self, note: Mapping[str, Any], categories: Mapping[Any, str], picture: _Picture
-    ) -> Entry:
+    def _entry(self, note: Mapping[str, Any], categories: _Listed, picture: _Picture) -> Entry:
         """Read one annotation, and keep its shape.
 
         Raises:
             LeftOut: says why it cannot be used.
         """
-        category = categories[_known(note, "category_id", categories)]
+        category = str(_known(note, "category_id", categories)["name"])
         box = np.array(note.get("bbox") or (), np.float64)
         if box.shape != (4,) or not np.isfinite(box).all() or box[2:].min() < 0:
             msg = "annotation without a `bbox` of four numbers"
@@ -142,16 +148,35 @@ class CocoCutouts(CutoutReader):
         return fill(shape, size, (height, width))
 
 
-def _known(note: Mapping[str, Any], key: str, known: Mapping[Any, Any]) -> Any:
-    """Return an annotation's reference to an image or category.
+def _by_id(records: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> _Listed:
+    """Sort images or categories by their ids; those of one id are one if these keys are equal."""
+    found: _Listed = {}
+    for record in records:
+        content = repr([record.get(key) for key in keys])
+        found.setdefault(record["id"], {}).setdefault(content, record)
+    return found
+
+
+def _known(note: Mapping[str, Any], key: str, listed: _Listed) -> Mapping[str, Any]:
+    """Return the image or category that an annotation refers to.
 
     Raises:
-        LeftOut: nothing has that id.
+        LeftOut: nothing has that id, or several that differ.
     """
-    if note.get(key) in known:
-        return note[key]
-    msg = f"annotation of an unknown `{key}`"
+    found = list(listed.get(note.get(key), {}).values())
+    if len(found) == 1:
+        return found[0]
+    msg = f"annotation of {'a doubled' if found else 'an unknown'} `{key}`"
     raise LeftOut(msg)
+
+
+def _size(record: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return an image's `(height, width)` as its record has it; None of one without."""
+    height, width = record.get("height"), record.get("width")
+    if not isinstance(height, (int, float)) or not isinstance(width, (int, float)):
+        return None
+    whole = height // 1 == height and width // 1 == width and min(height, width) > 0
+    return (int(height), int(width)) if whole else None
 
 
 def _licence(record: Mapping[str, Any]) -> int | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from roadanomaly.data.cutouts.base import is_there
 from roadanomaly.errors import DataError
 
 PARTS = ("images", "categories", "annotations")
@@ -71,7 +72,7 @@ def find_image(root: Path, annotations: Path, record: Mapping[str, Any]) -> Path
     names = list(image_names(record))
     places = list(_places(root, annotations))
     found = (place / name for name in names for place in places)
-    return next((path for path in found if path.is_file()), None)
+    return next((path for path in found if is_there(path)), None)
 
 
 def image_names(record: Mapping[str, Any]) -> Iterator[str]:

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from pycocotools import mask as library
 
+from roadanomaly.data.cutouts.base import alike, unseen
+
 MOST_PIXELS = 1 << 28
 """Of a mask that is laid out."""
 
@@ -32,12 +34,12 @@ def shape_of(segmentation: object, height: int, width: int) -> Shape:
         width: of the annotated image.
 
     Raises:
-        LeftOut: it is none of these, or broken.
+        LeftOut: it is none of these, or broken, or nothing of it can be seen.
     """
     if isinstance(segmentation, Mapping):
         return _runs(segmentation, height, width)
     if isinstance(segmentation, Sequence) and segmentation and not isinstance(segmentation, str):
-        return _polygons(segmentation, max(height, width))
+        return _polygons(segmentation, height, width)
     msg = "annotation without a mask"
     raise LeftOut(msg)
 
@@ -61,20 +63,24 @@ def fill(shape: Shape, annotated: tuple[int, int], size: tuple[int, int]) -> np.
     return np.ascontiguousarray(library.decode(library.merge(parts)) * np.uint8(255))
 
 
-def _polygons(parts: Sequence[Any], side: int) -> list[np.ndarray]:
+def _polygons(parts: Sequence[Any], height: int, width: int) -> list[np.ndarray]:
     polygons = []
     for part in parts:
         points = np.array(part, np.float64)
         if points.ndim != 1 or len(points) % 2 or not np.isfinite(points).all():
             msg = "polygon that is no list of x, y, x, y ..."
             raise LeftOut(msg)
-        if np.abs(points).max(initial=0) > FARTHEST * side:
+        if np.abs(points).max(initial=0) > FARTHEST * max(height, width):
             msg = "polygon that lies far outside its image"
             raise LeftOut(msg)
         if len(points) >= 6:
             polygons.append(points)
     if not polygons:
         msg = "polygon of fewer than three points"
+        raise LeftOut(msg)
+    reasons = [unseen(points.reshape(-1, 2), height, width) for points in polygons]
+    if all(reasons):
+        msg = f"polygon {reasons[0]}"
         raise LeftOut(msg)
     return polygons
 
@@ -85,7 +91,7 @@ def _runs(given: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
     if not whole or size[0] * size[1] > MOST_PIXELS:
         msg = "run lengths without their size"
         raise LeftOut(msg)
-    if abs(size[0] * width - size[1] * height) > max(height, width, *size):
+    if not alike(size, (height, width)):
         msg = "run lengths of another shape than their image"
         raise LeftOut(msg)
     if isinstance(counts, str):
@@ -96,6 +102,9 @@ def _runs(given: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
         lengths = np.array([-1])
     if lengths.min(initial=0) < 0 or lengths.sum() != size[0] * size[1]:
         msg = "run lengths that do not fill their image"
+        raise LeftOut(msg)
+    if not lengths[1::2].any():
+        msg = "run lengths of an empty mask"
         raise LeftOut(msg)
     if isinstance(counts, str):
         return {"size": size, "counts": counts.encode()}

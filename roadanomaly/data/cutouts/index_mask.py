@@ -33,7 +33,8 @@ class IndexMaskCutouts(CutoutReader):
     """`images/**/NAME.jpg` beside `annotations/**/NAME.png`, whose pixels are class ids from 1.
 
     Names come from `objectInfo150.txt` (the first of a row's synonyms) or from `names.txt`, one a
-    line, the first for id 1; without both a class is called by its id.
+    line, the first for id 1; without both a class is called by its id. Masks may be larger or
+    smaller than their images; where they have other proportions, the image is left out.
 
     Args:
         root: the set's folder.
@@ -53,7 +54,9 @@ class IndexMaskCutouts(CutoutReader):
             images.get(stem, root / "images" / f"{stem}.jpg"): label
             for stem, label in labels.items()
         }
-        self._labels = {image: label for image, label in pairs.items() if self.usable(image)}
+        self._labels = {
+            image: label for image, label in pairs.items() if self.usable(image, _size(label))
+        }
         with ThreadPoolExecutor() as pool:
             for entries in pool.map(self._index, self._labels.items()):
                 self.entries.extend(entries)
@@ -90,6 +93,14 @@ class IndexMaskCutouts(CutoutReader):
             if key == entry.key:
                 return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
         return np.zeros((height, width), np.uint8)
+
+
+def _size(label: Path) -> tuple[int, int] | None:
+    """Return a mask's `(height, width)`; None where it cannot be read, which its reading says."""
+    try:
+        return image_size(label, upright=False)
+    except DataError:
+        return None
 
 
 def _objects(ids: np.ndarray, whole: bool) -> Iterator[tuple[int, np.ndarray, int]]:

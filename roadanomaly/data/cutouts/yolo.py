@@ -13,6 +13,7 @@ from roadanomaly.data.cutouts.base import (
     fill_polygon,
     read_text,
     refuse_empty,
+    unseen,
 )
 from roadanomaly.data.cutouts.names import COCO
 from roadanomaly.data.cutouts.yolo_files import class_names, has_labels, pairs
@@ -59,6 +60,9 @@ class YoloCutouts(CutoutReader):
                 continue
             if points.min() < -BEYOND or points.max() > 1 + BEYOND:
                 self.skip("row whose coordinates are not in 0..1", label, f"row {row + 1}")
+                continue
+            if reason := unseen(points, 1, 1):
+                self.skip(f"row whose polygon is {reason}", label, f"row {row + 1}")
                 continue
             if not 0 <= index < len(self.names):
                 msg = (

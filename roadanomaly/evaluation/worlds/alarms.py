@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +54,7 @@ def choose_thresholds(
 
     Args:
         model: on its device.
-        worlds: at least one of them ordinary, that is without an anomaly.
+        worlds: at least one of them ordinary, that is with inliers and without an anomaly.
         wanted: false objects a frame, of at least 500 pixels.
         step: called once a frame.
 
@@ -70,7 +70,7 @@ def choose_thresholds(
     ordinary = {
         name: found
         for name, found in scores.items()
-        if not any((truth == 1).any() for _, _, truth in found)
+        if _is_ordinary(truth for _, _, truth in found)
     }
     grid = _grid(ordinary)
     left = np.array([_false_a_frame(ordinary, threshold) for threshold in grid])
@@ -81,18 +81,29 @@ def require_ordinary(worlds: Sequence[World]) -> None:
     """Refuse worlds of which none is ordinary, by their labels alone.
 
     Raises:
-        OptionError: each of them shows an anomaly.
+        OptionError: each of them shows an anomaly, or has no inlier pixel.
         DataError: a frame cannot be read, or has no label.
     """
     for world in worlds:
-        if not any((truth_of(frame) == 1).any() for frame in world.frames):
+        if _is_ordinary(truth_of(frame) for frame in world.frames):
             return
     names = ", ".join(world.name for world in worlds)
     msg = (
-        "no world is ordinary: thresholds are chosen on frames without an anomaly, and each of "
-        f"{names} shows one. Name such a world, too."
+        "no world is ordinary: thresholds are chosen on the inlier pixels of frames without an "
+        f"anomaly, and each of {names} shows one or is ignored throughout. Name a world that "
+        "has inliers and no anomaly, too."
     )
     raise OptionError(msg)
+
+
+def _is_ordinary(truths: Iterable[np.ndarray]) -> bool:
+    """Say whether frames show no anomaly, and an inlier pixel on which a false object could be."""
+    inlier = False
+    for truth in truths:
+        if (truth == 1).any():
+            return False
+        inlier = inlier or bool((truth == 0).any())
+    return inlier
 
 
 def _score(model: Model, world: World, step: Callable[[], object] | None) -> Scores:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from roadanomaly.data.base import FrameSet
 from roadanomaly.errors import OptionError
 from roadanomaly.evaluation.worlds import World, choose_thresholds
 from roadanomaly.model import Model, Result
-from roadanomaly.types import Frame
+from roadanomaly.types import IGNORE, Frame
 from tests.contracts.toy import ToySegmenter
 
 SIDE = 30
@@ -85,6 +87,34 @@ def test_worlds_without_an_ordinary_one_and_odd_numbers_are_refused():
         choose_thresholds(Red(), [strange], [1.0])
     with pytest.raises(OptionError, match="must be above 0"):
         choose_thresholds(Red(), [strange], [0.0])
+
+
+def ignored_throughout():
+    frames = Drawn([[0, 0], [0, 0]])
+    read = frames.__getitem__
+
+    class Blind(Drawn):
+        def __getitem__(self, index):
+            frame = read(index)
+            return replace(frame, anomaly=torch.full_like(frame.anomaly, IGNORE))
+
+    return World("blind", Blind([[0, 0], [0, 0]]))
+
+
+def test_a_world_without_an_inlier_is_not_counted_among_the_ordinary():
+    """Beside a world that is ignored throughout, and has no false object, nothing changes."""
+    ordinary = World("plain", Drawn([[60, 140], [100, 180]]))
+    wanted = [2.0, 1.0, 0.5]
+    alone = choose_thresholds(Red(), [ordinary], wanted)
+    beside = choose_thresholds(Red(), [ignored_throughout(), ordinary], wanted)
+    assert [one.threshold for one in beside] == [one.threshold for one in alone]
+    assert [one.false_a_frame for one in beside] == [2.0, 1.0, 0.5]
+
+
+def test_a_world_without_an_inlier_is_refused_where_it_is_alone():
+    strange = World("strange", Drawn([[90]], anomaly=True))
+    with pytest.raises(OptionError, match="each of blind, strange shows one or is ignored"):
+        choose_thresholds(Red(), [ignored_throughout(), strange], [1.0])
 
 
 def test_draws_are_the_same_in_every_run():
