@@ -102,7 +102,7 @@ def _model(config: TrainConfig) -> Model:
     return model
 
 
-def _check(parts: Parts, start: str | None) -> None:
+def _check(parts: Parts, start: str | None = None) -> None:
     """Refuse parts that do not fit together.
 
     Args:
