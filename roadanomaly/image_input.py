@@ -8,7 +8,7 @@ for.
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 from roadanomaly.data.images import read_image
 from roadanomaly.errors import DataError
 
-ImageLike = str | Path | Image.Image | np.ndarray | Tensor
+ImageLike = str | PurePath | Image.Image | np.ndarray | Tensor
 
 LOWEST, HIGHEST = -0.05, 1.05
 """What is taken for 0..1: resizing with a cubic kernel overshoots a little."""
@@ -33,20 +33,54 @@ def as_tensor(image: ImageLike) -> Tensor:
     Files and PIL images are read upright, as their EXIF orientation says.
 
     Raises:
-        DataError: not an image, an array of another shape or type, or floats on the CPU that do
-            not lie in 0..1 (on an accelerator `require_range` finds these).
+        DataError: not an image, one without a pixel, an array of another shape or type, a PIL image
+            whose numbers do not say what is white, or floats on the CPU that do not lie in 0..1
+            (on an accelerator `require_range` finds these).
     """
-    if isinstance(image, (str, Path)):
+    if isinstance(image, (str, PurePath)):
         return read_image(Path(image)).float() / 255
     if isinstance(image, Image.Image):
-        image = _eight_bits(ImageOps.exif_transpose(image))
-    if isinstance(image, np.ndarray):
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            msg = f"an image array must be (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}."
-            raise DataError(msg)
-        image = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+        image = _from_pillow(image)
+    elif isinstance(image, np.ndarray):
+        image = _from_array(image)
+    if not isinstance(image, Tensor):
+        raise _no_image(image)
+    return _in_range(image)
+
+
+def _no_image(given: object) -> DataError:
+    """Say what to give instead of a value of another type."""
+    what = "None" if given is None else f"a value of type {type(given).__name__}"
+    advice = ""
+    if isinstance(given, (bytes, bytearray)):
+        advice = " Bytes of a file are opened by PIL.Image.open(io.BytesIO(...))."
+    elif isinstance(given, (list, tuple)):
+        advice = " Several images are given one by one."
+    msg = (
+        f"{what} is no image. Give a path, a PIL image, a uint8 RGB array (H, W, 3), or a tensor "
+        f"(3, H, W), uint8 or float in 0..1.{advice}"
+    )
+    return DataError(msg)
+
+
+def _from_array(array: np.ndarray) -> Tensor:
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+        msg = f"an image array must be (H, W, 3) uint8 RGB, not {array.shape} {array.dtype}."
+        raise DataError(msg)
+    return torch.from_numpy(np.array(array)).permute(2, 0, 1)
+
+
+def _in_range(image: Tensor) -> Tensor:
+    """Return float32 in 0..1 of an image tensor; raises as `as_tensor` does."""
     if image.dim() != 3 or image.shape[0] != 3:
         msg = f"an image tensor must be (3, H, W), not {tuple(image.shape)}."
+        raise DataError(msg)
+    if not image.numel():
+        height, width = image.shape[1:]
+        msg = (
+            f"an image must have at least one pixel, but this one is {width}×{height} "
+            "(width×height). Look where it was cut or made."
+        )
         raise DataError(msg)
     if image.dtype == torch.uint8:
         return image.float() / 255
@@ -58,12 +92,39 @@ def as_tensor(image: ImageLike) -> Tensor:
     return image.float()
 
 
-def _eight_bits(image: Image.Image) -> np.ndarray:
-    """Return `(H, W, 3)` uint8; of 16 bits the upper ones, as of files, where Pillow clips."""
-    if image.mode.startswith("I;16"):
-        upper = (np.asarray(image) >> 8).astype(np.uint8)
-        return np.repeat(upper[..., None], 3, axis=2)
-    return np.asarray(image.convert("RGB"))
+def _from_pillow(image: Image.Image) -> Tensor:
+    """Return `(3, H, W)`, uint8, or float32 of an image of floats; Pillow would clip these."""
+    try:
+        upright = ImageOps.exif_transpose(image)
+        if not upright.mode.startswith(("F", "I")):
+            return _from_array(np.asarray(upright.convert("RGB")))
+    except (OSError, ValueError, SyntaxError) as error:
+        msg = (
+            f"the PIL image (mode {image.mode}) cannot be read ({error}): its file is damaged, or "
+            'it has no RGB. Open it again, or give image.convert("RGB").'
+        )
+        raise DataError(msg) from error
+    grey = np.asarray(upright)
+    plane = grey if upright.mode == "F" else _upper_bits(grey, upright.mode)
+    return torch.from_numpy(np.repeat(plane[None], 3, axis=0))
+
+
+def _upper_bits(grey: np.ndarray, mode: str) -> np.ndarray:
+    """Return `(H, W)` uint8: of 16 bits the upper ones, as of files.
+
+    Raises:
+        DataError: numbers of 32 bits that may as well be those of 8, or are of more than 16.
+    """
+    if mode == "I" and grey.any():
+        low, high = int(grey.min()), int(grey.max())
+        if low < 0 or high < 256 or high > 65535:
+            msg = (
+                f"a PIL image of mode I whose values reach from {low} to {high} does not say what "
+                'is white. Give 8 bits, by image.convert("L") where white is 255, or 16 bits, by '
+                'Image.fromarray(np.asarray(image).astype("uint16")) where it is 65535.'
+            )
+            raise DataError(msg)
+    return (grey >> 8).astype(np.uint8)
 
 
 def extremes(image: Tensor) -> Tensor | None:
@@ -79,8 +140,6 @@ def extremes(image: Tensor) -> Tensor | None:
 
 
 def _extremes(image: Tensor) -> Tensor:
-    if not image.numel():
-        return torch.zeros(2, device=image.device)
     return torch.stack(image.detach().aminmax()).float()
 
 
@@ -98,7 +157,7 @@ def require_range(found: Tensor | None) -> None:
     low, high = found.tolist()
     if low >= LOWEST - ROUNDING and high <= HIGHEST + ROUNDING:
         return
-    what = f"an image tensor of floats must lie in 0..1, but this one reaches from {low:g} to "
+    what = f"an image of floats must lie in 0..1, but this one reaches from {low:g} to "
     if not (np.isfinite(low) and np.isfinite(high)):
         advice = "it holds NaN or infinite values: look where they come from."
     elif low < LOWEST:

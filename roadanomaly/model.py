@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -223,7 +223,7 @@ class Model:
         given = as_tensor(image)
         range_of = extremes(given)
         self.detector.reset()
-        name = frame_id or (Path(image).stem if isinstance(image, (str, Path)) else "")
+        name = frame_id or (Path(image).stem if isinstance(image, (str, PurePath)) else "")
         score, segmentation = self.score(given[None].to(self.device), (name,) if name else ())
         with torch.inference_mode():
             classes = segmentation.classes()[0].to(torch.uint8)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import PurePath
+
 import cv2
 import numpy as np
 import pytest
@@ -62,6 +65,90 @@ def test_a_pillow_image_of_16_bits_is_its_file(tmp_path):
     with Image.open(tmp_path / "a.png") as image:
         assert image.mode.startswith("I;16")
         assert torch.equal(as_tensor(image), as_tensor(tmp_path / "a.png"))
+
+
+def test_a_pillow_image_of_floats_is_a_tensor_of_floats():
+    grey = uniform(0, 1)[0]
+    given = as_tensor(Image.fromarray(grey.numpy()))
+    assert torch.equal(given, grey.expand(3, -1, -1))
+    with pytest.raises(DataError, match=r"from 0 to 255: divide by 255, or give uint8"):
+        as_tensor(Image.fromarray(grey.numpy() * 255))
+
+
+@pytest.mark.parametrize("top", [256, 30840, 65535, 0])
+def test_a_pillow_image_of_integers_is_one_of_16_bits(top):
+    values = np.linspace(0, top, 24 * 32).astype(np.int32).reshape(24, 32)
+    short = Image.fromarray(values.astype(np.uint16))
+    assert Image.fromarray(values).mode == "I"
+    assert torch.equal(as_tensor(Image.fromarray(values)), as_tensor(short))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 255), (0, 1), (-1, 300), (0, 65536)])
+def test_integers_that_do_not_say_what_is_white_are_refused(low, high):
+    values = np.full((8, 8), low, np.int32)
+    values[0, 0] = high
+    told = rf"mode I whose values reach from {low} to {high} does not say.*convert\(\"L\"\)"
+    with pytest.raises(DataError, match=told):
+        as_tensor(Image.fromarray(values))
+
+
+def test_a_pillow_image_whose_file_is_cut_off_is_refused(tmp_path):
+    content = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(
+        content, "png"
+    )
+    (tmp_path / "a.png").write_bytes(content.getvalue()[:4000])
+    with (
+        Image.open(tmp_path / "a.png") as image,
+        pytest.raises(DataError, match=r"PIL image \(mode RGB\) cannot be read .*truncated"),
+    ):
+        as_tensor(image)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (None, "None is no image. Give a path, a PIL image"),
+        (3, "of type int is no image"),
+        (b"abc", r"of type bytes .*PIL\.Image\.open"),
+        (["a.png"], "of type list .*one by one"),
+        ("a\0b.png", r"'a\\x00b.png' cannot be the path of a file"),
+        ("", "cannot read"),
+        (torch.zeros(3, 0, 60), "at least one pixel, but this one is 60×0"),
+        (torch.zeros(3, 0, 0, dtype=torch.uint8), "at least one pixel"),
+        (np.zeros((0, 7, 3), np.uint8), "this one is 7×0"),
+        *((Image.new(mode, (0, 0)), "at least one pixel") for mode in ("RGB", "L", "F", "I")),
+    ],
+)
+def test_what_is_no_image_is_refused_in_a_sentence(model, given, told):
+    with pytest.raises(DataError, match=told):
+        model(given)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "told"),
+    [
+        ("f4", r"floating-point TIFF \(32 bits\).*8 or 16 bits, its values times 255"),
+        ("f8", r"floating-point TIFF \(64 bits\)"),
+        ("i4", "TIFF of 32-bit integers.*scaled to 0..255"),
+    ],
+)
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_a_tiff_of_other_numbers_than_pictures_have_is_called_what_it_is(
+    tmp_path, dtype, told, channels
+):
+    path = tmp_path / "a.tiff"
+    cv2.imwrite(str(path), np.ones((8, 8, *channels), dtype))
+    with pytest.raises(DataError, match=told):
+        as_tensor(path)
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(DataError, match="damaged or no image"):
+        as_tensor(path)
+
+
+def test_a_pure_path_is_a_path(tmp_path):
+    Image.new("RGB", (8, 6), (1, 2, 3)).save(tmp_path / "a.png")
+    assert torch.equal(as_tensor(PurePath(tmp_path / "a.png")), as_tensor(tmp_path / "a.png"))
 
 
 def test_a_dark_image_of_bytes_and_one_of_floats_score_alike(model):

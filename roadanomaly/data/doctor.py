@@ -25,6 +25,9 @@ from roadanomaly.files import expanded
 NOTE = "note: "
 """What each line begins with about something odd that does not make a set incomplete."""
 
+TRUTH = "truth: "
+"""What the line of `check` begins with that gives the shares of inliers and anomalies."""
+
 SHOWN = 8
 """How many ids a line names before it says how many more there are."""
 
@@ -160,11 +163,35 @@ def _contents(frames: BenchmarkSet, wanted: set[str], limit: int | None) -> list
         return []
     count = len(frames) if limit is None else max(0, min(limit, len(frames)))
     places = np.linspace(0, len(frames) - 1, count).round().astype(int).tolist()
-    read = [frames.files[frames.ids[place]] for place in places]
+    keys = [frames.ids[place] for place in places]
+    read = [frames.files[key] for key in keys]
     lines = check(frames, limit)
     if not isinstance(frames, LabelledSet):
         lines = [line for line in lines if not line.startswith("classes: ")]
+        scored = frames.members(frames.card.default, {key: frames.files[key] for key in keys})
+        if scored:
+            lines += _no_anomaly(frames.card, lines, whole=count == len(frames))
     return lines + _sizes(frames.card, read) + _stray_ids(frames.card, read)
+
+
+def _no_anomaly(card: Card, lines: list[str], *, whole: bool) -> list[str]:
+    """Report truth without any anomaly, of the split that is scored; others may lack them.
+
+    Args:
+        card: of the set.
+        lines: what `check` said.
+        whole: no frame was left out.
+    """
+    told = [line for line in lines if line.startswith(TRUTH)]
+    if not told or " anomaly " in told[0]:
+        return []
+    what = "the masks of the frames that were read show no anomaly"
+    if not whole:
+        return [f"{NOTE}{what}; read all frames to be sure."]
+    return [
+        f"{PROBLEM}{what}, so nothing can be scored. The set defines: {card.coding}. Where these "
+        "masks mean anomaly by another value, write them again with the set's own."
+    ]
 
 
 def _sizes(card: Card, files: list[Files]) -> list[str]:

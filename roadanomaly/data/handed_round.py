@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from roadanomaly.data.images import list_images
+from roadanomaly.data.roots import shorten
 from roadanomaly.errors import DataError
 
 COLLECTION = "Validation_Dataset"
@@ -38,12 +39,12 @@ def tops(name: str) -> tuple[str, ...]:
 
 
 def is_handed_round(top: Path) -> bool:
-    """Say whether a set's folder has this layout: masks named by numbers alone."""
+    """Say whether a set's folder has this layout: masks named by numbers, strays apart."""
     masks = top / "labels_masks"
     if not masks.is_dir() or not (top / "images").is_dir():
         return False
     names = [path.stem for path in list_images(masks)]
-    return bool(names) and all(name.isdecimal() for name in names)
+    return 2 * sum(name.isdecimal() for name in names) > len(names)
 
 
 def is_copy_of(name: str, top: Path) -> bool:
@@ -60,7 +61,8 @@ def numbered(top: Path, name: str) -> tuple[dict[str, Path], dict[str, Path]] | 
         name: of the set that is wanted.
 
     Raises:
-        DataError: the folder is known to be of another set, or two files have one number.
+        DataError: the folder is known to be of another set, two files have one number, or images
+            and masks that belong together have another name than a number.
     """
     if not is_handed_round(top):
         return None
@@ -68,7 +70,25 @@ def numbered(top: Path, name: str) -> tuple[dict[str, Path], dict[str, Path]] | 
     if other != name:
         msg = f"the folder {top.absolute()} is that of `{other}`, not of `{name}`: name that set."
         raise DataError(msg)
-    return _by_number(top / "images"), _by_number(top / "labels_masks")
+    images, masks = _by_number(top / "images"), _by_number(top / "labels_masks")
+    _refuse_strays(images, masks)
+    return images, masks
+
+
+def _refuse_strays(images: Mapping[str, Path], masks: Mapping[str, Path]) -> None:
+    """Refuse frames that are not numbered; one that lacks image or mask is named where it counts.
+
+    Raises:
+        DataError: names their files.
+    """
+    strays = [name for name in images if name in masks and not name.isdecimal()]
+    if strays:
+        files = shorten([str(path) for name in strays for path in (images[name], masks[name])], 4)
+        msg = (
+            f"the frames of this set are numbered, but {len(strays)} have another name: {files}. "
+            "Copies of a frame are called like this, and would be scored twice: take them out."
+        )
+        raise DataError(msg)
 
 
 def _by_number(folder: Path) -> dict[str, Path]:

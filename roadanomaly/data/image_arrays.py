@@ -123,10 +123,13 @@ def read_whole(path: Path) -> bytes:
     """Read an image file's bytes.
 
     Raises:
-        DataError: the file is missing, empty or truncated.
+        DataError: the file is missing, empty or truncated, or the path can be no file's.
     """
     try:
         data = path.read_bytes()
+    except ValueError as error:
+        msg = f"{str(path)!r} cannot be the path of a file ({error}). Correct the path."
+        raise DataError(msg) from error
     except OSError as error:
         msg = (
             f"cannot read {path}: {error.strerror or error}. Check the path, or download the file "
@@ -185,16 +188,41 @@ def decode(path: Path, data: bytes, flags: int) -> np.ndarray:
         flags: OpenCV's, how to read.
 
     Raises:
-        DataError: it is damaged or no image.
+        DataError: it is damaged or no image, or a TIFF of numbers that are no picture's.
     """
-    try:
-        array = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        array = None
+    array = _decoded(data, flags)
     if array is None:
+        _refuse_wide_numbers(path, data)
         msg = (
             f"{path} cannot be decoded as an image ({len(data)} bytes): it is damaged or no image. "
             f"Readable are {', '.join(SUFFIXES)}; download it again or take it out of the folder."
         )
         raise DataError(msg)
     return array
+
+
+def _decoded(data: bytes, flags: int) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+
+
+def _refuse_wide_numbers(path: Path, data: bytes) -> None:
+    """Say of a TIFF that is whole, but of floats or of wide integers, what it is.
+
+    Raises:
+        DataError: it is such a file.
+    """
+    held = _decoded(data, cv2.IMREAD_UNCHANGED) if data.startswith(_TIFF) else None
+    if held is None or held.dtype.itemsize <= 2:
+        return
+    bits = 8 * held.dtype.itemsize
+    floats = held.dtype.kind == "f"
+    what = f"a floating-point TIFF ({bits} bits)" if floats else f"a TIFF of {bits}-bit integers"
+    how = "times 255 if they lie in 0..1" if floats else "scaled to 0..255 or 0..65535"
+    msg = (
+        f"{path} is {what}, whose values do not say what is white; images have 8 or 16 bits. "
+        f"Save it with 8 or 16 bits, its values {how}."
+    )
+    raise DataError(msg)

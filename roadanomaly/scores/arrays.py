@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import io
 import math
 import tokenize
@@ -15,7 +16,21 @@ from typing import IO
 import numpy as np
 
 Shape = tuple[int, ...]
-UNREADABLE = (
+_PACKERS = (("lzma", "LZMAError"), ("compression.zstd", "ZstdError"))
+"""Ways of packing with an error of their own, which not every Python is built with."""
+
+
+def _packing_errors() -> tuple[type[Exception], ...]:
+    found: list[type[Exception]] = []
+    for module, name in _PACKERS:
+        try:
+            found.append(getattr(importlib.import_module(module), name))
+        except ImportError:
+            continue
+    return tuple(found)
+
+
+UNREADABLE: tuple[type[Exception], ...] = (
     OSError,
     ValueError,
     EOFError,
@@ -24,16 +39,17 @@ UNREADABLE = (
     AttributeError,
     ArithmeticError,
     MemoryError,
-    RecursionError,
     SyntaxError,
     tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
-    NotImplementedError,
+    RuntimeError,
+    *_packing_errors(),
 )
 """What reading a damaged or foreign array file raises, in numpy and in the archive below it.
 
-The last one is `zipfile`'s word for a way of packing that it does not know.
+`RuntimeError` is `zipfile`'s word for a member that is encrypted, or packed in a way that is not
+known here.
 """
 _LENGTHS = {1: 2, 2: 4, 3: 4}
 _LONGEST_HEADER = 10_000

@@ -175,7 +175,7 @@ def _load_hdf5(path: Path, check: Check) -> np.ndarray:
                 raise _without_key(path, list(file))
             check(held.shape or ())
             return np.asarray(held[()])
-    except (*UNREADABLE, RuntimeError) as error:
+    except UNREADABLE as error:
         raise _broken(path, error) from error
 
 
@@ -206,7 +206,7 @@ def _load_npz(path: Path, check: Check) -> np.ndarray:
         if KEY not in names and len(names) != 1:
             raise _without_key(path, names)
         return read_npz(path, KEY if KEY in names else names[0], check)
-    except (*UNREADABLE, RuntimeError) as error:
+    except UNREADABLE as error:
         raise _broken(path, error) from error
 
 

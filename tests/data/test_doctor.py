@@ -9,6 +9,7 @@ import pytest
 
 from roadanomaly.cli.main import main
 from roadanomaly.data import DATASETS
+from roadanomaly.data.bdd_anomaly import BddAnomaly
 from roadanomaly.data.doctor import NOTE, diagnose
 from roadanomaly.data.fishyscapes import VALIDATION, FishyscapesLostAndFound
 from roadanomaly.data.lost_and_found import LostAndFound
@@ -187,6 +188,32 @@ def test_roadanomaly_must_have_sixty(tmp_path, capsys):
     assert "3 of the 60 published frames" in out
     layouts.roadanomaly(tmp_path / "whole", count=60)
     assert check(capsys, "roadanomaly", "--root", tmp_path / "whole")[0] == 0
+
+
+def test_a_set_of_anomalies_that_shows_none_is_told(tmp_path, capsys):
+    root = layouts.validation_dataset(tmp_path)
+    masks = root / "RoadAnomaly21" / "labels_masks"
+    layouts.write_all(masks, (f"{i}.png" for i in range(10)), (0, 255, 255, 0))
+    words = ("smiyc-anomaly", "--root", root)
+    code, out, _ = check(capsys, *words)
+    assert code == 2
+    assert (
+        "problem: the masks of the frames that were read show no anomaly, so nothing can be "
+        "scored. The set defines: 0 inlier, 1 anomaly, 255 ignore"
+    ) in out
+    code, out, _ = check(capsys, *words, "--limit", 3)
+    assert code == 0
+    assert "note: the masks of the frames that were read show no anomaly; read all" in out
+    layouts.write_all(masks, ["7.png"], (0, 255, 1, 0))
+    assert check(capsys, *words)[0] == 0
+
+
+def test_splits_to_train_on_may_lack_anomalies(tmp_path):
+    layouts.bdd_anomaly(tmp_path)
+    found = diagnose(BddAnomaly, tmp_path, split="train")
+    assert "truth: inlier" in text(found)
+    assert "no anomaly;" not in text(found)
+    assert "no anomaly," not in text(found)
 
 
 @pytest.mark.parametrize(("name", "label"), [("laf", "labelIds"), ("bdd-anomaly", "train_id")])

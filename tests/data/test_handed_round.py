@@ -103,6 +103,44 @@ def test_a_frame_without_a_mask_is_opened_and_two_of_one_number_are_not(tmp_path
         handed_round.numbered(root / "RoadAnomaly", "roadanomaly")
 
 
+@pytest.mark.parametrize("name", ["smiyc-anomaly", "fishyscapes-static"])
+def test_a_stray_mask_is_named_and_the_set_is_recognised(tmp_path, capsys, name):
+    root = layouts.validation_dataset(tmp_path)
+    masks = root / SETS[name][0] / "labels_masks"
+    (masks / "0 (1).png").write_bytes((masks / "0.png").read_bytes())
+    assert main(["data", "check", name, "--root", str(root)]) == 2
+    out = capsys.readouterr().out
+    assert "version: as handed round" in out
+    assert "problem: 1 label files have no image: 0 (1)." in out
+    assert "no label file" not in out
+    assert len(opened(name, root)) == SETS[name][1]
+
+
+def test_a_stray_mask_of_roadanomaly_is_named(tmp_path):
+    root = layouts.validation_dataset(tmp_path)
+    masks = root / "RoadAnomaly" / "labels_masks"
+    (masks / "0 (1).png").write_bytes((masks / "0.png").read_bytes())
+    with pytest.raises(DataError, match=r"1 of the labels .* have no image .*: 0 \(1\)"):
+        opened("roadanomaly", root)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_frame_that_lies_there_twice_is_refused_by_its_files(tmp_path, name):
+    root = layouts.validation_dataset(tmp_path)
+    for folder in ("images", "labels_masks"):
+        path = next((root / SETS[name][0] / folder).glob("0.*"))
+        path.with_name(f"0 (1){path.suffix}").write_bytes(path.read_bytes())
+    with pytest.raises(DataError, match=r"1 have another name: .*images/0 \(1\).*take them out"):
+        opened(name, root)
+
+
+def test_few_numbers_among_other_masks_are_another_layout(tmp_path):
+    layouts.smiyc_anomaly(tmp_path)
+    top = tmp_path / "dataset_AnomalyTrack"
+    layouts.write_all(top / "labels_masks", ["0.png"])
+    assert not handed_round.is_handed_round(top)
+
+
 def test_the_published_layout_goes_first(tmp_path):
     root = layouts.validation_dataset(tmp_path)
     layouts.smiyc_anomaly(root)

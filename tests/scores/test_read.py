@@ -1,5 +1,7 @@
 """Score maps of every kind are read as they were written, and each fault has its own message."""
 
+import zipfile
+
 import cv2
 import h5py
 import numpy as np
@@ -9,6 +11,7 @@ from PIL import Image
 
 from roadanomaly.errors import DataError
 from roadanomaly.scores import read_map
+from roadanomaly.scores.arrays import UNREADABLE, read_npz
 
 SHAPE = (18, 32)
 
@@ -183,3 +186,35 @@ def test_a_bad_file_is_an_error(tmp_path, name, make, words):
     with pytest.raises(DataError, match=words) as caught:
         read_map(path)
     assert name in str(caught.value)
+
+
+PACKED = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+
+
+@pytest.mark.parametrize("packing", PACKED)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_damaged_archive_is_an_error_however_it_is_packed(tmp_path, packing, seed):
+    path = tmp_path / "a.npz"
+    np.save(tmp_path / "a.npy", score())
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        archive.write(tmp_path / "a.npy", "value.npy")
+    np.testing.assert_array_equal(read_map(path), score())
+    data = bytearray(path.read_bytes())
+    data[100:400] = np.random.default_rng(seed).bytes(300)
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="truncated, damaged or of another kind"):
+        read_map(path)
+
+
+def test_an_archive_that_is_marked_as_encrypted_is_an_error(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, value=score())
+    data = bytearray(path.read_bytes())
+    entry = data.index(b"PK\1\2")
+    data[6] |= 1
+    data[entry + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="encrypted"):
+        read_map(path)
+    with pytest.raises(UNREADABLE, match="encrypted"):
+        read_npz(path, "value", lambda _: None)
