@@ -92,10 +92,8 @@ def _fit(given: Namespace) -> None:
         fit_refiners(model, frames, batch)
     name = held_out.told + (ON_GROUND if isinstance(held_out, OnGround) else "")
     scores = inlier_scores(model, held_out, batch)
-    was, model.calibration = (
-        model.calibration,
-        calibrate(scores, given.false_alarms, name, seed=given.seed),
-    )
+    was = model.calibration
+    model.calibration = calibrate(scores, given.false_alarms, name, seed=given.seed)
     if was is not None:
         model.calibration = model.calibration.with_sensitivities_of(was)
     if validation is not None:

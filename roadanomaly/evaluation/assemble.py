@@ -232,8 +232,8 @@ def _one_sided(job: Job, pooled: Pooled) -> list[str]:
         f"no labelled pixel of {job.frames.told} is an {' or an '.join(kinds)}{ignored}, so no "
         "number that compares the two is defined"
     )
-    where = " Of ordinary frames false objects are counted; if it should show anomalies:"
-    return [f"{undefined}.{where if inliers else ''} {CHECK}."]
+    ordinary = ". Of ordinary frames false objects are counted; if it should show anomalies"
+    return [f"{undefined}{ordinary if inliers else ''}: {CHECK}."]
 
 
 def _off_the_road(job: Job, detector: str) -> bool:

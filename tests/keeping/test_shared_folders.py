@@ -29,7 +29,7 @@ def begun(path):
     return (path / "record.json").read_bytes()
 
 
-def test_an_evaluation_leaves_a_run_as_it_is(tmp_path, found):
+def test_an_evaluation_leaves_a_run_as_it_is(tmp_path):
     record = begun(tmp_path)
     with pytest.raises(
         UserError, match=r"holds a run of `train`.*\(config\.yaml\).*another folder"
@@ -64,10 +64,11 @@ def test_a_run_leaves_an_evaluation_as_it_is(tmp_path, found):
     out.require_usable()
 
 
-def test_what_was_moved_away_is_in_nobodys_way(tmp_path, found):
+def test_what_was_moved_away_is_in_nobodys_way(tmp_path):
     begun(tmp_path)
     (tmp_path / "config.yaml").unlink()
     EvaluationFolder(tmp_path).require_usable()
+    assert (tmp_path / ".partial" / "here").exists()
 
 
 def test_scored_frames_are_refused_and_rests_are_not(tmp_path):
