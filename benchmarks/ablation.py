@@ -38,9 +38,47 @@ def without_teacher(recipe: Recipe) -> None:
     del recipe["teacher"], recipe["distill"]
 
 
+def with_agreeing_teacher(recipe: Recipe) -> None:
+    """The teacher is asked four views, and teaches where they agree."""
+    recipe["teacher_agrees"] = True
+
+
+def with_teacher_of_the_rest(recipe: Recipe) -> None:
+    """The same, and only pixels that nobody labelled."""
+    recipe |= {"teacher_agrees": True, "teach": "unlabelled"}
+
+
 def with_known_objects(recipe: Recipe) -> None:
     """People and vehicles are pasted, too, under their own class."""
     recipe["negatives"]["sources"][0]["known"] = [0, 3]
+
+
+def with_many_small(recipe: Recipe) -> None:
+    """Half of the crops with cut-outs show many small ones, the others one large."""
+    few, *others = recipe["negatives"]["sources"]
+    half = {"weight": few["weight"] / 2}
+    many = few | half | {"look": {"count": [4, 12], "side": [12, 64]}}
+    one = few | half | {"look": {"count": [1, 1], "side": [64, 420]}}
+    recipe["negatives"]["sources"] = [many, one, *others]
+
+
+def on_ground(recipe: Recipe) -> None:
+    """Cut-outs stand on the ground where a crop shows any, larger the nearer they are."""
+    recipe["negatives"]["sources"][0]["look"] |= {"place": "ground", "perspective": 0.5}
+
+
+def with_shadows(recipe: Recipe) -> None:
+    """The same, and each darkens the ground at its foot."""
+    on_ground(recipe)
+    recipe["negatives"]["sources"][0]["look"]["shadow"] = [0.0, 0.7]
+
+
+def with_streets(recipe: Recipe) -> None:
+    """Drawn streets without obstacles take a tenth of the crops from CamVid."""
+    sets = recipe["train_data"]["sets"]
+    sets[0]["share"] = round(sets[0]["share"] - 0.1, 6)
+    streets = {"name": "streets", "split": "train", "height": 512, "width": 1024, "seed": 401}
+    sets.append({**streets, "share": 0.1})
 
 
 def with_slow_encoder(recipe: Recipe) -> None:
@@ -59,7 +97,13 @@ CHANGES: dict[str, Callable[[Recipe], None]] = {
     "no_scenes": without_scenes,
     "no_cutouts": without_cutouts,
     "no_teacher": without_teacher,
+    "agreeing": with_agreeing_teacher,
+    "unlabelled": with_teacher_of_the_rest,
     "known": with_known_objects,
+    "many_small": with_many_small,
+    "on_ground": on_ground,
+    "shadows": with_shadows,
+    "streets": with_streets,
     "slow_encoder": with_slow_encoder,
     "espnetv2": on_espnetv2,
 }

@@ -39,21 +39,37 @@ class Teacher:
         Raises:
             ArithmeticError: the network answers NaN.
         """
-        views = self._views(image[None].to(self.segmenter.device).float() / 255)
-        sureness, classes = torch.stack(views).mean(0).max(0)
+        found = image[None].to(self.segmenter.device).float() / 255
+        chances, agreed = (one[0] for one in self.chances(found))
+        sureness, classes = chances.max(0)
         if not torch.isfinite(sureness).all():
             msg = (
                 "the network's answer is not finite, so no class is sure; its weights may come "
                 "from a training that diverged. Use others."
             )
             raise ArithmeticError(msg)
-        unsure = sureness < self.least
-        for view in views:
-            unsure |= view.argmax(0) != classes
+        unsure = ~agreed | (sureness < self.least)
         return classes.to(torch.uint8).masked_fill(unsure, IGNORE).cpu().numpy()
 
+    def chances(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean of the views' class probabilities, and where all name its class.
+
+        Args:
+            image: `(B, 3, H, W)` float in 0..1.
+
+        Returns:
+            `(B, K, H, W)` in 0..1, and `(B, H, W)` bool.
+        """
+        views = self._views(image)
+        mean = torch.stack(views).mean(0)
+        classes = mean.argmax(1)
+        agreed = torch.ones_like(classes, dtype=torch.bool)
+        for view in views:
+            agreed &= view.argmax(1) == classes
+        return mean, agreed
+
     def _views(self, image: Tensor) -> list[Tensor]:
-        """Return each view's class probabilities on the image's own grid, `(K, H, W)`."""
+        """Return each view's class probabilities on the image's own grid, `(B, K, H, W)`."""
         found = [self._chances(image)]
         if self.agree:
             found.append(self._chances(image.flip(-1)).flip(-1))
@@ -65,7 +81,7 @@ class Teacher:
         chances = segmentation.class_logits(segmentation.image_logits()).softmax(1)
         if size is not None:
             chances = functional.interpolate(chances, size, mode="bilinear", align_corners=False)
-        return chances[0]
+        return chances
 
 
 def _resized(image: Tensor, factor: float) -> Tensor:

@@ -9,6 +9,8 @@ from roadanomaly.errors import OptionError
 from roadanomaly.precision import PRECISIONS, Precision
 from roadanomaly.training.run_config import Part, RunConfig, Schedule
 
+TEACH = ("all", "unlabelled")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(RunConfig):
@@ -41,6 +43,10 @@ class TrainConfig(RunConfig):
             with, or near the teacher's, on pixels that show no negative; 0 for none.
         teacher: another network of the same classes, whose soft predictions `distill` teaches; it
             sees the crops before negatives are put in, and is not saved.
+        teacher_agrees: ask it four views (the image, its mirror image, a smaller and a larger one),
+            and teach their mean where all name the same class; four times the teacher's cost.
+        teach: `all` pixels that show no negative, or the `unlabelled` alone: those of ordinary
+            frames, and what labels ignore.
         supervise: take the losses at the logits' own stride or at image size.
         held_out: share of the training frames that are kept from training, for a detector that
             takes statistics on frames it did not learn from; of no effect on any other.
@@ -70,6 +76,8 @@ class TrainConfig(RunConfig):
     freeze_batch_norm: bool = True
     distill: float = 0.0
     teacher: Part | None = None
+    teacher_agrees: bool = False
+    teach: Literal["all", "unlabelled"] = "all"
     supervise: Literal["logits", "image"] = "logits"
     held_out: float = 0.1
     val_frames: int = 0
@@ -93,6 +101,11 @@ class TrainConfig(RunConfig):
             msg = (
                 "config: `teacher` teaches by the weight `distill`, which is 0: give it one, as 1."
             )
+            raise OptionError(msg)
+        self._require("teach", self.teach in TEACH, f"one of {', '.join(TEACH)}")
+        if (self.teacher_agrees or self.teach != "all") and not self.distill:
+            key = "teacher_agrees" if self.teacher_agrees else "teach"
+            msg = f"config: `{key}` says what `distill` teaches, and that is 0: give it a weight."
             raise OptionError(msg)
         if (self.segmenter is None) == (self.start is None):
             msg = "config: give either `segmenter`, a network, or `start`, a run folder."

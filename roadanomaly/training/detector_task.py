@@ -70,6 +70,8 @@ class DetectorTask(Task):
             distill=config.distill,
             degrade=Degrade(p=config.degrade),
             teacher=self.parts.teacher,
+            agree=config.teacher_agrees,
+            unlabelled=config.teach == "unlabelled",
         )
         self.about: dict[str, Any] = {}
         self.values: dict[str, float] = {}

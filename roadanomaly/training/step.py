@@ -16,8 +16,9 @@ from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.segmenters import Segmenter
 from roadanomaly.segmenters.closed_set import labels_at, values_at
+from roadanomaly.segmenters.teacher import Teacher
 from roadanomaly.training.norms import hold_statistics
-from roadanomaly.types import NEGATIVE, Batch, Segmentation
+from roadanomaly.types import NEGATIVE, Batch, Segmentation, is_known
 
 if TYPE_CHECKING:
     from roadanomaly.data.transforms import Degrade
@@ -36,6 +37,8 @@ class TrainingStep(nn.Module):
         supervise: `"logits"` or `"image"`: the grid on which losses are taken.
         distill: weight of the term that holds the segmenter near its teacher.
         teacher: a network of the same classes; None takes the segmenter as it starts.
+        agree: the teacher is asked several views, and teaches their mean where all name one class.
+        unlabelled: it teaches pixels without a class of their own alone.
         degrade: what is done to the crops after the source has mixed them, so that negatives that
             are made here are spoilt as the inliers are; without a source the loader does it.
     """
@@ -51,6 +54,8 @@ class TrainingStep(nn.Module):
         distill: float,
         degrade: Degrade | None = None,
         teacher: Segmenter | None = None,
+        agree: bool = False,
+        unlabelled: bool = False,
     ) -> None:
         super().__init__()
         self.segmenter = segmenter
@@ -60,6 +65,8 @@ class TrainingStep(nn.Module):
         self.supervise = supervise
         self.distill = distill
         self.degrade = degrade
+        self.agree = agree
+        self.unlabelled = unlabelled
         self.teacher: Segmenter | None = None
         if distill:
             self.teacher = (teacher or copy.deepcopy(segmenter)).requires_grad_(False)
@@ -111,23 +118,36 @@ class TrainingStep(nn.Module):
         return replace(segmentation, logits=padded.image_logits())
 
     def _distance(self, segmentation: Segmentation, batch: Batch) -> Tensor:
-        """Cross-entropy to the teacher's soft predictions where no negative is."""
-        assert self.teacher is not None
+        """Cross-entropy to the teacher's soft predictions where it teaches, and no negative is."""
+        label = labels_at(batch.label, segmentation)
+        taught = label != NEGATIVE
+        if self.unlabelled:
+            taught &= ~is_known(label)
         with torch.no_grad():
-            soft = self.teacher(batch.image if batch.original is None else batch.original)
-            target = self._chances(soft, segmentation)
-        inlier = labels_at(batch.label, segmentation) != NEGATIVE
+            image = batch.image if batch.original is None else batch.original
+            target, agreed = self._chances(image, segmentation)
+        if agreed is not None:
+            taught &= agreed
         log_p = segmentation.class_logits(segmentation.logits).log_softmax(1)
-        return masked_mean(-(target * log_p).sum(1), inlier)
+        return masked_mean(-(target * log_p).sum(1), taught)
 
-    def _chances(self, soft: Segmentation, segmentation: Segmentation) -> Tensor:
-        """Return the teacher's class probabilities on the grid of the segmentation's logits."""
+    def _chances(self, image: Tensor, segmentation: Segmentation) -> tuple[Tensor, Tensor | None]:
+        """Return the teacher's class probabilities, and where its views agree if it is asked more.
+
+        Both lie on the grid of the segmentation's logits.
+        """
+        assert self.teacher is not None
+        if self.agree:
+            chances, agreed = Teacher(self.teacher, agree=True).chances(image)
+            kept = values_at(agreed[:, None], segmentation)[:, 0]
+            return values_at(chances, segmentation), kept
+        soft = self.teacher(image)
         supervised = self._supervised(soft)
         chances = supervised.class_logits(supervised.logits).softmax(1)
         if chances.shape == segmentation.logits.shape:
-            return chances
+            return chances, None
         at_image = soft.class_logits(soft.image_logits()).softmax(1)
-        return values_at(at_image, segmentation)
+        return values_at(at_image, segmentation), None
 
 
 def _hold_the_rest(segmenter: Segmenter, moving: Iterable[nn.Parameter]) -> bool:

@@ -71,6 +71,12 @@ def test_a_run_without_a_detector_needs_a_start(tmp_path):
         runs.config(tmp_path, detector=None)
     with pytest.raises(OptionError, match="`teacher` teaches by the weight `distill`"):
         runs.config(tmp_path, teacher={"name": "espnetv2", "scale": 0.5})
+    with pytest.raises(OptionError, match="`teacher_agrees` says what `distill` teaches"):
+        runs.config(tmp_path, teacher_agrees=True)
+    with pytest.raises(OptionError, match="`teach` says what `distill` teaches"):
+        runs.config(tmp_path, teach="unlabelled")
+    with pytest.raises(OptionError, match="teach"):
+        runs.config(tmp_path, teach="labelled", distill=1.0)
     with pytest.raises(OptionError, match=r"`keep_start` is 0\.5, but the run does not go on"):
         runs.config(tmp_path, keep_start=0.5)
 

@@ -9,13 +9,14 @@ import pytest
 import torch
 from scipy.special import log_softmax, softmax
 from torch import nn
+from torch.nn import functional
 
 import roadanomaly
 from roadanomaly.detectors.hybrid.densehybrid import DenseHybrid
 from roadanomaly.model import Model
 from roadanomaly.segmenters.closed_set import closed_set_cross_entropy
 from roadanomaly.training.step import TrainingStep
-from roadanomaly.types import IGNORE
+from roadanomaly.types import IGNORE, INLIER, Batch
 from tests.contracts import toy
 
 
@@ -36,6 +37,12 @@ def norms(module):
 
 def mixed(count=2):
     return toy.planted(toy.inliers(count, 0), 0.2)
+
+
+def noise():
+    """Two crops of 48x64 whose pixels are of a known class, and of every colour."""
+    image = torch.rand(2, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    return Batch(image, torch.zeros(2, 48, 64, dtype=torch.uint8), ("a", "b"))
 
 
 @pytest.mark.parametrize("freeze", [True, False])
@@ -148,6 +155,48 @@ def test_another_network_teaches_by_its_soft_predictions(supervise):
     expected = -(softmax(cells, 1) * log_softmax(logits, 1)).sum(1).mean()
     assert term.item() == pytest.approx(0.5 * expected, rel=1e-4)
     assert all(value.grad is None for value in teacher.parameters())
+
+
+def test_a_teacher_may_teach_what_nobody_labelled_alone():
+    """Against the mean over half of the cells, those of no class, worked out from all of them."""
+    module = training_step(distill=1.0, detector="msp", unlabelled=True).train()
+    batch = noise()
+    label = batch.label.clone()
+    label[:, : label.shape[1] // 2] = INLIER
+    with torch.no_grad():
+        logits = module.segmenter(batch.image).logits.numpy()
+    each = -(softmax(logits, 1) * log_softmax(logits, 1)).sum(1)
+    upper = each[:, : each.shape[1] // 2].mean()
+    assert upper != pytest.approx(each.mean(), rel=1e-4)
+    taught = module(replace(batch, label=label))["distill"].item()
+    assert taught == pytest.approx(upper, rel=1e-5)
+    assert module(batch)["distill"].item() == 0
+
+
+def test_a_teacher_of_several_views_teaches_their_mean_where_they_agree():
+    """Against the views asked one by one, under each cell of the logits."""
+    teacher = roadanomaly.segmenter("espnetv2", scale=0.5, classes=toy.CLASSES).eval()
+    settings = {"distill": 1.0, "detector": "msp", "teacher": teacher, "agree": True}
+    module = training_step(**settings, supervise="image").train()
+    batch = noise()
+    size = batch.image.shape[-2:]
+    views = []
+    with torch.no_grad():
+        for factor, mirrored in ((1, False), (1, True), (0.75, False), (1.25, False)):
+            image = batch.image.flip(-1) if mirrored else batch.image
+            if factor != 1:
+                smaller = tuple(round(factor * side) for side in size)
+                options = {"mode": "bilinear", "align_corners": False, "antialias": factor < 1}
+                image = functional.interpolate(image, smaller, **options)
+            chances = teacher(image).image_logits().softmax(1)
+            chances = functional.interpolate(chances, size, mode="bilinear", align_corners=False)
+            views.append((chances.flip(-1) if mirrored else chances).numpy())
+        logits = module.segmenter(batch.image).image_logits().numpy()
+    mean = np.mean(views, 0)
+    agreed = np.all([view.argmax(1) == mean.argmax(1) for view in views], 0)
+    assert 0 < agreed.mean() < 1
+    each = -(mean * log_softmax(logits, 1)).sum(1)
+    assert module(batch)["distill"].item() == pytest.approx(each[agreed].mean(), rel=1e-4)
 
 
 def test_the_teacher_sees_the_image_before_the_negatives_and_is_silent_on_them():
