@@ -14,6 +14,7 @@ from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.errors import OptionError, UserError
 from roadanomaly.files import write_text
 from roadanomaly.leaderboard.config import Board, read_board
+from roadanomaly.leaderboard.ordinary import left_on_ordinary
 from roadanomaly.leaderboard.page import FILES, PAGE, write_board
 from roadanomaly.leaderboard.plan import Run, moved, plan_of
 from roadanomaly.leaderboard.state import progress_of
@@ -58,7 +59,7 @@ def run(arguments: Sequence[str]) -> None:
     if given.plan:
         claim_folder(Path(board.out))
         write_configs(runs)
-        sys.stdout.write(plan_text([one for one in runs if one.name in wanted]))
+        sys.stdout.write(plan_text(board, [one for one in runs if one.name in wanted]))
         return
     with holding(Path(board.out), ["leaderboard", *arguments]):
         claim_folder(Path(board.out))
@@ -94,7 +95,7 @@ def _write(board: Board, runs: Sequence[Run]) -> None:
     with counting(total, "page", "comparison") as step:
         rows = write_board(board, runs, step)
     main = next(iter(board.sets))
-    told = terminal_table(rows, main)
+    told = terminal_table(board, rows, main)
     sys.stdout.write(f"{board.title}: {board.sets[main].title or main}\n\n{to_text(told)}\n\n")
     for row in rows:
         if row.missing:
@@ -112,8 +113,8 @@ def write_configs(runs: Sequence[Run]) -> None:
         write_text(one.file, yaml.safe_dump(one.values, sort_keys=False))
 
 
-def plan_text(runs: Sequence[Run]) -> str:
-    """Say of each run how far it is, and the command that makes it."""
+def plan_text(board: Board, runs: Sequence[Run]) -> str:
+    """Say of each run how far it is, the command that makes it, and what is to be counted."""
     lines = []
     for one in runs:
         progress, told = progress_of(one)
@@ -122,4 +123,6 @@ def plan_text(runs: Sequence[Run]) -> str:
         lines.append(f"  -> {one.folder}")
         if one.needs:
             lines.append(f"  after {', '.join(one.needs)}")
+        if left := left_on_ordinary(board, one):
+            lines.append(f"  to be scored on ordinary frames: {', '.join(left)}")
     return "\n".join(lines) + "\n"

@@ -12,8 +12,10 @@ import yaml
 
 from roadanomaly.catalogue import check_types
 from roadanomaly.config_text import parsed_config
-from roadanomaly.errors import OptionError, nearest
+from roadanomaly.data import DATASETS
+from roadanomaly.errors import OptionError, UserError, nearest
 from roadanomaly.evaluation.protocols import PROTOCOLS
+from roadanomaly.evaluation.worlds.config import check_world
 from roadanomaly.report.published import published, published_sets
 from roadanomaly.training.run_config import Part
 from roadanomaly.training.values import refuse_blank
@@ -68,6 +70,34 @@ class TestSet:
 
 
 @dataclass(frozen=True)
+class OrdinarySet:
+    """Frames without an anomaly, on which a run should keep quiet at its own threshold.
+
+    Args:
+        data: name out of the catalogue of data sets, and its options.
+        title: in the table; empty takes the name.
+        frames: how many, evenly spaced; 0 for all.
+        size: height and width that frames are brought to; None keeps their own.
+        note: what must be known to read its figures.
+    """
+
+    data: Part
+    title: str = ""
+    frames: int = 0
+    size: tuple[int, int] | None = None
+    note: str = ""
+
+    @property
+    def world(self) -> dict[str, Any]:
+        """The same as a config of `roadanomaly worlds` describes a world."""
+        return {
+            "data": dict(self.data),
+            "frames": self.frames,
+            "size": self.size and list(self.size),
+        }
+
+
+@dataclass(frozen=True)
 class ClosedSet:
     """Frames on which the known classes are judged, before and after.
 
@@ -108,6 +138,7 @@ class Board:
         training: keys of every row that is trained, over its recipe and under its own options.
         fitting: keys of every row that is fitted, under its own options.
         first: members that rows need, and that are no rows.
+        ordinary: sets without an anomaly, by name, on which false components are counted.
         closed_set: where mIoU is measured; None leaves it out.
         cost: how time and memory are measured; None leaves them out.
         against: row that all others are compared with, by a paired bootstrap.
@@ -125,6 +156,7 @@ class Board:
     training: dict[str, Any] = field(default_factory=dict)
     fitting: dict[str, Any] = field(default_factory=dict)
     first: dict[str, Member] = field(default_factory=dict)
+    ordinary: dict[str, OrdinarySet] = field(default_factory=dict)
     closed_set: ClosedSet | None = None
     cost: Cost | None = None
     against: str = ""
@@ -136,7 +168,14 @@ class Board:
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 """Of rows, members and sets: they are folders, and stand behind `@`."""
 
-GROUPS: dict[str, type] = {"rows": Member, "first": Member, "sets": TestSet}
+GROUPS: dict[str, type] = {
+    "rows": Member,
+    "first": Member,
+    "sets": TestSet,
+    "ordinary": OrdinarySet,
+}
+NEEDED = ("rows", "sets")
+"""Groups that may not be empty."""
 PARTS: dict[str, type] = {"closed_set": ClosedSet, "cost": Cost}
 
 
@@ -165,7 +204,7 @@ def board_of(held: Any, what: str) -> Board:
     given = dict(held)
     for key, kind in GROUPS.items():
         of_group = given.get(key, {})
-        if not isinstance(of_group, Mapping) or (not of_group and key != "first"):
+        if not isinstance(of_group, Mapping) or (not of_group and key in NEEDED):
             msg = f"{what}: `{key}` must be a mapping from names to options, not {of_group!r}."
             raise OptionError(msg)
         for name in of_group:
@@ -238,6 +277,7 @@ def _check(board: Board, what: str) -> None:
                 f"{nearest(str(one.data.get('name')), PROTOCOLS)}"
             )
             raise OptionError(msg)
+    _check_ordinary(board, what)
     if board.against and board.against not in board.rows:
         msg = f"{what}: `against` is no row: {nearest(board.against, board.rows)}"
         raise OptionError(msg)
@@ -247,6 +287,20 @@ def _check(board: Board, what: str) -> None:
     if board.frames < 0 or board.resamples < 1:
         msg = f"{what}: `frames` must not be negative, and `resamples` at least 1."
         raise OptionError(msg)
+
+
+def _check_ordinary(board: Board, what: str) -> None:
+    """Refuse ordinary sets whose data set or options do not exist, or are out of range."""
+    for name, one in board.ordinary.items():
+        options = dict(one.data)
+        data = str(options.pop("name", ""))
+        try:
+            check_world(name, one.world)
+            DATASETS.check_options(data, options)
+            DATASETS.check_types(data, options)
+        except UserError as error:
+            msg = f"{what}, `ordinary`, `{name}`: {error}"
+            raise OptionError(msg) from error
 
 
 def _check_published(board: Board, what: str) -> None:

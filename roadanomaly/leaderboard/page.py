@@ -30,6 +30,7 @@ from roadanomaly.leaderboard.tables import (
     order_table,
     table_of,
     whole_table,
+    with_ordinary,
 )
 from roadanomaly.report.page_data import to_json
 from roadanomaly.report.render import render
@@ -91,7 +92,7 @@ def write_board(
         write_table(out / name, whole)
     order = order_of(rows, main)
     for name in ORDERS:
-        write_table(out / name, order_table(order, main))
+        write_table(out / name, order_table(board, order, main))
     write_text(out / PAGE, page_text(board, rows, compared, order))
     return rows
 
@@ -114,7 +115,7 @@ def page_text(
         short=in_short(rows, main),
         kinds=kinds,
         effort=table_of(board, rows, main, compared[main], EFFORT),
-        order=order_table(order, main),
+        order=order_table(board, order, main),
         order_note=order_note(order),
         slopes=_slopes(order),
         line=LINE,
@@ -167,7 +168,8 @@ def _set(board: Board, rows: Sequence[RowResult], name: str, compared: ByRow) ->
     ordered = by_ap(rows, name)
     ids, strips = strips_of(ordered, name, board.frames)
     scored = [row.scored[name][0].found for row in ordered if row.scored[name]]
-    table: Table = table_of(board, ordered, name, compared, FIGURES)
+    columns = with_ordinary(board, FIGURES)
+    table: Table = table_of(board, ordered, name, compared, columns)
     given: dict[str, Any] = {"name": name, "title": board.sets[name].title or name}
     shown: list[Strip] = strips
     about = describe(scored[0]) if scored else "nothing was scored yet"

@@ -29,6 +29,21 @@ def evaluation_stamp(board: Board, set_name: str, run: Run) -> Path:
     return Path(board.out) / "evaluations" / set_name / f"{run.name}.json"
 
 
+def worlds_file(board: Board) -> Path:
+    """Return the file that describes the ordinary sets, as `roadanomaly worlds` reads it."""
+    return Path(board.out) / "configs" / "ordinary.yaml"
+
+
+def ordinary_folder(board: Board, set_name: str, run: Run) -> Path:
+    """Return the folder of a run on ordinary frames, as `roadanomaly worlds` writes it."""
+    return Path(board.out) / "ordinary" / set_name / run.name
+
+
+def ordinary_stamp(board: Board, set_name: str, run: Run) -> Path:
+    """Return the file beside it that says what was scored."""
+    return Path(board.out) / "ordinary" / set_name / f"{run.name}.json"
+
+
 def measured_file(board: Board, run: Run) -> Path:
     """Return the file of what a row costs and keeps."""
     return Path(board.out) / "measured" / f"{run.name}.json"

@@ -13,6 +13,7 @@ from roadanomaly.evaluation.findings import Findings, load_findings
 from roadanomaly.folders import standing
 from roadanomaly.leaderboard.config import Board
 from roadanomaly.leaderboard.measuring import measured_bare, measured_of
+from roadanomaly.leaderboard.ordinary import false_a_frame, left_on_ordinary
 from roadanomaly.leaderboard.places import (
     asked_of,
     evaluation_folder,
@@ -75,6 +76,8 @@ class RowResult:
         missing: why it has no figures, or not of all seeds; empty where it has.
         chosen: on what its checkpoint was chosen; empty of what is fitted.
         scored: by set, one a seed.
+        ordinary: by set without an anomaly, false components a frame at the own threshold, one a
+            seed that was scored there; NaN of one without a threshold.
         images: crops that its own trainings saw, over all steps.
         crops: those trainings.
         pretraining: flows and generators that were trained before.
@@ -95,6 +98,7 @@ class RowResult:
     missing: str
     chosen: str
     scored: dict[str, list[Scored]] = field(repr=False)
+    ordinary: dict[str, tuple[float, ...]] = field(default_factory=dict)
     images: int = 0
     crops: tuple[Trained, ...] = ()
     pretraining: tuple[Trained, ...] = ()
@@ -139,6 +143,7 @@ def _row(board: Board, runs: dict[str, Run], name: str) -> RowResult:
         missing=_of_seeds(missing, len(own)),
         chosen=_chosen(first),
         scored={key: _scored(board, key, own) for key in board.sets},
+        ordinary={key: _counted(board, key, own) for key in board.ordinary},
         images=sum(_seen(board, run).images for run in trainings),
         crops=tuple(_seen(board, run) for run in trainings),
         pretraining=tuple(_seen(board, run) for run in behind if run.how in ("flow", "generator")),
@@ -165,8 +170,9 @@ def _of_seeds(reasons: Mapping[int, str], seeds: int) -> str:
 def _missing(board: Board, run: Run) -> str:
     """Say why a run has no figures; empty where it has all."""
     progress, told = progress_of(run)
-    complete = progress == "done" and all(_holds(board, name, run) for name in board.sets)
-    if complete:
+    scored = progress == "done" and all(_holds(board, name, run) for name in board.sets)
+    counted = scored and not left_on_ordinary(board, run)
+    if counted:
         reason = read_values(failure_file(board, measured_name(run))).get("reason")
         return f"measuring its cost and known classes failed: {reason}" if reason else ""
     if progress == "changed":
@@ -175,6 +181,8 @@ def _missing(board: Board, run: Run) -> str:
         return f"failed: {reason}"
     if progress == "begun":
         return f"begun, {told}"
+    if scored:
+        return "not scored on ordinary frames yet"
     return "not evaluated yet" if progress == "done" else "not made yet"
 
 
@@ -198,6 +206,13 @@ def _scored(board: Board, set_name: str, runs: Sequence[Run]) -> list[Scored]:
             folder = evaluation_folder(board, set_name, run)
             found.append(Scored(run.seed, folder, key, load_findings(folder)[0]))
     return found
+
+
+def _counted(board: Board, set_name: str, runs: Sequence[Run]) -> tuple[float, ...]:
+    """Return false components a frame on ordinary frames, one a run that was scored there."""
+    done = [run for run in runs if progress_of(run)[0] == "done"]
+    found = [false_a_frame(board, set_name, run) for run in done]
+    return tuple(one for one in found if one is not None)
 
 
 def _all_needs(runs: dict[str, Run], run: Run) -> list[str]:

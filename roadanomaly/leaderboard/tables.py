@@ -57,6 +57,8 @@ EFFORT = (
     Column("remark", "remark", "text"),
 )
 ALL = (SET, *FIGURES, *(one for one in EFFORT if one not in (METHOD, LEARNED)))
+SHORT = (METHOD, *(one for one in METRICS if one.key != "best_f1"), LEARNED)
+"""Of the table for a terminal."""
 ORDER = (
     METHOD,
     Column("place", "place here", "score"),
@@ -66,6 +68,26 @@ ORDER = (
     LEARNED,
     Column("source", "source", "text"),
 )
+
+
+def with_ordinary(board: Board, columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Put a column for each ordinary set behind that of AP, which does not show false alarms."""
+    place = next(at for at, column in enumerate(columns) if column.key == "ap") + 1
+    counts = [
+        Column(_count_key(name), f"false/frame, {one.title or name}", "rate", "lower")
+        for name, one in board.ordinary.items()
+    ]
+    return (*columns[:place], *counts, *columns[place:])
+
+
+def _count_key(set_name: str) -> str:
+    """Return what the column of an ordinary set is called, as in `worlds.csv`."""
+    return f"{set_name}.false_a_frame"
+
+
+def counts_of(row: RowResult) -> dict[str, Cell]:
+    """Return mean and deviation of a row's false components a frame, by column."""
+    return {_count_key(name): Spread(seeds) for name, seeds in row.ordinary.items()}
 
 
 def by_ap(rows: Sequence[RowResult], set_name: str) -> list[RowResult]:
@@ -94,10 +116,11 @@ def whole_table(board: Board, rows: Sequence[RowResult], compared: Mapping[str, 
         rows: in the order of the table.
         compared: by set.
     """
-    parts = [(name, table_of(board, rows, name, compared[name], ALL)) for name in board.sets]
+    columns = with_ordinary(board, ALL)
+    parts = [(name, table_of(board, rows, name, compared[name], columns)) for name in board.sets]
     lines = tuple(row for _, table in parts for row in table.rows)
     groups = [name for name, table in parts for _ in table.rows]
-    return Table(ALL, lines, find_best(ALL, lines, groups), tuple(notes_of(board, rows)))
+    return Table(columns, lines, find_best(columns, lines, groups), tuple(notes_of(board, rows)))
 
 
 def table_of(
@@ -110,7 +133,7 @@ def table_of(
     """Return some columns of all rows on one set."""
     lines: list[Row] = []
     for row in rows:
-        values = {**_effort(row), **_figures(row, set_name, compared)}
+        values = {**_effort(row), **_figures(row, set_name, compared), **counts_of(row)}
         values["set"] = board.sets[set_name].title or set_name
         values["remark"] = _remark(row, set_name)
         lines.append(tuple(values[column.key] for column in columns))
@@ -190,6 +213,7 @@ def notes_of(board: Board, rows: Sequence[RowResult]) -> list[str]:
     if any(len(row.scored[name]) > 1 for row in rows for name in board.sets):
         found.append("Figures of several seeds are mean ± standard deviation (n - 1).")
     found += [f"{one.title or name}: {one.note}" for name, one in board.sets.items() if one.note]
+    found += _notes_of_ordinary(board)
     machines = sorted({row.machine for row in rows} - {""})
     if machines:
         found.append(f"Time and memory were measured on {'; '.join(machines)}.")
@@ -203,13 +227,27 @@ def notes_of(board: Board, rows: Sequence[RowResult]) -> list[str]:
     return found
 
 
-def terminal_table(rows: Sequence[RowResult], set_name: str) -> Table:
+def _notes_of_ordinary(board: Board) -> list[str]:
+    if not board.ordinary:
+        return []
+    told = (
+        "False components a frame (false/frame) are counted on ordinary frames, at each run's own "
+        "calibrated threshold: those of at least 500 pixels at the size of the frame. Without a "
+        "threshold there is no count; a detector that judges the road alone is counted on the "
+        "whole frame all the same."
+    )
+    notes = [(one.title or name, one.note) for name, one in board.ordinary.items() if one.note]
+    return [told, *(f"{title}: {note}" for title, note in notes)]
+
+
+def terminal_table(board: Board, rows: Sequence[RowResult], set_name: str) -> Table:
     """Return the figures of all rows on a set that fit a terminal."""
-    columns = (METHOD, *(one for one in METRICS if one.key != "best_f1"), LEARNED)
+    columns = with_ordinary(board, SHORT)
     lines: list[Row] = []
     for row in rows:
-        numbers = [mean_of(row, set_name, column.key) for column in columns[1:-1]]
-        lines.append((row.title, *numbers, learned(row)))
+        values: dict[str, Cell] = {one.key: mean_of(row, set_name, one.key) for one in METRICS}
+        values |= {"method": row.title, "learned_from": learned(row), **counts_of(row)}
+        lines.append(tuple(values[column.key] for column in columns))
     return Table(columns, tuple(lines))
 
 
@@ -250,15 +288,24 @@ def order_of(rows: Sequence[RowResult], set_name: str) -> Order:
     )
 
 
-def order_table(order: Order, set_name: str) -> Table:
+def order_table(board: Board, order: Order, set_name: str) -> Table:
     """Return a row for each method that the papers have too."""
+    columns = with_ordinary(board, ORDER)
     lines: list[Row] = []
     for row, place, before in zip(order.rows, order.places, order.published, strict=True):
         assert row.published is not None
-        ap = mean_of(row, set_name, "ap")
-        numbers: Row = (place, before, ap, row.published.numbers["ap"])
-        lines.append((row.title, *numbers, learned(row), row.published.source))
-    return Table(ORDER, tuple(lines), notes=(order_note(order),))
+        values: dict[str, Cell] = {
+            "method": row.title,
+            "place": place,
+            "published_place": before,
+            "ap": mean_of(row, set_name, "ap"),
+            "published_ap": row.published.numbers["ap"],
+            "learned_from": learned(row),
+            "source": row.published.source,
+        }
+        values |= counts_of(row)
+        lines.append(tuple(values[column.key] for column in columns))
+    return Table(columns, tuple(lines), notes=(order_note(order),))
 
 
 def order_note(order: Order) -> str:

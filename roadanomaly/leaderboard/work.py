@@ -25,6 +25,13 @@ from roadanomaly.leaderboard.measuring import (
     measured_of,
     segmenter_run,
 )
+from roadanomaly.leaderboard.ordinary import (
+    left_on_ordinary,
+    ordinary_words,
+    take,
+    why_not_there,
+    write_worlds,
+)
 from roadanomaly.leaderboard.places import (
     asked_of,
     bare_file,
@@ -35,6 +42,7 @@ from roadanomaly.leaderboard.places import (
     log_file,
     measured_file,
     measured_name,
+    ordinary_stamp,
     read_values,
     write_values,
 )
@@ -104,7 +112,7 @@ class Worker:
             path.unlink(missing_ok=True)
 
     def _made_and_judged(self, run: Run) -> Steps:
-        """Make a run and evaluate it on all sets, where it is a row's."""
+        """Make a run; where it is a row's, evaluate it on all sets, the ordinary ones last."""
         reason = yield from self._make(run)
         if reason:
             self.unmade[run.name] = reason
@@ -115,7 +123,12 @@ class Worker:
             reason = yield from self._evaluate(run, name, given)
             if reason:
                 return f"on {name}: {reason}"
-        return ""
+        reasons = []
+        for name in left_on_ordinary(self.board, run):
+            reason = yield from self._count(run, name)
+            if reason:
+                reasons.append(f"on ordinary frames, {name}: {reason}")
+        return "; ".join(reasons)
 
     def _measured(self, run: Run) -> Steps:
         """Measure a run that is there: its known classes, and a row's cost by its first seed."""
@@ -157,6 +170,19 @@ class Worker:
         if not reason:
             write_values(stamp, {"key": key, "pictures": self.board.frames})
         return reason
+
+    def _count(self, run: Run, set_name: str) -> Steps:
+        """Count a run's false components on ordinary frames."""
+        ordinary_stamp(self.board, set_name, run).unlink(missing_ok=True)
+        reason = why_not_there(self.board, set_name)
+        if reason:
+            return reason
+        self.say(f"{run.name}: false components on {set_name}")
+        write_worlds(self.board)
+        words = ordinary_words(self.board, set_name, run)
+        log = log_file(self.board, f"{run.name}_ordinary_{set_name}")
+        reason = yield Command("roadanomaly", words, log)
+        return reason or take(self.board, set_name, run)
 
     def _measure(self, run: Run) -> Steps:
         if measured_of(self.board, run):

@@ -1,5 +1,6 @@
 """The whole command on drawn streets: killed in a training, called again, and a row that fails."""
 
+import csv
 import os
 import re
 import shutil
@@ -32,6 +33,7 @@ CONFIG = {
     "fitting": {"data": SPLIT["train"]},
     "closed_set": {"data": SPLIT["val"]},
     "sets": {"streets": {"data": SPLIT["test"]}},
+    "ordinary": {"quiet": {"data": SPLIT["val"]}},
     "first": {
         "base": {
             "options": {
@@ -112,6 +114,15 @@ def test_killed_in_a_training_and_called_again_the_table_is_the_same(tmp_path):
     tables = [(one / "leaderboard.csv").read_text() for one in (whole, killed)]
     assert tables[0] == tables[1]
     assert tables[0].count("\nstreets,") == len(CONFIG["rows"])
+    counts = {
+        line["method"]: line["quiet.false_a_frame"]
+        for line in csv.DictReader(tables[0].splitlines())
+    }
+    assert {name: bool(count) for name, count in counts.items()} == {
+        "msp": True,
+        "trained": True,
+        "broken": False,
+    }
 
     line = next(one for one in tables[0].splitlines() if "broken" in one)
     assert "failed: " in line
