@@ -45,6 +45,7 @@ def as_tensor(image: ImageLike) -> Tensor:
         image = _from_array(image)
     if not isinstance(image, Tensor):
         raise _no_image(image)
+    _require_dense(image)
     return _in_range(image)
 
 
@@ -68,6 +69,26 @@ def _from_array(array: np.ndarray) -> Tensor:
         msg = f"an image array must be (H, W, 3) uint8 RGB, not {array.shape} {array.dtype}."
         raise DataError(msg)
     return torch.from_numpy(np.array(array)).permute(2, 0, 1)
+
+
+def _require_dense(image: Tensor) -> None:
+    """Refuse tensors whose pixels do not lie one beside the other in the memory of a device.
+
+    Raises:
+        DataError: says which kind it is, and what makes a usual one of it.
+    """
+    if image.device.type == "meta":
+        what, advice = "on the device meta, which holds no values", "the tensor with its values"
+    elif image.is_nested:
+        what, advice = "nested", "each of its images, one by one"
+    elif image.is_quantized:
+        what, advice = "quantised", "tensor.dequantize()"
+    elif image.layout is not torch.strided:
+        what, advice = f"of the layout {image.layout}", "tensor.to_dense()"
+    else:
+        return
+    msg = f"an image tensor must be dense, on a CPU or an accelerator, not {what}; give {advice}."
+    raise DataError(msg)
 
 
 def _in_range(image: Tensor) -> Tensor:

@@ -51,24 +51,26 @@ def torchrun_rank() -> tuple[int, int]:
     return rank, size
 
 
-def whole_number(name: str, default: str = "") -> int:
+def whole_number(name: str, default: str = "", least: int = 0) -> int:
     """Read a variable by which a cluster or torchrun numbers processes.
 
     Args:
         name: of the variable.
         default: where it is missing or empty; an empty one means that it must be there.
+        least: that it may be.
 
     Raises:
-        UserError: it is missing, or no whole number from 0.
+        UserError: it is missing, or no whole number from `least`.
     """
     text = os.environ.get(name) or default
-    if text.strip().isdecimal():
+    if text.strip().isdecimal() and int(text) >= least:
         return int(text)
     held = f"is {text!r}" if text else "is missing beside WORLD_SIZE"
     unset = " and ".join(sorted({name, "WORLD_SIZE"} & os.environ.keys()))
     msg = (
         f"the environment variable {name} {held}; where several processes share a command it is a "
-        f"whole number from 0. Unset {unset}, or start the command by torchrun, which sets all."
+        f"whole number from {least}. Unset {unset}, or start the command by torchrun, which sets "
+        "them all."
     )
     raise UserError(msg)
 

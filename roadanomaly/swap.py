@@ -149,13 +149,30 @@ def _put_away(folder: Path, name: str) -> None:
 
 
 def _read(path: Path) -> dict[str, list[str]] | None:
-    """Return the journal, None where there is none; it was written whole or not at all."""
+    """Return the journal, None where there is none.
+
+    It was written whole or not at all, so a broken one comes from a failing disk or from somebody
+    else, and nobody can tell any more which steps are left.
+
+    Raises:
+        UserError: it is broken, or names places outside its folder.
+    """
     try:
         held = json.loads(path.read_text())
-    except OSError:
+        names = [*held["put"], *held["drop"]]
+        outside = any(name in ("", ".", "..") or "/" in name for name in names)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    names = [*held["put"], *held["drop"]]
-    if any(name in ("", ".", "..") or "/" in name for name in names):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        work, folder = path.parent, path.parent.parent
+        msg = (
+            f"{path}, which says how a new result takes the place of an older one in {folder}, is "
+            f"broken ({type(error).__name__}: {error}). Nothing was deleted: what of the new "
+            f"result is not in its place lies in {work / 'new'}, what it replaced in "
+            f"{work / 'old'}. Move what is to stand into {folder}, then delete {path}."
+        )
+        raise UserError(msg) from error
+    if outside:
         msg = f"{path} names places outside its folder; delete {path.parent}."
         raise UserError(msg)
-    return held
+    return {"put": list(held["put"]), "drop": list(held["drop"])}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import roadanomaly as ra
 from roadanomaly.errors import DataError
@@ -126,6 +127,24 @@ def test_what_is_no_image_is_refused_in_a_sentence(model, given, told):
 
 
 @pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda one: one.to("meta"), "not on the device meta, which holds no values; give the"),
+        (torch.Tensor.to_sparse, r"not of the layout torch\.sparse_coo; give tensor\.to_dense\(\)"),
+        (lambda one: one[0].to_sparse_csr(), r"torch\.sparse_csr"),
+        (torch.Tensor.to_mkldnn, r"of the layout torch\._mkldnn"),
+        (lambda one: torch.quantize_per_tensor(one, 0.01, 0, torch.quint8), r"\.dequantize\(\)"),
+        (lambda one: torch.nested.nested_tensor([one]), "not nested; give each of its images"),
+    ],
+    ids=["meta", "sparse", "csr", "mkldnn", "quantised", "nested"],
+)
+@pytest.mark.filterwarnings("ignore")  # torch's own, of what is about to change there
+def test_a_tensor_that_is_not_dense_is_refused_in_a_sentence(model, change, told):
+    with pytest.raises(DataError, match=f"must be dense, on a CPU or an accelerator, .*{told}"):
+        model(change(uniform(0, 1)))
+
+
+@pytest.mark.parametrize(
     ("dtype", "told"),
     [
         ("f4", r"floating-point TIFF \(32 bits\).*8 or 16 bits, its values times 255"),
@@ -157,9 +176,10 @@ def test_a_dark_image_of_bytes_and_one_of_floats_score_alike(model):
 
 
 def test_on_an_accelerator_nothing_is_read_before_the_scores():
-    """A tensor without memory stands for one whose values the host has not waited for."""
-    far = torch.empty(3, 8, 8, device="meta")
-    pending = extremes(as_tensor(far))
+    """A tensor that only pretends stands for one whose values the host has not waited for."""
+    with FakeTensorMode():
+        far = torch.empty(3, 8, 8, device="cuda")
+        pending = extremes(as_tensor(far))
     assert pending.device == far.device
     assert extremes(as_tensor(uniform(0, 1))) is None
     with pytest.raises(DataError, match="divide by 255"):

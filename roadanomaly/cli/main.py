@@ -18,6 +18,7 @@ from types import FrameType
 
 from roadanomaly.errors import UserError, nearest
 from roadanomaly.heap import keep_freed
+from roadanomaly.locks import torchrun_rank
 
 COMMANDS: dict[str, str] = {
     "train": "train a detector, a segmenter alone, or a generator, from a config",
@@ -108,10 +109,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return _fail(name, text, USER_MISTAKE)
     except KeyboardInterrupt as stop:
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0":
+        if _is_further():
             return INTERRUPTED  # the first of several processes says it
         return _fail(name, str(stop) or "interrupted.", INTERRUPTED)
     return 0
+
+
+def _is_further() -> bool:
+    """Tell whether several processes share the command, and this is not the first."""
+    try:
+        return torchrun_rank()[0] > 0
+    except UserError:
+        return False
 
 
 def _out_of_memory(error: RuntimeError) -> bool:

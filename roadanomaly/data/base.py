@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -89,13 +88,12 @@ class FrameSet(ABC):
         return self.frame_ids()
 
     def files_of(self, frame_id: str) -> list[Path]:
-        """Return the files of a frame, image and label; none of one that is drawn.
+        """Return the files that a frame is read from: image, label, and what else it depends on.
 
-        A set that keeps them by id, as `images` and `labels`, or both as `files`, says no more.
+        Every set that reads files says them, so that a stopped evaluation notices those that were
+        written again; frames that are drawn have none.
         """
-        kept = [getattr(self, name, None) for name in ("images", "labels", "files")]
-        found = [one.get(frame_id) for one in kept if isinstance(one, dict)]
-        return [path for one in found for path in _paths_in(one)]
+        return []
 
     def require_classes(self, known: Sequence[str], by: str) -> None:
         """Refuse to be read by what knows other classes: a label is a number in the set's own.
@@ -118,11 +116,3 @@ class FrameSet(ABC):
     def __iter__(self) -> Iterator[Frame]:
         for index in range(len(self)):
             yield self[index]
-
-
-def _paths_in(kept: object) -> list[Path]:
-    """Return the paths in what a set keeps of a frame: a path, or a row or record with some."""
-    if is_dataclass(kept):
-        kept = tuple(getattr(kept, one.name) for one in fields(kept))
-    parts = kept if isinstance(kept, tuple) else (kept,)
-    return [one for one in parts if isinstance(one, Path)]

@@ -202,6 +202,11 @@ class BenchmarkSet(FrameSet):
         """Return the ids of the frames of all splits that are on the disk."""
         return self.scan(self.root).keys()
 
+    def files_of(self, frame_id: str) -> list[Path]:
+        """Return image and label, those that are there."""
+        files = self.files[frame_id]
+        return [path for path in (files.image, files.label) if path is not None]
+
     def hidden(self, frame_id: str) -> str | None:
         """Return why a frame of this split cannot be scored, or None where its truth is at hand."""
         return None if self.files[frame_id].label is not None else self.card.hidden(frame_id)

@@ -72,6 +72,10 @@ class CamVid(FrameSet):
         check_same_size(image, label, self.images[name], self.labels[name])
         return Frame(name, image, remap(label, self.table, str(self.labels[name])))
 
+    def files_of(self, frame_id: str) -> list[Path]:
+        """Return image and label."""
+        return [self.images[frame_id], self.labels[frame_id]]
+
     def record(self) -> dict[str, Any]:
         """Return name, split, count, root's last folder and the two mappings."""
         return {

@@ -87,6 +87,10 @@ class Cityscapes(FrameSet):
         check_same_size(image, label, self.images[name], path)
         return Frame(name, image, remap(label, table, str(path)))
 
+    def files_of(self, frame_id: str) -> list[Path]:
+        """Return image and label."""
+        return [self.images[frame_id], self.labels[frame_id][0]]
+
     def record(self) -> dict[str, Any]:
         """Return name, split, city, count and root's last folder."""
         return {

@@ -96,6 +96,7 @@ class CocoScenes(FrameSet):
             raise DataError(msg)
         self.paths = sorted(self.scenes)
         self.ids = [path.stem for path in self.paths]
+        self.places = {name: place for place, name in enumerate(self.ids)}
         self.labels = None if labels is None else self._class_maps(expanded(labels))
 
     def __len__(self) -> int:
@@ -113,6 +114,13 @@ class CocoScenes(FrameSet):
             label = surroundings.numpy().copy()
         self._paint(label, objects, self.reader.crowd_regions.get(path, []))
         return Frame(path.stem, image, torch.from_numpy(label))
+
+    def files_of(self, frame_id: str) -> list[Path]:
+        """Return the picture, what says which objects it shows, and its class map, if any."""
+        place = self.places[frame_id]
+        path = self.paths[place]
+        surroundings = [self.labels[place]] if self.labels is not None else []
+        return [path, *self.reader.files_of(path), *surroundings]
 
     def record(self) -> dict[str, Any]:
         """Return part, count, folder, and how many objects of which classes are negatives."""

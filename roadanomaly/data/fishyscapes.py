@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -214,6 +215,15 @@ class FishyscapesStatic(_Validation):
         base = to_array(read_image(self._city_image(files.image), upright=False))
         overlay = _overlay(files.image, base.shape)
         return to_tensor(np.clip(base + overlay, 0, 255).astype(np.uint8))
+
+    def files_of(self, frame_id: str) -> list[Path]:
+        """Return image and label; beside an overlay the Cityscapes image that it is added to."""
+        found = super().files_of(frame_id)
+        image = self.files[frame_id].image
+        if image is not None and image.suffix == ".npz":
+            with suppress(DataError):  # whoever reads the frame says that it is missing
+                found.append(self._city_image(image))
+        return found
 
     def size(self, frame_id: str) -> tuple[int, int]:
         """Return a frame's `(H, W)`; of an overlay, that of its Cityscapes image."""

@@ -172,6 +172,11 @@ class Folder(FrameSet):
         classes = self.classes if self.kind == "classes" else None
         return LabelColours.beside(expanded(labels), classes)
 
+    def files_of(self, frame_id: str) -> list[Path]:
+        """Return the image, and the label where there is one."""
+        label = self.labels.get(frame_id)
+        return [self.images[frame_id], *([label] if label else [])]
+
     def record(self) -> dict[str, Any]:
         """Return name, kind of labels, count, the image folder's last part, and what is unusual."""
         unusual: dict[str, Any] = {} if self.upright else {"upright": False}

@@ -69,6 +69,11 @@ class OodisFishyscapes(LostAndFound):
         path = self._instance_maps.get(frame_id)
         return None if path is None else read_instances(path)
 
+    def files_of(self, frame_id: str) -> list[Path]:
+        """Return image, label, and the instance map where there is one."""
+        path = self._instance_maps.get(frame_id)
+        return [*super().files_of(frame_id), *([path] if path else [])]
+
     @cached_property
     def _instance_maps(self) -> dict[str, Path]:
         found: dict[str, Path] = {}

@@ -67,6 +67,10 @@ class RoadAnomaly(FrameSet):
         check_same_size(image, mask, self.images[name], self.labels[name])
         return Frame(name, image, anomaly=remap(mask, self.table, str(self.labels[name])))
 
+    def files_of(self, frame_id: str) -> list[Path]:
+        """Return image and label."""
+        return [self.images[frame_id], self.labels[frame_id]]
+
     def record(self) -> dict[str, Any]:
         """Return name, split, count, how many of the published frames, and root's last folder."""
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from roadanomaly.data.base import FrameSet
@@ -72,6 +73,11 @@ class Union(FrameSet):
         """Return the ids that the frames have in their own sets."""
         ids = [one.own_ids() for one in self.sets]
         return [ids[number][place % len(ids[number])] for number, place in self.places]
+
+    def files_of(self, frame_id: str) -> list[Path]:
+        """Return those that the frame's own set reads it from."""
+        number, _, own = frame_id.split(".", 2)
+        return self.sets[int(number)].files_of(own)
 
     def record(self) -> dict[str, Any]:
         """Return each set's record with its share."""

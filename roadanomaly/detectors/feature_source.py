@@ -118,27 +118,30 @@ class FeatureSource(nn.Module):
         """Bring `(B, h, w)` values of the maps' cells to image size."""
         return self._placed(segmentation).to_image(values)
 
+    def joined(self, segmentation: Segmentation, maps: Sequence[Tensor]) -> Tensor:
+        """Bring maps to the size of the first, bilinearly, and put their channels together.
+
+        Args:
+            segmentation: of the images.
+            maps: `(B, C, h, w)` each, as `maps` gives them.
+
+        Returns:
+            `(B, sum C, h, w)` float32.
+        """
+        size = tuple(maps[0].shape[-2:])
+        corners = self.aligned(segmentation)
+        brought = [
+            one.float()
+            if tuple(one.shape[-2:]) == size
+            else functional.interpolate(one.float(), size, mode="bilinear", align_corners=corners)
+            for one in maps
+        ]
+        return torch.cat(brought, 1)
+
+    def aligned(self, segmentation: Segmentation) -> bool:
+        """Tell whether the maps' corner cells lie on corner pixels, not half a cell inside."""
+        return self.encoder is None and segmentation.align_corners
+
     def _placed(self, segmentation: Segmentation) -> Segmentation:
         """Return a segmentation that says where the maps' cells lie."""
-        if self.encoder is None:
-            return segmentation
-        return replace(segmentation, align_corners=False)
-
-
-def joined(maps: Sequence[Tensor]) -> Tensor:
-    """Bring maps to the size of the first, bilinearly, and put their channels together.
-
-    Args:
-        maps: `(B, C, h, w)` each, the finest first.
-
-    Returns:
-        `(B, sum C, h, w)` float32.
-    """
-    size = tuple(maps[0].shape[-2:])
-    brought = [
-        one.float()
-        if tuple(one.shape[-2:]) == size
-        else functional.interpolate(one.float(), size=size, mode="bilinear")
-        for one in maps
-    ]
-    return torch.cat(brought, 1)
+        return replace(segmentation, align_corners=self.aligned(segmentation))

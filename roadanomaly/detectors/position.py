@@ -10,18 +10,21 @@ from torch import Tensor
 from roadanomaly.types import Segmentation
 
 
-def places_in_frame(segmentation: Segmentation, cells: Tensor) -> tuple[Tensor, Tensor]:
+def places_in_frame(
+    segmentation: Segmentation, cells: Tensor, *, aligned: bool = False
+) -> tuple[Tensor, Tensor]:
     """Return where in its frame the middle of each row and column of cells lies, in shares of it.
 
     Args:
         segmentation: of whole frames, or of crops whose places are known.
         cells: `(B, C, h, w)`, a map of them that covers their padding too.
+        aligned: whether the map's corner cells lie on corner pixels, not half a cell inside.
 
     Returns:
         `(B, h)` and `(B, w)` float32, 0..1 within the frame; with B 1 where all are whole frames.
     """
     height, width = (
-        (_numbers(count, cells) + 0.5) * (padded / (count * own))
+        _middles(_numbers(count, cells), padded, own, aligned=aligned)
         for count, padded, own in zip(
             cells.shape[-2:], segmentation.padded, segmentation.size, strict=True
         )
@@ -30,6 +33,14 @@ def places_in_frame(segmentation: Segmentation, cells: Tensor) -> tuple[Tensor, 
         return height[None], width[None]
     top, left, bottom, right = segmentation.places.T[..., None]
     return top + (bottom - top) * height, left + (right - left) * width
+
+
+def _middles(numbers: Tensor, padded: int, own: int, *, aligned: bool) -> Tensor:
+    """Return where the middles of a line's cells lie, in shares of the image's own pixels."""
+    count = len(numbers)
+    if aligned and count > 1:
+        return (numbers * ((padded - 1) / (count - 1)) + 0.5) / own
+    return (numbers + 0.5) * (padded / (count * own))
 
 
 def position_code(cells: Tensor, channels: int) -> Tensor:

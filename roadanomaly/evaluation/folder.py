@@ -53,9 +53,8 @@ class EvaluationFolder:
         """
         try:
             finish(self.path)
-            ledger = Ledger(self.path)
-            ledger.refuse_results(RUNS)
-            ledger.refuse_strangers(REPLACED, older.files_of(self.path))
+            Ledger(self.path).refuse_results(RUNS)
+            Ledger(self.path).refuse_strangers(REPLACED, older.files_of(self.path))
             open_work(self.path)
         except OSError as error:
             reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
@@ -89,8 +88,10 @@ class EvaluationFolder:
             pages: writes what is made of the findings into the folder that it is given.
 
         Raises:
-            UserError: a file cannot be written; the older result still stands.
+            UserError: a file cannot be written, or somebody put one where the result goes while it
+                was made; the older result still stands.
         """
+        known = older.files_of(self.path)  # of what is there before the new findings are
         try:
             new = new_result(self.path)
             for place, found in enumerate(findings):
@@ -101,6 +102,7 @@ class EvaluationFolder:
             for key in keys:
                 _link_files(self.result(key), new)
             pages(new)
+            self._look_again(known)
             ledger = Ledger(self.path)
             names = [path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file()]
             ledger.add(names)
@@ -109,6 +111,24 @@ class EvaluationFolder:
             ledger.write([*kept, *names])
         except OSError as error:
             msg = f"{self.path} cannot be written: {error.strerror}; the scored frames are kept."
+            raise UserError(msg) from error
+
+    def _look_again(self, known: set[str]) -> None:
+        """Refuse to replace what came into the folder since `require_usable`.
+
+        Args:
+            known: files that are of an older result although no ledger lists them.
+
+        Raises:
+            UserError: names the first other such file, and says that no work is lost.
+        """
+        try:
+            Ledger(self.path).refuse_strangers(REPLACED, known)
+        except UserError as error:
+            msg = (
+                f"{error} It came while the evaluation ran, whose scored frames are kept: move it "
+                "away and start the same command again, which goes on from them."
+            )
             raise UserError(msg) from error
 
 

@@ -165,7 +165,7 @@ def export(
     sizes = [size] if least is None else [size, *other_sizes(size, least)]
     finish(out)
     refuse_kept(out)
-    Ledger(out).refuse_strangers(REPLACED, REPLACED if _is_export(out) else ())
+    _refuse_strangers(out)
     try:
         new = new_result(out)
         graph = new / GRAPHS[to]
@@ -211,10 +211,15 @@ def _swap_with_report(
     out: Path, parities: Sequence[Parity], name: str, replaced: Sequence[str]
 ) -> None:
     """Add the report to what is new, and put that in the place of what it replaces."""
+    _refuse_strangers(out)  # again: what came while it was made
     new = out / WORK / "new"
     write_text(new / name, json.dumps(report(parities), indent=1) + "\n")
     Ledger(out).add([path.name for path in new.iterdir()])
     swap(out, replaced)
+
+
+def _refuse_strangers(out: Path) -> None:
+    Ledger(out).refuse_strangers(REPLACED, REPLACED if _is_export(out) else ())
 
 
 def _is_export(folder: Path) -> bool:

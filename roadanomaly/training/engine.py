@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +13,7 @@ import torch.distributed as dist
 from torch import nn
 
 from roadanomaly.errors import OptionError, UserError
+from roadanomaly.locks import whole_number
 from roadanomaly.training.fabric import Fabric, TorchElasticEnvironment
 from roadanomaly.training.run_config import RunConfig
 
@@ -44,14 +44,15 @@ def build_fabric(config: RunConfig) -> Fabric:
 
     Raises:
         OptionError: a device that this machine lacks, or a number of them that makes no sense.
+        UserError: a variable of torchrun's holds no number.
     """
     accelerator, _, number = config.accelerator.partition(":")
     devices: Any = config.devices
     machines = 1
     precision: Any = config.precision
     if TorchElasticEnvironment.detect():
-        devices = int(os.environ["LOCAL_WORLD_SIZE"])
-        machines = int(os.environ["WORLD_SIZE"]) // devices
+        devices = whole_number("LOCAL_WORLD_SIZE", least=1)
+        machines = whole_number("WORLD_SIZE", least=1) // devices
     if number and devices != 1:
         msg = (
             f"config: `accelerator: {config.accelerator}` (--device) names one device, and there "

@@ -17,6 +17,7 @@ from roadanomaly.data.base import FrameSet
 from roadanomaly.data.stack import stack
 from roadanomaly.data.transforms import ColourJitter, Compose, Degrade, RandomFlip, RandomScaleCrop
 from roadanomaly.errors import DataError, UserError
+from roadanomaly.locks import whole_number
 from roadanomaly.negatives import NegativeSource
 from roadanomaly.training.run_config import RunConfig
 from roadanomaly.types import Batch, Frame
@@ -184,7 +185,7 @@ def worker_count(config: RunConfig, *, cuda: bool, world: int) -> int:
         return int(config.workers)
     if not cuda:
         return 1
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    here = whole_number("LOCAL_WORLD_SIZE", str(world), least=1)
     return max(1, min(8, cores() // here - 1))
 
 

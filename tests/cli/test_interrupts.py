@@ -53,6 +53,18 @@ def test_of_several_processes_the_first_one_says_it(monkeypatch, capsys):
         assert capsys.readouterr().err == said
 
 
+@pytest.mark.parametrize("broken", [{"WORLD_SIZE": "many"}, {"WORLD_SIZE": "2", "RANK": "one"}])
+def test_variables_that_are_no_numbers_do_not_hide_an_interrupt(monkeypatch, capsys, broken):
+    def work(name, rest):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "_run", work)
+    for name, value in broken.items():
+        monkeypatch.setenv(name, value)
+    assert main.main(["list"]) == 130
+    assert capsys.readouterr().err == "roadanomaly list: interrupted.\n"
+
+
 def test_children_end_at_sigterm_as_ever(monkeypatch):
     """A forked worker inherits the handler; it must not go through the parent's work."""
 

@@ -170,3 +170,19 @@ def test_mistakes_are_explained(meadow, tmp_path):
     write_image(tmp_path / "maps/meadow.png", np.full(SIZE, 40, np.uint8))
     with pytest.raises(DataError, match=r"holds the ids \[40\]"):
         scenes(meadow, labels=str(tmp_path / "maps"))[0]
+
+
+def test_labels_beside_each_picture_are_among_a_scenes_files(tmp_path):
+    """Of the formats that keep a label file a picture; those of COCO share theirs."""
+    picture = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    write_image(tmp_path / "yolo/images/a.png", picture)
+    (tmp_path / "yolo/labels").mkdir()
+    (tmp_path / "yolo/labels/a.txt").write_text("0 0.1 0.1 0.6 0.1 0.6 0.6 0.1 0.6\n")
+    (tmp_path / "yolo/names.txt").write_text("cow\n")
+    write_image(tmp_path / "ids/images/a.png", picture)
+    write_image(tmp_path / "ids/annotations/a.png", np.ones(SIZE, np.uint8))
+    (tmp_path / "ids/names.txt").write_text("cow\n")
+    for root, label in (("yolo", "labels/a.txt"), ("ids", "annotations/a.png")):
+        frames = scenes(tmp_path / root)
+        found = frames.files_of("a")
+        assert found == [tmp_path / root / "images/a.png", tmp_path / root / label]

@@ -235,8 +235,73 @@ def test_patchcore_averages_neighbouring_cells():
 def test_bands_follow_the_image_and_not_its_padding():
     size, padded = (20, 8), (32, 8)
     seen = Segmentation(torch.zeros(1, 3, 8, 2), size, padded)
-    group = Grouping("padim", "rows", 4).of(seen, torch.zeros(1, 1, 8, 2))
+    group = Grouping("padim", "rows", 4).of(seen, torch.zeros(1, 1, 8, 2), aligned=False)
     assert group[0, :, 0].tolist() == [0, 1, 2, 2, 3, 3, 3, 3]
+
+
+def middles(count, pixels, aligned):
+    """Return where the cells of a line lie: corners on corner pixels, or half a cell in."""
+    if aligned:
+        return np.linspace(0, pixels - 1, count)
+    return (np.arange(count) + 0.5) * pixels / count - 0.5
+
+
+def brought(values, to, pixels, aligned, to_aligned):
+    """Bring `(C, h, w)` to other cells: one line at a time, linearly between where cells lie."""
+    for axis in (1, 2):
+        known = middles(values.shape[axis], pixels[axis - 1], aligned)
+        wanted = middles(to[axis - 1], pixels[axis - 1], to_aligned)
+        lines = np.moveaxis(values, axis, -1)
+        rows = [np.interp(wanted, known, one) for one in lines.reshape(-1, len(known))]
+        values = np.moveaxis(np.reshape(rows, (*lines.shape[:-1], len(wanted))), -1, axis)
+    return values
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_maps_are_joined_where_the_networks_cells_lie(aligned):
+    fine, coarse = torch.rand(1, 2, 9, 13).double(), torch.rand(1, 3, 4, 5).double()
+    seen = Segmentation(torch.zeros(1, 3, 9, 13), (70, 100), (72, 104), aligned)
+    found = DETECTORS.build("padim", {}).source.joined(seen, [fine, coarse])[0].numpy()
+    np.testing.assert_allclose(found[:2], fine[0], atol=1e-6)
+    expected = brought(coarse[0].numpy(), (9, 13), (72, 104), aligned, aligned)
+    np.testing.assert_allclose(found[2:], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("cells", [False, True])
+@pytest.mark.parametrize("logits", [False, True])
+def test_a_cell_takes_the_class_of_where_it_lies(logits, cells):
+    """Stripes of classes meet the cells of a segmenter's maps, or of an encoder's beside it."""
+    values = np.random.default_rng(5).normal(size=(4, 6, 7))
+    seen = Segmentation(torch.from_numpy(values)[None].float(), (240, 280), (240, 280), logits)
+    found = Grouping("pca", "classes", 1).of(seen, torch.zeros(1, 1, 20, 31), aligned=cells)
+    expected = brought(values, (20, 31), (240, 280), logits, cells)
+    first, second = np.sort(expected, 0)[[-1, -2]]
+    sure = first - second > 0.02  # by way of the pixels it is rounded to straight lines of those
+    assert sure.mean() > 0.95
+    np.testing.assert_array_equal(found[0].numpy()[sure], expected.argmax(0)[sure])
+
+
+def test_bands_of_an_align_corners_network_follow_its_corners():
+    seen = Segmentation(torch.zeros(1, 3, 5, 2), (17, 9), (17, 9), align_corners=True)
+    group = Grouping("gmm", "rows", 17).of(seen, torch.zeros(1, 1, 5, 2), aligned=True)
+    assert group[0, :, 0].tolist() == [0, 4, 8, 12, 16]
+
+
+@pytest.mark.parametrize("name", ["padim", "pca", "gmm"])
+def test_a_density_by_class_asks_where_an_align_corners_networks_cells_lie(name):
+    """One class in each half, and features of two levels: the corner cells are on the corners."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, CLASSES, 5, 5, generator=generator)
+    fine = torch.randn(1, WIDTH, 9, 13, generator=generator)
+    seen = Segmentation(logits, (72, 104), (72, 104), True, {"f": fine})
+    detector = DETECTORS.build(name, {"condition": "classes"}).eval()
+    detector.attach(Features())
+    taken = []
+    detector.add = lambda vectors, group: taken.append(group)
+    batch = Batch(torch.zeros(1, 3, 72, 104), torch.zeros(1, 72, 104, dtype=torch.uint8), ("a",))
+    detector.update(seen, batch, "fit")
+    expected = brought(logits[0].numpy(), (9, 13), (72, 104), True, True).argmax(0)
+    np.testing.assert_array_equal(taken[0].numpy(), expected.ravel())
 
 
 @pytest.mark.parametrize("name", ["padim", "patchcore"])

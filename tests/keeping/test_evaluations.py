@@ -111,6 +111,26 @@ def test_a_file_put_into_a_result_afterwards_is_kept(found, tmp_path):
         EvaluationFolder(tmp_path).require_usable()
 
 
+@pytest.mark.parametrize("name", ["frames/holiday.jpg", "pictures/set/a.png", "report.html"])
+@pytest.mark.parametrize("first", [True, False], ids=["onto an older one", "into an empty folder"])
+def test_a_file_put_there_while_an_evaluation_runs_is_kept(found, tmp_path, name, first):
+    if first:
+        publish(tmp_path, found, "old")
+        name = name.replace("/a.png", "/b.png").replace("report.html", "pictures/notes.txt")
+    out = EvaluationFolder(tmp_path)
+    out.require_usable()
+    draw(out.result("key"), "new")
+    write_text(tmp_path / name, "of the user")
+    with pytest.raises(UserError, match=f"holds {name}, .* scored frames are kept: move it away"):
+        publish(tmp_path, found, "new", ready=False)
+    assert (tmp_path / name).read_text() == "of the user"
+    assert not first or look(tmp_path) == {"old"}
+    (tmp_path / name).rename(tmp_path / "mine")
+    publish(tmp_path, found, "new", ready=False)
+    assert look(tmp_path) == {"new"}
+    assert (tmp_path / "mine").read_text() == "of the user"
+
+
 def test_a_result_that_lists_nothing_is_known_by_its_findings(found, tmp_path):
     """As versions before wrote it: folder by folder, pictures without a set, no list."""
     save_findings(tmp_path, found)

@@ -95,6 +95,29 @@ def test_a_journal_that_names_places_elsewhere_is_refused(tmp_path):
         finish(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [b"", b'{"put": ["a"', b"[]", b"null", b'{"put": 3, "drop": []}', b"\xff\xfe", b"[" * 200_000],
+    ids=["empty", "cut off", "a list", "null", "no list", "no text", "deep"],
+)
+def test_a_broken_journal_is_told_and_neither_result_is_lost(tmp_path, broken):
+    older(tmp_path)
+    newer(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        Killer(patch, 4)  # half-way: something of each lies in the hidden folder
+        with pytest.raises(Killed):
+            swap(tmp_path, REPLACED)
+    journal = tmp_path / ".partial" / "swap.json"
+    journal.write_bytes(broken)
+    kept = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
+    for begin in (finish, settle):
+        with pytest.raises(UserError, match=r"swap\.json, which says .* is broken .* then delete"):
+            begin(tmp_path)
+    assert kept == sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
+    journal.unlink()
+    assert not finish(tmp_path)
+
+
 def test_a_folder_of_that_name_that_is_somebody_elses_is_kept(tmp_path):
     write_text(tmp_path / ".partial" / "download", "half a film")
     with pytest.raises(UserError, match=r"holds a folder \.partial"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import pytest
 
@@ -144,3 +145,22 @@ def test_a_photograph_on_its_side_is_labelled_upright(tmp_path):
     save(tmp_path / "train/images/a.png", photograph(), 6)
     reader = open_cutouts(tmp_path)
     assert reader.read(reader.entries[0]).alpha.shape == (8, 12)
+
+
+def test_a_description_of_aliases_of_aliases_is_refused_in_a_sentence_and_at_once(tmp_path):
+    """9 to the 40 names of a few lines: whoever wrote them out would never end."""
+    rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    rows += [
+        f"a{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 9)}]" for number in range(1, 40)
+    ]
+    about = "\n".join([*rows, "names: {0: *a39}"])
+    last = 9**39 * (2 * 9 + 1 + 1 / 8)  # `a39`, as each list is nine of those before and itself
+    made = last * (1 + 1 / 9 + 1 / 72) + last  # all of them, and the last one again
+    said = re.escape(f"its aliases (`*name`) make {made:.3g} characters")
+    with pytest.raises(DataError, match=said):
+        open_cutouts(write(tmp_path, about=about))
+
+
+def test_a_description_may_say_a_thing_once_and_name_it_again(tmp_path):
+    about = "tyre: &tyre tyre\nnames: [*tyre, *tyre]"
+    assert open_cutouts(write(tmp_path, about=about)).names == ("tyre", "tyre")

@@ -152,6 +152,16 @@ def test_an_export_that_is_refused_leaves_the_older_one_whole(tmp_path, monkeypa
     assert not (tmp_path / "parity_refused.json").exists()
 
 
+def test_a_file_put_there_while_it_is_made_is_kept(tmp_path, monkeypatch):
+    def meanwhile(runtime):
+        (tmp_path / "graph.pt").write_text("of the user")
+        return runtime
+
+    with pytest.raises(UserError, match=r"holds graph\.pt, which this command would replace"):
+        toy_export(tmp_path, monkeypatch, meanwhile)
+    assert (tmp_path / "graph.pt").read_text() == "of the user"
+
+
 def test_the_scored_frames_of_an_unfinished_evaluation_are_kept(tmp_path, monkeypatch):
     out = EvaluationFolder(tmp_path)
     out.require_usable()

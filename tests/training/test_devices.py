@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from roadanomaly.cli.models import pick_device
-from roadanomaly.errors import OptionError
+from roadanomaly.errors import OptionError, UserError
 from roadanomaly.training.engine import build_fabric, uses_cuda
 from roadanomaly.training.run_config import RunConfig
 
@@ -59,12 +59,26 @@ def test_one_device_of_several_that_are_asked_for_is_refused(devices, two_gpus):
         device_of("cuda:1", devices)
 
 
+TORCHRUN = {
+    "TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "2", "RANK": "1",
+    "LOCAL_RANK": "1", "GROUP_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1",
+}  # fmt: skip
+
+
 def test_torchrun_gives_each_process_a_device(two_gpus, monkeypatch):
-    for name, value in {
-        "TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "2", "RANK": "1",
-        "LOCAL_RANK": "1", "GROUP_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1",
-    }.items():  # fmt: skip
+    for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)
     assert device_of("cuda") == torch.device("cuda", 1)
     with pytest.raises(OptionError, match="names one device"):
         device_of("cuda:1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("LOCAL_WORLD_SIZE", "two"), ("LOCAL_WORLD_SIZE", "0"), ("WORLD_SIZE", "-2")],
+)
+def test_a_number_of_processes_that_is_none_is_told(name, value, monkeypatch):
+    for one, usual in {**TORCHRUN, name: value}.items():
+        monkeypatch.setenv(one, usual)
+    with pytest.raises(UserError, match=f"variable {name} is '{value}'; .* whole number from 1"):
+        device_of("cpu")

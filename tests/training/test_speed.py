@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from roadanomaly.errors import UserError
 from roadanomaly.precision import allow_tf32
 from roadanomaly.training import engine, speed
 from roadanomaly.training.loop import Trainer
@@ -62,6 +63,9 @@ def test_a_gpu_gets_its_share_of_the_cores(tmp_path, monkeypatch):
     assert worker_count(auto, cuda=True, world=16) == 1
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert worker_count(auto, cuda=True, world=16) == 3
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "0")
+    with pytest.raises(UserError, match=r"LOCAL_WORLD_SIZE is '0'; .* whole number from 1"):
+        worker_count(auto, cuda=True, world=16)
     assert worker_count(runs.config(tmp_path, workers=5), cuda=True, world=4) == 5
 
 

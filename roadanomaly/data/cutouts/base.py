@@ -115,6 +115,10 @@ class CutoutReader(ABC):
             DataError: the file that holds it was damaged or changed since the set was listed.
         """
 
+    def files_of(self, image: Path) -> list[Path]:
+        """Return the files beside an image that say which objects it shows, and their masks."""
+        return []
+
     def read(self, entry: Entry) -> Cutout | None:
         """Read one object; None, with a warning, where its image or mask cannot be used.
 

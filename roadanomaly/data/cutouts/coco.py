@@ -59,7 +59,8 @@ class CocoCutouts(CutoutReader):
         super().__init__(root)
         self._shapes: list[tuple[tuple[int, int], Shape]] = []
         names: dict[str, None] = {}
-        for path in annotation_files(root) if files is None else files:
+        self._files = list(annotation_files(root) if files is None else files)
+        for path in self._files:
             names.update(dict.fromkeys(self._read_set(path)))
         for path in other_files(root) if files is None else ():
             self.skip("JSON file that is not COCO", path)
@@ -70,6 +71,11 @@ class CocoCutouts(CutoutReader):
     def matches(root: Path) -> bool:
         """Say whether the folder has instance annotations."""
         return bool(annotation_files(root))
+
+    def files_of(self, image: Path) -> list[Path]:
+        """Return the annotation files, each of which may name the image."""
+        del image
+        return self._files
 
     def _read_set(self, path: Path) -> list[str]:
         content = read_annotations(path)

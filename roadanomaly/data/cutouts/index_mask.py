@@ -86,6 +86,10 @@ class IndexMaskCutouts(CutoutReader):
         """Read upright unless the annotation has the size of the stored pixels."""
         return fits_upright(entry.image, image_size(self._labels[entry.image], upright=False))
 
+    def files_of(self, image: Path) -> list[Path]:
+        """Return the image's label file."""
+        return [self._labels[image]]
+
     def mask(self, entry: Entry, height: int, width: int) -> np.ndarray:
         """Return the pixels of the entry's object, at image size."""
         ids = read_label(self._labels[entry.image]).numpy()

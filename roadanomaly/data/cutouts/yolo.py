@@ -75,6 +75,10 @@ class YoloCutouts(CutoutReader):
             found.append(Entry(image, row, self.names[index], share))
         return found
 
+    def files_of(self, image: Path) -> list[Path]:
+        """Return the image's label file."""
+        return [self._labels[image]]
+
     def mask(self, entry: Entry, height: int, width: int) -> np.ndarray:
         """Fill the polygon of the entry's row."""
         label = self._labels[entry.image]

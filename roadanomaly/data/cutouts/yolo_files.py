@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from roadanomaly.config_text import bounded
 from roadanomaly.data.cutouts.base import images_by_stem, names_file, read_text
 from roadanomaly.errors import DataError
 from roadanomaly.files import expanded, files_in
@@ -114,7 +115,7 @@ def _read(path: Path, *, strict: bool) -> dict[str, Any] | None:
         DataError: it is `data.yaml` itself and no YAML, or its `names` are none.
     """
     try:
-        content = yaml.safe_load(read_text(path))
+        content = yaml.safe_load(bounded(read_text(path)))
     except (yaml.YAMLError, DataError, RecursionError) as error:
         content = error
     names = content.get("names") if isinstance(content, dict) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -132,6 +133,8 @@ class CFlow(HeldOutDensity):
             rows, columns = places_in_frame(segmentation, cells)
             code = place_code(GRID * rows - 0.5, GRID * columns - 0.5, CODE)
             return code.expand(len(cells), -1, -1, -1)
-        group = self.grouping.of(segmentation, cells)
+        # half a cell inside for every network: what flows were trained with stays theirs
+        plain = replace(segmentation, align_corners=False)
+        group = self.grouping.of(plain, cells, aligned=False)
         numbers = torch.arange(self.groups, device=cells.device)[:, None, None]
         return (group[:, None] == numbers).float()

@@ -13,7 +13,6 @@ from torch.nn import functional
 from roadanomaly.catalogue import called
 from roadanomaly.detectors.density.layer_density import LayerDensity, VectorDensity
 from roadanomaly.detectors.density.layered import LayeredDensity, LayerOptions
-from roadanomaly.detectors.feature_source import joined
 from roadanomaly.errors import KindError, OptionError
 from roadanomaly.refiners.blur import gaussian_mean
 from roadanomaly.segmenters.base import Segmenter
@@ -116,7 +115,8 @@ class DifferNet(LayeredDensity):
 
     def layers(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
         """Return the means over windows, `(B, C, h', w')`."""
-        cells = joined(list(super().layers(segmentation, image).values()))
+        maps = list(super().layers(segmentation, image).values())
+        cells = self.source.joined(segmentation, maps)
         sides = [min(self.window, side) for side in cells.shape[-2:]]
         steps = [max(1, side // 2) for side in sides]
         return {POOLED: functional.avg_pool2d(cells, sides, steps, ceil_mode=True)}

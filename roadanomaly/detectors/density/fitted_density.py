@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from roadanomaly.detectors.base import Detector, Pass
 from roadanomaly.detectors.density.grouping import Grouping
-from roadanomaly.detectors.feature_source import FeatureSource, joined
+from roadanomaly.detectors.feature_source import FeatureSource
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Batch, Segmentation, is_inlier
@@ -126,11 +126,11 @@ class FittedDensity(Detector):
                 )
                 for one in maps
             ]
-        return joined(maps)
+        return self.source.joined(segmentation, maps)
 
     def _group(self, segmentation: Segmentation, cells: Tensor) -> Tensor:
         grouping = self.grouping or Grouping("density", "none", 1)
-        return grouping.of(segmentation, cells)
+        return grouping.of(segmentation, cells, aligned=self.source.aligned(segmentation))
 
 
 def check_share(detector: str, option: str, value: float) -> None:

@@ -46,19 +46,29 @@ class Grouping:
         """Return how many groups there are on a segmenter."""
         return {"none": 1, "rows": self.bands, "classes": len(segmenter.classes)}[self.condition]
 
-    def of(self, segmentation: Segmentation, cells: Tensor) -> Tensor:
+    def of(self, segmentation: Segmentation, cells: Tensor, *, aligned: bool) -> Tensor:
         """Return the group of each cell, `(B, h, w)` int64.
 
         Args:
             segmentation: of the images.
             cells: `(B, C, h, w)`, a map of them that covers their padding too.
+            aligned: whether the map's corner cells lie on corner pixels, not half a cell inside.
         """
         batch, _, height, width = cells.shape
         if self.condition == "classes":
-            logits = segmentation.logits.float()
-            return functional.interpolate(logits, size=(height, width), mode="bilinear").argmax(1)
+            return _logits_at(segmentation, (height, width), aligned=aligned).argmax(1)
         if self.condition == "none":
             return torch.zeros(batch, height, width, dtype=torch.long, device=cells.device)
-        rows, _ = places_in_frame(segmentation, cells)
+        rows, _ = places_in_frame(segmentation, cells, aligned=aligned)
         band = (rows * self.bands + EDGE).long().clamp(0, self.bands - 1)
         return band[:, :, None].expand(batch, height, width)
+
+
+def _logits_at(segmentation: Segmentation, size: tuple[int, int], *, aligned: bool) -> Tensor:
+    """Bring logits to the cells of a map; by way of the pixels, where the two lie otherwise."""
+    logits, corners = segmentation.logits.float(), segmentation.align_corners
+    if aligned != corners:
+        logits = functional.interpolate(
+            logits, segmentation.padded, mode="bilinear", align_corners=corners
+        )
+    return functional.interpolate(logits, size, mode="bilinear", align_corners=aligned)

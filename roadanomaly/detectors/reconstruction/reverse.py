@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from roadanomaly.detectors.base import Detector
-from roadanomaly.detectors.feature_source import FeatureSource, joined
+from roadanomaly.detectors.feature_source import FeatureSource
 from roadanomaly.detectors.losses import masked_mean
 from roadanomaly.errors import OptionError
 from roadanomaly.refiners.blur import check_sigma, gaussian_mean
@@ -96,7 +96,7 @@ class ReverseDistillation(Detector):
         """Return `1 - cos` at each place of each level, `(B, h, w)` float32 in 0..2."""
         taught = [one.detach() for one in self.source.maps(segmentation, image).values()]
         coarse = list(reversed(taught))
-        x = self.code(joined(coarse))
+        x = self.code(self.source.joined(segmentation, coarse))
         found = []
         for level, answer, teacher in zip(self.levels, self.answers, coarse, strict=True):
             size = (teacher.shape[-2], teacher.shape[-1])
