@@ -23,8 +23,18 @@ def inlier_scores(model: Model, frames: FrameSet, batch: int = 1) -> Iterator[np
         batch: frames that are scored together, at most; only those of one size are.
     """
     for frame, values in scored(model, frames, "calibrate", batch):
-        truth = frame.truth
-        yield values.ravel() if truth is None else values[truth.numpy() == 0]
+        yield inliers_of(frame, values)
+
+
+def inliers_of(frame: Frame, score: np.ndarray) -> np.ndarray:
+    """Return the scores of a frame's inlier pixels, 1-D; all, where nothing is known of it.
+
+    Args:
+        frame: whose truth says where they are.
+        score: `(H, W)` float32.
+    """
+    truth = frame.truth
+    return score.ravel() if truth is None else score[truth.numpy() == 0]
 
 
 def scored(

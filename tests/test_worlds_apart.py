@@ -16,7 +16,7 @@ import yaml
 
 from roadanomaly.catalogue import Catalogue
 from roadanomaly.cli.demo import STREETS_TEST
-from roadanomaly.cli.worlds import CONFIG
+from roadanomaly.cli.worlds_scored import CONFIG
 from roadanomaly.data import DATASETS
 from roadanomaly.data.streets import Streets
 from roadanomaly.evaluation.worlds import read_worlds

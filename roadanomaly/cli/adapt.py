@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
+from roadanomaly.cli.adapt_worlds import claim, compare, open_asked
 from roadanomaly.cli.parsing import DEVICES, add_size, new_parser, parse
 from roadanomaly.cli.runs import carry_out
 from roadanomaly.cli.which_model import add_model, the_model
@@ -24,7 +25,7 @@ from roadanomaly.training.adapt_parts import (
     prepare_model,
 )
 from roadanomaly.training.adapted import RESULT, SHEET, Adapted
-from roadanomaly.training.run_folder import RunFolder
+from roadanomaly.training.run_folder import FINISHED, RunFolder
 from roadanomaly.video.drives import HELD_OUT, LEARN, Sampled, sample
 
 EXAMPLES = """
@@ -32,9 +33,14 @@ roadanomaly adapt drive.mp4 --out mine
 roadanomaly adapt --model runs/densehybrid_espnetv2_camvid drive.mp4 --out mine
 roadanomaly adapt --model runs/a monday.mp4 tuesday.mp4 "photos/*.jpg" --frames 240 --out mine
 roadanomaly adapt --model runs/a frames/ --negatives '{name: paste, root: cutouts}' --out mine
+roadanomaly adapt drive.mp4 --worlds my_worlds.yaml --out mine
+roadanomaly adapt drive.mp4 --worlds none --out mine
 roadanomaly adapt --out mine --resume
 roadanomaly video drive.mp4 --model mine
 """
+WORLDS = "held-out worlds scored before and after: a YAML file, own (the package's) or none"
+"""Help of the option."""
+
 FRAMES = "frames"
 """Folder of the sampled frames in the run folder."""
 
@@ -53,15 +59,36 @@ NEGATIVES: dict[str, Any] = {
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Sample the drives, adapt, and say what the model had and has."""
+    """Sample the drives, adapt, and say what the model had and has, also in held-out worlds."""
     given = parse(_parser(), arguments)
     folder = RunFolder(given.out)
-    with holding(folder.path, ["adapt", *arguments]):  # from the first frame that is taken
-        config = _begun(folder, given) if given.resume else _new(folder, given)
-        carry_out(config, resume=given.resume)
-    told = json.loads((folder.path / RESULT).read_text())
-    sys.stdout.write(f"{Adapted.from_dict(told).in_words()}\n")
-    sys.stdout.write(f"the model is in {folder.model}, pictures in {folder.path / SHEET}\n")
+    with holding(folder.path, ["adapt", *arguments]) as leads:  # from the first frame taken
+        config = _begun(folder, given) if given.resume else _checked(folder, given)
+        opened = open_asked(config.worlds)
+        if opened and leads:
+            claim(folder)
+            sys.stderr.write(f"{opened.in_words()}\n")
+        if not given.resume:
+            config = _sampled(folder, given)
+        if not (given.resume and _is_done(folder, config)):
+            carry_out(config, resume=given.resume)
+        told = json.loads((folder.path / RESULT).read_text())
+        sys.stdout.write(f"{Adapted.from_dict(told).in_words()}\n")
+        sys.stdout.write(f"the model is in {folder.model}, pictures in {folder.path / SHEET}\n")
+        sys.stdout.flush()
+        if opened and leads:
+            compare(opened, config, folder)
+
+
+def _is_done(folder: RunFolder, config: AdaptConfig) -> bool:
+    """Whether all is there but the held-out worlds, so that a run that goes on begins with them."""
+    if not (folder.finished and (folder.path / RESULT).exists()):
+        return False
+    try:
+        held = json.loads((folder.path / FINISHED).read_text())
+    except (OSError, ValueError):
+        return False
+    return held == {"steps": config.steps}
 
 
 def _parser() -> ArgumentParser:
@@ -80,6 +107,7 @@ def _parser() -> ArgumentParser:
     add("--steps", type=int, default=AdaptConfig.steps, help="optimiser steps")
     add("--keep", type=float, default=AdaptConfig.keep, help="weight of scores on other worlds")
     add("--spare", type=float, default=AdaptConfig.spare, help="recall to give for a threshold")
+    add("--worlds", type=str, default=AdaptConfig.worlds, help=WORLDS)
     add("--workers", type=int, default=1, help="data loading processes")
     add("--device", type=str, default="auto", help=DEVICES)
     add("--seed", type=int, default=0, help="of everything random")
@@ -123,8 +151,8 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _new(folder: RunFolder, given: Namespace) -> AdaptConfig:
-    """Check all that can be checked, then sample the drives.
+def _checked(folder: RunFolder, given: Namespace) -> AdaptConfig:
+    """Check all that can be checked before the drives are looked at.
 
     Raises:
         UserError: something cannot be used, or the folder is taken.
@@ -142,6 +170,15 @@ def _new(folder: RunFolder, given: Namespace) -> AdaptConfig:
     config = _config(folder, given, Sampled(1, 1, 0.0))
     prepare_model(load_calibrated(config.model), config)
     negatives_to_learn(config.negatives)
+    return config
+
+
+def _sampled(folder: RunFolder, given: Namespace) -> AdaptConfig:
+    """Take frames from the drives.
+
+    Raises:
+        UserError: a drive cannot be used, or the folder holds files of somebody else.
+    """
     Ledger(folder.path).claim([f"{FRAMES}/", RESULT, SHEET])
     sampled = sample(given.drives, given.frames, folder.path / FRAMES, given.size)
     sys.stderr.write(
@@ -171,6 +208,7 @@ def _config(folder: RunFolder, given: Namespace, sampled: Sampled) -> AdaptConfi
         validate_every=max(1, given.steps // 2),
         keep=given.keep,
         spare=given.spare,
+        worlds=given.worlds,
         fps=given.fps or sampled.fps,
         accelerator=given.device,
         workers=given.workers,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -12,9 +13,10 @@ from typing import Any
 import torch
 from jsonargparse import Namespace
 
-from roadanomaly.calibration import calibrate, check_rate, just_below
+from roadanomaly.calibration import Calibration, calibrate, check_rate, just_below
 from roadanomaly.cli.computing import check_computing, frames_together
 from roadanomaly.cli.config_files import config_words
+from roadanomaly.cli.data_words import with_sets_spelled
 from roadanomaly.cli.models import pick_device
 from roadanomaly.cli.parsing import DEVICES, add_size, new_parser, parse
 from roadanomaly.cli.which_model import add_model, the_model
@@ -26,10 +28,11 @@ from roadanomaly.detectors import DETECTORS, Detector
 from roadanomaly.detectors.head import Head
 from roadanomaly.detectors.supervision import FOREIGN
 from roadanomaly.errors import DataError, Mistakes, OptionError
+from roadanomaly.evaluation.inlier_alarms import KeptScores, require_ordinary_frames
 from roadanomaly.evaluation.truth import truth_of
 from roadanomaly.fitting import fit, fit_refiners
 from roadanomaly.folders import require_replaceable
-from roadanomaly.inliers import inlier_scores, scored
+from roadanomaly.inliers import scored
 from roadanomaly.locks import holding
 from roadanomaly.metrics.exact import PixelExact
 from roadanomaly.model import FILES, Model, load
@@ -37,6 +40,7 @@ from roadanomaly.negatives import NEGATIVES
 from roadanomaly.negatives.mixed import MixedFrames
 from roadanomaly.refiners import REFINERS, Refiner
 from roadanomaly.refiners.correction import Correction
+from roadanomaly.report.tables.raised import raised_text
 from roadanomaly.segmenters import SEGMENTERS
 from roadanomaly.training.fit_config import FitConfig
 from roadanomaly.training.record import run_record
@@ -44,9 +48,9 @@ from roadanomaly.training.values import refuse_blank
 from roadanomaly.weights_hash import weights_hash
 
 EXAMPLES = """
-roadanomaly fit --model fast --data.name folder --data.images mine/ --data.kind ordinary \\
-    --calibration_data.name folder --calibration_data.images mine/ --calibration_data.kind \\
-    ordinary --out runs/mine
+roadanomaly fit --model default --data my_frames/ --out runs/mine
+roadanomaly fit --model default --data "drives/*.jpg" --false_alarms 0.002 --out runs/mine
+roadanomaly fit --model default --data my_frames/ --false_objects 0.5 --out runs/mine
 roadanomaly fit --segmenter.name espnetv2 --segmenter.weights espnetv2_s_2.0_city_1024x512.pth \\
     --detector.name mahalanobis --data.name camvid --size 720 960 --out runs/mahalanobis
 roadanomaly fit --run runs/a --detector.name mahalanobis --data.name camvid --out runs/b
@@ -54,13 +58,22 @@ roadanomaly fit --run runs/a --refiners '[{name: smooth}]' --data.name camvid --
 roadanomaly fit --run runs/a --detector.name fusion --detector.rule learned \\
     --detector.heads '[{run: runs/a}, {run: runs/b}]' --data.name camvid --data.split val \\
     --negatives.name paste --negatives.part held_out --out runs/fusion
-roadanomaly fit --run runs/a --data.name camvid --false_alarms 0.001 --out runs/stricter
-roadanomaly fit --run runs/a --data.name folder --data.images my_frames --data.kind ordinary \\
-    --out runs/mine
+roadanomaly fit --run runs/a --data camvid --false_alarms 0.001 --out runs/stricter
+roadanomaly fit --run runs/a --detector.name mahalanobis --data camvid \\
+    --calibration_data my_frames/ --out runs/mine
 roadanomaly fit --run runs/a --data.name camvid --validation_data.name laf --out runs/b
 roadanomaly fit --run runs/a --data.name camvid --limit 20 --out runs/tried
 roadanomaly fit --run runs/a --data.name camvid --precision bf16 --batch 8 --out runs/b
 """
+MOST_KEPT = 200
+"""Frames whose scores are kept to tell what thresholds raise; `--false_objects` keeps all."""
+
+OBJECTS = "a false object has at least 500 pixels"
+UNLABELLED = (
+    "which have no labels, so nobody knows what in them is false; --data.kind ordinary says that "
+    "nothing in them is strange"
+)
+"""What is said of the objects above a threshold."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -72,10 +85,13 @@ def run(arguments: Sequence[str]) -> None:
     add_size(parser, "height and width to bring frames to, all of --data and --*_data")
     add_model(parser)
     parser.add_argument("--device", type=str, default="auto", help=DEVICES)
-    given = parse(parser, config_words(arguments, "fit", FitConfig, ("model", "device")))
+    words = config_words(arguments, "fit", FitConfig, ("model", "device"))
+    words = with_sets_spelled(words, ("--data", "--calibration_data"))
+    given = parse(parser, words)
     refuse_blank(FitConfig, _config(given), "config")
     check_computing(given.precision, given.batch)
     check_rate(given.false_alarms)
+    check_false_objects(given, words)
     require_replaceable(Path(given.out) / "model", FILES)
     with holding(Path(given.out), ["fit", *arguments]):
         _fit(given)
@@ -91,11 +107,7 @@ def _fit(given: Namespace) -> None:
     if given.refiners is not None:
         fit_refiners(model, frames, batch)
     name = held_out.told + (ON_GROUND if isinstance(held_out, OnGround) else "")
-    scores = inlier_scores(model, held_out, batch)
-    was = model.calibration
-    model.calibration = calibrate(scores, given.false_alarms, name, seed=given.seed)
-    if was is not None:
-        model.calibration = model.calibration.with_sensitivities_of(was)
+    model.calibration, table = _calibrated(model, held_out, name, given, batch)
     if validation is not None:
         threshold = best_f1_threshold(model, validation, batch)
         model.calibration = model.calibration.with_f1(threshold, validation.told)
@@ -118,11 +130,62 @@ def _fit(given: Namespace) -> None:
     if named := model.calibration.sensitivities:
         told = ", ".join(f"{one} {score:.4g}" for one, score in named.items())
         sys.stdout.write(f"as many of these pixels as of those before exceed {told}\n")
+    sys.stdout.write(table)
     if given.limit:
         sys.stdout.write(
             f"at most {given.limit} frames of each set were used (--limit): fit without it before "
             "you rely on the model\n"
         )
+
+
+def check_false_objects(given: Namespace, words: Sequence[str]) -> None:
+    """Refuse `--false_objects` that is no positive number, or stands beside `--false_alarms`.
+
+    Raises:
+        OptionError: says so.
+    """
+    if given.false_objects is None:
+        return
+    if not 0 < given.false_objects < math.inf:
+        msg = (
+            f"--false_objects is {given.false_objects:g}; give a number of false objects a frame "
+            "above 0, as 0.5: one on every second frame."
+        )
+        raise OptionError(msg)
+    told = any(word.split("=")[0] == "--false_alarms" for word in words)
+    if told or given.false_alarms != FitConfig.false_alarms:
+        msg = (
+            f"--false_objects {given.false_objects:g} and --false_alarms {given.false_alarms:g} "
+            "both set the threshold; give one of them."
+        )
+        raise OptionError(msg)
+
+
+def _calibrated(
+    model: Model, frames: FrameSet, name: str, given: Namespace, batch: int
+) -> tuple[Calibration, str]:
+    """Return the calibration on some frames, and a table of what its thresholds raise on these.
+
+    The table is empty where a frame shows an anomaly.
+    """
+    was = model.calibration
+    with tempfile.TemporaryDirectory() as folder:
+        whole = given.false_objects is not None or len(frames) <= MOST_KEPT
+        every = 1 if whole else math.ceil(len(frames) / MOST_KEPT)
+        kept = KeptScores(Path(folder), every)
+        scores = kept.keep(scored(model, frames, "calibrate", batch))
+        found = calibrate(scores, given.false_alarms, name, seed=given.seed)
+        if given.false_objects is not None:
+            found = kept.calibration_that_leaves(given.false_objects, found)
+        if was is not None:
+            found = found.with_sensitivities_of(was)
+        if not kept.ordinary:
+            return found, ""
+        thresholds = {"the model's own": found.threshold, **found.sensitivities}
+        table = raised_text({one: kept.raised(score) for one, score in thresholds.items()})
+    noted = OBJECTS if kept.labelled else UNLABELLED
+    which = f"these {kept.frames}" if every == 1 else f"{kept.frames} of these {len(frames)}"
+    return found, f"\non {which} frames ({noted}):\n{table}"
 
 
 def _config(given: Namespace) -> dict[str, Any]:
@@ -174,6 +237,8 @@ def _parts(given: Namespace) -> tuple[Model, _Data]:
         held_out, validation = _on_ground(held_out), validation and _on_ground(validation)
     if validation is not None:
         require_anomaly(validation)
+    if given.false_objects is not None:
+        require_ordinary_frames(held_out)
     if source is not None:
         if not learning:
             msg = (

@@ -11,6 +11,9 @@ from roadanomaly.training.run_config import Part, RunConfig, Schedule
 Moves = Literal["correction", "heads", "all"]
 MOVES: tuple[str, ...] = ("correction", "heads", "all")
 
+OWN, WITHOUT = "own", "none"
+"""Held-out worlds to show before and after: the package's own, or none of any."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptConfig(RunConfig):
@@ -38,6 +41,8 @@ class AdaptConfig(RunConfig):
         goal: share of the false objects that may be left.
         spare: recall of held-out negatives that may be lost by raising the threshold, 0..1.
         least: pixels of the smallest region that counts as an object.
+        worlds: held-out worlds that are shown before and after: a file of worlds, `own` for the
+            package's own, or `none`. They decide nothing.
         fps: frames a second of the drives, for figures an hour; 0 where nobody knows.
     """
 
@@ -72,6 +77,7 @@ class AdaptConfig(RunConfig):
     spare: float = 0.01
     fps: float = 0.0
     least: int = 500
+    worlds: str = OWN
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, before any data is read.
@@ -87,6 +93,7 @@ class AdaptConfig(RunConfig):
             self._require(key, getattr(self, key) >= 0, "not negative")
         for key in ("spare", "goal"):
             self._require(key, 0 <= getattr(self, key) < 1, "in 0..1, 1 excluded")
+        self._require("worlds", bool(self.worlds), f"a file, `{OWN}` or `{WITHOUT}`")
         if not self.model:
             msg = "config: `model` must name a run folder."
             raise OptionError(msg)

@@ -17,7 +17,7 @@ from roadanomaly.refiners.correction import Correction
 from roadanomaly.training.adapt_config import AdaptConfig
 from roadanomaly.training.run_config import Part
 
-ALONE = "its threshold alone can be set on your frames: `roadanomaly fit --data.kind ordinary`."
+ALONE = "its threshold alone can be set on your frames: `roadanomaly fit --data YOUR_FRAMES`."
 
 
 def load_calibrated(folder: str) -> Model:

@@ -15,7 +15,8 @@ class FitConfig:
     """Statistics of a detector and of refiners, and a threshold, from inlier frames.
 
     Args:
-        data: labelled inlier frames to fit on.
+        data: labelled inlier frames to fit on; on the command line one word will do: a name of the
+            catalogue, or a folder or glob of ordinary frames.
         run: run folder, or name of a model of the package, to take segmenter and detector from.
         segmenter: instead of a model's.
         detector: instead of the model's own.
@@ -23,10 +24,12 @@ class FitConfig:
             but behind the correction that `adapt` taught a model, which stays.
         negatives: put into the fitting frames, for a detector that learns from labelled anomalies.
         calibration_data: default: the same set's split `val`, or the set itself where it has no
-            splits.
+            splits; a word as for `data`.
         validation_data: with anomalies: its best F1 is kept too.
         held_out: share of the frames that a detector fits nothing on but its held-out passes.
-        false_alarms: rate of the threshold.
+        false_alarms: rate of the threshold: share of inlier pixels that may exceed it.
+        false_objects: in its place, how many false objects a frame, of at least 500 pixels, the
+            threshold may leave on the calibration frames, which show no anomaly.
         size: height and width to bring frames to.
         limit: frames of each set, evenly spaced, to try on; all if not given.
         precision: of the networks: f32, exact; or bf16 or f16, faster on a GPU, by autocast.
@@ -45,6 +48,7 @@ class FitConfig:
     validation_data: Part | None = None
     held_out: float = HELD_OUT
     false_alarms: float = 0.01
+    false_objects: float | None = None
     size: tuple[int, int] | None = None
     limit: PositiveInt | None = None
     precision: str = "f32"

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
+import numpy as np
 import pytest
 import yaml
+from sklearn.metrics import average_precision_score
 
+import roadanomaly as ra
 from roadanomaly.cli.fit import held_out_part
+from roadanomaly.data import DATASETS
 from roadanomaly.data.images import write_image
 from roadanomaly.data.streets import Streets
 from roadanomaly.errors import OptionError
 from roadanomaly.training.adapt_config import AdaptConfig
 from roadanomaly.training.run_folder import plain
+
+STRANGE = {"name": "streets", "split": "test", "count": 2, "height": 64, "width": 128, "seed": 9}
+
+
+def ap_of(folder):
+    """Return the AP of a saved model on strange streets, by scikit-learn."""
+    model = ra.load(folder)
+    frames = list(DATASETS.from_spec(STRANGE))
+    scores = np.concatenate([model(one.image).score.ravel() for one in frames])
+    truth = np.concatenate([one.truth.numpy().ravel() for one in frames])
+    return average_precision_score(truth[truth < 2], scores[truth < 2])
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +50,17 @@ def test_a_drive_becomes_a_model_with_its_figures(
     out = tmp_path / "mine"
     own = "{name: shapes, look: {side: [12, 30]}}"
     words = ("--model", model_folder, "--out", out, "--steps", 2, "--workers", 0)
+    (tmp_path / "worlds.yaml").write_text(yaml.safe_dump({"strange": {"data": STRANGE}}))
+    words = (*words, "--worlds", tmp_path / "worlds.yaml")
     code, said, told = command("adapt", drive, *words, "--device", "cpu", "--negatives", own)
     assert code == 0, told
     assert "9 frames to learn from, 3 held out" in told
     assert "only 12 frames" in told
     assert "false objects a frame" in said
+    assert "held-out worlds: 2 frames are scored at the end" in told
+    with (out / "worlds" / "worlds.csv").open() as stream:
+        aps = [float(row["strange.ap"]) for row in csv.DictReader(stream)]
+    assert aps == pytest.approx([ap_of(model_folder), ap_of(out)], rel=1e-4)
     figures = json.loads((out / "adapted.json").read_text())
     assert figures["before"]["frames"] == figures["after"]["frames"] == 3
     assert figures["fps"] is None

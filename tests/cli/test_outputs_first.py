@@ -11,7 +11,7 @@ STREETS = ("--data.count", "2", "--data.height", "64", "--data.width", "96")
 WORK = {
     "pack": "roadanomaly.cli.pack.compare",
     "compare": "roadanomaly.cli.compare.compare",
-    "fit": "roadanomaly.cli.fit.inlier_scores",
+    "fit": "roadanomaly.cli.fit.calibrate",
     "mine": "roadanomaly.cli.mine.mine_here",
     "evaluate": "roadanomaly.cli.evaluate._run",
     "adapt": "roadanomaly.cli.adapt.sample",

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import roadanomaly as ra
-from roadanomaly.cli.worlds import FILES
+from roadanomaly.cli.worlds_scored import FILES
 
 CONFIG = """
 strange: {data: {name: streets, split: test, count: 3, height: 64, width: 128, seed: 9}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 
@@ -68,13 +69,32 @@ def choose_thresholds(
     require_ordinary(worlds)
     scores = {world.name: _score(model, world, step) for world in worlds}
     ordinary = {
-        name: found
-        for name, found in scores.items()
-        if _is_ordinary(truth for _, _, truth in found)
+        name: found for name, found in scores.items() if is_ordinary(truth for _, _, truth in found)
     }
     grid = _grid(ordinary)
-    left = np.array([_false_a_frame(ordinary, threshold) for threshold in grid])
-    return [_choice(scores, grid, left, one) for one in wanted]
+    left_at = cache(partial(_false_a_frame, ordinary))
+    return [_choice(scores, one, *lowest_that_leaves(one, grid, left_at)) for one in wanted]
+
+
+def lowest_that_leaves(
+    wanted: float, grid: Sequence[float], left_at: Callable[[float], float]
+) -> tuple[float, float]:
+    """Return the lowest threshold at which, and above which, at most `wanted` is left.
+
+    Args:
+        wanted: false objects a frame.
+        grid: thresholds, not falling.
+        left_at: what a threshold leaves; asked from the highest down, no further than is needed.
+
+    Returns:
+        the threshold, and what it leaves: more than is wanted if even the highest leaves more.
+    """
+    chosen = grid[-1]
+    for threshold in reversed(grid):
+        if left_at(threshold) > wanted:
+            break
+        chosen = threshold
+    return chosen, left_at(chosen)
 
 
 def require_ordinary(worlds: Sequence[World]) -> None:
@@ -85,7 +105,7 @@ def require_ordinary(worlds: Sequence[World]) -> None:
         DataError: a frame cannot be read, or has no label.
     """
     for world in worlds:
-        if _is_ordinary(truth_of(frame) for frame in world.frames):
+        if is_ordinary(truth_of(frame) for frame in world.frames):
             return
     names = ", ".join(world.name for world in worlds)
     msg = (
@@ -96,8 +116,12 @@ def require_ordinary(worlds: Sequence[World]) -> None:
     raise OptionError(msg)
 
 
-def _is_ordinary(truths: Iterable[np.ndarray]) -> bool:
-    """Say whether frames show no anomaly, and an inlier pixel on which a false object could be."""
+def is_ordinary(truths: Iterable[np.ndarray]) -> bool:
+    """Say whether frames show no anomaly, and an inlier pixel on which a false object could be.
+
+    Args:
+        truths: of the frames, `(H, W)` uint8 of 0 inlier, 1 anomaly, 255 ignore.
+    """
     inlier = False
     for truth in truths:
         if (truth == 1).any():
@@ -118,13 +142,13 @@ def _score(model: Model, world: World, step: Callable[[], object] | None) -> Sco
     return found
 
 
-def _grid(ordinary: Mapping[str, Scores]) -> np.ndarray:
+def _grid(ordinary: Mapping[str, Scores]) -> list[float]:
     """Return rising thresholds between two quantiles of the inlier scores."""
     pixels = np.concatenate(
         [score[truth == 0] for found in ordinary.values() for _, score, truth in found]
     )
     rates = np.geomspace(MOST, max(LEAST, 2 / pixels.size), GRID)
-    return np.quantile(pixels, 1 - rates)
+    return np.quantile(pixels, 1 - rates).tolist()
 
 
 def _false_a_frame(ordinary: Mapping[str, Scores], threshold: float) -> float:
@@ -138,11 +162,6 @@ def _count(found: Scores, threshold: float) -> AlarmResult:
     return alarms.compute()
 
 
-def _choice(
-    scores: Mapping[str, Scores], grid: np.ndarray, left: np.ndarray, wanted: float
-) -> Choice:
-    beyond = np.flatnonzero(left > wanted)
-    place = min(len(grid) - 1, beyond[-1] + 1) if len(beyond) else 0
-    threshold = float(grid[place])
+def _choice(scores: Mapping[str, Scores], wanted: float, threshold: float, left: float) -> Choice:
     worlds = {name: _count(found, threshold) for name, found in scores.items()}
-    return Choice(wanted, threshold, float(left[place]), worlds)
+    return Choice(wanted, threshold, left, worlds)

@@ -93,15 +93,18 @@ def open_world(name: str, options: Mapping[str, Any]) -> World:
     return World(name, frames, dict(options))
 
 
-def open_worlds(path: str | Path, only: Collection[str] = ()) -> tuple[list[World], dict[str, str]]:
+def open_worlds(
+    path: str | Path, only: Collection[str] = (), *, lenient: bool = False
+) -> tuple[list[World], dict[str, str]]:
     """Open the worlds of a config.
 
     Args:
         path: of the config.
         only: names of those that are wanted; empty for all.
+        lenient: leave out each world whose set is not there, whatever the config says of it.
 
     Returns:
-        the worlds; and why each was left out that its config lets be left out.
+        the worlds; and why each was left out that may be left out.
 
     Raises:
         OptionError: a name that the config lacks, or as `read_worlds`.
@@ -119,7 +122,7 @@ def open_worlds(path: str | Path, only: Collection[str] = ()) -> tuple[list[Worl
         try:
             worlds.append(open_world(name, options))
         except (DataError, UnknownName) as error:
-            if options.get("missing") != "skip":
+            if not lenient and options.get("missing") != "skip":
                 msg = (
                     f"the world `{name}` of {path}: {error} Without that set, name the others by "
                     "`--only`, or say `missing: skip` there."

@@ -60,6 +60,8 @@ def test_a_world_of_others_needs_some(tmp_path, frames):
         (f"a/b: {{data: {STREETS}}}", "needs a name of letters"),
         ("- a", "must hold a mapping"),
         ("a: [", "not valid YAML"),
+        ("a: &a [*a]", "not valid YAML: its aliases .* make inf characters"),
+        ("[" * 100_000, "not valid YAML: it is nested too deeply"),
     ],
 )
 def test_a_mistake_is_refused_by_name(tmp_path, text, said):

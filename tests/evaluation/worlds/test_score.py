@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from roadanomaly.calibration import calibrate
-from roadanomaly.cli.worlds import Entry, _rows
+from roadanomaly.cli.worlds_scored import Entry, score_entries
 from roadanomaly.data.base import FrameSet
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.evaluation.worlds import World, open_world, score_together, score_world
@@ -172,7 +172,7 @@ def test_models_of_equal_weights_and_other_windows_are_scored_each_by_itself(tmp
         for msp in [DETECTORS.build("msp")]
     ]
     world = World("painted", Painted(2))
-    rows = _rows(entries, [world], tmp_path)
+    rows = score_entries(entries, [world], tmp_path)
     for row, entry in zip(rows, entries, strict=True):
         alone = score_world(entry.model, world)
         assert row.results["painted"].ap == alone.ap
