@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from roadanomaly.data.base import FrameSet
+from roadanomaly.data.derived import Resized
 from roadanomaly.errors import OptionError, make_all
 from roadanomaly.types import Frame
 
@@ -20,11 +21,13 @@ class Union(FrameSet):
     `<set>.<turn>.<its own id>`: the number of the set and how often the frame came before.
 
     Args:
-        sets: one mapping a set: `name`, out of the catalogue, `share` of the frames, and the
-            options of that set. Shares are relative: 2 and 1 are two thirds and one third.
+        sets: one mapping a set: `name`, out of the catalogue, `share` of the frames, the options
+            of that set, and where wanted `size`, the height and width that its frames are brought
+            to. Shares are relative: 2 and 1 are two thirds and one third.
 
     Raises:
-        OptionError: no set, a share that is not positive, or sets of different classes.
+        OptionError: no set, a share that is not positive, a size that is none, or sets of
+            different classes.
         UnknownName: no set is called so.
     """
 
@@ -109,5 +112,15 @@ def _build(options: Mapping[str, Any]) -> FrameSet:
     if "name" not in options:
         msg = f"a set of a union has no `name`: {dict(options)}. Give one, such as `camvid`."
         raise OptionError(msg)
-    rest = {key: value for key, value in options.items() if key not in ("name", "share")}
-    return DATASETS.build(options["name"], rest)
+    own = {key: value for key, value in options.items() if key not in ("name", "share", "size")}
+    frames = DATASETS.build(options["name"], own)
+    return Resized(frames, _size(options["size"])) if "size" in options else frames
+
+
+def _size(given: Any) -> tuple[int, int]:
+    """Return height and width as they were given for a set."""
+    whole = isinstance(given, list | tuple) and all(type(side) is int for side in given)
+    if not whole or len(given) != 2 or min(given) < 1:
+        msg = f"the `size` of a set of a union is {given!r}; give height and width, as [720, 960]."
+        raise OptionError(msg)
+    return given[0], given[1]

@@ -50,12 +50,28 @@ def test_frames_are_those_of_the_sets():
     assert both.record()["sets"][1] == {"share": 0.5, **alone.record()}
 
 
+def test_each_set_may_have_a_size_of_its_own():
+    both = union(streets(1, 0), streets(1, 1, size=[96, 128]))
+    assert both[0].image.shape[-2:] == (48, 64)
+    assert both[1].image.shape[-2:] == both[1].label.shape == (96, 128)
+    alone = DATASETS.build("streets", {"count": 1, "seed": 1, "height": 48, "width": 64})[0]
+    assert both[1].label[::2, ::2].eq(alone.label).float().mean() > 0.95
+    assert both.record()["sets"][1]["size"] == [96, 128]
+
+
 @pytest.mark.parametrize(
     ("sets", "error", "match"),
     [
         ([], OptionError, "List at least one"),
         ([{"share": 1}], OptionError, "no `name`"),
         ([{"name": "streets", "share": 0}], OptionError, "share .* is 0; .* above 0"),
+        (
+            [{"name": "streets", "size": [720]}],
+            OptionError,
+            r"`size` .* is \[720\]; .* as \[720, 960\]",
+        ),
+        ([{"name": "streets", "size": "720"}], OptionError, "`size` .* is 720; give"),
+        ([{"name": "streets", "size": [0, 960]}], OptionError, r"`size` .* is \[0, 960\]"),
         ([{"name": "steets"}], UnknownName, "did you mean `streets`"),
     ],
 )
