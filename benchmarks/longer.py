@@ -1,14 +1,15 @@
 """Write the recipes that put together what `ablation.py` speaks for, as long as whole trainings.
 
     python benchmarks/longer.py --out runs/longer
-    for name in shapes balanced shapes_on second_on; do
+    for name in shapes balanced shapes_on second_on third_on_ground; do
         roadanomaly train runs/longer/$name.yaml
     done
     roadanomaly worlds runs/longer/*/
 
-None has a teacher, and all paste known objects beside the negatives. `shapes` and `balanced` begin
-with ImageNet's weights, `shapes_on` goes on from `shapes`, `second_on` from the second stage of
-`default`.
+All paste known objects beside the negatives. `shapes` and `balanced` begin with ImageNet's weights,
+`shapes_on` goes on from `shapes`, `second_on` from the second stage of `default`; none of these has
+a teacher. `third_on_ground` is the third stage of `default` with a teacher of unlabelled pixels
+alone, and cut-outs that stand on the ground, many small ones or one or two large.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import yaml
 from ablation import Recipe, with_known_objects, without_teacher
 
 FIRST = Path("configs/models/default_first.yaml")
+THIRD = Path("configs/models/default.yaml")
 SECOND = "runs/default_second"
 PARTS = ("segmenter", "detector", "refiners")
 """What a recipe that goes on takes from its start."""
@@ -44,6 +46,17 @@ def going_on(out: Path, start: str) -> Recipe:
     return {"start": start, "keep_start": 0.5} | rest | rates | {"balance": 0.5}
 
 
+def third_on_ground(out: Path) -> Recipe:
+    """Return the third stage with other cut-outs, and a teacher that leaves labels alone."""
+    recipe: Recipe = yaml.safe_load(THIRD.read_text())
+    cutouts, drawn = recipe["negatives"]["sources"]
+    ground = {"place": "ground", "perspective": 0.5}
+    looks = ({"count": [4, 12], "side": [16, 80]}, {"count": [1, 2], "side": [80, 520]})
+    half = cutouts | {"weight": cutouts["weight"] / 2}
+    recipe["negatives"]["sources"] = [*(half | {"look": look | ground} for look in looks), drawn]
+    return recipe | {"out": str(out), "teach": "unlabelled"}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("runs/longer"))
@@ -54,6 +67,7 @@ def main() -> None:
         "balanced": recipe_of(out / "balanced", 1700, 1) | {"balance": 0.5},
         "shapes_on": going_on(out / "shapes_on", str(out / "shapes")),
         "second_on": going_on(out / "second_on", SECOND),
+        "third_on_ground": third_on_ground(out / "third_on_ground"),
     }
     for name, recipe in recipes.items():
         path = out / f"{name}.yaml"

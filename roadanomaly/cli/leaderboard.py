@@ -14,7 +14,7 @@ from roadanomaly.cli.parsing import new_parser, parse
 from roadanomaly.errors import OptionError, UserError
 from roadanomaly.files import write_text
 from roadanomaly.leaderboard.config import Board, read_board
-from roadanomaly.leaderboard.ordinary import left_on_ordinary
+from roadanomaly.leaderboard.ordinary import left_on_ordinary, missing_sets
 from roadanomaly.leaderboard.page import FILES, PAGE, write_board
 from roadanomaly.leaderboard.plan import Run, moved, plan_of
 from roadanomaly.leaderboard.state import progress_of
@@ -56,6 +56,9 @@ def run(arguments: Sequence[str]) -> None:
     board = moved(read_board(path), given.out)
     runs = plan_of(board, path.parent)
     wanted = wanted_runs(board, runs, [name for name in given.only.split(",") if name])
+    if not given.page:
+        for why in missing_sets(board):
+            sys.stderr.write(f"warning: {why}\n")
     if given.plan:
         claim_folder(Path(board.out))
         write_configs(runs)

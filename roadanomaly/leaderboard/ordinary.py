@@ -52,6 +52,12 @@ def why_not_there(board: Board, set_name: str) -> str:
     return ""
 
 
+def missing_sets(board: Board) -> list[str]:
+    """Say, before anything is made, which ordinary sets cannot be read on this machine, and why."""
+    reasons = {name: why_not_there(board, name) for name in board.ordinary}
+    return [f"on ordinary frames, {name}: {why}" for name, why in reasons.items() if why]
+
+
 def take(board: Board, set_name: str, run: Run) -> str:
     """Note that what the command has written is of this run; return why it cannot be, or nothing.
 

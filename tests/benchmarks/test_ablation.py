@@ -17,7 +17,13 @@ CHANGED = {
     "no_scenes": {"train_data"},
     "no_cutouts": {"negatives"},
     "no_teacher": {"teacher", "distill"},
+    "agreeing": {"teacher_agrees"},
+    "unlabelled": {"teacher_agrees", "teach"},
     "known": {"negatives"},
+    "many_small": {"negatives"},
+    "on_ground": {"negatives"},
+    "shadows": {"negatives"},
+    "streets": {"train_data"},
     "slow_encoder": {"encoder_lr"},
     "espnetv2": {"segmenter", "detector"},
 }
@@ -34,8 +40,22 @@ def test_each_recipe_has_one_change(recipes):
     for name, recipe in kept.items():
         keys = {key for key in recipe | whole if recipe.get(key) != whole.get(key)}
         assert keys - {"out"} == CHANGED[name]
-    shares = [one["share"] for one in kept["no_scenes"]["train_data"]["sets"]]
-    assert sum(shares) == pytest.approx(1)
+    for name in ("no_scenes", "streets"):
+        shares = [one["share"] for one in kept[name]["train_data"]["sets"]]
+        assert sum(shares) == pytest.approx(1)
+
+
+def test_cutouts_are_laid_as_the_rows_say(recipes):
+    sources = {
+        name: yaml.safe_load(recipes[name].read_text())["negatives"]["sources"]
+        for name in ("all", "many_small", "on_ground", "shadows")
+    }
+    assert [one["weight"] for one in sources["many_small"]] == [1.5, 1.5, 1]
+    looks = {name: [one["look"] for one in found] for name, found in sources.items()}
+    assert looks["many_small"][0]["side"][1] <= looks["many_small"][1]["side"][0]
+    assert looks["on_ground"][0] == looks["all"][0] | {"place": "ground", "perspective": 0.5}
+    assert looks["shadows"][0] == looks["on_ground"][0] | {"shadow": [0.0, 0.7]}
+    assert looks["shadows"][1] == looks["on_ground"][1] == looks["all"][1]
 
 
 @pytest.mark.parametrize("name", CHANGED)
@@ -49,4 +69,5 @@ def test_it_can_be_trained(recipes, name):
         catalogue.check_options(part["name"], options)
     assert config.steps == 400
     pasted = [one.get("known") for one in config.negatives["sources"] if one["name"] == "paste"]
-    assert pasted == {"known": [[0, 3]], "no_cutouts": []}.get(name, [None])
+    usual = {"known": [[0, 3]], "no_cutouts": [], "many_small": [None, None]}
+    assert pasted == usual.get(name, [None])

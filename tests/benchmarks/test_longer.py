@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from roadanomaly.cli.parsing import new_parser
+from roadanomaly.cli.recipes import RECIPES
 from roadanomaly.cli.runs import add_keys, parse_run
 from roadanomaly.training.config import TrainConfig
 
@@ -38,3 +40,18 @@ def test_what_goes_on_starts_from_a_run_and_goes_half_the_way_back(folder):
     assert [one.start for one in read] == [str(folder / "shapes"), "runs/default_second"]
     assert [one.keep_start for one in read] == [0.5, 0.5]
     assert [one.segmenter or one.detector for one in read] == [None, None]
+
+
+def test_the_other_third_stage_differs_in_cutouts_and_teacher_alone(folder):
+    third, other = (
+        yaml.safe_load(path.read_text())
+        for path in (RECIPES / "models" / "default.yaml", folder / "third_on_ground.yaml")
+    )
+    changed = {key for key in third | other if third.get(key) != other.get(key)}
+    assert changed == {"negatives", "teach", "out"}
+    pasted = [one for one in other["negatives"]["sources"] if one["name"] == "paste"]
+    assert [one["look"]["place"] for one in pasted] == ["ground", "ground"]
+    assert [one["known"] for one in pasted] == [[0, 3], [0, 3]]
+    parser = add_keys(new_parser("train", "", ""), TrainConfig)
+    config, _ = parse_run(parser, TrainConfig, [str(folder / "third_on_ground.yaml")])
+    assert config.teach == "unlabelled"

@@ -265,3 +265,13 @@ def test_a_plan_says_what_is_to_be_counted(tmp_path, capsys):
     make_count(board, run)
     assert main(["leaderboard", str(config), "--out", str(out), "--plan"]) == 0
     assert capsys.readouterr().out.count("to be scored on ordinary frames: quiet") == 2
+
+
+def test_a_set_that_is_not_there_is_told_before_anything_is_made(tmp_path, capsys):
+    config = tmp_path / "board.yaml"
+    gone = {"name": "folder", "images": str(tmp_path / "nowhere"), "kind": "ordinary"}
+    ordinary = {**ORDINARY, "gone": {"data": gone}}
+    config.write_text(yaml.safe_dump({**HELD, "rows": ROWS, "against": "", "ordinary": ordinary}))
+    assert main(["leaderboard", str(config), "--out", str(tmp_path / "out"), "--plan"]) == 0
+    (told,) = [one for one in capsys.readouterr().err.splitlines() if "ordinary" in one]
+    assert told.startswith("warning: on ordinary frames, gone: no images were found")
