@@ -33,7 +33,7 @@ def parsed_config(path: Path, parse: Callable[[str], T], hint: str) -> T:
     except OSError as error:
         msg = f"the config {path} cannot be read: {error.strerror}. {hint}"
         raise OptionError(msg) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # as of the date 2024-31-12
         msg = f"the config {path} is not valid YAML: {' '.join(str(error).split())}"
         raise OptionError(msg) from error
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
-from roadanomaly.cli.adapt_worlds import claim, compare, open_asked
+from roadanomaly.cli.adapt_worlds import Opened, claim, compare, open_asked
 from roadanomaly.cli.parsing import DEVICES, add_size, new_parser, parse
 from roadanomaly.cli.runs import carry_out
 from roadanomaly.cli.which_model import add_model, the_model
-from roadanomaly.errors import DataError, OptionError
+from roadanomaly.errors import DataError, OptionError, UserError
+from roadanomaly.files import write_text
 from roadanomaly.ledger import Ledger
 from roadanomaly.locks import holding
 from roadanomaly.training.adapt_config import AdaptConfig
@@ -25,7 +27,7 @@ from roadanomaly.training.adapt_parts import (
     prepare_model,
 )
 from roadanomaly.training.adapted import RESULT, SHEET, Adapted
-from roadanomaly.training.run_folder import FINISHED, RunFolder
+from roadanomaly.training.run_folder import FINISHED, RunFolder, plain
 from roadanomaly.video.drives import HELD_OUT, LEARN, Sampled, sample
 
 EXAMPLES = """
@@ -38,7 +40,10 @@ roadanomaly adapt drive.mp4 --worlds none --out mine
 roadanomaly adapt --out mine --resume
 roadanomaly video drive.mp4 --model mine
 """
-WORLDS = "held-out worlds scored before and after: a YAML file, own (the package's) or none"
+WORLDS = (
+    "held-out worlds scored before and after: a YAML file, own (the package's; by default) or "
+    "none; beside --resume it takes the place of what was told before"
+)
 """Help of the option."""
 
 FRAMES = "frames"
@@ -64,7 +69,9 @@ def run(arguments: Sequence[str]) -> None:
     folder = RunFolder(given.out)
     with holding(folder.path, ["adapt", *arguments]) as leads:  # from the first frame taken
         config = _begun(folder, given) if given.resume else _checked(folder, given)
-        opened = open_asked(config.worlds)
+        opened = _opened(config, told=given.worlds is not None or not given.resume)
+        if given.resume and given.worlds and leads:
+            write_text(folder.path / "config.yaml", yaml.safe_dump(plain(config), sort_keys=False))
         if opened and leads:
             claim(folder)
             sys.stderr.write(f"{opened.in_words()}\n")
@@ -107,7 +114,7 @@ def _parser() -> ArgumentParser:
     add("--steps", type=int, default=AdaptConfig.steps, help="optimiser steps")
     add("--keep", type=float, default=AdaptConfig.keep, help="weight of scores on other worlds")
     add("--spare", type=float, default=AdaptConfig.spare, help="recall to give for a threshold")
-    add("--worlds", type=str, default=AdaptConfig.worlds, help=WORLDS)
+    add("--worlds", type=str, default=None, help=WORLDS)
     add("--workers", type=int, default=1, help="data loading processes")
     add("--device", type=str, default="auto", help=DEVICES)
     add("--seed", type=int, default=0, help="of everything random")
@@ -123,7 +130,7 @@ def _begun(folder: RunFolder, given: Namespace) -> AdaptConfig:
         DataError: there is no such run.
     """
     usual = _parser().get_defaults().as_dict()
-    told = {key: given[key] or None for key in usual if key not in ("out", "resume")}
+    told = {key: given[key] or None for key in usual if key not in ("out", "resume", "worlds")}
     asked = [key for key, value in told.items() if value != (usual[key] or None)]
     if asked:
         named = ", ".join("the drives" if key == "drives" else f"--{key}" for key in asked)
@@ -144,7 +151,28 @@ def _begun(folder: RunFolder, given: Namespace) -> AdaptConfig:
             "begin anew: give the drives, and another folder with --out."
         )
         raise OptionError(msg)
-    return config
+    return replace(config, worlds=given.worlds) if given.worlds else config
+
+
+def _opened(config: AdaptConfig, *, told: bool) -> Opened | None:
+    """Open the held-out worlds; those of a run that goes on may be gone since, and are left out.
+
+    Args:
+        config: of the run.
+        told: whether this command was given them, or begins the run.
+
+    Raises:
+        UserError: as `open_asked`, where they were told.
+    """
+    try:
+        return open_asked(config.worlds)
+    except UserError as error:
+        if told:
+            raise
+        sys.stderr.write(
+            f"warning: {error} The run goes on without; --worlds beside --resume names others.\n"
+        )
+        return None
 
 
 def _tuple(value: Any) -> Any:
@@ -208,7 +236,7 @@ def _config(folder: RunFolder, given: Namespace, sampled: Sampled) -> AdaptConfi
         validate_every=max(1, given.steps // 2),
         keep=given.keep,
         spare=given.spare,
-        worlds=given.worlds,
+        worlds=given.worlds or AdaptConfig.worlds,
         fps=given.fps or sampled.fps,
         accelerator=given.device,
         workers=given.workers,

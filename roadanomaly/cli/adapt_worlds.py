@@ -83,7 +83,8 @@ def compare(opened: Opened, config: AdaptConfig, folder: RunFolder) -> None:
     """Score the model as it was and as it is, write the tables, and print them.
 
     Raises:
-        UserError: a model or a frame cannot be read, or a file cannot be written.
+        UserError: a model or a frame cannot be read, or a file cannot be written; says what is
+            there.
         KeyboardInterrupt: it was asked to stop; says what is there, and how to go on.
     """
     device = pick_device(config.accelerator)
@@ -101,4 +102,11 @@ def compare(opened: Opened, config: AdaptConfig, folder: RunFolder) -> None:
             f"on with the held-out worlds: roadanomaly adapt --out {folder.path} --resume"
         )
         raise KeyboardInterrupt(msg) from stop
+    except UserError as error:
+        msg = (
+            f"the held-out worlds cannot be shown: {error} The adapted model is whole, in "
+            f"{folder.model}; once that is mended, roadanomaly adapt --out {folder.path} --resume "
+            "shows them."
+        )
+        raise UserError(msg) from error
     sys.stdout.write(f"\nheld-out worlds\n{text}\nwritten to {out}: {', '.join(FILES)}\n")

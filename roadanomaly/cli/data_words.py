@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-import json
+import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,12 @@ def with_sets_spelled(arguments: Sequence[str], flags: Collection[str]) -> list[
 def _refuse_several(flag: str, words: Sequence[str]) -> None:
     """Refuse further words behind an option, of which there can be none but options."""
     count = next((n for n, one in enumerate(words) if one.startswith("-")), len(words))
+    if count == 2 and Path(words[1]).suffix.lower() in (".yaml", ".yml"):
+        msg = (
+            f"{flag} takes one word; a config file stands before all options: {words[1]} ... "
+            f"{flag} {words[0]}, or behind --config."
+        )
+        raise OptionError(msg)
     if count > 1:
         msg = (
             f"{flag} takes one word, and {count} stand there: {words[0]}, {words[1]}, ... Name "
@@ -52,7 +58,10 @@ def _refuse_several(flag: str, words: Sequence[str]) -> None:
 
 
 def _spelled(flag: str, word: str) -> str:
-    return json.dumps(_part(flag, word)) if _is_word(word) else word
+    if not _is_word(word):
+        return word
+    part = _part(flag, word)
+    return yaml.safe_dump(part, default_style='"', default_flow_style=True, width=math.inf).strip()
 
 
 def _is_word(word: str) -> bool:
@@ -61,7 +70,7 @@ def _is_word(word: str) -> bool:
         return False
     try:
         held = yaml.safe_load(word)
-    except yaml.YAMLError:  # as of `*.jpg`
+    except (yaml.YAMLError, ValueError, RecursionError):  # as of `*.jpg`, or of `2024-31-12`
         return True
     return held is not None and not isinstance(held, dict)
 

@@ -65,12 +65,12 @@ roadanomaly fit --run runs/a --data.name camvid --validation_data.name laf --out
 roadanomaly fit --run runs/a --data.name camvid --limit 20 --out runs/tried
 roadanomaly fit --run runs/a --data.name camvid --precision bf16 --batch 8 --out runs/b
 """
-MOST_KEPT = 200
+MOST_KEPT = 100
 """Frames whose scores are kept to tell what thresholds raise; `--false_objects` keeps all."""
 
 OBJECTS = "a false object has at least 500 pixels"
 UNLABELLED = (
-    "which have no labels, so nobody knows what in them is false; --data.kind ordinary says that "
+    "without labels, so nobody knows what in them is false; --data.kind ordinary says that "
     "nothing in them is strange"
 )
 """What is said of the objects above a threshold."""
@@ -166,26 +166,28 @@ def _calibrated(
 ) -> tuple[Calibration, str]:
     """Return the calibration on some frames, and a table of what its thresholds raise on these.
 
-    The table is empty where a frame shows an anomaly.
+    The table is empty where a frame shows an anomaly, and says why where no scores could be kept.
     """
     was = model.calibration
-    with tempfile.TemporaryDirectory() as folder:
-        whole = given.false_objects is not None or len(frames) <= MOST_KEPT
-        every = 1 if whole else math.ceil(len(frames) / MOST_KEPT)
-        kept = KeptScores(Path(folder), every)
+    required = given.false_objects is not None
+    every = 1 if required else max(1, math.ceil(len(frames) / MOST_KEPT))
+    with KeptScores(len(frames), every, required=required) as kept:
         scores = kept.keep(scored(model, frames, "calibrate", batch))
         found = calibrate(scores, given.false_alarms, name, seed=given.seed)
-        if given.false_objects is not None:
+        if required:
             found = kept.calibration_that_leaves(given.false_objects, found)
         if was is not None:
             found = found.with_sensitivities_of(was)
         if not kept.ordinary:
             return found, ""
+        if kept.lost:
+            return found, f"what thresholds raise on these frames is not told: {kept.lost}.\n"
         thresholds = {"the model's own": found.threshold, **found.sensitivities}
         table = raised_text({one: kept.raised(score) for one, score in thresholds.items()})
     noted = OBJECTS if kept.labelled else UNLABELLED
-    which = f"these {kept.frames}" if every == 1 else f"{kept.frames} of these {len(frames)}"
-    return found, f"\non {which} frames ({noted}):\n{table}"
+    these = "this 1 frame" if len(frames) == 1 else f"these {len(frames)} frames"
+    which = these if every == 1 else f"{kept.frames} of {these}"
+    return found, f"\non {which} ({noted}):\n{table}"
 
 
 def _config(given: Namespace) -> dict[str, Any]:

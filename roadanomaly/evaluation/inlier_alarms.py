@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from roadanomaly.calibration import Calibration
 from roadanomaly.data.base import FrameSet
-from roadanomaly.errors import OptionError
+from roadanomaly.errors import OptionError, UserError
 from roadanomaly.evaluation.truth import truth_of
 from roadanomaly.evaluation.worlds.alarms import GRID, MOST, is_ordinary, lowest_that_leaves
 from roadanomaly.inliers import inliers_of
 from roadanomaly.metrics import Alarms
 from roadanomaly.metrics.component import above
+from roadanomaly.progress import counting
 from roadanomaly.types import IGNORE, Frame
 
 
@@ -25,7 +28,7 @@ class Raised:
 
     Args:
         threshold: of scores.
-        above: share of the inlier pixels with a score above it.
+        above: share of the inlier pixels with a score above it; NaN where there are none.
         false_a_frame: components above it, of at least 500 pixels, a frame; NaN where frames have
             no labels, so that nobody knows what in them is false.
         clean: share of the frames without one; NaN likewise.
@@ -38,18 +41,32 @@ class Raised:
 
 
 class KeptScores:
-    """Scores of the frames that set a threshold, kept in files, to try thresholds on.
+    """Scores of the frames that set a threshold, kept in temporary files to try thresholds on.
+
+    They take 4 bytes a pixel, until the block that this is used in ends.
 
     Args:
-        folder: empty one, which takes 4 bytes a pixel.
+        total: frames that there will be.
         every: keep the first of so many frames; what is raised is told of those that are kept.
+        required: stop where the scores cannot be kept; otherwise none are, and `lost` says why.
+
+    Attributes:
+        lost: why nothing is kept, in words; empty where the scores are.
     """
 
-    def __init__(self, folder: Path, every: int = 1) -> None:
-        self.folder = folder
-        self.every = every
+    def __init__(self, total: int, every: int = 1, *, required: bool = False) -> None:
+        self.total, self.every = total, every
+        self.required = required
+        self.folder: tempfile.TemporaryDirectory[str] | None = None
         self.frames = self.inliers = 0
         self.labelled, self.anomaly = True, False
+        self.lost = ""
+
+    def __enter__(self) -> KeptScores:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._clear()
 
     @property
     def ordinary(self) -> bool:
@@ -61,22 +78,43 @@ class KeptScores:
 
         Args:
             scored: frames with their scores, `(H, W)` float32.
+
+        Raises:
+            UserError: they are required, and there is no room for them.
         """
         for number, (frame, score) in enumerate(scored):
             inliers = inliers_of(frame, score)
             truth = None if frame.truth is None else frame.truth.numpy()
             self.labelled = self.labelled and truth is not None
             self.anomaly = self.anomaly or (truth is not None and bool((truth == 1).any()))
-            if self.ordinary and number % self.every == 0:
+            if self.ordinary and not self.lost and number % self.every == 0:
                 known = score if truth is None else np.where(truth == 0, score, np.nan)
-                np.save(self._path(self.frames), known.astype(np.float32))
-                self.frames += 1
-                self.inliers += inliers.size
+                self._keep_one(known.astype(np.float32), inliers.size)
             yield inliers
+
+    def _keep_one(self, known: np.ndarray, inliers: int) -> None:
+        try:
+            if self.folder is None:
+                self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+            np.save(self._path(self.frames), known)
+        except OSError as error:  # NumPy's own, of a disk that is full, has no `strerror`
+            wanted = -(-self.total // self.every) * known.nbytes
+            self.lost = (
+                "the folder of temporary files does not take the frames' scores "
+                f"({error.strerror or error}), about {wanted} bytes; set TMPDIR to one with room"
+            )
+            self._clear()
+            if self.required:
+                msg = f"--false_objects: {self.lost}, or set the threshold by --false_alarms."
+                raise UserError(msg) from error
+            return
+        self.frames += 1
+        self.inliers += inliers
 
     def raised(self, threshold: float) -> Raised:
         """Return what a threshold raises on the frames that were kept, all without an anomaly."""
         assert self.ordinary
+        assert not self.lost
         alarms, over = Alarms(threshold), 0
         for number in range(self.frames):
             kept = np.load(self._path(number))
@@ -86,7 +124,8 @@ class KeptScores:
             alarms.update(str(number), np.where(ignored, np.float32(0), kept), truth)
         found, nan = alarms.compute(), float("nan")
         false, clean = (found.false_a_frame, found.clean_share) if self.labelled else (nan, nan)
-        return Raised(threshold, over / self.inliers, false, clean)
+        share = over / self.inliers if self.inliers else nan
+        return Raised(threshold, share, false, clean)
 
     def calibration_that_leaves(self, wanted: float, calibration: Calibration) -> Calibration:
         """Return the calibration with its lowest threshold that leaves few enough false objects.
@@ -104,7 +143,15 @@ class KeptScores:
         least = calibration.rates[0]
         rates = np.geomspace(max(MOST, least), least, GRID).tolist()
         grid = [calibration.threshold_at(rate) for rate in rates]
-        chosen, left = lowest_that_leaves(wanted, grid, lambda one: self.raised(one).false_a_frame)
+        with counting(len(grid), "false objects", "threshold") as step:
+
+            @cache
+            def left_at(threshold: float) -> float:
+                found = self.raised(threshold).false_a_frame
+                step()
+                return found
+
+            chosen, left = lowest_that_leaves(wanted, grid, left_at)
         if left > wanted:
             msg = (
                 f"--false_objects {wanted:g}: even the highest threshold that these frames can "
@@ -115,7 +162,13 @@ class KeptScores:
         return calibration.at(rates[grid.index(chosen)], "rate")
 
     def _path(self, number: int) -> Path:
-        return self.folder / f"{number}.npy"
+        assert self.folder
+        return Path(self.folder.name) / f"{number}.npy"
+
+    def _clear(self) -> None:
+        if self.folder:
+            self.folder.cleanup()
+            self.folder = None
 
 
 def require_ordinary_frames(frames: FrameSet) -> None:

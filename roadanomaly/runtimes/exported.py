@@ -214,12 +214,19 @@ def _swap_with_report(
     _refuse_strangers(out)  # again: what came while it was made
     new = out / WORK / "new"
     write_text(new / name, json.dumps(report(parities), indent=1) + "\n")
-    Ledger(out).add([path.name for path in new.iterdir()])
+    ledger = Ledger(out)
+    ledger.add([path.name for path in new.iterdir()])
     swap(out, replaced)
+    gone = {name for name in REPLACED if not (out / name).exists()}
+    if gone & (known := ledger.names()):
+        ledger.write(known - gone)
 
 
 def _refuse_strangers(out: Path) -> None:
-    Ledger(out).refuse_strangers(REPLACED, REPLACED if _is_export(out) else ())
+    """Refuse files that no export wrote; one of a version that kept no ledger wrote all of them."""
+    ledger = Ledger(out)
+    listed = {DESCRIPTION, PARITY} & ledger.names()
+    ledger.refuse_strangers(REPLACED, REPLACED if _is_export(out) and not listed else ())
 
 
 def _is_export(folder: Path) -> bool:

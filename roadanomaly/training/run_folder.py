@@ -20,7 +20,16 @@ from roadanomaly.negatives import NEGATIVES
 from roadanomaly.training.experiments import KEPT
 from roadanomaly.training.run_config import RunConfig
 
-FREE_KEYS = ("out", "workers", "accelerator", "devices", "checkpoint_every", "log_every", "logger")
+FREE_KEYS = (
+    "out",
+    "workers",
+    "accelerator",
+    "devices",
+    "checkpoint_every",
+    "log_every",
+    "logger",
+    "worlds",
+)
 """Keys that may change when a run is resumed: they do not change what is learned."""
 
 SOURCES = ("negatives", "val_negatives")

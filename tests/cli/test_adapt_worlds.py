@@ -16,11 +16,12 @@ from roadanomaly.cli.adapt_worlds import open_asked
 from roadanomaly.cli.worlds_scored import FILES
 from roadanomaly.data.images import write_image
 from roadanomaly.data.streets import Streets
-from roadanomaly.errors import OptionError
+from roadanomaly.errors import DataError, OptionError
 from roadanomaly.evaluation.worlds import open_worlds, score_world
 from roadanomaly.refiners import REFINERS
+from roadanomaly.training.adapt_config import AdaptConfig
 from roadanomaly.training.adapted import RESULT, Adapted, Figures
-from roadanomaly.training.run_folder import RunFolder, plain
+from roadanomaly.training.run_folder import RunFolder, check_same_run, plain
 
 WORLDS = """
 strange: {data: {name: streets, split: test, count: 3, height: 64, width: 128, seed: 9}}
@@ -200,3 +201,71 @@ def test_of_the_package_s_own_worlds_those_without_data_are_left_out(tmp_path, m
     assert open_asked("none") is None
     with pytest.raises(OptionError, match="--worlds null: the config null cannot be read"):
         open_asked("null")
+
+
+def resumable(out, **changes):
+    """Leave a run that was stopped in its training; it is pretended to be finished on resuming."""
+    config = yaml.safe_load((out / "config.yaml").read_text())
+    (out / "finished.json").unlink()
+    (out / "config.yaml").write_text(yaml.safe_dump({**config, **changes}))
+
+
+@pytest.mark.parametrize("text", [None, "a: {data: [", "a: {data: {name: folder, images: gone}}"])
+def test_worlds_that_are_gone_or_broken_since_stop_no_training(
+    command, words, worlds, tmp_path, scored, text
+):
+    out = tmp_path / "mine"
+    assert command("adapt", *words[:-1], "none")[0] == 0
+    resumable(out, worlds=str(worlds))
+    worlds.write_text(text) if text else worlds.unlink()
+    code, said, told = command("adapt", "--out", out, "--resume")
+    assert (code, scored) == (0, []), told
+    assert "the model is in" in said
+    assert (out / "finished.json").exists()
+    assert f"warning: --worlds {worlds}: " in told
+    assert "The run goes on without; --worlds beside --resume names others." in told
+
+
+def test_worlds_may_be_changed_on_resuming_and_stay_so(
+    command, words, worlds, tmp_path, scored, monkeypatch
+):
+    out = tmp_path / "mine"
+    assert command("adapt", *words[:-1], "none")[0] == 0
+    code, _, told = command("adapt", "--out", out, "--resume", "--worlds", tmp_path / "nothing")
+    assert code == 2
+    assert "cannot be read" in told
+    resumable(out)
+    code, said, told = command("adapt", "--out", out, "--resume", "--worlds", worlds)
+    assert (code, scored) == (0, TOGETHER), told
+    assert "held-out worlds" in said
+    assert yaml.safe_load((out / "config.yaml").read_text())["worlds"] == str(worlds)
+    monkeypatch.setattr(adapt, "carry_out", lambda *_, **__: pytest.fail("it was adapted again"))
+    code, again, told = command("adapt", "--out", out, "--resume")
+    assert code == 0, told
+    assert again == said
+    code, said, _ = command("adapt", "--out", out, "--resume", "--worlds", "none")
+    assert (code, "held-out worlds" in said) == (0, False)
+
+
+def test_worlds_may_differ_from_those_of_the_checkpoint():
+    config = AdaptConfig(
+        model="a", out="b", train_data={}, val_data={}, world={}, negatives={}, val_negatives={}
+    )
+    saved = plain(config)
+    check_same_run(saved, 1, replace(config, worlds="other.yaml"), 1)
+    del saved["worlds"]  # of a version that knew none
+    check_same_run(saved, 1, replace(config, worlds="none"), 1)
+
+
+def test_an_error_in_the_worlds_says_that_the_model_is_whole(command, words, tmp_path, monkeypatch):
+    def broken(*_):
+        msg = "frame 3 cannot be read."
+        raise DataError(msg)
+
+    monkeypatch.setattr(worlds_scored, "score_together", broken)
+    code, said, told = command("adapt", *words)
+    out = tmp_path / "mine"
+    assert code == 2
+    assert "the model is in" in said
+    assert "frame 3 cannot be read. The adapted model is whole, in " + str(out / "model") in told
+    assert f"roadanomaly adapt --out {out} --resume shows them" in told

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
 import pytest
+import torch
+import yaml
 from scipy import ndimage
 
 import roadanomaly as ra
@@ -15,6 +18,9 @@ from roadanomaly.cli.data_words import with_sets_spelled
 from roadanomaly.data.images import write_image
 from roadanomaly.data.streets import Streets
 from roadanomaly.errors import DataError, OptionError
+from roadanomaly.evaluation.inlier_alarms import KeptScores
+from roadanomaly.report.tables.raised import raised_text
+from roadanomaly.types import VOID, Frame
 
 COUNT = 3
 RATES = {"low": 0.03, "normal": 0.1, "high": 0.3}
@@ -88,15 +94,20 @@ def test_a_folder_in_one_word_is_its_ordinary_frames(command, model_folder, driv
         (["--data=camvid", "--data.split", "val"], {"name": "camvid"}),
         (["--data", "2024"], {"name": "folder", "images": "2024", "kind": "ordinary"}),
         (["--data", "*.jpg"], {"name": "folder", "images": "*.jpg", "kind": "ordinary"}),
+        *(
+            (["--data", word], {"name": "folder", "images": word, "kind": "ordinary"})
+            for word in ("2024-12-31", "2024-31-12", "1e3", "drive \U0001f697", "d\udc80", "a\x7f'")
+        ),
     ],
 )
 def test_a_word_stands_for_a_mapping(tmp_path, monkeypatch, words, becomes):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "2024").mkdir()
+    if (images := becomes.get("images", "*")) != "*.jpg":
+        (tmp_path / images).mkdir(exist_ok=True)
     (tmp_path / "camvid").mkdir()  # a name of the catalogue all the same
     first = with_sets_spelled(words, ["--data"])
     told = first[0].removeprefix("--data=") if "=" in words[0] else first[1]
-    assert json.loads(told) == becomes
+    assert yaml.safe_load(told) == becomes
 
 
 @pytest.mark.parametrize(
@@ -252,3 +263,115 @@ def test_of_many_frames_every_nth_is_kept_to_count_on(command, named, drive, tmp
         above, false, _ = told[name][1:]
         assert above == pytest.approx(100 * (kept > threshold).mean(), abs=0.006)
         assert false == pytest.approx(objects(kept, threshold).mean(), abs=0.006)
+
+
+class Full:
+    """A disk on which the first array fits and no other; NumPy tells without a number or a word."""
+
+    def __init__(self, monkeypatch, folder):
+        monkeypatch.setattr("tempfile.tempdir", str(folder))
+        monkeypatch.setattr("roadanomaly.evaluation.inlier_alarms.np.save", self.save)
+        self.folder, self.tried, self.whole = folder, 0, np.save
+
+    def save(self, path, array):
+        self.tried += 1
+        if self.tried > 1:
+            path.write_bytes(b"half")
+            msg = f"{array.size} requested and 7 written"
+            raise OSError(msg)
+        self.whole(path, array)
+
+
+@pytest.fixture
+def full(monkeypatch, tmp_path):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    return Full(monkeypatch, folder)
+
+
+def test_scores_that_cannot_be_kept_cost_the_table_alone(
+    command, named, drive, tmp_path, full, monkeypatch
+):
+    """All is saved as ever; what was kept is deleted, and no more is tried."""
+    cleared = []
+    monkeypatch.setattr(
+        "roadanomaly.cli.fit.calibrate",
+        lambda *given, **options: (
+            ra.calibration.calibrate(*given, **options),
+            cleared.append(not list(full.folder.iterdir())),
+        )[0],
+    )
+    code, said, err = command("fit", "--run", named, "--data", drive, "--out", tmp_path / "mine")
+    assert (code, full.tried) == (0, 2), err
+    assert "false objects/frame" not in said
+    told = said.splitlines()[-1]
+    assert told.startswith("what thresholds raise on these frames is not told: the folder of temp")
+    assert f"(18432 requested and 7 written), about {COUNT * 4 * 96 * 192} bytes;" in told
+    assert cleared == [True]
+    scores = scores_of(tmp_path / "mine", drive)
+    threshold = ra.load(tmp_path / "mine").calibration.threshold
+    assert (scores > threshold).mean() == pytest.approx(0.01, rel=0.02)
+
+
+def test_a_threshold_by_objects_says_how_much_room_it_needs(command, named, drive, tmp_path, full):
+    words = ("--run", named, "--data", drive, "--out", tmp_path / "mine", "--false_objects", 0.5)
+    code, _, err = command("fit", *words)
+    assert code == 2
+    assert "--false_objects: the folder of temporary files does not take" in err
+    assert f"about {COUNT * 4 * 96 * 192} bytes; set TMPDIR" in err
+    assert not list(full.folder.iterdir())
+
+
+def test_without_any_folder_of_temporary_files_a_model_is_saved(
+    command, named, drive, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    code, said, err = command("fit", "--run", named, "--data", drive, "--out", tmp_path / "mine")
+    assert code == 0, err
+    assert "(No such file or directory), about" in said
+    assert ra.load(tmp_path / "mine").calibration is not None
+
+
+def test_of_frames_without_an_inlier_pixel_the_share_above_is_not_known():
+    ordinary = Frame("a", torch.zeros(3, 4, 6), torch.full((4, 6), VOID, dtype=torch.uint8))
+    with KeptScores(1) as kept:
+        assert [one.size for one in kept.keep([(ordinary, np.zeros((4, 6), np.float32))])] == [0]
+        found = kept.raised(0.5)
+    assert np.isnan(found.above)
+    assert found.false_a_frame == 0
+    assert raised_text({"own": found})
+
+
+def test_looking_for_a_threshold_shows_how_far_it_is(command, named, drive, tmp_path, monkeypatch):
+    steps = []
+
+    @contextmanager
+    def counting(total, what, unit):
+        yield lambda: steps.append((total, what, unit))
+
+    monkeypatch.setattr("roadanomaly.evaluation.inlier_alarms.counting", counting)
+    words = ("--run", named, "--data", drive, "--out", tmp_path / "mine", "--false_objects", 0.5)
+    code, _, err = command("fit", *words)
+    assert code == 0, err
+    assert 1 < len(steps) <= 60
+    assert set(steps) == {(60, "false objects", "threshold")}
+
+
+def test_one_frame_is_told_as_one(command, named, drive, tmp_path):
+    for path in sorted(drive.iterdir())[1:]:
+        path.unlink()
+    code, said, err = command("fit", "--run", named, "--data", drive, "--out", tmp_path / "mine")
+    assert code == 0, err
+    assert "on this 1 frame (a false object" in said
+
+
+def test_a_config_behind_the_word_is_told_to_stand_first(command, model_folder, drive, tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("false_alarms: 0.2\nlimit: 2\n")
+    out = ("--run", model_folder, "--out", tmp_path / "mine")
+    code, _, err = command("fit", *out, "--data", drive, config)
+    assert code == 2
+    assert f"a config file stands before all options: {config} ... --data {drive}" in err
+    code, said, err = command("fit", config, *out, "--data", drive)
+    assert code == 0, err
+    assert said.startswith("20 % of inlier pixels")

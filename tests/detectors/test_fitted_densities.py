@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from roadanomaly.detectors import DETECTORS
 from roadanomaly.detectors.coreset import greedy_centres
+from roadanomaly.detectors.density.fitted_density import MARK
 from roadanomaly.detectors.density.grouping import Grouping
 from roadanomaly.detectors.density.mixture_fit import GaussianMixture, _joint, maximised
 from roadanomaly.errors import DataError, OptionError
@@ -302,6 +304,83 @@ def test_a_density_by_class_asks_where_an_align_corners_networks_cells_lie(name)
     detector.update(seen, batch, "fit")
     expected = brought(logits[0].numpy(), (9, 13), (72, 104), True, True).argmax(0)
     np.testing.assert_array_equal(taken[0].numpy(), expected.ravel())
+
+
+LEVELS = {"a": FeatureInfo(WIDTH, 1), "b": FeatureInfo(WIDTH, 1)}
+
+
+def two_levels(aligned):
+    """A segmentation with a fine and a coarse map, and a batch of inliers beside it."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, CLASSES, 5, 5, generator=generator)
+    fine = torch.randn(2, WIDTH, 9, 13, generator=generator)
+    coarse = torch.randn(2, WIDTH, 5, 7, generator=generator)
+    seen = Segmentation(logits, (72, 104), (72, 104), aligned, {"a": fine, "b": coarse})
+    label = torch.zeros(2, 72, 104, dtype=torch.uint8)
+    return seen, Batch(torch.zeros(2, 3, 72, 104), label, ("a", "b"))
+
+
+def on_levels(name, features, **options):
+    segmenter = Features()
+    segmenter.features = LEVELS
+    detector = DETECTORS.build(name, {"features": features, **options}).eval()
+    detector.attach(segmenter)
+    return detector
+
+
+def loaded_unmarked(name, features, state, **options):
+    """Return a detector as a version that knew no mark saved it."""
+    found = on_levels(name, features, **options)
+    found.load_state_dict({key: one for key, one in state.items() if key != MARK})
+    return found
+
+
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("condition", ["none", "rows", "classes"])
+@pytest.mark.parametrize("name", ["padim", "pca", "gmm"])
+def test_what_was_saved_without_a_mark_scores_as_it_was_fitted(name, condition, joined, caplog):
+    """Earlier versions took cells half a cell inside, whatever the network; one warning says so."""
+    options = {"condition": condition, "bands": 13}
+    features = ["a", "b"] if joined else ["a"]
+    seen, batch = two_levels(aligned=True)
+    detector = on_levels(name, features, **options)
+    detector.begin("fit")
+    detector.update(seen, batch, "fit")
+    detector.finish("fit")
+    state, score = detector.state_dict(), detector.native(seen, batch.image)
+    whole = on_levels(name, features, **options)
+    whole.load_state_dict(state)
+    assert torch.equal(whole.native(seen, batch.image), score)
+    assert not caplog.records
+
+    old = loaded_unmarked(name, features, state, **options)
+    found = [old.native(seen, batch.image) for _ in range(2)]
+    inside = replace(seen, align_corners=False)
+    assert torch.equal(found[0], detector.native(inside, batch.image))
+    touched = joined or condition != "none"
+    assert torch.equal(found[0], score) == (not touched)
+    assert len(caplog.records) == touched
+    assert not touched or "Fit it anew" in caplog.text
+    assert MARK not in old.state_dict()
+    again = loaded_unmarked(name, features, old.state_dict(), **options)
+    assert torch.equal(again.native(seen, batch.image), found[0])
+
+    old.begin("fit")
+    old.update(seen, batch, "fit")
+    old.finish("fit")
+    assert MARK in old.state_dict()
+    torch.testing.assert_close(old.native(seen, batch.image), score)
+
+
+def test_where_cells_lie_half_inside_anyway_there_is_nothing_to_warn_of(caplog):
+    seen, batch = two_levels(aligned=False)
+    detector = on_levels("padim", ["a", "b"])
+    detector.begin("fit")
+    detector.update(seen, batch, "fit")
+    detector.finish("fit")
+    old = loaded_unmarked("padim", ["a", "b"], detector.state_dict())
+    assert torch.equal(old.native(seen, batch.image), detector.native(seen, batch.image))
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("name", ["padim", "patchcore"])

@@ -192,3 +192,26 @@ def test_differnet_takes_an_encoders_gradient_where_the_segmenter_gives_none():
 def test_values_that_cannot_work_are_refused(name, options, match):
     with pytest.raises(OptionError, match=match):
         DETECTORS.build(name, options)
+
+
+@pytest.mark.parametrize("name", ["differnet", "reverse_distillation"])
+def test_trained_detectors_join_maps_as_they_did_when_they_were_trained(name):
+    """Half a cell inside on every network, also on one that aligns corners."""
+    segmenter = network("espnetv2")
+    detector = DETECTORS.build(name, {"features": list(segmenter.features)[:2]}).eval()
+    detector.attach(segmenter)
+    sizes = [(9, 13), (5, 7)]
+    source = detector.source
+    named = {
+        key: torch.rand(1, width, *size)
+        for key, width, size in zip(source.names, source.channels, sizes, strict=True)
+    }
+    found = []
+    for aligned in (False, True):
+        logits = torch.zeros(1, 3, 9, 13)
+        seen = Segmentation(logits, (72, 104), (72, 104), aligned, named)
+        answer = getattr(detector, "layers" if name == "differnet" else "differences")
+        given = answer(seen, torch.zeros(1, 3, 72, 104))
+        found.append(list(given.values()) if isinstance(given, dict) else given)
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)

@@ -8,6 +8,7 @@ import torch
 
 from roadanomaly.errors import DataError, OptionError, UserError
 from roadanomaly.evaluation.folder import EvaluationFolder
+from roadanomaly.ledger import LEDGER, Ledger
 from roadanomaly.runtimes.base import Scores
 from roadanomaly.runtimes.export import write_onnx
 from roadanomaly.runtimes.exported import export, read_exported
@@ -160,6 +161,41 @@ def test_a_file_put_there_while_it_is_made_is_kept(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"holds graph\.pt, which this command would replace"):
         toy_export(tmp_path, monkeypatch, meanwhile)
     assert (tmp_path / "graph.pt").read_text() == "of the user"
+
+
+def test_beside_an_older_export_only_files_that_it_wrote_are_replaced(tmp_path, monkeypatch):
+    def meanwhile(runtime):
+        (tmp_path / "graph.onnx").write_text("of the user")
+        return runtime
+
+    toy_export(tmp_path, monkeypatch)
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match=r"holds graph\.onnx, which this command would replace"):
+        toy_export(tmp_path, monkeypatch, meanwhile)
+    assert (tmp_path / "graph.onnx").read_text() == "of the user"
+    assert contents(tmp_path) == before
+
+
+def test_a_graph_that_was_replaced_by_another_is_its_own_no_longer(tmp_path, monkeypatch):
+    toy_export(tmp_path, monkeypatch)
+    Ledger(tmp_path).add(["graph.onnx"])
+    (tmp_path / "graph.onnx").write_text("of an earlier export")
+    toy_export(tmp_path, monkeypatch)
+    assert not (tmp_path / "graph.onnx").exists()
+    (tmp_path / "graph.onnx").write_text("of the user")
+    with pytest.raises(UserError, match=r"holds graph\.onnx"):
+        toy_export(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_an_export_of_a_version_without_a_ledger_is_replaced(tmp_path, monkeypatch, other):
+    """Also where another command has begun one since."""
+    toy_export(tmp_path, monkeypatch)
+    (tmp_path / LEDGER).unlink()
+    if other:
+        Ledger(tmp_path).add(["table.txt"])
+    toy_export(tmp_path, monkeypatch)
+    assert contents(tmp_path)
 
 
 def test_the_scored_frames_of_an_unfinished_evaluation_are_kept(tmp_path, monkeypatch):

@@ -116,7 +116,8 @@ class DifferNet(LayeredDensity):
     def layers(self, segmentation: Segmentation, image: Tensor) -> dict[str, Tensor]:
         """Return the means over windows, `(B, C, h', w')`."""
         maps = list(super().layers(segmentation, image).values())
-        cells = self.source.joined(segmentation, maps)
+        # half a cell inside for every network: what flows were trained with stays theirs
+        cells = self.source.joined(replace(segmentation, align_corners=False), maps)
         sides = [min(self.window, side) for side in cells.shape[-2:]]
         steps = [max(1, side // 2) for side in sides]
         return {POOLED: functional.avg_pool2d(cells, sides, steps, ceil_mode=True)}

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from roadanomaly.catalogue import called
 from roadanomaly.detectors.base import Detector, Pass
 from roadanomaly.detectors.density.grouping import Grouping
 from roadanomaly.detectors.feature_source import FeatureSource
 from roadanomaly.errors import OptionError
 from roadanomaly.segmenters.base import Segmenter
 from roadanomaly.types import Batch, Segmentation, is_inlier
+
+log = logging.getLogger(__name__)
+
+
+MARK = "in_place"
+"""In the saved state of what was fitted with cells where they lie; earlier versions left it out."""
 
 
 class FittedDensity(Detector):
@@ -25,6 +34,11 @@ class FittedDensity(Detector):
         source: of the maps; several are brought to the finest one's size and put together.
         pool: side of the window, in cells of each map, over which it is averaged first.
         grouping: which cells share statistics; None for all of them.
+
+    Attributes:
+        in_place: whether it was fitted with maps joined and grouped where a network's cells lie.
+            Earlier versions took them half a cell inside, on networks that align corners too;
+            what they saved has no mark, and is scored as it was fitted.
     """
 
     kind = "fit"
@@ -42,6 +56,8 @@ class FittedDensity(Detector):
         self.source = FeatureSource(features, encoder)
         self.grouping = grouping
         self.pool = pool
+        self.in_place = True
+        self._warned = False
 
     def options(self) -> dict[str, Any]:
         """Return the constructor options."""
@@ -81,6 +97,7 @@ class FittedDensity(Detector):
         """Start with no vectors."""
         super().begin(name)
         self.clear()
+        self.in_place = True
 
     def update(self, segmentation: Segmentation, batch: Batch, name: str) -> None:
         """Take the vectors at inlier pixels."""
@@ -126,11 +143,37 @@ class FittedDensity(Detector):
                 )
                 for one in maps
             ]
-        return self.source.joined(segmentation, maps)
+        return self.source.joined(self._as_fitted(segmentation), maps)
 
     def _group(self, segmentation: Segmentation, cells: Tensor) -> Tensor:
         grouping = self.grouping or Grouping("density", "none", 1)
-        return grouping.of(segmentation, cells, aligned=self.source.aligned(segmentation))
+        placed = self._as_fitted(segmentation)
+        return grouping.of(placed, cells, aligned=self.source.aligned(placed))
+
+    def _as_fitted(self, segmentation: Segmentation) -> Segmentation:
+        """Return a segmentation that says where cells lay when this was fitted; warns once."""
+        if self.in_place or not segmentation.align_corners:
+            return segmentation
+        own = self.source.encoder is None
+        condition = self.grouping.condition if self.grouping else "none"
+        apart = condition == "classes" or (own and condition == "rows")
+        if (apart or (own and len(self.source.names) > 1)) and not self._warned:
+            self._warned = True
+            log.warning(
+                "%s: an earlier version fitted it, half a cell beside where the cells of this "
+                "network lie; it scores as it did then. Fit it anew to take them where they lie.",
+                called(self),
+            )
+        return replace(segmentation, align_corners=False)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.in_place:
+            destination[f"{prefix}{MARK}"] = torch.tensor(True)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        self.in_place = bool(state_dict.pop(f"{prefix}{MARK}", False))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 def check_share(detector: str, option: str, value: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -96,7 +97,8 @@ class ReverseDistillation(Detector):
         """Return `1 - cos` at each place of each level, `(B, h, w)` float32 in 0..2."""
         taught = [one.detach() for one in self.source.maps(segmentation, image).values()]
         coarse = list(reversed(taught))
-        x = self.code(self.source.joined(segmentation, coarse))
+        # half a cell inside for every network: what students were trained with stays theirs
+        x = self.code(self.source.joined(replace(segmentation, align_corners=False), coarse))
         found = []
         for level, answer, teacher in zip(self.levels, self.answers, coarse, strict=True):
             size = (teacher.shape[-2], teacher.shape[-1])

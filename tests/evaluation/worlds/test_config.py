@@ -97,3 +97,15 @@ def test_an_unknown_set_is_skipped_too_but_a_wrong_option_never(tmp_path):
     wrong = {"data": {"name": "streets", "spilt": "val"}, "missing": "skip"}
     with pytest.raises(OptionError, match="`split`"):
         open_world("c", wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: {data: {name: folder, images: 2024-31-12}}", "month must be in 1..12"),
+        ("a: " + "[" * 20_000, "nested too deeply"),
+    ],
+)
+def test_values_that_yaml_cannot_make_are_refused_by_name(tmp_path, text, says):
+    with pytest.raises(OptionError, match=rf"worlds\.yaml is not valid YAML: .*{says}"):
+        read_worlds(config(tmp_path, text))
