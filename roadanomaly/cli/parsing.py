@@ -111,6 +111,7 @@ def _in_a_line(message: str) -> str:
     takes = " or ".join(re.sub(r"<class '(.+?)'>|typing\.", r"\1", one) for one in types)
     if found[1] == "size":
         takes = "a height and a width, as --size 720 960"
+    takes = re.sub(r"Literal\[(.+?)\]", lambda one: one[1].replace("'", ""), takes)
     return f"`--{found[1]}` is {found[2].strip()}; it takes {takes.replace('NoneType', 'null')}."
 
 

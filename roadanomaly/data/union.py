@@ -60,6 +60,11 @@ class Union(FrameSet):
     def __len__(self) -> int:
         return len(self.places)
 
+    @property
+    def title(self) -> str:
+        """The titles of all sets, and folders where a name does not tell which set it is."""
+        return f"union of {', '.join(map(_titled, self.sets))}"
+
     def __getitem__(self, index: int) -> Frame:
         number, place = self.places[index]
         turn, own = divmod(place, len(self.sets[number]))
@@ -92,6 +97,12 @@ class Union(FrameSet):
                 for share, one in zip(self.shares, self.sets, strict=True)
             ],
         }
+
+
+def _titled(frames: FrameSet) -> str:
+    record = frames.record()
+    root = record.get("root")
+    return frames.title if not root or root == record["name"] else f"{frames.title} ({root})"
 
 
 def _name(number: int, turn: int, own: str) -> str:

@@ -97,9 +97,10 @@ def open_drive(word: str, count: int) -> Drive:
     if images:
         return Drive(word, [_reading(images[place]) for place in _even(len(images), count)], 0)
     if path.is_dir() or not path.exists():
+        what = "the folder holds no image" if path.is_dir() else "there is no such file or folder"
         msg = (
-            f"{word} names no drive: give a video file, or a folder or quoted glob of images "
-            f"({', '.join(SUFFIXES)})."
+            f"{word} names no drive: {what}. Give a video file, or a folder or quoted glob of "
+            f"images ({', '.join(SUFFIXES)})."
         )
         raise DataError(msg)
     return _video(word, count)

@@ -90,6 +90,11 @@ def test_a_misspelt_key_names_the_nearest_and_its_line(capsys, config, key, near
     assert f"[{path}:{line}]" in err
 
 
+def test_a_word_that_is_none_of_those_allowed_lists_them(capsys, config):
+    told = refused(capsys, config(), "--teach", "some", "--distill", "0.5")
+    assert told.endswith("`--teach` is some; it takes all, unlabelled. See --help.\n")
+
+
 def test_a_misspelt_option_names_the_nearest(capsys, config):
     assert "`--stepps` is not an option; did you mean `--steps`?" in refused(
         capsys, config(), "--stepps", "3"

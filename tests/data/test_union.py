@@ -2,10 +2,12 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from roadanomaly.data import DATASETS
 from roadanomaly.data.derived import Resized
+from roadanomaly.data.images import write_image
 from roadanomaly.data.streets import Streets
 from roadanomaly.data.subset import Picked
 from roadanomaly.errors import OptionError, UnknownName
@@ -59,6 +61,13 @@ def test_each_set_may_have_a_size_of_its_own():
     assert both.record()["sets"][1]["size"] == [96, 128]
 
 
+def test_it_is_called_after_its_sets(tmp_path):
+    write_image(tmp_path / "a.png", np.zeros((48, 64, 3), np.uint8))
+    folder = {"name": "folder", "images": str(tmp_path), "kind": "ordinary"}
+    both = union(streets(1, 0, split="val"), folder)
+    assert both.title == f"union of streets val, folder all ({tmp_path.name})"
+
+
 @pytest.mark.parametrize(
     ("sets", "error", "match"),
     [
@@ -81,10 +90,6 @@ def test_refusals(sets, error, match):
 
 
 def test_sets_of_other_classes_are_refused(tmp_path):
-    import numpy as np
-
-    from roadanomaly.data.images import write_image
-
     for folder in ("images", "labels"):
         write_image(tmp_path / folder / "a.png", np.zeros((48, 64), np.uint8))
     folder = {

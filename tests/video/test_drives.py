@@ -74,8 +74,10 @@ def test_frames_of_a_video_come_from_its_whole_length(tmp_path):
 
 
 def test_what_is_no_drive_is_refused(tmp_path):
-    with pytest.raises(DataError, match="names no drive"):
+    with pytest.raises(DataError, match="names no drive: there is no such file or folder"):
         open_drive(str(tmp_path / "nowhere"), 10)
+    with pytest.raises(DataError, match="names no drive: the folder holds no image"):
+        open_drive(str(tmp_path), 10)
     with pytest.raises(DataError, match="has no end; record a drive first"):
         open_drive("rtsp://camera/1", 10)
     (tmp_path / "notes.txt").write_text("no film")
