@@ -107,4 +107,6 @@ def _nor_below(word: str) -> str:
 def _hint(word: str) -> str:
     if len(Path(word).parts) > 1:
         return "give a folder of images, a quoted glob of them, or a name of `roadanomaly list`."
-    return f"{nearest(word, DATASETS)} A folder of images or a quoted glob is taken, too."
+    close = nearest(word, DATASETS)
+    stop = "" if close.endswith("?") else "."
+    return f"{close}{stop} A folder of images or a quoted glob is taken, too."

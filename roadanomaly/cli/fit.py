@@ -123,6 +123,11 @@ def _fit(given: Namespace) -> None:
         earlier=model.record,
     )
     model.save(f"{given.out}/model", made)
+    if given.false_objects is not None:
+        sys.stdout.write(
+            "the lowest threshold that leaves at most "
+            f"{given.false_objects:g} false objects a frame: "
+        )
     sys.stdout.write(
         f"{100 * model.calibration.rate:g} % of inlier pixels of {name} score above "
         f"{model.calibration.threshold:.4g}\nthe model is in {given.out}/model\n"

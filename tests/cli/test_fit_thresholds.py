@@ -136,6 +136,7 @@ def test_what_is_no_word_stays(words):
         ("photos/*.bmp", "no images were found by `images` = photos/*.bmp"),
         ("empty", "the folder is there but holds none"),
         ("7", "--data 7: there is no such folder"),
+        ("zzz", "union. A folder of images or a quoted glob is taken, too."),
     ],
 )
 def test_words_that_name_no_frames_are_refused(
@@ -192,6 +193,7 @@ def test_a_threshold_leaves_no_more_false_objects_than_were_asked_for(
     words = ("--run", named, "--data", drive, "--out", tmp_path / "mine")
     code, said, err = command("fit", *words, "--false_objects", 0.5)
     assert code == 0, err
+    assert said.startswith("the lowest threshold that leaves at most 0.5 false objects a frame: ")
     found, scores = ra.load(tmp_path / "mine").calibration, scores_of(tmp_path / "mine", drive)
     assert table_of(said)["the model's own"][2] == pytest.approx(
         objects(scores, found.threshold).mean(), abs=0.01
