@@ -79,6 +79,7 @@ def test_a_terminal_gets_one_line_that_moves(clock, capsys, monkeypatch):
     assert "min left" not in err
 
 
+@pytest.mark.slow
 def test_a_training_says_how_far_its_walk_before_the_first_step_is(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(progress_module, "PAUSE", 0.0)
     config = runs.config(tmp_path / "run", detector={"name": "energy_oe"}, steps=1)

@@ -155,6 +155,7 @@ def test_a_run_goes_on_in_its_own_folder_alone(command, tmp_path, monkeypatch, m
     assert not list(wrong.rglob("*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("out", ["mine", "link", "sub/../mine"])
 def test_a_run_goes_on_in_its_folder_by_whatever_name(command, tmp_path, monkeypatch, out):
     def goes_on(config, *, resume):

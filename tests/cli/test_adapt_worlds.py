@@ -89,6 +89,7 @@ TOGETHER = [("strange", "before", "after"), ("plain", "before", "after")]
 APART = [("strange", "before"), ("strange", "after"), ("plain", "before"), ("plain", "after")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("moves", "walks"), [("correction", TOGETHER), ("all", APART)])
 def test_held_out_worlds_are_shown_before_and_after(
     command, words, model_folder, worlds, tmp_path, monkeypatch, scored, moves, walks
@@ -121,6 +122,7 @@ def test_without_worlds_there_is_nothing_of_them(command, words, tmp_path, score
     assert not (tmp_path / "mine" / "worlds").exists()
 
 
+@pytest.mark.slow
 def test_stopped_in_the_worlds_the_model_is_whole_and_resume_scores_what_is_left(
     command, words, tmp_path, monkeypatch
 ):
@@ -226,6 +228,7 @@ def test_worlds_that_are_gone_or_broken_since_stop_no_training(
     assert "The run goes on without; --worlds beside --resume names others." in told
 
 
+@pytest.mark.slow
 def test_worlds_may_be_changed_on_resuming_and_stay_so(
     command, words, worlds, tmp_path, scored, monkeypatch
 ):

@@ -71,6 +71,7 @@ def test_a_comparison_is_written(unread, tmp_path):
     assert (tmp_path / "t_differences.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_demo_does_all_its_work(model_folder, tmp_path, monkeypatch):
     """Its steps are told elsewhere, and its tables last."""
     test, train = (DATASETS.from_spec(yaml.safe_load(STREETS % part)) for part in ("test", "train"))

@@ -33,6 +33,7 @@ def shown(monkeypatch):
     return pairs
 
 
+@pytest.mark.slow
 def test_predict_shows_the_draws_of_each_image_and_none_of_another(
     command, shown, photos, tmp_path
 ):

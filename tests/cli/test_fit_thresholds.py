@@ -69,6 +69,7 @@ def table_of(said):
     return {name: [float(one.replace("–", "nan")) for one in rest] for name, *rest in rows}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("glob", [False, True])
 def test_a_folder_in_one_word_is_its_ordinary_frames(command, model_folder, drive, tmp_path, glob):
     spelled = ("--data.name", "folder", "--data.images", drive, "--data.kind", "ordinary")
@@ -187,6 +188,7 @@ def test_each_threshold_says_what_it_raises_on_these_frames(command, named, driv
     assert table["the model's own"][2] > 0
 
 
+@pytest.mark.slow
 def test_a_threshold_leaves_no_more_false_objects_than_were_asked_for(
     command, named, drive, tmp_path
 ):

@@ -39,6 +39,7 @@ def evaluated(command, model_folder, out, *words):
     return load_findings(out)[0], printed
 
 
+@pytest.mark.slow
 def test_a_limited_evaluation_is_of_evenly_spaced_frames_and_says_so(
     command, model_folder, tmp_path
 ):
@@ -92,6 +93,7 @@ def test_thresholds_of_a_limited_validation_say_so(command, model_folder, tmp_pa
     assert all("streets val, 2 of 4 frames" in one for one in told)
 
 
+@pytest.mark.slow
 def test_a_limited_fit_is_the_fit_of_these_frames_and_its_run_says_so(
     command, model_folder, tmp_path
 ):

@@ -29,6 +29,7 @@ def reconstructing(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_nobody_says_where_the_road_is_without_a_segmenter(
     command, reconstructing, clip, tmp_path, monkeypatch
 ):

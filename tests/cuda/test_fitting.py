@@ -54,6 +54,7 @@ def test_all_that_is_fitted_is_here():
     assert set(CASES) == {name for name in DETECTORS if DETECTORS.get(name).fit_passes}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in REFINERS if REFINERS.get(name).learns])
 def test_refiners_are_fitted_on_the_device(name):
     made = Model(toy.ToySegmenter(), DETECTORS.build("energy"), refiners=[refiner_of(name)])

@@ -343,6 +343,7 @@ def loaded_unmarked(name, features, state, **options):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joined", [False, True])
 @pytest.mark.parametrize("condition", ["none", "rows", "classes"])
 @pytest.mark.parametrize("name", ["padim", "pca", "gmm"])

@@ -28,6 +28,7 @@ def evaluate_with_workers(ends):
     return main.main(["evaluate"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends", ["raise SystemExit(1)", "import os; os.kill(os.getpid(), 9)"])
 def test_a_worker_that_dies_before_it_joins_is_noticed(ends):
     process = Begun(evaluate_with_workers, ends)

@@ -41,6 +41,7 @@ def test_a_run_that_was_made_serves_others_whatever_failed_after_it(
     assert all("no memory was left" in reason for reason in reasons)
 
 
+@pytest.mark.slow
 def test_costs_can_be_left_to_another_call(tmp_path, monkeypatch):
     board = make_board(tmp_path, rows=ROWS, against="")
     runs = runs_of(board)

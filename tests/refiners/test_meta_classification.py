@@ -194,6 +194,7 @@ def test_trees_that_end_early_answer_as_scikit_learn_s_do():
     assert min(one.tree_.node_count for one in theirs.estimators_.ravel()) < 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classifier", [LogisticClassifier, BoostingClassifier])
 def test_the_certainty_loses_no_more_true_segments_than_was_asked(classifier):
     made = MetaClassification(

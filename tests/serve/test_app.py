@@ -82,6 +82,7 @@ def test_events_are_listed_with_thumbnails_and_lead_to_their_moment(web, served)
     assert served.becomes(lambda: 1.9 < served.live.time_s < 3)
 
 
+@pytest.mark.slow
 def test_a_fault_is_gone_once_there_is_a_new_picture(web, served):
     web.post("/api/seek", json={"time_s": 1e6})
     assert served.becomes(lambda: served.live.fault is not None)

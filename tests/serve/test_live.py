@@ -46,6 +46,7 @@ def watched():
         live.close()
 
 
+@pytest.mark.slow
 def test_a_camera_that_was_lost_in_a_pause_comes_back_with_go_on():
     with watched() as (live, opened):
         live.change(paused=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 import roadanomaly
@@ -11,6 +12,7 @@ from tests.training import runs
 from tests.training.test_joint import GLOW
 
 
+@pytest.mark.slow
 def test_the_flow_beside_the_model_is_the_detectors(tmp_path):
     likelihood = {"name": "likelihood", "flow": GLOW, "cell": 16}
     begun = runs.config(tmp_path / "one", detector=likelihood, steps=2, validate_every=0)

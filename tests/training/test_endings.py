@@ -39,6 +39,7 @@ def test_a_flow_or_a_generator_that_lies_in_the_folder_stays(tmp_path, made):
     assert [path.name for path in tmp_path.iterdir()] == [made]
 
 
+@pytest.mark.slow
 def test_a_pixel_whose_score_is_the_threshold_of_the_best_f1_is_called(tmp_path, monkeypatch):
     """Scores of few values: `>` the saved threshold makes the best of all masks by `>=`."""
     monkeypatch.setattr(Head, "score", lambda _, __, image: (12 * image.mean(1)).round())

@@ -296,6 +296,7 @@ def test_a_stop_before_the_first_result_blames_no_source():
     assert (figures["frames"], figures["ended"]) == (0, "stopped")
 
 
+@pytest.mark.slow
 def test_a_slow_model_is_no_stalled_source():
     """Each frame takes four times the patience; the source gives one each hundredth second."""
     camera = Camera()

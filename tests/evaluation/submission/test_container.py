@@ -42,6 +42,7 @@ def test_an_extra_brings_what_its_packages_do_not_name():
     assert more == {"ftfy", "mmcv-lite", "mmengine", "mmsegmentation", "regex"}
 
 
+@pytest.mark.slow
 def test_what_is_not_named_is_not_imported_and_what_is_named_is():
     """Python itself is asked, where the package cannot be imported."""
     script = """
