@@ -68,8 +68,11 @@ def run(arguments: Sequence[str]) -> None:
     given = parse(_parser(), arguments)
     folder = RunFolder(given.out)
     with holding(folder.path, ["adapt", *arguments]) as leads:  # from the first frame taken
-        config = _begun(folder, given) if given.resume else _checked(folder, given)
+        config = _begun(folder, given) if given.resume else _asked(folder, given)
         opened = _opened(config, told=given.worlds is not None or not given.resume)
+        if not given.resume:
+            prepare_model(load_calibrated(config.model), config)
+            negatives_to_learn(config.negatives)
         if given.resume and given.worlds and leads:
             write_text(folder.path / "config.yaml", yaml.safe_dump(plain(config), sort_keys=False))
         if opened and leads:
@@ -179,11 +182,11 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _checked(folder: RunFolder, given: Namespace) -> AdaptConfig:
-    """Check all that can be checked before the drives are looked at.
+def _asked(folder: RunFolder, given: Namespace) -> AdaptConfig:
+    """Return what was asked for, as far as it is known before the drives are looked at.
 
     Raises:
-        UserError: something cannot be used, or the folder is taken.
+        UserError: an option is not possible, or the folder is taken.
     """
     if not given.drives:
         msg = "give at least one drive: a video, a folder of images or a quoted glob."
@@ -195,10 +198,7 @@ def _checked(folder: RunFolder, given: Namespace) -> AdaptConfig:
         msg = f"--size must be a height and a width of at least 32 pixels, not {list(given.size)}."
         raise OptionError(msg)
     folder.require_free()
-    config = _config(folder, given, Sampled(1, 1, 0.0))
-    prepare_model(load_calibrated(config.model), config)
-    negatives_to_learn(config.negatives)
-    return config
+    return _config(folder, given, Sampled(1, 1, 0.0))
 
 
 def _sampled(folder: RunFolder, given: Namespace) -> AdaptConfig:

@@ -178,16 +178,20 @@ def require_ordinary_frames(frames: FrameSet) -> None:
         OptionError: one shows an anomaly or has no label, or none has an inlier pixel.
         DataError: a frame cannot be read.
     """
-    bare = next((frame.id for frame in frames if frame.truth is None), None)
-    if bare is None and is_ordinary(truth_of(frame) for frame in frames):
-        return
-    lacks = (
-        f"frame {bare} of {frames.told} has no label"
-        if bare is not None
-        else f"{frames.told} shows an anomaly, or holds no inlier pixel"
-    )
-    msg = (
+    if not is_ordinary(_truths(frames)):
+        raise _uncounted(f"{frames.told} shows an anomaly, or holds no inlier pixel")
+
+
+def _truths(frames: FrameSet) -> Iterator[np.ndarray]:
+    """Yield each frame's truth; raises as `require_ordinary_frames` where one has none."""
+    for frame in frames:
+        if frame.truth is None:
+            raise _uncounted(f"frame {frame.id} of {frames.told} has no label")
+        yield truth_of(frame)
+
+
+def _uncounted(lacks: str) -> OptionError:
+    return OptionError(
         f"--false_objects counts on frames that show nothing strange, and {lacks}. Name ordinary "
         "frames, as by --calibration_data FOLDER, or set the threshold by --false_alarms."
     )
-    raise OptionError(msg)
